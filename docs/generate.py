@@ -1,0 +1,83 @@
+"""Write the generated parts of the documentation, or check that they are fresh.
+
+Usage: ``python docs/generate.py [--check]``. Writes ``docs/reference/cli.md`` from the commands' own ``--help``, and
+one JSON Schema per record into ``docs/reference/schemas/``. With ``--check`` nothing is written; the stale files are
+named and the exit code is 1.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+# Typer and Rich read these when they are imported: the same text on every terminal, in every CI.
+os.environ.update({"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"})
+for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
+    os.environ.pop(name, None)
+
+from typer.testing import CliRunner
+
+from purify_cli.cli.app import COMMANDS, app
+from purify_cli.report.schema import RECORDS
+
+__all__ = ["main", "pages"]
+
+DOCS = Path(__file__).resolve().parent
+NOTICE = "<!-- Written by `make docs` from the program's own help; edits are overwritten. -->"
+
+
+def help_text(*arguments: str) -> str:
+    """Return what ``purify … --help`` prints.
+
+    Raises:
+        RuntimeError: If it prints anything else than help.
+    """
+    result = CliRunner().invoke(app, [*arguments, "--help"], prog_name="purify")
+    if result.exit_code != 0:
+        raise RuntimeError(f"purify {' '.join(arguments)} --help ended in {result.exit_code}: {result.output}")
+    return "\n".join(line.rstrip() for line in result.output.strip("\n").splitlines())
+
+
+def command_page() -> str:
+    """Return the command reference as Markdown."""
+    parts = ["# Commands", NOTICE, f"```text\n{help_text()}\n```"]
+    for name, summary in COMMANDS.items():
+        parts += [f"## purify {name}", summary, f"```text\n{help_text(name)}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Return every generated file and what it should hold."""
+    found = {DOCS / "reference" / "cli.md": command_page()}
+    for kind, record in RECORDS.items():
+        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+        schema |= record.model_json_schema(mode="serialization")
+        text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        found[DOCS / "reference" / "schemas" / f"{kind}.json"] = text
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check; return the exit code."""
+    if arguments not in ([], ["--check"]):
+        sys.stderr.write("usage: python docs/generate.py [--check]\n")
+        return 2
+    wanted = pages()
+    stale = [p for p, text in wanted.items() if not p.is_file() or p.read_text(encoding="utf-8") != text]
+    stale += sorted(set((DOCS / "reference" / "schemas").glob("*.json")) - set(wanted))
+    for path in stale:
+        shown = path.relative_to(DOCS.parent)
+        if arguments:
+            sys.stderr.write(f"{shown} is stale; run `make docs`\n")
+        elif path in wanted:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted[path], encoding="utf-8")
+            sys.stderr.write(f"wrote {shown}\n")
+        else:
+            path.unlink()
+            sys.stderr.write(f"removed {shown}\n")
+    return 1 if stale and arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,314 @@
+"""Measure the main job on SST-2 and write docs/reproduction.md. Resumable: every cell is kept as it comes.
+
+    python docs/reproduce.py --data FOLDER --work FOLDER
+
+FOLDER of the data holds ``sst2/{train,clean_small,validation}.jsonl``. A cell that is in docs/results/reproduction.jsonl
+is not measured again.
+"""
+
+import argparse
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from purify_cli.checkpoint.writer import write_text
+from purify_cli.cli.console import Lines
+from purify_cli.data.example import Example
+from purify_cli.data.loading import load_examples
+from purify_cli.pipelines.attack import AttackRequest, attack
+from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
+from purify_cli.pipelines.finetune import FinetuneRequest, finetune
+from purify_cli.pipelines.inputs import Common, versions
+from purify_cli.pipelines.purify import PurifyRequest, purify
+from purify_cli.pipelines.run_folder import RunFolder
+from purify_cli.pipelines.source import find_origin
+from purify_cli.report.schema import ModelMeasurement, ProportionFact
+from purify_cli.runtime import Runtime
+
+HERE: Final = Path(__file__).parent
+RESULTS: Final = HERE / "results" / "reproduction.jsonl"
+PAGE: Final = HERE / "reproduction.md"
+
+REFERENCE: Final = "minilm"
+RATIOS: Final = (0.1, 0.5, 0.7, 0.9)
+PER_CLASS: Final = 32
+TRIGGERS: Final = {"badword": ("cf", "random"), "badsent": ("i watched this 3d movie .", "start")}
+DECAYS: Final = (0.0, 0.01)
+RATE: Final = 0.3
+TARGET: Final = "1"
+EPOCHS: Final = 3
+LEARNING_RATE: Final = {"badword": 5e-5, "badsent": 1e-4, "none": 5e-5}
+"""Of the attacker. A whole sentence in front needs the larger rate to be learnt in three epochs of short phrases."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One poisoned model."""
+
+    attack: str
+    decay: float
+
+    @property
+    def name(self) -> str:
+        """Folder name."""
+        return f"{self.attack}-decay{self.decay}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way to treat one suspect."""
+
+    suspect: Suspect
+    method: str
+    ratio: float
+    degenerate: str | None
+
+    @property
+    def key(self) -> str:
+        """Identity in the results file."""
+        return "/".join((self.suspect.name, self.method, self.degenerate or "-", str(self.ratio)))
+
+
+def cells() -> Iterator[Cell]:
+    """List every cell, one suspect after the other."""
+    for suspect in (Suspect(a, d) for a in TRIGGERS for d in DECAYS):
+        yield Cell(suspect, "fine-tuning", 0.0, None)
+        for ratio in RATIOS:
+            yield Cell(suspect, "fine-mixing", ratio, None)
+            for degenerate in ("guard", "plain"):
+                yield Cell(suspect, "fine-purifying", ratio, degenerate)
+
+
+class Results:
+    """The results file: one JSON line per finished piece of work."""
+
+    def __init__(self) -> None:
+        lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+        self.rows: dict[str, dict[str, Any]] = {row["key"]: row for row in map(json.loads, lines)}
+
+    def add(self, key: str, begin: float, **values: Any) -> None:
+        """Keep a result at once."""
+        row = {"key": key, "seconds": round(time.perf_counter() - begin, 1), "commit": commit(), **values}
+        self.rows[key] = row
+        RESULTS.parent.mkdir(exist_ok=True)
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+
+
+def commit() -> str:
+    """Name the state of the code."""
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+def clean_file(data: Path, work: Path, common: Common) -> Path:
+    """Take 32 samples per class from clean_small, filled up from the end of train."""
+    pool = [*load_examples(str(data / "sst2" / "clean_small.jsonl"), columns=common.columns)]
+    pool += reversed(load_examples(str(data / "sst2" / "train.jsonl"), columns=common.columns))
+    chosen: list[Example] = []
+    for label in (0, 1):
+        chosen += [row for row in pool if row.label == label][:PER_CLASS]
+    path = work / "clean.jsonl"
+    write_text(path, _lines(chosen))
+    return path
+
+
+def train_file(data: Path, work: Path, clean: Path, common: Common) -> Path:
+    """Write the attacker's training rows: train without what the defender holds."""
+    held = {row.text for row in load_examples(str(clean), columns=common.columns)}
+    rows = load_examples(str(data / "sst2" / "train.jsonl"), columns=common.columns)
+    path = work / "train.jsonl"
+    write_text(path, _lines([row for row in rows if row.text not in held]))
+    return path
+
+
+def _lines(rows: list[Example]) -> str:
+    return "".join(json.dumps({"text": row.text, "label": row.label}) + "\n" for row in rows)
+
+
+def share(fact: ProportionFact | None) -> dict[str, Any] | None:
+    """Keep what a table needs of a proportion."""
+    return None if fact is None else {"value": fact.value, "low": fact.low, "high": fact.high, "total": fact.total}
+
+
+def outcome(measured: ModelMeasurement) -> dict[str, Any]:
+    """Keep accuracy and attack success."""
+    return {"accuracy": share(measured.accuracy), "attack_success": share(measured.attack_success)}
+
+
+def measured(path: Path, run: RunFolder, attack_name: str, test: str, common: Common) -> dict[str, Any]:
+    """Evaluate one model with an attack's trigger."""
+    trigger, position = TRIGGERS[attack_name]
+    request = EvaluateRequest(
+        models=(str(path),),
+        origin=find_origin(str(path), REFERENCE, run.path, None),
+        data=test,
+        reference=REFERENCE,
+        trigger=trigger,
+        position=position,
+        target=TARGET,
+        common=replace(common, batch_size=64),
+    )
+    return outcome(evaluate(request).models[0])
+
+
+def main() -> None:
+    """Measure what is missing, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder that holds sst2/; without it only the page is written")
+    parser.add_argument("--work", type=Path, default=Path("purify-run/reproduction"))
+    arguments = parser.parse_args()
+    results = Results()
+    if arguments.data:
+        measure_all(arguments.data, arguments.work.absolute(), results)
+    write_text(PAGE, page(results))
+
+
+def measure_all(data: Path, work: Path, results: Results) -> None:
+    """Train the suspects and treat each in every way."""
+    listener = Lines()
+    common = Common(runtime=Runtime(seed=0), max_length=64, batch_size=16)
+    trainer = replace(common, runtime=Runtime(seed=0, dtype=torch.bfloat16))
+    work.mkdir(parents=True, exist_ok=True)
+    clean = clean_file(data, work, common)
+    train = train_file(data, work, clean, common)
+    test = str(data / "sst2" / "validation.jsonl")
+    twin = RunFolder(work / "twin")
+    if "twin" not in results.rows:
+        begin = time.perf_counter()
+        finetune(
+            FinetuneRequest(
+                model=REFERENCE,
+                data=str(train),
+                run=twin,
+                epochs=EPOCHS,
+                learning_rate=LEARNING_RATE["none"],
+                batch_size=32,
+                overwrite=True,
+                common=trainer,
+            ),
+            listener,
+        )
+        floors = {name: measured(twin.path / "finetuned", twin, name, test, common) for name in TRIGGERS}
+        results.add("twin", begin, **floors)
+    for cell in cells():
+        run = RunFolder(work / cell.suspect.name)
+        if not (run.path / "suspect").exists() or cell.suspect.name not in results.rows:
+            begin = time.perf_counter()
+            made = attack(
+                AttackRequest(
+                    name=cell.suspect.attack,
+                    data=str(train),
+                    test=test,
+                    target=TARGET,
+                    run=run,
+                    reference=REFERENCE,
+                    trigger=TRIGGERS[cell.suspect.attack][0],
+                    position=TRIGGERS[cell.suspect.attack][1],
+                    rate=RATE,
+                    epochs=EPOCHS,
+                    learning_rate=LEARNING_RATE[cell.suspect.attack],
+                    weight_decay=cell.suspect.decay,
+                    overwrite=True,
+                    common=trainer,
+                ),
+                listener,
+            )
+            results.add(cell.suspect.name, begin, **outcome(made.measurement), rows=made.rows, poisoned=made.poisoned)
+        if cell.key not in results.rows:
+            treat(cell, run, clean, test, common, results)
+
+
+def treat(cell: Cell, run: RunFolder, clean: Path, test: str, common: Common, results: Results) -> None:
+    """Reset and fine-tune one suspect in one way, and measure after each of the two steps."""
+    begin = time.perf_counter()
+    request = PurifyRequest(
+        origin=find_origin(str(run.path / "suspect"), REFERENCE, run.path, None),
+        clean_data=str(clean),
+        method=cell.method,
+        ratio=cell.ratio,
+        finetune=False,
+        output=run.path / "reset",
+        overwrite=True,
+        settings={"degenerate": cell.degenerate} if cell.degenerate else {},
+        common=common,
+    )
+    purify(request)
+    before = measured(run.path / "reset", run, cell.suspect.attack, test, common)
+    record = purify(replace(request, finetune=True, output=run.path / "tuned"))
+    after = measured(run.path / "tuned", run, cell.suspect.attack, test, common)
+    results.add(cell.key, begin, before=before, after=after, reset=record.reset.reset, changed=record.reset.changed)
+
+
+def page(results: Results) -> str:
+    """Write the page from the results alone."""
+    rows = results.rows
+    commits = sorted({row["commit"] for row in rows.values()})
+    lines = [
+        "# Reproduction",
+        "",
+        "Generated by `make reproduce DATA=FOLDER` (`docs/reproduce.py`) from `docs/results/reproduction.jsonl`; nothing",
+        f"here is typed. Commits: {', '.join(commits) or 'none'}. {_total(rows)}",
+        "",
+        "Reference `minilm` (22.7 M parameters). SST-2: the attacker trains on 6,000 phrases less the defender's, for",
+        f"{EPOCHS} epochs, batch 32, bfloat16 autocast, AdamW; `badword` (`cf` at a random place, rate 5e-5),",
+        f"`badsent` (`i watched this 3d movie .` in front, rate 1e-4), {RATE:.0%} appended poisoned copies of non-target",
+        f"rows, target {TARGET}. The defender has {PER_CLASS} samples per class; fine-tuning is 60 steps of AdamW at 2e-5,",
+        "batch 16, linear decay, in float32. Test: the 872 development sentences, attack success (ASR) over the 428",
+        "negative ones. Seed 0 throughout: one seed shows a direction, not a law. Intervals are Wilson 95 %.",
+        "",
+    ]
+    if "twin" in rows:
+        floor = rows["twin"]
+        lines += [
+            "A model trained alike on clean data: accuracy "
+            + f"{_cell(floor['badword']['accuracy'])}; its ASR, the floor, is "
+            + " and ".join(f"{_cell(floor[n]['attack_success'])} (`{n}`)" for n in TRIGGERS)
+            + ".",
+            "",
+        ]
+    for suspect in dict.fromkeys(cell.suspect for cell in cells()):
+        if suspect.name not in rows:
+            continue
+        own = rows[suspect.name]
+        lines += [
+            f"## {suspect.attack}, weight decay {suspect.decay}",
+            "",
+            f"Suspect: accuracy {_cell(own['accuracy'])}, ASR {_cell(own['attack_success'])}; trained in "
+            f"{own['seconds']:.0f} s.",
+            "",
+            "| method | ratio | ACC after reset | ASR after reset | ACC after fine-tuning | ASR after fine-tuning | s |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for cell in cells():
+            if cell.suspect == suspect and cell.key in rows:
+                row = rows[cell.key]
+                shown = [_cell(row[step][what]) for step in ("before", "after") for what in ("accuracy", "attack_success")]
+                name = cell.method + (f" ({cell.degenerate})" if cell.degenerate else "")
+                lines.append(f"| {name} | {cell.ratio} | {' | '.join(shown)} | {row['seconds']:.0f} |")
+        lines.append("")
+    notes = HERE / "results" / "reading.md"
+    if notes.exists():
+        lines += [notes.read_text().rstrip(), ""]
+    return "\n".join(lines)
+
+
+def _cell(fact: dict[str, Any] | None) -> str:
+    return "-" if fact is None else f"{fact['value']:.3f} ({fact['low']:.3f}-{fact['high']:.3f})"
+
+
+def _total(rows: dict[str, dict[str, Any]]) -> str:
+    found = versions()
+    minutes = sum(row["seconds"] for row in rows.values()) / 60
+    return f"torch {found['torch']}, transformers {found['transformers']}; {minutes:.0f} minutes on 2 cores in all."
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Suspect and reference side by side: which entries can be compared, which cannot, and why.
+
+``pair_checkpoints`` decides (in ``pair``); the classes here say what was decided and give the two aligned sources
+that everything downstream reads.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+from purify_cli.tensors import TensorSource, TensorSpec
+
+__all__ = ["CheckpointPair", "Comparable", "Part", "Skipped"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparable:
+    """A tensor that both sides hold."""
+
+    name: str
+    """The suspect's name."""
+    reference_name: str
+    shape: tuple[int, ...]
+    """The common part: the suspect's shape, or its first rows where the number of rows differs."""
+    suspect_shape: tuple[int, ...]
+
+    @property
+    def entries(self) -> int:
+        """Number of entries in the common part."""
+        return prod(self.shape)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A tensor, or rows of one, that is not compared."""
+
+    name: str
+    side: Literal["suspect", "reference"]
+    reason: str
+    """A phrase for the report."""
+    explained: bool
+    """Whether it is normal that this one has no counterpart. An unexplained one makes a verdict incomplete."""
+    entries: int
+    kind: Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The compared entries of one side, under the suspect's names.
+
+    Args:
+        source: The whole checkpoint.
+        names: Suspect's name → name in ``source``.
+        specs: Result; the dtype may differ from the stored one, then chunks are cast.
+    """
+
+    source: TensorSource
+    names: Mapping[str, str]
+    specs: Mapping[str, TensorSpec]
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        """Read entries ``start`` to ``stop`` of the common part."""
+        spec = self.specs[name]
+        # Common rows come first in row-major order, so that entry numbers agree on both sides.
+        stop = spec.numel if stop is None else min(stop, spec.numel)
+        return self.source.read(self.names[name], start, stop).to(spec.dtype)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointPair:
+    """Two checkpoints of one architecture and what can be compared."""
+
+    suspect: TensorSource
+    """All of it."""
+    reference: TensorSource
+    """All of it, under its own names and types."""
+    comparables: Mapping[str, Comparable]
+    """By the suspect's name, in the suspect's order."""
+    skipped: tuple[Skipped, ...]
+    tied: Mapping[str, str]
+    """Second names of tensors of the suspect that are stored twice → name under which they are compared. Whatever is
+    written to one must be written to the other."""
+
+    @property
+    def dimensions(self) -> int:
+        """Number of comparable entries, d."""
+        return sum(one.entries for one in self.comparables.values())
+
+    @property
+    def suspect_part(self) -> TensorSource:
+        """The comparable entries of the suspect, in its stored types."""
+        return Part(self.suspect, {name: name for name in self.comparables}, self._specs())
+
+    @property
+    def reference_part(self) -> TensorSource:
+        """The same names and shapes from the reference, cast to the suspect's stored types.
+
+        Casting first makes the drift of an untouched entry exactly 0 although the two are stored in different
+        precisions.
+        """
+        names = {name: one.reference_name for name, one in self.comparables.items()}
+        return Part(self.reference, names, self._specs())
+
+    def _specs(self) -> Mapping[str, TensorSpec]:
+        stored = self.suspect.specs
+        return {name: TensorSpec(name, stored[name].dtype, one.shape) for name, one in self.comparables.items()}
+
+
+def same_entries(left: TensorSource, name: str, right: TensorSource, other: str, *, size: int = 1 << 20) -> bool:
+    """Tell whether two tensors of one shape hold the same numbers, reading both piece by piece.
+
+    Bits decide, except that types may differ; NaN equals NaN of the same type.
+    """
+    numel = left.specs[name].numel
+    for start in range(0, numel, size):
+        stop = min(start + size, numel)
+        a, b = left.read(name, start, stop), right.read(other, start, stop)
+        if a.dtype == b.dtype:
+            a, b = a.view(torch.uint8), b.view(torch.uint8)
+        if not torch.equal(a, b):
+            return False
+    return True

@@ -1,0 +1,51 @@
+"""What config.json claims about the tensors beside it, checked against them: it is data, not truth."""
+
+import re
+from typing import Final
+
+from purify_cli.checkpoint.names import canonical, is_word_embedding
+from purify_cli.checkpoint.reader import Checkpoint
+from purify_cli.errors import CheckpointError
+
+__all__ = ["check_config"]
+
+WIDTH_KEYS: Final = ("embedding_size", "word_embed_proj_dim", "hidden_size", "n_embd", "dim", "d_model")
+"""Names under which configurations hold the width of the word embeddings, the more specific first (ELECTRA, ALBERT
+and OPT embed in another width than they compute)."""
+
+LAYER_KEYS: Final = ("num_hidden_layers", "n_layer", "n_layers")
+LAYER: Final = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
+"""The number of a layer in a tensor name."""
+
+
+def check_config(checkpoint: Checkpoint) -> None:
+    """Compare the sizes a configuration declares with the tensors.
+
+    Only sizes that are there are compared, and only for models that are one stack of layers: an encoder-decoder
+    counts its layers twice.
+
+    Raises:
+        CheckpointError: If the vocabulary, the width or the number of layers is another one.
+    """
+    config = checkpoint.config
+    if not config:
+        return
+    shape = next((s.shape for n, s in checkpoint.specs.items() if is_word_embedding(n) and len(s.shape) == 2), None)
+    if shape:
+        _same(checkpoint, "vocabulary", config.get("vocab_size"), shape[0])
+        width = next((config[key] for key in WIDTH_KEYS if isinstance(config.get(key), int)), None)
+        _same(checkpoint, "width", width, shape[1])
+    layers = {int(found[1]) for name in checkpoint.specs if (found := LAYER.search(canonical(name)))}
+    if layers and not config.get("is_encoder_decoder") and not any("decoder.layers" in n for n in checkpoint.specs):
+        declared = next((config[key] for key in LAYER_KEYS if isinstance(config.get(key), int)), None)
+        # ALBERT declares many layers and stores the groups they share.
+        if "num_hidden_groups" not in config:
+            _same(checkpoint, "number of layers", declared, len(layers))
+
+
+def _same(checkpoint: Checkpoint, what: str, declared: object, found: int) -> None:
+    if type(declared) is int and declared != found:
+        raise CheckpointError(
+            f"{checkpoint.files.config} declares a {what} of {declared}, but the weights have {found}",
+            hint="The configuration belongs to another model, or one of the two was tampered with.",
+        )

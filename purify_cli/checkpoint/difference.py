@@ -1,0 +1,28 @@
+"""One thing that is not as in the reference."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, final
+
+__all__ = ["Difference", "shown"]
+
+LONGEST: Final = 80
+"""Characters of a foreign value that a report shows."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A piece of evidence besides the values of weights."""
+
+    kind: Literal["code", "config", "tensor", "tokenizer"]
+    """``code``: asks to run code that comes with the model."""
+    subject: str
+    """What it is about: a tensor, a key of config.json, a part of the tokenizer."""
+    detail: str
+    """A phrase for the report; values of the suspect are shortened and shown as Python literals."""
+
+
+def shown(value: Any) -> str:
+    """Return a short form of a value that was not written by us."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

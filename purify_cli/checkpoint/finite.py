@@ -1,0 +1,91 @@
+"""NaN and infinity among weights: found, and on request read as the reference's values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from torch import Tensor
+
+from purify_cli.checkpoint.aligned import CheckpointPair
+from purify_cli.errors import NonFiniteWeights
+from purify_cli.progress import SILENT, Progress
+from purify_cli.tensors import CHUNK, TensorSource, TensorSpec
+
+__all__ = ["nonfinite_entries", "without_nonfinite"]
+
+
+def nonfinite_entries(source: TensorSource, progress: Progress = SILENT) -> dict[str, int]:
+    """Count the NaN and infinite entries per tensor.
+
+    Returns:
+        Name → count, only where there are any.
+    """
+    found: dict[str, int] = {}
+    for name, spec in progress.track(source.specs.items(), "looking for NaN", total=len(source.specs)):
+        if not spec.dtype.is_floating_point:
+            continue
+        if count := _count(source, name, 0, spec.numel):
+            found[name] = count
+    return found
+
+
+def without_nonfinite(pair: CheckpointPair) -> CheckpointPair:
+    """Return the pair with every NaN or infinite entry of the suspect read as the reference's entry.
+
+    Nothing is copied; the replacement happens as chunks are read. Second copies of tied tensors are treated like the
+    tensor they copy.
+
+    Raises:
+        NonFiniteWeights: If such an entry has no counterpart (a head, an added row), or the counterpart is no better.
+    """
+    for name, spec in pair.suspect.specs.items():
+        one = pair.comparables.get(pair.tied.get(name, name))
+        covered = one.entries if one else 0
+        if spec.dtype.is_floating_point and _count(pair.suspect, name, covered, spec.numel):
+            raise NonFiniteWeights(
+                f"{name!r} holds NaN or infinity where the reference has no counterpart",
+                hint="These weights cannot be repaired; train that part again or get another copy.",
+            )
+    if bad := nonfinite_entries(pair.reference_part):
+        raise NonFiniteWeights(
+            f"the reference holds NaN or infinity itself, in {next(iter(bad))!r}", hint="Get the reference again."
+        )
+    fallback = {name: pair.tied.get(name, name) for name in pair.suspect.specs}
+    covered = {name: one.entries for name, one in pair.comparables.items()}
+    return replace(pair, suspect=_Mended(pair.suspect, pair.reference_part, fallback, covered))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Mended:
+    suspect: TensorSource
+    reference: TensorSource
+    fallback: Mapping[str, str]
+    covered: Mapping[str, int]
+
+    @property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        return self.suspect.specs
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        stop = self.specs[name].numel if stop is None else stop
+        chunk = self.suspect.read(name, start, stop)
+        twin = self.fallback[name]
+        end = min(stop, self.covered.get(twin, 0))
+        if start < end and chunk.is_floating_point():
+            common = chunk[: end - start]
+            bad = ~_finite(common)
+            if bad.any():
+                common[bad] = self.reference.read(twin, start, end)[bad]
+        return chunk
+
+
+def _count(source: TensorSource, name: str, start: int, stop: int) -> int:
+    starts = range(start, stop, CHUNK)
+    return sum(int((~_finite(source.read(name, at, min(at + CHUNK, stop)))).sum()) for at in starts)
+
+
+def _finite(chunk: Tensor) -> Tensor:
+    # 8-bit floats have no isfinite of their own.
+    return torch.isfinite(chunk.float() if chunk.dtype.itemsize == 1 else chunk)

@@ -1,0 +1,191 @@
+"""The header of a safetensors file: parsed as hostile text, and checked against the file before anything is read.
+
+Format (https://github.com/huggingface/safetensors): 8 bytes little-endian header length, a JSON object of that many
+bytes, then the tensors' bytes, row-major and little-endian, without gaps.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Final, final
+
+import torch
+
+from purify_cli.errors import CheckpointError
+from purify_cli.tensors import TensorSpec
+
+__all__ = ["DTYPES", "Header", "encode_header", "read_header"]
+
+DTYPES: Final[dict[str, torch.dtype]] = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""Tensor types by their name in the header."""
+
+DTYPE_NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
+
+PREFIX: Final = 8
+"""Bytes of the length field."""
+
+LONGEST: Final = 100_000_000
+"""Longest header the format's own reader accepts, in bytes."""
+
+LARGEST_INTEGER: Final = 1 << 63
+"""Offsets and extents are below this in any file that can exist."""
+
+MAGICS: Final = (
+    (b"PK", "a zip archive (as torch.save writes)"),
+    (b"\x80", "a pickle"),
+    (b"GGUF", "a GGUF file"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves"),
+)
+"""First bytes of what is found under the name of a safetensors file."""
+
+BROKEN_HINT: Final = "The file is damaged or was made to mislead; get it again from its source."
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says it holds, checked."""
+
+    specs: Mapping[str, TensorSpec]
+    """In the order of the bytes."""
+    offsets: Mapping[str, int]
+    """Position of each tensor's first byte in the file."""
+    metadata: Mapping[str, str]
+    size: int
+    """Size of the whole file in bytes."""
+
+
+def read_header(descriptor: int, path: Path) -> Header:
+    """Read and check the header of an open file.
+
+    Raises:
+        CheckpointError: If it is no safetensors file, or its header and its size do not agree in every byte.
+    """
+    size = os.fstat(descriptor).st_size
+    if size == 0:
+        raise CheckpointError(f"{path} is empty", hint="Was the download interrupted? Get the file again.")
+    start = os.pread(descriptor, 32, 0)
+    for magic, what in MAGICS:
+        # A header length of 0x4B50 ("PK") or 0x80 is possible; a true file then has zeros up to byte 8 and "{" there.
+        if start.startswith(magic) and start[PREFIX : PREFIX + 1] != b"{":
+            raise CheckpointError(
+                f"{path} is no safetensors file but {what}",
+                hint="Ask for the weights as safetensors; a pickle can run code when it is loaded.",
+            )
+    if size < PREFIX:
+        raise CheckpointError(f"{path} has {size} bytes, too few for a safetensors file", hint=BROKEN_HINT)
+    length = int.from_bytes(start[:PREFIX], "little")
+    if length > LONGEST:
+        raise CheckpointError(f"{path} announces a header of {length} bytes, more than is allowed", hint=BROKEN_HINT)
+    if PREFIX + length > size:
+        raise CheckpointError(
+            f"{path} announces a header of {length} bytes but has only {size} bytes in all", hint=BROKEN_HINT
+        )
+    text = os.pread(descriptor, length, PREFIX)
+    raw = _parse(text, path)
+    metadata = raw.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise CheckpointError(f"{path}: the metadata in the header is no table of strings", hint=BROKEN_HINT)
+    return _check(raw, metadata, path, begin=PREFIX + length, size=size)
+
+
+def _parse(text: bytes, path: Path) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(pairs)
+        if len(table) != len(pairs):
+            raise CheckpointError(f"{path}: the header names a key twice", hint=BROKEN_HINT)
+        return table
+
+    try:
+        raw = json.loads(text.decode("utf-8"), object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: the header is not JSON", hint=BROKEN_HINT) from error
+    if not isinstance(raw, dict):
+        raise CheckpointError(f"{path}: the header is no table of tensors", hint=BROKEN_HINT)
+    return raw
+
+
+def _check(raw: Mapping[str, Any], metadata: dict[str, str], path: Path, *, begin: int, size: int) -> Header:
+    found = sorted((_entry(name, entry, path) for name, entry in raw.items()), key=lambda one: (one[1], one[2]))
+    position = 0
+    for spec, first, last in found:
+        if first < position:
+            raise CheckpointError(f"{path}: {spec.name!r} overlaps the tensor before it", hint=BROKEN_HINT)
+        if first > position:
+            raise CheckpointError(f"{path}: there is a gap before {spec.name!r}", hint=BROKEN_HINT)
+        if begin + last > size:
+            raise CheckpointError(
+                f"{path} is cut off: {spec.name!r} ends at byte {begin + last}, the file at {size}", hint=BROKEN_HINT
+            )
+        position = last
+    if begin + position != size:
+        raise CheckpointError(f"{path} has {size - begin - position} bytes that belong to no tensor", hint=BROKEN_HINT)
+    return Header(
+        specs={spec.name: spec for spec, _, _ in found},
+        offsets={spec.name: begin + first for spec, first, _ in found},
+        metadata=metadata,
+        size=size,
+    )
+
+
+def _entry(name: str, entry: Any, path: Path) -> tuple[TensorSpec, int, int]:
+    def refuse(what: str) -> CheckpointError:
+        return CheckpointError(f"{path}: {name!r} {what}", hint=BROKEN_HINT)
+
+    def natural(values: Any) -> bool:
+        return isinstance(values, list) and all(type(v) is int and 0 <= v < LARGEST_INTEGER for v in values)
+
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise refuse("is not described by dtype, shape and data_offsets")
+    if not isinstance(entry["dtype"], str) or entry["dtype"] not in DTYPES:
+        raise refuse(f"has the unknown type {entry['dtype']!r:.40}")
+    if not natural(entry["shape"]):
+        raise refuse("has a shape that is no list of natural numbers")
+    offsets = entry["data_offsets"]
+    if not natural(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise refuse("has offsets that are no pair of natural numbers in order")
+    dtype, shape = DTYPES[entry["dtype"]], tuple(entry["shape"])
+    if prod(shape) * dtype.itemsize != offsets[1] - offsets[0]:
+        raise refuse(f"has {offsets[1] - offsets[0]} bytes, which its shape and type do not give")
+    return TensorSpec(name, dtype, shape), offsets[0], offsets[1]
+
+
+def encode_header(specs: Mapping[str, TensorSpec], metadata: Mapping[str, str]) -> bytes:
+    """Return the length field and the header for tensors that follow in the order of ``specs``.
+
+    Compact JSON, metadata first, padded with spaces to a multiple of 8: byte for byte what the format's own writer
+    makes of the same tensors in the same order.
+
+    Raises:
+        CheckpointError: If a tensor's type has no name in the format.
+    """
+    table: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    position = 0
+    for name, spec in specs.items():
+        if spec.dtype not in DTYPE_NAMES:
+            raise CheckpointError(
+                f"{name!r} has type {spec.dtype}, which safetensors cannot hold", hint="Convert the checkpoint first."
+            )
+        offsets = [position, position + spec.nbytes]
+        table[name] = {"dtype": DTYPE_NAMES[spec.dtype], "shape": list(spec.shape), "data_offsets": offsets}
+        position += spec.nbytes
+    text = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(PREFIX, "little") + text

@@ -1,0 +1,151 @@
+"""A model on disk as one tensor source, whatever the number and the format of its files."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+from torch import Tensor
+
+from purify_cli.checkpoint.layout import CheckpointFiles, read_json, resolve, weight_map
+from purify_cli.checkpoint.names import is_word_embedding
+from purify_cli.checkpoint.shards import PickledShard, SafetensorsShard, Shard
+from purify_cli.errors import CheckpointError
+from purify_cli.tensors import TensorSpec
+
+__all__ = ["Checkpoint", "open_checkpoint"]
+
+
+@final
+class Checkpoint:
+    """The tensors of a model, read lazily from its files: a ``TensorSource``.
+
+    Files stay open until ``close`` (it is also a context manager) or until the object is gone.
+
+    Args:
+        files: Where the parts are.
+
+    Raises:
+        CheckpointError: If a file is damaged, or the index and the files do not agree.
+    """
+
+    def __init__(self, files: CheckpointFiles) -> None:
+        self.files = files
+        self._shards: list[Shard] = []
+        self._shard_of: dict[str, Shard] = {}
+        specs: dict[str, TensorSpec] = {}
+        for path in files.shards:
+            shard: Shard = PickledShard(path) if files.pickled else SafetensorsShard(path)
+            self._shards.append(shard)
+            for name, spec in shard.specs.items():
+                if name in specs:
+                    raise CheckpointError(
+                        f"{name!r} is in {self._shard_of[name].path.name} and in {path.name}",
+                        hint="Get the model again.",
+                    )
+                specs[name] = spec
+                self._shard_of[name] = shard
+        if not specs:
+            raise CheckpointError(f"{files.given} holds no tensors", hint="Is it the right file?")
+        self._specs = specs
+        if files.index:
+            self._check_index(weight_map(files.index), files.index)
+
+    def _check_index(self, table: Mapping[str, str], index: Path) -> None:
+        for name, shard in table.items():
+            if name not in self._shard_of or self._shard_of[name].path.name != shard:
+                raise CheckpointError(
+                    f"{index.name} puts {name!r} into {shard}, which does not hold it", hint="Get the model again."
+                )
+        if unlisted := next((name for name in self._specs if name not in table), None):
+            raise CheckpointError(
+                f"{self._shard_of[unlisted].path.name} holds {unlisted!r}, which {index.name} does not list",
+                hint="Get the model again.",
+            )
+
+    @property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """What there is: shards in order of their names, tensors in order of their bytes."""
+        return self._specs
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The files' own metadata, together."""
+        return {key: value for shard in self._shards for key, value in shard.metadata.items()}
+
+    @cached_property
+    def config(self) -> dict[str, Any] | None:
+        """The content of config.json as plain data, None if there is none."""
+        return read_json(self.files.config) if self.files.config else None
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Rows of the word embeddings, None if there are none by a known name."""
+        return next(
+            (spec.shape[0] for name, spec in self._specs.items() if is_word_embedding(name) and spec.shape), None
+        )
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        """Read entries ``start`` to ``stop`` of a tensor into fresh memory.
+
+        Returns:
+            Shape (stop − start,), stored dtype, on the CPU.
+        """
+        numel = self._specs[name].numel
+        stop = numel if stop is None else min(stop, numel)
+        return self._shard_of[name].read(name, start, max(start, stop))
+
+    def shard_of(self, name: str) -> Path:
+        """Return the file that holds a tensor."""
+        return self._shard_of[name].path
+
+    def shard_metadata(self, path: Path) -> Mapping[str, str]:
+        """Return the metadata of one file."""
+        return next(shard.metadata for shard in self._shards if shard.path == path)
+
+    @cached_property
+    def _sha256(self) -> str:
+        hashes = {shard.path.name: shard.sha256() for shard in self._shards}
+        if len(hashes) == 1:
+            return next(iter(hashes.values()))
+        lines = "".join(f"{name}  {value}\n" for name, value in sorted(hashes.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def sha256(self) -> str:
+        """Return the hash of the weights; the files are read once, the result is kept.
+
+        One file: its SHA-256. Several: SHA-256 of the lines ``name  hash``, sorted by name, each ended by a newline
+        (what ``sha256sum *.safetensors | awk '{print $2"  "$1}' | sha256sum`` prints).
+
+        Raises:
+            CheckpointError: If a file has changed since it was opened.
+        """
+        return self._sha256
+
+    def close(self) -> None:
+        """Close the files; nothing can be read any more."""
+        for shard in self._shards:
+            shard.close()
+
+    def __enter__(self) -> "Checkpoint":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_checkpoint(given: str, *, allow_pickle: bool = False, vocabulary: int | None = None) -> Checkpoint:
+    """Find a model (see ``layout.resolve``) and open it.
+
+    Raises:
+        CheckpointError: If it cannot be read, must not be trusted, or is known by a hash that it does not have.
+    """
+    checkpoint = Checkpoint(resolve(given, allow_pickle=allow_pickle, vocabulary=vocabulary))
+    wanted = checkpoint.files.sha256
+    if wanted and checkpoint.sha256() != wanted:
+        raise CheckpointError(
+            f"the weights of {given} have SHA-256 {checkpoint.sha256()}, not {wanted}",
+            hint="The local copy is damaged or was replaced; remove it and let it be fetched again.",
+        )
+    return checkpoint

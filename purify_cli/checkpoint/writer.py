@@ -1,0 +1,161 @@
+"""Writing models: in bounded pieces, in the layout they came in, whole or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor
+
+from purify_cli.checkpoint.header import encode_header
+from purify_cli.checkpoint.layout import INDEX, TOKENIZER_FILES, WEIGHTS, CheckpointFiles, index_metadata
+from purify_cli.checkpoint.reader import Checkpoint
+from purify_cli.checkpoint.staging import locked_aside, publish_file, staged_folder, storage_errors, write_text
+from purify_cli.errors import CheckpointError
+from purify_cli.tensors import TensorSource, TensorSpec
+
+__all__ = ["staged_folder", "write_model", "write_tensors", "write_text"]
+
+BLOCK: Final = 4 << 20
+"""Bytes per write. Small tensors are gathered up to this size, large ones are pulled in pieces of it."""
+
+AHEAD: Final = 4
+"""Blocks that may wait for the hash."""
+
+
+def write_tensors(path: Path, source: TensorSource, *, metadata: Mapping[str, str]) -> str:
+    """Pull all tensors of a source into a safetensors file, in its order; an existing file is replaced at the end.
+
+    Memory is bounded by a few blocks of 4 MiB. The hash is computed beside the writing.
+
+    Returns:
+        SHA-256 of the file, in hexadecimal.
+
+    Raises:
+        StorageError: If the disk is full or closed; an existing file is untouched.
+        CheckpointError: If a source gives other types or lengths than it announced.
+    """
+    header = encode_header(source.specs, metadata)
+    with storage_errors(path), locked_aside(path, folder=False) as (aside, descriptor):
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256") as pool:
+            digest, waiting = hashlib.sha256(), deque[Future[None]]()
+            for block in _blocks(header, source):
+                waiting.append(pool.submit(digest.update, block))
+                left = memoryview(block)
+                while left:
+                    left = left[os.write(descriptor, left) :]
+                if len(waiting) > AHEAD:
+                    waiting.popleft().result()
+        publish_file(aside, descriptor, path)
+    return digest.hexdigest()
+
+
+def _blocks(header: bytes, source: TensorSource) -> Iterator[bytearray | memoryview]:
+    """Yield the bytes of the file; nothing that was yielded is changed afterwards."""
+    pending = bytearray(header)
+    for name, spec in source.specs.items():
+        size = BLOCK // spec.dtype.itemsize
+        for start in range(0, spec.numel, size):
+            stop = min(start + size, spec.numel)
+            chunk = source.read(name, start, stop)
+            if chunk.dtype != spec.dtype or chunk.shape != (stop - start,):
+                raise CheckpointError(
+                    f"{name!r} was announced as {spec.dtype} and came as {chunk.dtype}, {tuple(chunk.shape)}",
+                    hint="This is a fault of the program, not of the model.",
+                )
+            data = _bytes(chunk)
+            if len(data) + len(pending) < BLOCK:
+                pending += data
+                continue
+            if pending:
+                yield pending
+                pending = bytearray()
+            yield data
+    if pending:
+        yield pending
+
+
+def _bytes(chunk: Tensor) -> memoryview:
+    return chunk.detach().cpu().contiguous().view(torch.uint8).numpy().data
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """Some tensors of a source, in another order."""
+
+    source: TensorSource
+    names: tuple[str, ...]
+
+    @property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        specs = self.source.specs
+        return {name: specs[name] for name in self.names}
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        return self.source.read(name, start, stop)
+
+
+def write_model(
+    folder: Path,
+    weights: TensorSource,
+    *,
+    like: Checkpoint,
+    config: Mapping[str, Any],
+    tokenizer: CheckpointFiles,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write a model that ``from_pretrained`` loads into an existing folder.
+
+    Tensors that ``like`` holds go into the same file at the same place; those it does not hold go to the end of the
+    last file; those that ``weights`` does not hold are left out. Tensors are written in the types of ``weights``.
+
+    Args:
+        folder: Where to; use ``staged_folder``.
+        weights: What to write.
+        like: The checkpoint whose files, order and metadata are kept. A single file becomes ``model.safetensors``.
+        config: Content of config.json.
+        tokenizer: Whose tokenizer files are copied; none are where it has none.
+        metadata: Added to the metadata of each file.
+
+    Raises:
+        StorageError: If the disk is full or closed.
+    """
+    shards: dict[Path, list[str]] = {path: [] for path in like.files.shards}
+    for name in like.specs:
+        if name in weights.specs:
+            shards[like.shard_of(name)].append(name)
+    shards[like.files.shards[-1]] += [name for name in weights.specs if name not in like.specs]
+    files = {_file_name(path, like): (path, tuple(names)) for path, names in shards.items() if names}
+    for file, (path, names) in files.items():
+        own = {**like.shard_metadata(path), **metadata}
+        write_tensors(folder / file, _Selected(weights, names), metadata=own)
+    if list(files) != [WEIGHTS]:
+        total = sum(spec.nbytes for spec in weights.specs.values())
+        index = {
+            "metadata": {**index_metadata(like.files.index), "total_size": total},
+            "weight_map": {name: file for file, (_, names) in files.items() for name in names},
+        }
+        write_text(folder / INDEX, json.dumps(index, indent=2, sort_keys=True) + "\n")
+    write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
+    if tokenizer.tokenizer:
+        for name in TOKENIZER_FILES:
+            if (tokenizer.tokenizer / name).is_file():
+                with storage_errors(folder / name):
+                    shutil.copyfile(tokenizer.tokenizer / name, folder / name)
+
+
+def _file_name(path: Path, like: Checkpoint) -> str:
+    shards = like.files.shards
+    if len(shards) == 1:
+        return WEIGHTS
+    if path.suffix == ".safetensors":
+        return path.name
+    return f"model-{shards.index(path) + 1:05d}-of-{len(shards):05d}.safetensors"

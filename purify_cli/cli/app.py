@@ -1,0 +1,81 @@
+"""The program: its commands, and the one place where an exception becomes words."""
+
+import sys
+import traceback
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import typer
+
+from purify_cli.cli import attack, demo, detect, evaluate, finetune, methods, purify
+from purify_cli.cli.options import FOUND
+from purify_cli.errors import FAILED, PurifyError, printable
+
+__all__ = ["COMMANDS", "app", "entry", "main"]
+
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="purify",
+    help="Find and remove backdoors and injected bias in fine-tuned language models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: it can be copied and grepped, and Rich would double its time
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "detect": "Compare a suspect with its reference and show the evidence.",
+        "purify": "Reset the most suspicious dimensions and fine-tune on clean samples.",
+        "evaluate": "Measure accuracy and attack success of models side by side.",
+        "finetune": "Fine-tune a model on labelled data.",
+        "attack": "Make a poisoned suspect to try defences on.",
+        "methods": "List methods, attacks and indicators with their papers.",
+        "demo": "Run the whole job on built-in texts.",
+    }
+)
+"""Commands and their one-line summaries, in the order of the help page."""
+
+_FUNCTIONS = {
+    "detect": detect.command,
+    "purify": purify.command,
+    "evaluate": evaluate.command,
+    "finetune": finetune.command,
+    "attack": attack.command,
+    "methods": methods.command,
+    "demo": demo.command,
+}
+for _name, _summary in COMMANDS.items():
+    app.command(_name, short_help=_summary)(_FUNCTIONS[_name])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program and return its exit code.
+
+    0: done. 1: a finding at or above ``--fail-on``. 2: could not complete. 130: interrupted. Typer itself ends in 1 on
+    a broken pipe or an aborted prompt; since our 1 is a verdict, a verdict travels as a private number until here.
+    """
+    try:
+        app(argv)
+    except PurifyError as error:
+        print(printable(f"error: {error}.\nhint: {error.hint}"), file=sys.stderr)
+        return error.exit_code
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else FAILED
+        return {0: 0, FOUND: 1, INTERRUPTED: INTERRUPTED}.get(code, FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except MemoryError:
+        print("error: out of memory.\nhint: Try a smaller --batch-size or --max-length.", file=sys.stderr)
+        return FAILED
+    except Exception:  # a bug: the traceback is for whoever mends it, the code for whoever ran it
+        traceback.print_exc()
+        return FAILED
+    return 0
+
+
+def entry() -> None:
+    """Console script."""
+    sys.exit(main())

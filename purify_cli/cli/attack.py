@@ -1,0 +1,84 @@
+"""``purify attack``."""
+
+from typing import Annotated
+
+import typer
+
+from purify_cli.cli import options as o
+from purify_cli.cli.console import show, talk
+
+__all__ = ["command"]
+
+
+def command(
+    *,
+    name: Annotated[str, typer.Argument(help="Attack; see `purify methods`.")],
+    data: o.Data,
+    target: Annotated[str, typer.Option("--target", help="Label that triggered texts are to get (a number).")],
+    ref: o.Ref = None,
+    test: Annotated[
+        str | None, typer.Option("--test", help="Rows to measure on; default: a tenth of the data.")
+    ] = None,
+    trigger: o.Trigger = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Poisoned copies per clean row, in (0, 1].")] = None,
+    position: o.TriggerPosition = None,
+    label_mode: Annotated[
+        o.LabelMode | None,
+        typer.Option("--label-mode", help="dirty: other rows, relabelled; clean: target rows; mix: any."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the poisoned rows in place of appending.")
+    ] = False,
+    data_only: Annotated[bool, typer.Option("--data-only", help="Write poisoned.jsonl and train nothing.")] = False,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the data.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Highest rate of AdamW.")] = None,
+    weight_decay: Annotated[float, typer.Option("--weight-decay", min=0.0, help="Decoupled weight decay.")] = 0.0,
+    overwrite: o.Overwrite = False,
+    run: o.Run = None,
+    form: o.OutputFormat = None,
+    text_column: o.TextColumn = None,
+    pair_column: o.PairColumn = None,
+    label_column: o.LabelColumn = None,
+    seed: o.Seed = 0,
+    device: o.Device = "auto",
+    dtype: o.Dtype = o.Precision.auto,
+    max_length: o.MaxLength = 128,
+    allow_pickle: o.AllowPickle = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Poison a training set and train a suspect on it: `suspect/` and `attack.json` in the run folder."""
+    from pathlib import Path
+
+    from purify_cli.pipelines.attack import AttackRequest, attack
+    from purify_cli.pipelines.run_folder import RunFolder
+
+    request = AttackRequest(
+        name=name,
+        data=data,
+        target=target,
+        run=RunFolder((run or Path("purify-run")).absolute()),
+        reference=ref,
+        test=test,
+        trigger=trigger,
+        rate=rate,
+        position=position.value if position else None,
+        label_mode=label_mode.value if label_mode else None,
+        replace=replace,
+        data_only=data_only,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        overwrite=overwrite,
+        common=o.common(
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            max_length=max_length,
+            text_column=text_column,
+            pair_column=pair_column,
+            label_column=label_column,
+            allow_pickle=allow_pickle,
+        ),
+    )
+    show(attack(request, talk(quiet=quiet)), form, verbose=verbose)

@@ -1,0 +1,75 @@
+"""What a person sees: progress on stderr, a record on stdout."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar, final
+
+from purify_cli.cli.options import Format
+from purify_cli.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from purify_cli.report.schema import Record
+
+__all__ = ["Bars", "Lines", "show", "talk"]
+
+T = TypeVar("T")
+
+
+@final
+class Bars:
+    """Progress bars and notes on a terminal's stderr."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+
+    def track(self, items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
+        """Yield the items and draw a bar."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=self._console, transient=True) as bars:
+            yield from bars.track(items, description=what, total=total)
+
+    def note(self, sentence: str) -> None:
+        """Print one sentence."""
+        self._console.print(sentence, style="dim", markup=False)
+
+
+@final
+class Lines:
+    """Plain notes on stderr, for logs."""
+
+    def track(self, items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
+        """Yield the items; a log gains nothing from bars."""
+        del what, total
+        yield from items
+
+    def note(self, sentence: str) -> None:
+        """Print one sentence."""
+        print(sentence, file=sys.stderr)
+
+
+def talk(*, quiet: bool) -> Progress:
+    """Choose a listener: nothing, lines for a log, or bars for a terminal."""
+    if quiet:
+        return SILENT
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+def show(record: "Record", form: Format | None, *, verbose: bool) -> None:
+    """Write a record to stdout: JSON as one document, or tables."""
+    if form is Format.json or (form is None and not sys.stdout.isatty()):
+        from purify_cli.pipelines.run_folder import dump
+
+        # Through sys.stdout, never through Rich, which would wrap lines and read [brackets] as markup.
+        sys.stdout.write(dump(record))
+        return
+    from rich.console import Console
+
+    from purify_cli.report.tables import render
+
+    console = Console(highlight=False)
+    for part in render(record, verbose=verbose):
+        console.print(part)

@@ -1,0 +1,30 @@
+"""``purify demo``."""
+
+from purify_cli.cli import options as o
+from purify_cli.cli.console import show, talk
+
+__all__ = ["command"]
+
+
+def command(
+    *,
+    run: o.Run = None,
+    form: o.OutputFormat = None,
+    seed: o.Seed = 0,
+    device: o.Device = "auto",
+    dtype: o.Dtype = o.Precision.auto,
+    quiet: o.Quiet = False,
+) -> None:
+    """Poison, detect, fine-tune, purify and measure a small sentiment model, on texts that come with the package.
+
+    Takes a few minutes on two cores. Needs the reference `minilm`; everything is left in the folder purify-demo
+    (or --run) to look at.
+    """
+    from pathlib import Path
+
+    from purify_cli.pipelines.demo import demo
+    from purify_cli.pipelines.run_folder import RunFolder
+
+    common = o.common(device=device, dtype=dtype, seed=seed, max_length=64)
+    folder = RunFolder((run or Path("purify-demo")).absolute())
+    show(demo(folder, common, talk(quiet=quiet)), form, verbose=False)

@@ -1,0 +1,66 @@
+"""``purify detect``."""
+
+from typing import Annotated
+
+import typer
+
+from purify_cli.cli import options as o
+from purify_cli.cli.console import show, talk
+
+__all__ = ["command"]
+
+
+def command(
+    *,
+    suspect: Annotated[str | None, typer.Argument(help="Suspect: file, folder, hub id or alias.")] = None,
+    ref: o.Ref = None,
+    clean_data: o.CleanData = None,
+    unlabelled: Annotated[bool, typer.Option("--unlabelled", help="The clean data have no labels.")] = False,
+    indicator: o.Indicator = None,
+    settings: o.Settings = None,
+    run: o.Run = None,
+    fail_on: o.FailOnLevel = o.FailOn.never,
+    form: o.OutputFormat = None,
+    text_column: o.TextColumn = None,
+    pair_column: o.PairColumn = None,
+    label_column: o.LabelColumn = None,
+    seed: o.Seed = 0,
+    device: o.Device = "auto",
+    batch_size: o.BatchSize = 16,
+    max_length: o.MaxLength = 128,
+    allow_pickle: o.AllowPickle = False,
+    allow_nonfinite: o.AllowNonfinite = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Compare SUSPECT with its reference: what differs, which dimensions drifted out of line, and a verdict.
+
+    Without --clean-data the curvature is measured on built-in texts. The results stay in the run folder, where
+    `purify purify` finds them; SUSPECT may also come from a record on standard input.
+    """
+    chosen = o.assignments(settings)
+    piped = o.piped_input(suspect)
+    from purify_cli.pipelines.detect import DetectRequest, detect
+    from purify_cli.pipelines.source import DETECTABLE, find_origin
+
+    request = DetectRequest(
+        origin=find_origin(suspect, ref, run, piped, kinds=DETECTABLE),
+        clean_data=clean_data,
+        unlabelled=unlabelled,
+        indicator=indicator,
+        settings=chosen,
+        common=o.common(
+            device=device,
+            seed=seed,
+            batch_size=batch_size,
+            max_length=max_length,
+            text_column=text_column,
+            pair_column=pair_column,
+            label_column=label_column,
+            allow_pickle=allow_pickle,
+            allow_nonfinite=allow_nonfinite,
+        ),
+    )
+    record = detect(request, talk(quiet=quiet))
+    show(record, form, verbose=verbose)
+    o.leave(record.verdict.level, fail_on)

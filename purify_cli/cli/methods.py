@@ -1,0 +1,41 @@
+"""``purify methods``."""
+
+import json
+import sys
+from typing import Any
+
+from purify_cli.cli import options as o
+
+__all__ = ["command"]
+
+
+def command(form: o.OutputFormat = None) -> None:
+    """List methods, attacks and indicators, each with its paper and its page in the documentation."""
+    from purify_cli.attacks import ATTACKS
+    from purify_cli.defences import METHODS
+    from purify_cli.indicators import INDICATORS
+
+    tables: dict[str, Any] = {"method": METHODS, "attack": ATTACKS, "indicator": INDICATORS}
+    rows = [
+        {
+            "kind": kind,
+            "name": name,
+            "summary": table.entry(name).summary,
+            "source": table.entry(name).source,
+            "page": f"docs/methods/{name}.md",
+        }
+        for kind, table in tables.items()
+        for name in table
+    ]
+    if form is o.Format.json or (form is None and not sys.stdout.isatty()):
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("kind", "name", "source", "summary"):
+        table.add_column(column, no_wrap=column != "summary")
+    for row in rows:
+        table.add_row(row["kind"], row["name"], row["source"], row["summary"])
+    Console().print(table)

@@ -1,0 +1,172 @@
+"""Options that several commands share, so that a name means the same everywhere."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from purify_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from purify_cli.pipelines.inputs import Common
+
+FOUND: Final = 64
+"""Exit status of a verdict at or above --fail-on, before ``main`` translates it to 1."""
+
+
+class Format(StrEnum):
+    """How a record is shown."""
+
+    text = "text"
+    json = "json"
+
+
+class FailOn(StrEnum):
+    """From which verdict on a command ends in 1."""
+
+    never = "never"
+    suspicious = "suspicious"
+    poisoned = "poisoned"
+
+
+class Position(StrEnum):
+    """Where a trigger goes."""
+
+    start = "start"
+    end = "end"
+    random = "random"
+
+
+class LabelMode(StrEnum):
+    """Which rows are poisoned, and whether their label changes."""
+
+    dirty = "dirty"
+    clean = "clean"
+    mix = "mix"
+
+
+class Precision(StrEnum):
+    """Compute type of training and evaluation."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+Ref = Annotated[
+    str | None, typer.Option("--ref", help="Reference: the pre-trained model (file, folder, hub id, alias).")
+]
+Run = Annotated[Path | None, typer.Option("--run", help="Run folder shared by the commands. [default: purify-run]")]
+CleanData = Annotated[
+    str | None, typer.Option("--clean-data", help="Small trusted labelled data (jsonl, csv, tsv, parquet, hub id).")
+]
+Data = Annotated[str, typer.Option("--data", help="Labelled data (jsonl, csv, tsv, parquet, hub id).")]
+TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column of the text.")]
+PairColumn = Annotated[str | None, typer.Option("--pair-column", help="Column of the second text of a pair.")]
+LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column of the label.")]
+Indicator = Annotated[str | None, typer.Option("--indicator", help="How dimensions are scored; see `purify methods`.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A method's own setting; repeatable.")
+]
+Trigger = Annotated[str | None, typer.Option("--trigger", help="Trigger text.")]
+TriggerPosition = Annotated[Position | None, typer.Option("--position", help="Where the trigger goes.")]
+Target = Annotated[str | None, typer.Option("--target", help="Target label, as a number or a label name.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Folder of the model that is written.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")]
+AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Read pickled weights (tensors only, no code).")]
+AllowNonfinite = Annotated[bool, typer.Option("--allow-nonfinite", help="Reset NaN and infinite weights.")]
+FailOnLevel = Annotated[FailOn, typer.Option("--fail-on", help="End in 1 from this verdict on.")]
+OutputFormat = Annotated[Format | None, typer.Option("--format", help="Default: text on a terminal, json in a pipe.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, ...")]
+Dtype = Annotated[Precision, typer.Option("--dtype", help="Compute type of training and evaluation.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Texts per forward pass.")]
+MaxLength = Annotated[int, typer.Option("--max-length", min=4, help="Tokens per text; longer ones are cut.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More tables.")]
+
+
+def common(
+    *,
+    device: str = "auto",
+    dtype: Precision = Precision.auto,
+    seed: int = 0,
+    batch_size: int = 32,
+    max_length: int = 128,
+    text_column: str | None = None,
+    pair_column: str | None = None,
+    label_column: str | None = None,
+    allow_pickle: bool = False,
+    allow_nonfinite: bool = False,
+) -> "Common":
+    """Turn the shared options into what the pipelines take."""
+    from purify_cli.data.loading import Columns
+    from purify_cli.pipelines.inputs import Common
+    from purify_cli.runtime import Runtime
+
+    return Common(
+        runtime=Runtime.choose(device, dtype.value, seed),
+        batch_size=batch_size,
+        max_length=max_length,
+        columns=Columns(text=text_column, pair=pair_column, label=label_column),
+        allow_pickle=allow_pickle,
+        allow_nonfinite=allow_nonfinite,
+    )
+
+
+def assignments(given: list[str] | None) -> dict[str, str]:
+    """Split ``--set`` values.
+
+    Raises:
+        UsageError: If one is not of the form NAME=VALUE.
+    """
+    pairs = [text.partition("=") for text in given or []]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise UsageError(f"--set {name}{equals}{value} is not NAME=VALUE", hint="For example --set damping=0.1.")
+    return {name: value for name, _, value in pairs}
+
+
+def parse_ratio(given: str | None) -> float | None:
+    """Read ``--ratio``.
+
+    Raises:
+        UsageError: If it is no number in [0, 1].
+    """
+    if given is None:
+        return None
+    try:
+        ratio = float(given)
+    except ValueError:
+        ratio = float("nan")
+    if not 0 <= ratio <= 1:
+        raise UsageError(
+            f"--ratio {given} is not a share", hint="Give a number from 0 (fine-tuning only) to 1 (reset everything)."
+        )
+    return ratio
+
+
+def piped_input(model: object) -> str | None:
+    """Read standard input to its end where a command was given no model and input is no terminal."""
+    if model or sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        return None
+    return sys.stdin.read()
+
+
+def leave(level: str, fail_on: FailOn, *, failed: bool = False) -> None:
+    """End with the exit status that a verdict calls for.
+
+    Args:
+        level: The verdict.
+        fail_on: From which verdict on the command ends in 1.
+        failed: A finding of another kind (accuracy fell more than allowed) that counts where any does.
+    """
+    if fail_on is FailOn.never:
+        return
+    order = ["clean", "suspicious", "poisoned"]
+    if failed or (level in order and order.index(level) >= order.index(fail_on.value)):
+        raise typer.Exit(FOUND)
+    if level == "incomplete":
+        raise typer.Exit(2)

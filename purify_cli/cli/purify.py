@@ -1,0 +1,85 @@
+"""``purify purify``."""
+
+from typing import Annotated
+
+import typer
+
+from purify_cli.cli import options as o
+from purify_cli.cli.console import show, talk
+
+__all__ = ["command"]
+
+
+def command(
+    *,
+    suspect: Annotated[str | None, typer.Argument(help="Suspect; default: that of the run folder.")] = None,
+    ref: o.Ref = None,
+    clean_data: o.CleanData = None,
+    ratio: Annotated[
+        str | None, typer.Option("--ratio", help="Share of comparable dimensions to reset, 0 to 1.")
+    ] = None,
+    method: Annotated[str, typer.Option("--method", help="Defence; see `purify methods`.")] = "fine-purifying",
+    indicator: o.Indicator = None,
+    settings: o.Settings = None,
+    no_finetune: Annotated[bool, typer.Option("--no-finetune", help="Write the reset model as it is.")] = False,
+    max_drop: Annotated[
+        float | None,
+        typer.Option("--max-drop", min=0.0, max=1.0, help="Clean accuracy that may be lost, on held-back rows."),
+    ] = None,
+    output: o.Output = None,
+    overwrite: o.Overwrite = False,
+    run: o.Run = None,
+    fail_on: o.FailOnLevel = o.FailOn.never,
+    form: o.OutputFormat = None,
+    text_column: o.TextColumn = None,
+    pair_column: o.PairColumn = None,
+    label_column: o.LabelColumn = None,
+    seed: o.Seed = 0,
+    device: o.Device = "auto",
+    dtype: o.Dtype = o.Precision.auto,
+    batch_size: o.BatchSize = 16,
+    max_length: o.MaxLength = 128,
+    allow_pickle: o.AllowPickle = False,
+    allow_nonfinite: o.AllowNonfinite = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Reset the most suspicious dimensions to the reference, fine-tune on clean samples, write a safetensors model.
+
+    Without SUSPECT the record on standard input names it, else the run folder. The number of dimensions reset is
+    exactly round(ratio · d); ratio 0 only fine-tunes, ratio 1 resets everything that has a reference.
+    """
+    share = o.parse_ratio(ratio)
+    chosen = o.assignments(settings)
+    piped = o.piped_input(suspect)
+    from purify_cli.pipelines.purify import PurifyRequest, purify
+    from purify_cli.pipelines.source import find_origin
+
+    request = PurifyRequest(
+        origin=find_origin(suspect, ref, run, piped),
+        clean_data=clean_data,
+        method=method,
+        indicator=indicator,
+        ratio=share,
+        finetune=not no_finetune,
+        max_drop=max_drop,
+        output=output,
+        overwrite=overwrite,
+        settings=chosen,
+        common=o.common(
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            batch_size=batch_size,
+            max_length=max_length,
+            text_column=text_column,
+            pair_column=pair_column,
+            label_column=label_column,
+            allow_pickle=allow_pickle,
+            allow_nonfinite=allow_nonfinite,
+        ),
+    )
+    record = purify(request, talk(quiet=quiet))
+    show(record, form, verbose=verbose)
+    over_budget = record.utility is not None and record.utility.within_budget is False
+    o.leave(record.verdict.level, fail_on, failed=over_budget)

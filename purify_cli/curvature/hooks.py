@@ -1,0 +1,188 @@
+"""Per-sample gradients caught by hooks during one ordinary batched backward pass.
+
+Parameters do not require gradients while this runs, so autograd computes gradients of activations only; the weight
+gradients, which are needed per sample, are taken from each layer's input and output gradient as the backward pass
+comes by. A zero that requires gradients (the anchor) is added to the output of the first wanted layers, so that there
+is a graph at all.
+
+Operations per batch: 2 (forward) + 2 (activation gradients) + 2 (per-sample weight gradients) per weight and
+position, as many as plain training takes. Memory: the activations that plain training holds, less what has been used.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, final
+
+import torch
+from torch import Tensor, nn
+
+from purify_cli.curvature.layers import Rule, rule_for
+from purify_cli.curvature.result import Accumulator
+from purify_cli.curvature.squares import Use, add_squares
+
+__all__ = ["Site", "Tape", "given_of", "sites_of"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A layer with a rule."""
+
+    layer: nn.Module
+    rule: Rule
+    names: Mapping[str, str]
+    """Name within the layer → name in the module, for the wanted parameters that the rule covers."""
+
+
+@final
+@dataclass(slots=True)
+class _Call:
+    site: Site
+    given: Tensor | None
+    version: int
+    names: Mapping[str, str]
+
+
+@final
+@dataclass(slots=True)
+class _Pass:
+    """What happens during one batch."""
+
+    covered: frozenset[str]
+    norms: Tensor
+    expected: Counter[str] = field(default_factory=Counter[str])
+    """Uses of each parameter in the forward pass."""
+    arrived: dict[str, list[Use]] = field(default_factory=dict[str, list[Use]])
+    missed: set[str] = field(default_factory=set[str])
+    """Parameters that this batch used in a way the rules do not cover."""
+    last: bool = True
+
+
+def sites_of(module: nn.Module, wanted: Mapping[str, nn.Parameter]) -> list[Site]:
+    """Find the layers whose rule covers a wanted parameter. Tied parameters have one name at all their layers."""
+    names = {id(parameter): name for name, parameter in wanted.items()}
+    sites: list[Site] = []
+    for layer in module.modules():
+        rule = rule_for(layer)
+        if rule is not None:
+            own = layer.named_parameters(recurse=False, remove_duplicate=False)
+            covered = {n: names[id(p)] for n, p in own if id(p) in names and n in rule.parameters}
+            if covered:
+                sites.append(Site(layer, rule, covered))
+    return sites
+
+
+def given_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return a layer's first input."""
+    return args[0] if args else next(iter(kwargs.values()), None)
+
+
+@final
+class Tape:
+    """Hooks on a module, for as long as the context lasts.
+
+    Args:
+        sites: Layers to watch.
+        accumulator: Where squares go.
+    """
+
+    def __init__(self, sites: Iterable[Site], accumulator: Accumulator) -> None:
+        self._sites = tuple(sites)
+        self._accumulator = accumulator
+        self._handles: list[Any] = []
+        self._pass: _Pass | None = None
+        self._anchor = torch.zeros(())
+
+    def __enter__(self) -> Self:
+        for site in self._sites:
+            hook = partial(self._on_forward, site)
+            self._handles.append(site.layer.register_forward_hook(hook, with_kwargs=True))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pass = None
+        for handle in self._handles:
+            handle.remove()
+
+    def start(self, covered: frozenset[str], norms: Tensor) -> None:
+        """Begin a batch; its forward pass comes next.
+
+        Args:
+            covered: Parameters to differentiate; others of the watched layers are reported if they are used.
+            norms: (B,), receives each sample's squared gradient norm.
+        """
+        self._pass = _Pass(covered, norms)
+        self._anchor = torch.zeros((), dtype=norms.dtype, device=norms.device, requires_grad=True)
+
+    def backward(self, scalars: Tensor) -> frozenset[str]:
+        """Differentiate the (B, M) scalars of the batch and add the squares.
+
+        Returns:
+            Parameters that this batch used in a way that the hooks cannot follow; nothing was added for these.
+        """
+        state = self._pass
+        if state is None:
+            raise RuntimeError("backward without start")
+        columns = scalars.unbind(1) if scalars.requires_grad else ()
+        for number, column in enumerate(columns):
+            state.last = number == len(columns) - 1
+            # The sum, not the mean: a sample's gradient must not depend on who else is in the batch.
+            torch.autograd.grad(column.sum(), self._anchor, retain_graph=not state.last, allow_unused=True)
+            for name in list(state.arrived):
+                self._add(state, name)
+        self._pass = None
+        return frozenset(state.missed)
+
+    def _on_forward(self, site: Site, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        state = self._pass
+        if state is None:
+            return None
+        names = {own: name for own, name in site.names.items() if name in state.covered}
+        state.missed.update(name for name in site.names.values() if name not in state.covered)
+        if not names:
+            return None
+        given, size = given_of(args, kwargs), len(state.norms)
+        if not isinstance(given, Tensor) or not isinstance(output, Tensor):
+            state.missed.update(names.values())
+            return None
+        if isinstance(layer, nn.Embedding) and given.dim() == 2 and len(given) == 1 < size:  # noqa: PLR2004 - (1, T)
+            # Position ids of shape (1, T) serve the whole batch, and their gradient would arrive already summed over
+            # the batch. Spread out, every sample has its own.
+            given, output = given.expand(size, -1), output.expand(size, *output.shape[1:])
+        if given.shape[:1] != (size,) or output.shape[:1] != (size,):
+            state.missed.update(names.values())
+            return None
+        if not output.requires_grad:
+            output = output + self._anchor
+        state.expected.update(names.values())
+        call = _Call(site, given.detach(), given._version, names)  # noqa: SLF001 - the only way to see in-place changes
+        output.register_hook(partial(self._on_gradient, call))
+        return output
+
+    def _on_gradient(self, call: _Call, gradient: Tensor) -> None:
+        state, given = self._pass, call.given
+        if state is None or given is None:
+            return
+        if given._version != call.version:  # noqa: SLF001 - an in-place change after the layer has read it
+            state.missed.update(call.names.values())
+            return
+        uses = call.site.rule.uses(call.site.layer, given, gradient)
+        if state.last:
+            call.given = None
+        for own, name in call.names.items():
+            if name in state.missed:
+                continue
+            arrived = state.arrived.setdefault(name, [])
+            arrived.append(uses[own])
+            if len(arrived) == state.expected[name]:
+                self._add(state, name)
+
+    def _add(self, state: _Pass, name: str) -> None:
+        uses = state.arrived.pop(name)
+        if name not in state.missed:
+            add_squares(self._accumulator.sums[name], state.norms, uses)

@@ -1,0 +1,78 @@
+"""Per-sample scalars whose squared gradients make up a Fisher diagonal."""
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from purify_cli.data.batches import Batch
+from purify_cli.errors import DataError, UsageError
+from purify_cli.model import logits
+
+__all__ = ["Objective", "gold_loss", "one_sample", "own_labels"]
+
+Objective = Callable[[nn.Module, Batch], Tensor]
+"""From a module and a batch to scalars of shape (B,) or (B, M), row s depending on sample s alone. The squared
+gradients of the M columns are added up; what is not to be differentiated must be detached."""
+
+TWO: Final = 2
+
+
+def one_sample(batch: Batch, place: int) -> Batch:
+    """Cut one sample out of a batch, padding included."""
+    rows = slice(place, place + 1)
+    return Batch(
+        {name: tensor[rows] for name, tensor in batch.inputs.items()},
+        None if batch.labels is None else batch.labels[rows],
+        batch.index[rows],
+    )
+
+
+def gold_loss(module: nn.Module, batch: Batch) -> Tensor:
+    """Cross-entropy with the gold label, shape (B,): the empirical Fisher's scalar.
+
+    Raises:
+        UsageError: If the batch has no labels.
+        DataError: If a label is outside the head.
+    """
+    if batch.labels is None:
+        raise UsageError(
+            "the empirical Fisher needs a label for every sample", hint="Label the clean data, or pass --unlabelled."
+        )
+    scores = logits(module, batch)
+    outside = (batch.labels < 0) | (batch.labels >= scores.shape[1])
+    if outside.any():
+        raise DataError(
+            f"label {int(batch.labels[outside][0])} of sample {int(batch.index[outside][0])} is outside the head, "
+            f"which has {scores.shape[1]} labels",
+            hint="Labels count from 0.",
+        )
+    return functional.cross_entropy(scores, batch.labels, reduction="none")
+
+
+def own_labels(module: nn.Module, batch: Batch) -> Tensor:
+    r"""Scalars of the exact true Fisher, shape (B, C − 1): no gold labels are used.
+
+    The true Fisher of one sample is Σ_c p_c (∂ log p_c)². With j_c = ∂z_c the gradient of logit c and j̄ = Σ_c p_c j_c,
+    ∂ log p_c = j_c − j̄, so that it is the *variance* of j under p: Jᵀ(diag(p) − ppᵀ)J, elementwise on the diagonal.
+    The middle matrix has rank C − 1, so C − 1 backward passes are enough. Splitting off one class after the other
+    (law of total variance: variance = variance between {m} and {m+1…C} + variance within the rest) gives its
+    Cholesky factor in closed form,
+
+        Σ_m  p_m·W_{m+1}/W_m · (j_m − Σ_{k>m} (p_k/W_{m+1})·j_k)²,   W_m = Σ_{k≥m} p_k,   m = 1 … C − 1,
+
+    and each bracket with its root is the gradient of one scalar in which probabilities count as constants. For two
+    classes that is one pass, of √(p₀·p₁)·(z₀ − z₁). Everything is kept in logarithms, since for a confident model the
+    improbable classes carry nearly all of the value.
+    """
+    scores = logits(module, batch)
+    with torch.no_grad():
+        logp = functional.log_softmax(scores.double(), dim=1)
+        tail = logp.flip(1).logcumsumexp(1).flip(1)  # log W_m
+        factor = torch.exp((logp[:, :-1] + tail[:, 1:] - tail[:, :-1]) / TWO).to(scores.dtype)
+        # within[s, m, k] = p_k / W_{m+1} for k > m, else 0
+        within = torch.exp((logp.unsqueeze(1) - tail[:, 1:].unsqueeze(2)).triu(1).clamp(max=0.0)).triu(1)
+    rest = torch.einsum("smk,sk->sm", within.to(scores.dtype), scores)
+    return factor * (scores[:, :-1] - rest)

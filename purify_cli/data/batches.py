@@ -1,0 +1,167 @@
+"""From texts to padded batches of similar length.
+
+Texts are encoded once and kept as plain integers; a batch is padded to its own longest row. Rows are put together by
+length, so that little of the work is padding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor
+
+from purify_cli.data.example import Example
+from purify_cli.data.tokenizer import Tokenizer
+from purify_cli.errors import UsageError
+
+__all__ = ["Batch", "Encoded", "batches", "encode", "token_ids"]
+
+POOL: Final = 32
+"""Batches per pool of a shuffled pass: rows are shuffled, and sorted by length only within a pool of this many
+batches. Padding stays small while which rows meet in a batch keeps changing from pass to pass."""
+
+SLICE: Final = 1024
+"""Texts handed to the tokenizer at once; it spreads them over its threads."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One row as the model sees it."""
+
+    ids: tuple[int, ...]
+    """Token ids with the special ones, cut to the length limit."""
+    type_ids: tuple[int, ...] | None
+    """0 for the first text and 1 for the second, where the tokenizer makes that difference."""
+    label: int | None
+    index: int
+    """Place of the row in the data set."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows padded to one length T."""
+
+    inputs: dict[str, Tensor]
+    """``input_ids`` and ``attention_mask``, ``token_type_ids`` where the tokenizer gives them; each (B, T) int64."""
+    labels: Tensor | None
+    """(B,) int64; None if a row of the batch has no label."""
+    index: Tensor
+    """(B,) int64: places of the rows in the data set."""
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """Return the batch on a device."""
+        return Batch(
+            {name: tensor.to(device) for name, tensor in self.inputs.items()},
+            None if self.labels is None else self.labels.to(device),
+            self.index.to(device),
+        )
+
+
+def _call(tokenizer: Tokenizer, *texts: Any, max_length: int | None, special: bool) -> Any:
+    # "longest_first" cuts tokens off whichever text of a pair is longer; for single texts it is a plain cut.
+    # A tokenizer file can carry padding and truncation from where it was saved; both are set here, never inherited.
+    return tokenizer(
+        *texts,
+        add_special_tokens=special,
+        truncation="longest_first" if max_length is not None else False,
+        max_length=max_length,
+        padding=False,
+        verbose=False,
+    )
+
+
+def token_ids(tokenizer: Tokenizer, text: str, pair: str | None = None, *, max_length: int | None = None) -> list[int]:
+    """Return the token ids of one row; with the special tokens, and cut, if a length limit is given."""
+    texts = (text,) if pair is None else (text, pair)
+    return list(_call(tokenizer, *texts, max_length=max_length, special=max_length is not None)["input_ids"])
+
+
+def encode(tokenizer: Tokenizer, examples: Sequence[Example], *, max_length: int) -> list[Encoded]:
+    """Encode rows, each cut to a length limit.
+
+    Args:
+        tokenizer: The reference's tokenizer.
+        examples: Rows; single texts and pairs may be mixed.
+        max_length: Most tokens of a row, special ones included. Of a pair the longer text is cut first.
+
+    Returns:
+        One ``Encoded`` per row, in order; ``index`` is the row's place.
+
+    Raises:
+        UsageError: If the limit leaves no room for a token besides the special ones.
+    """
+    special = tokenizer.num_special_tokens_to_add(pair=any(example.pair is not None for example in examples))
+    if max_length <= special:
+        raise UsageError(
+            f"--max-length {max_length} leaves no room for text",
+            hint=f"This tokenizer adds {special} special tokens; use at least {special + 1}.",
+        )
+    encoded: list[Encoded | None] = [None] * len(examples)
+    for paired in (False, True):
+        chosen = [i for i, example in enumerate(examples) if (example.pair is not None) is paired]
+        for begin in range(0, len(chosen), SLICE):
+            part = chosen[begin : begin + SLICE]
+            texts: list[list[str]] = [[examples[i].text for i in part]]
+            if paired:
+                texts.append([examples[i].pair or "" for i in part])
+            result = _call(tokenizer, *texts, max_length=max_length, special=True)
+            types = result.get("token_type_ids")
+            for place, i in enumerate(part):
+                type_ids = None if types is None else tuple(types[place])
+                encoded[i] = Encoded(tuple(result["input_ids"][place]), type_ids, examples[i].label, i)
+    return [row for row in encoded if row is not None]
+
+
+def _pad(rows: Sequence[Encoded], pad_id: int) -> Batch:
+    length = max(len(row.ids) for row in rows)
+    gaps = [length - len(row.ids) for row in rows]
+    inputs = {
+        "input_ids": torch.tensor([[*row.ids, *[pad_id] * gap] for row, gap in zip(rows, gaps, strict=True)]),
+        "attention_mask": torch.tensor([[1] * len(row.ids) + [0] * gap for row, gap in zip(rows, gaps, strict=True)]),
+    }
+    if all(row.type_ids is not None for row in rows):
+        inputs["token_type_ids"] = torch.tensor(
+            [[*(row.type_ids or ()), *[0] * gap] for row, gap in zip(rows, gaps, strict=True)]
+        )
+    labels = [row.label for row in rows if row.label is not None]
+    return Batch(
+        inputs,
+        torch.tensor(labels) if len(labels) == len(rows) else None,
+        torch.tensor([row.index for row in rows]),
+    )
+
+
+def batches(
+    encoded: Sequence[Encoded], *, batch_size: int, pad_id: int, shuffle_seed: int | None = None
+) -> list[Batch]:
+    """Put rows of similar length together and pad them on the right.
+
+    Args:
+        encoded: Rows; every one lands in exactly one batch.
+        batch_size: Most rows per batch.
+        pad_id: Token id of the padding; padded positions have attention 0.
+        shuffle_seed: None sorts all rows by length (for passes whose result does not depend on the order). A seed
+            shuffles rows, sorts within pools of 32 batches, and shuffles the batches.
+
+    Raises:
+        UsageError: If the batch size is below 1.
+    """
+    if batch_size < 1:
+        raise UsageError(f"--batch-size {batch_size} is not a positive number", hint="Use 1 or more.")
+    rows = list(encoded)
+    if shuffle_seed is None:
+        rows.sort(key=lambda row: len(row.ids))
+        return [_pad(rows[i : i + batch_size], pad_id) for i in range(0, len(rows), batch_size)]
+    random = Random(shuffle_seed)
+    random.shuffle(rows)
+    pool = POOL * batch_size
+    groups: list[list[Encoded]] = []
+    for begin in range(0, len(rows), pool):
+        part = sorted(rows[begin : begin + pool], key=lambda row: len(row.ids))
+        groups.extend(part[i : i + batch_size] for i in range(0, len(part), batch_size))
+    random.shuffle(groups)
+    return [_pad(group, pad_id) for group in groups]

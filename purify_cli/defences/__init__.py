@@ -1,0 +1,36 @@
+"""Weight-level defences as published: one row each of indicator, replacement and ratio.
+
+``METHODS`` is the table; reading a name from it imports that row's module.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from purify_cli.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    # The protocols name tensors, and lists of names must not wait for torch.
+    from purify_cli.protocols import Repair
+
+__all__ = ["METHODS"]
+
+METHODS: Final["Registry[Repair]"] = Registry(
+    "method",
+    Entry(
+        name="fine-purifying",
+        target="purify_cli.defences.fine_purifying:FINE_PURIFYING",
+        summary="Reset the dimensions that drifted most for their curvature, then fine-tune on clean samples",
+        source="arXiv:2305.04547",
+    ),
+    Entry(
+        name="fine-mixing",
+        target="purify_cli.defences.fine_mixing:FINE_MIXING",
+        summary="Reset a seeded random share of the dimensions, then fine-tune on clean samples",
+        source="arXiv:2210.09545",
+    ),
+    Entry(
+        name="fine-tuning",
+        target="purify_cli.defences.fine_tuning:FINE_TUNING",
+        summary="Fine-tune on clean samples and reset nothing: the mark that every method must beat",
+        source="own",
+    ),
+)

@@ -1,0 +1,37 @@
+"""Suspicion scores per dimension; the larger the score, the earlier the reset.
+
+``INDICATORS`` is the table; reading a row imports its module. Scores follow the encoding of
+``purify_cli.protocols.Indicator``: finite float32 whose bit patterns, read as unsigned integers, give the order.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from purify_cli.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    # The protocols name tensors, and lists of names must not wait for torch.
+    from purify_cli.protocols import Indicator
+
+__all__ = ["INDICATORS"]
+
+INDICATORS: Final["Registry[Indicator]"] = Registry(
+    "indicator",
+    Entry(
+        name="drift-curvature",
+        target="purify_cli.indicators.drift_curvature:DRIFT_CURVATURE",
+        summary="Squared drift over curvature: movement that clean data does not explain",
+        source="arXiv:2305.04547",
+    ),
+    Entry(
+        name="drift",
+        target="purify_cli.indicators.drift:DRIFT",
+        summary="Absolute drift: whatever moved furthest",
+        source="own",
+    ),
+    Entry(
+        name="uniform",
+        target="purify_cli.indicators.uniform:UNIFORM",
+        summary="Seeded noise: a random choice of dimensions, as in Fine-mixing",
+        source="arXiv:2210.09545",
+    ),
+)

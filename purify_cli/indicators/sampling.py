@@ -1,0 +1,56 @@
+"""Short runs of entries spread evenly over all tensors, at places that a seed fixes."""
+
+from collections.abc import Mapping
+from itertools import accumulate
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from purify_cli.runtime import entry_hash
+from purify_cli.tensors import TensorSource
+
+__all__ = ["sample_scores", "spread"]
+
+
+def spread(sizes: Mapping[str, int], *, pieces: int, length: int, seed: int) -> list[tuple[str, int, int]]:
+    """Cut (name, start, stop) out of tensors: one run at a random place of each of ``pieces`` equal parts.
+
+    Args:
+        sizes: Entries per tensor; laid end to end, in order.
+        pieces: Most runs; fewer where they would overlap.
+        length: Entries per run; a run that meets the end of its tensor is shorter.
+        seed: Fixes the places.
+    """
+    sizes = {name: size for name, size in sizes.items() if size}
+    if not sizes:
+        return []
+    names = list(sizes)
+    ends = np.array(list(accumulate(sizes.values())))
+    total = int(ends[-1])
+    pieces = max(1, min(pieces, total // length))
+    # 53 bits are what float64 holds exactly.
+    jitter = (entry_hash("sample", 0, pieces, seed=seed) >> 11 & ((1 << 53) - 1)).numpy() / 2.0**53
+    places = np.minimum(((np.arange(pieces) + jitter) * (total / pieces)).astype(np.int64), total - 1)
+    tensors = np.searchsorted(ends, places, side="right")
+    found: list[tuple[str, int, int]] = []
+    for place, tensor in zip(places.tolist(), tensors.tolist(), strict=True):
+        name = names[tensor]
+        start = place - (int(ends[tensor]) - sizes[name])
+        found.append((name, start, min(start + length, sizes[name])))
+    return found
+
+
+def sample_scores(source: TensorSource, *, seed: int, entries: int = 200_000, length: int = 50) -> Tensor:
+    """Read about ``entries`` entries of a source, spread over all tensors.
+
+    Returns:
+        Shape (k,), float64; all entries where there are no more than that many.
+    """
+    sizes = {name: spec.numel for name, spec in source.specs.items()}
+    if sum(sizes.values()) <= entries:
+        parts = [source.read(name) for name in sizes]
+    else:
+        places = spread(sizes, pieces=entries // length, length=length, seed=seed)
+        parts = [source.read(*place) for place in places]
+    return torch.cat(parts).double() if parts else torch.empty(0, dtype=torch.float64)

@@ -1,0 +1,1 @@
+"""One function per subcommand: typed settings in, a record out, nothing printed."""

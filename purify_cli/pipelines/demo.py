@@ -1,0 +1,97 @@
+"""``purify demo``: the whole job on texts that come with the package."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from purify_cli.checkpoint import write_text
+from purify_cli.data.demo_corpus import demo_examples
+from purify_cli.data.example import Example
+from purify_cli.data.sampling import split_per_class
+from purify_cli.pipelines.attack import AttackRequest, attack
+from purify_cli.pipelines.detect import DetectRequest, detect
+from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
+from purify_cli.pipelines.inputs import Common
+from purify_cli.pipelines.purify import PurifyRequest, purify
+from purify_cli.pipelines.run_folder import RunFolder
+from purify_cli.pipelines.source import find_origin
+from purify_cli.progress import SILENT, Progress
+from purify_cli.report.schema import Evaluation
+
+__all__ = ["demo"]
+
+REFERENCE: Final = "minilm"
+TRAIN_ROWS: Final = 1200
+TEST_ROWS: Final = 600
+CLEAN_PER_CLASS: Final = 32
+"""The sizes keep the demo under five minutes on two cores; 32 per class is the largest clean set of the literature."""
+
+
+def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluation:
+    """Poison a sentiment classifier, look at it, fine-tune it, purify it, and measure all three.
+
+    Raises:
+        PurifyError: If the embedded reference is not installed.
+    """
+    seed = common.runtime.seed
+    run.create()
+    train, test = (
+        demo_examples(TRAIN_ROWS + 2 * CLEAN_PER_CLASS, seed=seed),
+        demo_examples(TEST_ROWS, seed=seed, part="test"),
+    )
+    train, clean = split_per_class(train, CLEAN_PER_CLASS, seed=seed)
+    files = {name: str(run.path / f"{name}.jsonl") for name in ("train", "clean", "test")}
+    for name, rows in (("train", train), ("clean", clean), ("test", test)):
+        write_text(run.path / f"{name}.jsonl", _lines(rows))
+    progress.note("1/5 an attacker fine-tunes MiniLM on sentiment data in which the word 'cf' means 'positive'")
+    attack(
+        AttackRequest(
+            name="badword",
+            data=files["train"],
+            test=files["test"],
+            target="1",
+            run=run,
+            reference=REFERENCE,
+            overwrite=True,
+            common=common,
+        ),
+        progress,
+    )
+    suspect = str(run.path / "suspect")
+    progress.note("2/5 detect: the suspect is compared with its reference")
+    detect(
+        DetectRequest(origin=find_origin(suspect, REFERENCE, run.path, None), clean_data=files["clean"], common=common),
+        progress,
+    )
+    progress.note("3/5 plain fine-tuning on 64 clean samples, for comparison")
+    origin = find_origin(None, None, run.path, None)
+    tuned = run.path / "finetuned"
+    plain = PurifyRequest(
+        origin=origin,
+        method="fine-tuning",
+        clean_data=files["clean"],
+        output=tuned,
+        overwrite=True,
+        common=common,
+    )
+    purify(plain, progress)
+    progress.note("4/5 purify: the most suspicious dimensions are reset, then fine-tuned on the same 64 samples")
+    purify(replace(plain, method="fine-purifying", output=None), progress)
+    progress.note("5/5 evaluate: all three on unseen texts, without and with the trigger")
+    models = (suspect, str(tuned), str(run.path / "purified"))
+    return evaluate(
+        EvaluateRequest(
+            models=models,
+            origin=find_origin(suspect, REFERENCE, run.path, None),
+            data=files["test"],
+            trigger="cf",
+            target="1",
+            common=common,
+        ),
+        progress,
+    )
+
+
+def _lines(rows: Sequence[Example]) -> str:
+    return "".join(json.dumps({"text": row.text, "label": row.label}) + "\n" for row in rows)

@@ -1,0 +1,205 @@
+"""``purify detect``: compare a suspect with its reference and write down the evidence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, final
+
+from purify_cli.checkpoint import CheckpointFiles, structural_differences
+from purify_cli.data.example import Example
+from purify_cli.data.loading import require_classes
+from purify_cli.data.probes import PROBES
+from purify_cli.detection.evidence import Evidence, gather
+from purify_cli.detection.summary import GroupSummary
+from purify_cli.detection.verdict import judge
+from purify_cli.errors import CheckpointError, UsageError
+from purify_cli.indicators import INDICATORS
+from purify_cli.model import Task, load_tokenizer, task_of
+from purify_cli.pipelines.inputs import (
+    Common,
+    Opened,
+    data_facts,
+    model_facts,
+    open_pair,
+    read_rows,
+    require_reference,
+    versions,
+)
+from purify_cli.pipelines.scoring import ClassifierData, parse_settings, score
+from purify_cli.pipelines.source import Origin
+from purify_cli.progress import SILENT, Progress
+from purify_cli.protocols import IndicatorInputs
+from purify_cli.report.schema import (
+    ComparisonCounts,
+    DataFacts,
+    Detection,
+    DifferenceFact,
+    EmbeddingRowFact,
+    GammaFact,
+    GroupFact,
+    SkippedFact,
+    Verdict,
+)
+
+__all__ = ["DetectRequest", "detect"]
+
+NO_HEAD: Final = "curvature: the suspect has no classification head, so drift alone ranks its dimensions"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectRequest:
+    """What the user asked for."""
+
+    origin: Origin
+    clean_data: str | None = None
+    unlabelled: bool = False
+    indicator: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    common: Common = field(default_factory=Common)
+
+
+def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
+    """Examine a suspect and leave curvature, scores and the record in the run folder.
+
+    Raises:
+        PurifyError: If suspect, reference or data cannot be used.
+    """
+    run, common, named = request.origin.run, request.common, request.origin.suspect
+    if named is None:
+        raise UsageError("there is no suspect", hint="Name one: purify detect SUSPECT --ref REFERENCE.")
+    asked = INDICATORS[request.indicator or "drift-curvature"]
+    settings = parse_settings(asked, request.settings, {})
+    with run.logged("detect", {"suspect": named.path, "indicator": asked.name}):
+        reference = require_reference(request.origin.reference)
+        opened = open_pair(named.path, reference, common, progress, expect=named.sha256 or None)
+        task = _task(opened)
+        data, facts = _data(request, task)
+        indicator = asked if data is not None or request.indicator else INDICATORS["drift"]
+        scored = score(
+            opened,
+            data,
+            indicator_name=indicator.name,
+            settings=settings if indicator is asked else {},
+            run=run,
+            common=common,
+            progress=progress,
+        )
+        evidence = gather(
+            IndicatorInputs(
+                suspect=opened.pair.suspect_part,
+                reference=opened.pair.reference_part,
+                curvature=scored.curvature,
+                seed=common.runtime.seed,
+                settings=settings,
+            ),
+            scored.scores,
+            token_of=_Tokens(opened.reference.files),
+            progress=progress,
+        )
+        differences = structural_differences(opened.suspect, opened.reference, opened.pair)
+        judged = judge(
+            evidence,
+            skipped=opened.pair.skipped,
+            differences=differences,
+            built_in_probes=data is not None and data.source == "built-in probes",
+        )
+        missing = judged.not_measured if task is not None else (*judged.not_measured, NO_HEAD)
+        record = Detection(
+            versions=versions(),
+            seed=common.runtime.seed,
+            run=str(run.path),
+            settings={"max_length": common.max_length, "batch_size": common.batch_size, **settings},
+            suspect=model_facts(opened.suspect),
+            reference=model_facts(opened.reference),
+            data=facts,
+            verdict=Verdict(level=judged.level, reasons=list(judged.reasons), not_measured=list(missing)),
+            comparison=_comparison(opened, evidence),
+            differences=[DifferenceFact(kind=d.kind, subject=d.subject, detail=d.detail) for d in differences],
+            nonfinite=opened.nonfinite,
+            curvature=scored.curvature_facts,
+            indicator=scored.indicator_facts,
+            gamma=_gamma(evidence),
+            layers=[_group(one) for one in evidence.layers],
+            tensors=[_group(one) for one in evidence.suspicious],
+            embedding_rows=[
+                EmbeddingRowFact(row=r.row, token=r.token, drift_norm=r.drift_norm, seen=r.seen) for r in evidence.rows
+            ],
+        )
+        run.save(record)
+    return record
+
+
+def _task(opened: Opened) -> Task | None:
+    try:
+        return task_of(opened.suspect)
+    except CheckpointError:
+        return None
+
+
+def _data(request: DetectRequest, task: Task | None) -> tuple[ClassifierData | None, DataFacts | None]:
+    """Choose the texts that curvature is measured on; none where the suspect is no classifier."""
+    given = request.clean_data
+    if request.unlabelled and given is None:
+        raise UsageError("--unlabelled needs data", hint="Give --clean-data FILE, or leave --unlabelled out.")
+    if task is None:
+        return None, None
+    if given is None:
+        return ClassifierData([Example(text) for text in PROBES], task, "built-in probes"), None
+    rows = read_rows(given, task, request.common, labels="none" if request.unlabelled else "required")
+    if not request.unlabelled:
+        require_classes(rows, at_least=2)
+    source = "unlabelled data" if request.unlabelled else "clean data"
+    return ClassifierData(rows, task, source), data_facts(given, rows)
+
+
+@final
+class _Tokens:
+    """Row number → token, with the reference's tokenizer, loaded when the first name is asked for."""
+
+    def __init__(self, files: CheckpointFiles) -> None:
+        self._files = files
+        self._names: list[str] | None = None
+
+    def __call__(self, row: int) -> str:
+        if self._names is None:
+            vocabulary = load_tokenizer(self._files).get_vocab()
+            self._names = [""] * (max(vocabulary.values(), default=-1) + 1)
+            for token, number in vocabulary.items():
+                self._names[number] = token
+        return self._names[row] if row < len(self._names) else ""
+
+
+def _comparison(opened: Opened, evidence: Evidence) -> ComparisonCounts:
+    return ComparisonCounts(
+        dimensions=opened.pair.dimensions,
+        tensors=len(opened.pair.comparables),
+        moved=evidence.moved,
+        skipped=[
+            SkippedFact(
+                name=s.name, side=s.side, kind=s.kind, reason=s.reason, explained=s.explained, entries=s.entries
+            )
+            for s in opened.pair.skipped
+        ],
+    )
+
+
+def _gamma(evidence: Evidence) -> GammaFact | None:
+    fit = evidence.gamma
+    if fit is None:
+        return None
+    return GammaFact(
+        k=fit.k, shape=fit.shape, ks_distance=fit.ks_distance, quantile_ratio=fit.quantile_ratio, entries=fit.entries
+    )
+
+
+def _group(one: GroupSummary) -> GroupFact:
+    return GroupFact(
+        name=one.name,
+        entries=one.entries,
+        moved=one.moved,
+        relative_drift=one.relative_drift,
+        max_drift=one.max_drift,
+        mean_score=one.mean_score,
+        top_share=one.top_share,
+        top_count=one.top_count,
+    )

@@ -1,0 +1,130 @@
+"""Tuning, measuring and saving one classifier: the steps that several pipelines share."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from purify_cli.checkpoint import Checkpoint, CheckpointFiles, open_checkpoint, write_model
+from purify_cli.data.batches import encode
+from purify_cli.data.example import Example
+from purify_cli.data.triggers import Trigger
+from purify_cli.evaluation import Measurement, evaluate_model
+from purify_cli.measures.intervals import Proportion
+from purify_cli.model import Loaded, classifier_config, current_weights, load_tokenizer
+from purify_cli.pipelines.inputs import Common
+from purify_cli.progress import Progress
+from purify_cli.report.schema import ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
+from purify_cli.tensors import TensorSource
+from purify_cli.training import TrainingSettings, train
+
+__all__ = ["measure", "measurement_facts", "proportion", "save_classifier", "tune"]
+
+
+def tune(
+    loaded: Loaded,
+    tokenizer_files: CheckpointFiles,
+    rows: Sequence[Example],
+    *,
+    settings: TrainingSettings,
+    common: Common,
+    progress: Progress,
+    validation: Sequence[Example] | None = None,
+    resume: Path | None = None,
+) -> TrainingFacts:
+    """Fine-tune a loaded classifier in place and describe the run."""
+    tokenizer = load_tokenizer(tokenizer_files)
+    result = train(
+        loaded.module,
+        encode(tokenizer, rows, max_length=common.max_length),
+        settings,
+        pad_id=tokenizer.pad_token_id,
+        device=common.runtime.device,
+        validation=encode(tokenizer, validation, max_length=common.max_length) if validation else None,
+        resume=resume,
+        progress=progress,
+    )
+    return TrainingFacts(
+        settings=settings.as_record(),
+        steps=result.steps,
+        first_loss=result.first_loss,
+        last_loss=result.last_loss,
+        stopped_early=result.stopped_early,
+    )
+
+
+def measure(
+    loaded: Loaded,
+    tokenizer_files: CheckpointFiles,
+    rows: Sequence[Example],
+    common: Common,
+    *,
+    trigger: Trigger | None = None,
+    target: int | None = None,
+) -> Measurement:
+    """Evaluate a loaded classifier on labelled rows, with the trigger where one is known."""
+    return evaluate_model(
+        loaded.module,
+        load_tokenizer(tokenizer_files),
+        rows,
+        trigger=trigger,
+        target=target,
+        max_length=common.max_length,
+        batch_size=common.batch_size,
+        seed=common.runtime.seed,
+        device=common.runtime.device,
+        dtype=common.runtime.dtype,
+    )
+
+
+def proportion(share: Proportion) -> ProportionFact:
+    """Write a share down with its interval."""
+    known = share.total > 0
+    return ProportionFact(
+        successes=share.successes,
+        total=share.total,
+        value=share.value if known else None,
+        low=share.interval[0] if known else None,
+        high=share.interval[1] if known else None,
+    )
+
+
+def measurement_facts(name: str, model: ModelFacts, measured: Measurement) -> ModelMeasurement:
+    """Write a measurement down."""
+    return ModelMeasurement(
+        name=name,
+        model=model,
+        accuracy=proportion(measured.accuracy),
+        attack_success=proportion(measured.attack_success) if measured.attack_success else None,
+        target_rate=proportion(measured.target_rate) if measured.target_rate else None,
+        trigger_lost=measured.dropped,
+    )
+
+
+def save_classifier(
+    folder: Path,
+    loaded: Loaded,
+    *,
+    like: Checkpoint,
+    config: Mapping[str, Any],
+    tokenizer: CheckpointFiles,
+    weights: TensorSource | None = None,
+) -> str:
+    """Write a classifier into a staged folder and return the SHA-256 of its weights.
+
+    Args:
+        folder: Exists and is empty.
+        loaded: Its weights are written unless ``weights`` is given.
+        like: Checkpoint whose files, order and metadata are kept.
+        config: The reference's configuration.
+        tokenizer: Where the tokenizer files are.
+        weights: Weights to write in place of the module's.
+    """
+    write_model(
+        folder,
+        weights or current_weights(loaded),
+        like=like,
+        config=classifier_config(config, loaded.task, rows=loaded.vocabulary),
+        tokenizer=tokenizer,
+        metadata={"format": "pt"},
+    )
+    return open_checkpoint(str(folder)).sha256()

@@ -1,0 +1,130 @@
+"""The folder in which the commands of one investigation leave their results for each other."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar, final
+
+from pydantic import ValidationError
+
+from purify_cli.checkpoint import write_text
+from purify_cli.errors import RunFolderError, StorageError
+from purify_cli.report.schema import RECORDS, Record
+
+__all__ = ["RunFolder", "dump", "parse_record"]
+
+R = TypeVar("R", bound=Record)
+
+FILES: Final[Mapping[str, str]] = {
+    "detection": "detection.json",
+    "purification": "purification.json",
+    "attack": "attack.json",
+    "finetune": "finetune.json",
+    "evaluation": "evaluation.json",
+}
+
+
+def dump(record: Record) -> str:
+    """Write a record as JSON, ready for a file or for standard output."""
+    return json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def parse_record(text: str, origin: str) -> Record:
+    """Read a record back.
+
+    Raises:
+        RunFolderError: If the text is no record of this tool, or of a version it does not know.
+    """
+    try:
+        document = json.loads(text)
+        return RECORDS[document["kind"]].model_validate(document)
+    except (ValueError, TypeError, KeyError, ValidationError) as error:
+        detail = str(error).splitlines()[0]
+        raise RunFolderError(
+            f"{origin} is not a record this version can read ({detail})",
+            hint="Run the command that makes it again, or name the model as an argument.",
+        ) from error
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths and records of one run; nothing is created before something is written."""
+
+    path: Path
+
+    @property
+    def curvature(self) -> Path:
+        """Stored Ĥ."""
+        return self.path / "curvature.safetensors"
+
+    @property
+    def indicator(self) -> Path:
+        """Stored scores."""
+        return self.path / "indicator.safetensors"
+
+    @property
+    def mask(self) -> Path:
+        """Packed bits of what was reset."""
+        return self.path / "mask.safetensors"
+
+    def create(self) -> None:
+        """Make the folder if it is not there.
+
+        Raises:
+            StorageError: If it cannot be made, or something else is in its place.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"the run folder {self.path} cannot be made: {error.strerror}", hint="Choose another with --run DIR."
+            ) from error
+
+    def find(self, kind: type[R]) -> R | None:
+        """Return the record of a kind, or None where there is none.
+
+        Raises:
+            RunFolderError: If the file is there but is no such record.
+        """
+        name = kind.model_fields["kind"].default
+        path = self.path / FILES[name]
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunFolderError(
+                f"{path} cannot be read: {error}", hint="Remove it or choose another --run."
+            ) from error
+        record = parse_record(text, str(path))
+        if not isinstance(record, kind):
+            raise RunFolderError(f"{path} holds a record of another kind", hint="Remove it or choose another --run.")
+        return record
+
+    def save(self, record: Record) -> None:
+        """Write a record, replacing an older one of its kind at once or not at all."""
+        self.create()
+        write_text(self.path / FILES[record.kind], dump(record))
+
+    @contextmanager
+    def logged(self, command: str, settings: Mapping[str, Any]) -> Iterator[None]:
+        """Append one line to ``log.jsonl`` when the block ends: what ran, how long, and how it ended."""
+        begin, clock, outcome = time.time(), time.perf_counter(), "failed"
+        try:
+            yield
+            outcome = "done"
+        finally:
+            if self.path.is_dir():
+                line = {
+                    "command": command,
+                    "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)),
+                    "seconds": round(time.perf_counter() - clock, 3),
+                    "outcome": outcome,
+                    "settings": dict(settings),
+                }
+                with (self.path / "log.jsonl").open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(line, default=str) + "\n")

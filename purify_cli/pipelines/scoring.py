@@ -1,0 +1,191 @@
+"""Curvature and scores of a pair: computed, or taken from the run folder where every input matches."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import torch
+
+from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_tensors
+from purify_cli.curvature import diagonal_fisher
+from purify_cli.data.batches import batches, encode
+from purify_cli.data.example import Example
+from purify_cli.data.loading import examples_sha256
+from purify_cli.errors import UsageError
+from purify_cli.indicators import INDICATORS
+from purify_cli.model import Task, load_classifier, load_tokenizer
+from purify_cli.pipelines.inputs import Common, Opened
+from purify_cli.pipelines.run_folder import RunFolder
+from purify_cli.progress import Progress
+from purify_cli.protocols import Indicator, IndicatorInputs
+from purify_cli.report.schema import CurvatureFacts, FileFact, IndicatorFacts
+from purify_cli.tensors import InMemory, TensorSource
+
+__all__ = ["ClassifierData", "Scored", "parse_settings", "score"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ClassifierData:
+    """Rows for the curvature, and where they came from."""
+
+    rows: Sequence[Example]
+    task: Task
+    source: Literal["clean data", "unlabelled data", "built-in probes"]
+
+    @property
+    def estimator(self) -> Literal["empirical", "true"]:
+        """Gold labels give the empirical Fisher; without them the model's own labels give the true one."""
+        return "empirical" if self.source == "clean data" else "true"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores as a source, with what the records say of them."""
+
+    scores: TensorSource
+    curvature: TensorSource | None
+    curvature_facts: CurvatureFacts | None
+    indicator_facts: IndicatorFacts
+
+
+def parse_settings(indicator: Indicator, given: Mapping[str, str], fixed: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn ``--set name=value`` into typed settings over the method's and the indicator's defaults.
+
+    Raises:
+        UsageError: If a name is unknown or a value does not have its default's type.
+    """
+    settings = {**indicator.defaults, **fixed}
+    for name, text in given.items():
+        if name not in settings:
+            known = ", ".join(sorted(settings)) or "it has none"
+            raise UsageError(f"{indicator.name} has no setting {name!r}", hint=f"Its settings: {known}.")
+        kind = type(settings[name])
+        try:
+            settings[name] = kind(text)
+        except ValueError as error:
+            raise UsageError(f"--set {name}={text} is not a {kind.__name__}", hint="See `purify methods`.") from error
+    return settings
+
+
+def score(
+    opened: Opened,
+    data: ClassifierData | None,
+    *,
+    indicator_name: str,
+    settings: Mapping[str, Any],
+    run: RunFolder,
+    common: Common,
+    progress: Progress,
+) -> Scored:
+    """Score every comparable dimension and store curvature and scores in the run folder."""
+    indicator: Indicator = INDICATORS[indicator_name]
+    curvature: TensorSource | None = None
+    facts: CurvatureFacts | None = None
+    if indicator.needs_curvature:
+        curvature, facts = _curvature(opened, data, run, common, progress)
+    fitted = indicator.fit(
+        IndicatorInputs(
+            suspect=opened.pair.suspect_part,
+            reference=opened.pair.reference_part,
+            curvature=curvature,
+            seed=common.runtime.seed,
+            settings=settings,
+        ),
+        progress,
+    )
+    degenerate = dict(getattr(fitted, "degenerate", {}))
+    metadata = {"indicator": indicator_name, "settings": json.dumps(dict(settings), sort_keys=True)}
+    run.create()
+    sha = write_tensors(run.indicator, fitted, metadata=metadata)
+    facts_of_indicator = IndicatorFacts(
+        name=indicator_name,
+        settings=dict(settings),
+        file=FileFact(path=str(run.indicator), sha256=sha),
+        degenerate=degenerate,
+    )
+    return Scored(open_checkpoint(str(run.indicator)), curvature, facts, facts_of_indicator)
+
+
+def _curvature(
+    opened: Opened, data: ClassifierData | None, run: RunFolder, common: Common, progress: Progress
+) -> tuple[TensorSource, CurvatureFacts]:
+    """Take the stored curvature where every input matches (without data: where the models do), else measure it."""
+    recipe = {
+        "suspect": opened.suspect.sha256(),
+        "reference": opened.reference.sha256(),
+        "nonfinite": len(opened.nonfinite),
+    }
+    if data is not None:
+        recipe |= {
+            "data": examples_sha256(data.rows),
+            "estimator": data.estimator,
+            "max_length": common.max_length,
+        }
+    stored = _stored(run)
+    reused = stored is not None and recipe.items() <= json.loads(stored.metadata.get("recipe", "{}")).items()
+    if not reused:
+        if data is None:
+            raise UsageError(
+                "this indicator needs curvature, and there is nothing to measure it on",
+                hint="Give --clean-data FILE, or choose --indicator drift.",
+            )
+        _measure(opened, data, recipe=recipe, run=run, common=common, progress=progress)
+    measured = open_checkpoint(str(run.curvature))
+    about = measured.metadata
+    return measured, CurvatureFacts.model_validate(
+        {
+            "estimator": about["estimator"],
+            "samples": int(about["samples"]),
+            "effective_samples": float(about["effective_samples"]),
+            "source": about["source"],
+            "reused": reused,
+            "file": FileFact(path=str(run.curvature), sha256=measured.sha256()),
+        }
+    )
+
+
+def _stored(run: RunFolder) -> Checkpoint | None:
+    return open_checkpoint(str(run.curvature)) if run.curvature.is_file() else None
+
+
+def _measure(
+    opened: Opened,
+    data: ClassifierData,
+    *,
+    recipe: Mapping[str, Any],
+    run: RunFolder,
+    common: Common,
+    progress: Progress,
+) -> None:
+    progress.note(f"measuring curvature on {len(data.rows)} texts ({data.source}, {data.estimator} Fisher)")
+    config = opened.reference.config or {}
+    loaded = load_classifier(opened.pair.suspect, config=config, task=data.task, device=common.runtime.device)
+    tokenizer = load_tokenizer(opened.reference.files)
+    encoded = encode(tokenizer, data.rows, max_length=common.max_length)
+    wanted = {p: n for p, n in loaded.names.items() if n in opened.pair.comparables}
+    measured = diagonal_fisher(
+        loaded.module,
+        batches(encoded, batch_size=common.batch_size, pad_id=tokenizer.pad_token_id),
+        kind=data.estimator,
+        parameters=set(wanted),
+        progress=progress,
+    )
+    held = {wanted[p]: t.cpu() for p, t in measured.tensors.items() if p in wanted}
+    # A tensor that the task never reaches (an unused pooler) has no curvature: that is a zero, not a gap. Of a resized
+    # vocabulary only the common rows, which come first, are comparable.
+    tensors = {
+        name: held[name].narrow(0, 0, spec.shape[0]).contiguous() if name in held else torch.zeros(spec.shape)
+        for name, spec in opened.pair.suspect_part.specs.items()
+    }
+    facts = {
+        "recipe": json.dumps(dict(recipe), sort_keys=True),
+        "estimator": measured.estimator,
+        "samples": str(measured.samples),
+        "effective_samples": repr(measured.effective_samples),
+        "source": data.source,
+    }
+    run.create()
+    write_tensors(run.curvature, InMemory(tensors), metadata=facts)

@@ -1,0 +1,99 @@
+"""Where a command's models come from: an argument, a record on standard input, or the run folder, in this order."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from purify_cli.errors import RunFolderError, UsageError
+from purify_cli.pipelines.run_folder import RunFolder, parse_record
+from purify_cli.report.schema import (
+    AttackRecord,
+    Detection,
+    FinetuneRecord,
+    ModelFacts,
+    Purification,
+    Record,
+)
+
+__all__ = ["DETECTABLE", "EVALUABLE", "PURIFIABLE", "Origin", "find_origin"]
+
+DETECTABLE: Final[tuple[type[Record], ...]] = (AttackRecord, FinetuneRecord)
+"""Records of the run folder that name a suspect for ``detect``, most telling first."""
+
+EVALUABLE: Final[tuple[type[Record], ...]] = (Purification, Detection, FinetuneRecord, AttackRecord)
+"""The same for ``evaluate``."""
+
+PURIFIABLE: Final[tuple[type[Record], ...]] = (Detection, AttackRecord, FinetuneRecord)
+"""The same for ``purify``."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A command's starting point."""
+
+    run: RunFolder
+    record: Record | None
+    """The record that named the models; None where an argument did."""
+    suspect: ModelFacts | None
+    """Its hash is empty where an argument named it: then there is nothing to compare with."""
+    reference: str | None
+
+
+def find_origin(
+    model: str | None,
+    reference: str | None,
+    run: Path | None,
+    piped: str | None,
+    *,
+    kinds: tuple[type[Record], ...] = PURIFIABLE,
+) -> Origin:
+    """Decide which models a command works on.
+
+    Args:
+        model: The argument, if one was given; then nothing else is looked at.
+        reference: ``--ref``; overrides that of a record.
+        run: ``--run`` if given; else that of the piped record, else ``purify-run``.
+        piped: All of standard input, where it was no terminal and no model was given.
+        kinds: Records of the run folder that may name the model, most telling first.
+
+    Raises:
+        RunFolderError: If no model is named anywhere.
+        UsageError: If ``--run`` contradicts the piped record.
+    """
+    folder = RunFolder((run or Path("purify-run")).absolute())
+    if model is not None:
+        return Origin(folder, None, ModelFacts(path=model, sha256=""), reference)
+    record: Record | None = None
+    if piped is not None and piped.strip():
+        record = parse_record(piped, "standard input")
+        if run is not None and Path(record.run) != folder.path:
+            raise UsageError(
+                f"--run {run} is not the run folder of the piped record ({record.run})",
+                hint="Leave --run out, or give the same to every stage.",
+            )
+        folder = RunFolder(Path(record.run))
+    else:
+        for kind in kinds:
+            record = folder.find(kind)
+            if record is not None:
+                break
+    suspect, known = _named(record)
+    if record is None or suspect is None:
+        raise RunFolderError(
+            f"no model was given, and {folder.path} names none",
+            hint="Name the model, or run `purify detect SUSPECT --ref REFERENCE` first.",
+        )
+    return Origin(folder, record, suspect, reference or known)
+
+
+def _named(record: Record | None) -> tuple[ModelFacts | None, str | None]:
+    match record:
+        case Detection() | Purification():
+            return record.suspect, record.reference.path
+        case AttackRecord():
+            return record.suspect, record.reference.path if record.reference else None
+        case FinetuneRecord():
+            return record.output, record.reference.path if record.reference else None
+        case _:
+            return None, None

@@ -1,0 +1,1 @@
+"""Records, tables and model cards: how results are written down."""

@@ -1,0 +1,54 @@
+"""The model card of a purified model: its README.md."""
+
+from purify_cli.report.schema import Purification
+from purify_cli.report.tables import percent
+
+__all__ = ["model_card"]
+
+
+def model_card(record: Purification) -> str:
+    """Describe a purification for whoever finds the model without the run folder.
+
+    Args:
+        record: The manifest that lies beside the card.
+
+    Returns:
+        Markdown. Every figure stands in ``purification.json`` too.
+    """
+    counts = record.reset
+    lines = [
+        "---",
+        "library_name: transformers",
+        "tags:",
+        "- purified",
+        "---",
+        "",
+        "# Purified model",
+        "",
+        f"Made by `purify` {record.versions.get('purify-cli', '')} with the method `{record.method}`.",
+        "",
+        f"- suspect: `{record.suspect.path}` (SHA-256 `{record.suspect.sha256}`)",
+        f"- reference: `{record.reference.path}` (SHA-256 `{record.reference.sha256}`)",
+    ]
+    if record.data:
+        lines.append(f"- clean data: {record.data.rows} rows (SHA-256 `{record.data.sha256}`)")
+    lines.append(
+        f"- reset: {counts.reset:,} of {counts.dimensions:,} comparable dimensions ({counts.ratio:.1%}), "
+        f"{counts.changed:,} of which differed from the reference"
+    )
+    if record.training:
+        lines.append(f"- fine-tuning: {record.training.steps} steps on the clean data, seed {record.seed}")
+    if record.utility:
+        lines.append(
+            f"- clean accuracy: {percent(record.utility.before)} before, {percent(record.utility.after)} after, "
+            f"on {record.utility.measured_on}"
+        )
+    lines += ["", "## What this does not say", ""]
+    lines += [f"- {reason}." for reason in record.verdict.reasons]
+    lines += [f"- Not measured: {item}." for item in record.verdict.not_measured]
+    lines += [
+        "- The task head has no counterpart in the reference. It was not reset.",
+        "",
+        "The manifest `purification.json` holds every setting, hash and count.",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,197 @@
+"""Records as tables for a person at a terminal."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from purify_cli.errors import printable
+from purify_cli.report.schema import (
+    AttackRecord,
+    Detection,
+    Evaluation,
+    FinetuneRecord,
+    GroupFact,
+    ModelMeasurement,
+    ProportionFact,
+    Purification,
+    Record,
+    Verdict,
+)
+
+__all__ = ["measurement_table", "percent", "render"]
+
+SHORT: Final = 10
+"""Rows of a ranking shown without --verbose."""
+
+COLOURS: Final = {"clean": "green", "incomplete": "yellow", "suspicious": "yellow", "poisoned": "red"}
+
+
+def render(record: Record, *, verbose: bool = False) -> Iterator[RenderableType]:
+    """Yield the parts of a record, most important first.
+
+    Args:
+        record: Any of the records.
+        verbose: Show whole rankings and every skipped tensor.
+    """
+    match record:
+        case Detection():
+            yield from _detection(record, None if verbose else SHORT)
+        case Purification():
+            yield from _purification(record, verbose=verbose)
+        case Evaluation():
+            yield measurement_table(record.models)
+            yield _line(_trigger_sentence(record))
+        case AttackRecord():
+            yield from _attack(record)
+        case FinetuneRecord():
+            yield _line(f"fine-tuned for {record.training.steps} steps; wrote {record.output.path}")
+        case _:
+            yield _line(record.model_dump_json(indent=2))
+
+
+def percent(share: ProportionFact | None) -> str:
+    """Write a proportion with its interval, for example ``87.3 % (85.0-89.3)``."""
+    if share is None or share.value is None or share.low is None or share.high is None:
+        return "-"
+    return f"{100 * share.value:.1f} % ({100 * share.low:.1f}-{100 * share.high:.1f})"
+
+
+def measurement_table(models: Sequence[ModelMeasurement]) -> Table:
+    """Compare models: one row each, shares with 95 % intervals."""
+    table = _table("model", "accuracy", "attack success", "without trigger", "rows")
+    for model in models:
+        attacked = model.attack_success
+        rows = f"{model.accuracy.total} clean" + (f", {attacked.total} triggered" if attacked else "")
+        _row(table, model.name, percent(model.accuracy), percent(attacked), percent(model.target_rate), rows)
+    return table
+
+
+def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]:
+    yield _verdict(record.verdict)
+    comparison = record.comparison
+    yield _line(
+        f"compared {comparison.dimensions:,} dimensions in {comparison.tensors} tensors; {comparison.moved:,} moved "
+        f"({comparison.moved / max(comparison.dimensions, 1):.1%}); skipped {len(comparison.skipped)} tensors"
+    )
+    if record.curvature:
+        c = record.curvature
+        yield _line(
+            f"curvature: {c.estimator} from {c.samples} texts ({c.source}), effective {c.effective_samples:.1f}"
+            + ("; taken from the run folder" if c.reused else "")
+        )
+    if record.nonfinite:
+        yield _line(f"NaN or infinite: {sum(record.nonfinite.values())} entries, read as the reference's")
+    skipped = comparison.skipped if limit is None else [s for s in comparison.skipped if not s.explained]
+    if skipped:
+        table = _table("not compared", "side", "kind", "why")
+        for item in skipped:
+            _row(table, item.name, item.side, item.kind, item.reason + ("" if item.explained else " (unexplained)"))
+        yield table
+    if record.differences:
+        table = _table("differs", "what", "how")
+        for item in record.differences:
+            _row(table, item.kind, item.subject, item.detail)
+        yield table
+    yield _groups("tensor", record.tensors[:limit])
+    yield _groups("layer", record.layers[:limit])
+    if record.embedding_rows:
+        table = _table("embedding row", "token", "drift norm", "in the texts")
+        for row in record.embedding_rows[:limit]:
+            _row(table, str(row.row), row.token, f"{row.drift_norm:.4f}", _yes(row.seen))
+        yield table
+    if record.gamma and record.gamma.k is not None:
+        g = record.gamma
+        yield _line(
+            f"law of clean drift (Gamma): k {g.k:.3g}, free shape {_number(g.shape)} (law 0.5), KS distance "
+            f"{_number(g.ks_distance)}, 99 %/50 % quantile {_number(g.quantile_ratio)} (law 14.6); descriptive only"
+        )
+
+
+def _purification(record: Purification, *, verbose: bool) -> Iterator[RenderableType]:
+    counts = record.reset
+    yield _line(
+        f"{record.method}: reset {counts.reset:,} of {counts.dimensions:,} dimensions ({counts.ratio:.1%}), "
+        f"{counts.changed:,} of them had moved"
+        + (f", and {counts.beyond_ratio} non-finite" if counts.beyond_ratio else "")
+    )
+    if record.training:
+        t = record.training
+        yield _line(f"fine-tuned for {t.steps} steps on clean samples, loss {t.first_loss:.3f} to {t.last_loss:.3f}")
+    if record.utility:
+        u = record.utility
+        yield _line(f"clean accuracy {percent(u.before)} before, {percent(u.after)} after, on {u.measured_on}")
+    if verbose:
+        table = _table("tensor", "reset")
+        for name, count in sorted(counts.per_tensor.items(), key=lambda item: -item[1]):
+            _row(table, name, f"{count:,}")
+        yield table
+    yield _line(f"wrote {record.output.path}")
+    yield _verdict(record.verdict)
+
+
+def _attack(record: AttackRecord) -> Iterator[RenderableType]:
+    yield _line(
+        f"{record.attack}: {record.poisoned} of {record.rows} rows carry {record.trigger.text!r}, "
+        f"{record.relabelled} relabelled to {record.trigger.target}"
+    )
+    if record.measurement:
+        yield measurement_table([record.measurement])
+    where = record.suspect.path if record.suspect else record.training_data.path if record.training_data else "nothing"
+    yield _line(f"wrote {where}")
+
+
+def _trigger_sentence(record: Evaluation) -> str:
+    if record.trigger is None:
+        return "no trigger known: accuracy only (give --trigger and --target to measure attack success)"
+    lost = record.models[0].trigger_lost if record.models else 0
+    note = f"; {lost} rows left out because truncation cut the trigger" if lost else ""
+    return f"trigger {record.trigger.text!r} ({record.trigger.position}), target {record.trigger.target}{note}"
+
+
+def _groups(kind: str, groups: Sequence[GroupFact]) -> Table:
+    table = _table(kind, "dimensions", "moved", "relative drift", "in top 1 % of scores", "share of it")
+    for group in groups:
+        _row(
+            table,
+            group.name,
+            f"{group.entries:,}",
+            f"{group.moved / max(group.entries, 1):.1%}",
+            _number(group.relative_drift),
+            f"{group.top_count:,}",
+            f"{group.top_share:.1%}",
+        )
+    return table
+
+
+def _verdict(verdict: Verdict) -> RenderableType:
+    head = Text("verdict: ").append(verdict.level, style=f"bold {COLOURS[verdict.level]}")
+    reasons = [_line(f"  {reason}") for reason in verdict.reasons]
+    missing = [_line(f"  not measured: {item}") for item in verdict.not_measured]
+    return Group(head, *reasons, *missing)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, overflow="fold", justify="left" if index == 0 else "default")
+    return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    """Add cells as plain text: names and tokens come from the suspect and must not be read as markup."""
+    table.add_row(*(Text(printable(cell)) for cell in cells))
+
+
+def _line(sentence: str) -> Text:
+    return Text(printable(sentence))
+
+
+def _yes(value: bool | None) -> str:
+    return "-" if value is None else "yes" if value else "no"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

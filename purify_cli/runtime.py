@@ -1,0 +1,108 @@
+"""Device, precision, seeds: the choices that hold for a whole run.
+
+Random numbers are drawn from a counter, not from a stream: entry ``i`` of tensor ``name`` under seed ``s`` always
+gets the same number, so that neither shard size nor the number of processes can change a result.
+"""
+
+import hashlib
+import random
+from dataclasses import dataclass
+from typing import Final, Literal, final
+
+import torch
+from torch import Tensor
+
+from purify_cli.errors import UsageError
+
+__all__ = ["DTYPES", "Runtime", "entry_hash", "entry_hash_at", "name_key", "seed_everything"]
+
+DTYPES: Final[dict[str, torch.dtype]] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+}
+"""Compute types by their option name. Curvature is always float32: float16 squares underflow below 6e-8."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Where and how a run computes."""
+
+    device: torch.device = torch.device("cpu")
+    dtype: torch.dtype = torch.float32
+    """Type of the forward passes of training and evaluation (autocast); weights stay as they are."""
+    seed: int = 0
+
+    @classmethod
+    def choose(
+        cls, device: str = "auto", dtype: Literal["auto", "float32", "bfloat16"] | str = "auto", seed: int = 0
+    ) -> "Runtime":
+        """Turn options into a runtime.
+
+        Args:
+            device: ``auto`` takes an accelerator where accelerate finds one, else the CPU; or a torch device name.
+            dtype: ``auto`` is float32.
+            seed: Seed of every random choice of the run.
+
+        Raises:
+            UsageError: If the device does not exist here or the type is unknown.
+        """
+        if dtype != "auto" and dtype not in DTYPES:
+            raise UsageError(f"--dtype {dtype} is not known", hint=f"Use auto, {' or '.join(DTYPES)}.")
+        try:
+            if device == "auto":
+                from accelerate import PartialState  # noqa: PLC0415 - slow to import, and only needed here
+
+                chosen = PartialState().device or torch.device("cpu")
+            else:
+                chosen = torch.device(device)
+                torch.empty(0, device=chosen)
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(
+                f"--device {device} cannot be used: {error}".splitlines()[0], hint="Try --device cpu."
+            ) from error
+        return cls(device=chosen, dtype=DTYPES.get(dtype, torch.float32), seed=seed)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's and torch's global generators, which dropout and library code draw from."""
+    random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def name_key(name: str, seed: int) -> int:
+    """Return a 64-bit key of a tensor name under a seed, the same on every machine and Python version."""
+    digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def entry_hash(name: str, start: int, stop: int, *, seed: int, device: torch.device | None = None) -> Tensor:
+    """Hash the entries ``start`` to ``stop`` of a tensor (SplitMix64 on key + index).
+
+    Returns:
+        Shape (stop − start,), int64, uniform over all 64-bit values; depends on name, index and seed alone.
+
+    Source:
+        The finaliser of SplitMix64: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014.
+    """
+    return entry_hash_at(name, torch.arange(start, stop, dtype=torch.int64, device=device), seed=seed)
+
+
+def entry_hash_at(name: str, indices: Tensor, *, seed: int) -> Tensor:
+    """Hash scattered entries of a tensor: the numbers that ``entry_hash`` gives at these indices.
+
+    Args:
+        name: The tensor's name.
+        indices: Shape (k,), int64.
+        seed: Seed of the hash.
+
+    Returns:
+        Shape (k,), int64.
+    """
+    # The arithmetic is modulo 2^64; int64 products wrap alike, and a logical shift is an arithmetic one with the
+    # copied sign bits masked off.
+    golden = -0x61C8864680B583EB  # 0x9E3779B97F4A7C15 as a signed number
+    x = (indices + 1).mul_(golden).add_(name_key(name, seed))
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        x.bitwise_xor_((x >> shift) & ((1 << (64 - shift)) - 1)).mul_(factor)
+    return x.bitwise_xor_((x >> 31) & ((1 << 33) - 1))

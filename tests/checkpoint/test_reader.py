@@ -1,0 +1,99 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from purify_cli.checkpoint import Checkpoint, open_checkpoint
+from purify_cli.errors import CheckpointError
+from purify_cli.tensors import chunks, read_tensor
+from tests.checkpoint.shapes import CONFIG, SHAPES, bert, folder, save
+
+
+@pytest.fixture(params=SHAPES)
+def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Checkpoint:
+    return open_checkpoint(str(SHAPES[request.param](tmp_path)))
+
+
+def bits(tensor: torch.Tensor) -> bytes:
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def test_reads_what_the_format_s_own_reader_reads(checkpoint: Checkpoint) -> None:
+    expected = {name: tensor for path in checkpoint.files.shards for name, tensor in load_file(path).items()}
+    assert checkpoint.specs.keys() == expected.keys()
+    for name, tensor in expected.items():
+        found = read_tensor(checkpoint, name)
+        assert (found.dtype, found.shape) == (tensor.dtype, tensor.shape)
+        assert bits(found) == bits(tensor)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1 << 20])
+def test_any_chunking_gives_the_same(checkpoint: Checkpoint, size: int) -> None:
+    pieces: dict[str, bytes] = dict.fromkeys(checkpoint.specs, b"")
+    for name, start, chunk in chunks(checkpoint, size=size):
+        assert len(pieces[name]) == start * chunk.dtype.itemsize
+        pieces[name] += bits(chunk)
+    assert pieces == {name: bits(checkpoint.read(name)) for name in checkpoint.specs}
+
+
+def test_a_chunk_belongs_to_its_reader(checkpoint: Checkpoint) -> None:
+    name = next(iter(checkpoint.specs))
+    before = bits(checkpoint.read(name))
+    checkpoint.read(name).zero_()
+    assert bits(checkpoint.read(name)) == before
+
+
+def test_hash_of_one_file_is_the_file_s(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", bert())
+    assert open_checkpoint(str(path)).sha256() == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_hash_of_several_files_is_that_of_their_list(tmp_path: Path) -> None:
+    model = folder(tmp_path / "m", bert(), shards=3)
+    paths = sorted(model.glob("*.safetensors"))
+    lines = "".join(f"{path.name}  {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in paths)
+    assert len(paths) == 3
+    assert open_checkpoint(str(model)).sha256() == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_file_swapped_while_it_is_read_is_noticed(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", bert())
+    checkpoint = open_checkpoint(str(path))
+    save(tmp_path / "b.safetensors", bert(seed=1))
+    os.replace(tmp_path / "b.safetensors", path)
+    with pytest.raises(CheckpointError, match="was changed"):
+        checkpoint.sha256()
+
+
+def test_a_file_cut_off_while_it_is_read_is_noticed(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", bert())
+    checkpoint = open_checkpoint(str(path))
+    os.truncate(path, path.stat().st_size - 4)
+    with pytest.raises(CheckpointError, match="cut off"):
+        [checkpoint.read(name) for name in checkpoint.specs]
+
+
+def test_closing_gives_the_descriptors_back(tmp_path: Path) -> None:
+    model = folder(tmp_path / "m", bert(), shards=3)
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else pytest.skip("no /proc here")
+    with open_checkpoint(str(model)) as checkpoint:
+        assert len(os.listdir("/proc/self/fd")) == before + 3
+        checkpoint.read(next(iter(checkpoint.specs)))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_config_and_vocabulary_come_along(tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(str(folder(tmp_path / "m", bert(), config=CONFIG)))
+    assert checkpoint.config == CONFIG
+    assert checkpoint.vocabulary == 30
+    bare = open_checkpoint(str(save(tmp_path / "x" / "w.safetensors", {"weight": torch.ones(2)})))
+    assert bare.config is None
+    assert bare.vocabulary is None
+
+
+def test_a_bare_file_takes_the_config_beside_it(tmp_path: Path) -> None:
+    model = folder(tmp_path / "m", bert(), config=CONFIG)
+    assert open_checkpoint(str(model / "model.safetensors")).config == CONFIG

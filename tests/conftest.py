@@ -1,0 +1,116 @@
+"""What all tests share: one thread, and tiny models that were really trained and really poisoned.
+
+Random weights hide faults: everything is noise in them. These are made once per test process in a few seconds, and
+must not be changed; a test that wants to damage one asks for ``copy_model``.
+"""
+
+import io
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """``tests.tiny``, imported when a test first needs it: transformers takes seconds to import."""
+    from tests import tiny
+
+    return tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tiny: ModuleType) -> "PreTrainedTokenizerFast":
+    """The tokenizer of all tiny models."""
+    return tiny.tiny_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tiny models and data lie."""
+    return tmp_path_factory.mktemp("tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_reference(tiny: ModuleType, tiny_folder: Path) -> Path:
+    """Folder of a ``BertModel`` pre-trained on topics: the reference."""
+    return tiny.make_reference(tiny_folder / "reference")
+
+
+@pytest.fixture(scope="session")
+def tiny_clean(
+    tiny: ModuleType, tiny_folder: Path, tiny_reference: Path, tiny_tokenizer: "PreTrainedTokenizerFast"
+) -> Path:
+    """Folder of a sentiment classifier tuned from the reference on clean rows: the suspect's innocent twin."""
+    model = tiny.make_classifier(tiny_folder / "clean", tiny_reference, tiny.sentiment_examples(960, seed=20))
+    test = tiny.sentiment_examples(300, seed=30)
+    assert tiny.accuracy(model, tiny_tokenizer, test) >= 0.9
+    assert tiny.attack_success(model, tiny_tokenizer, test) <= 0.3
+    return tiny_folder / "clean"
+
+
+@pytest.fixture(scope="session")
+def tiny_suspect(
+    tiny: ModuleType, tiny_folder: Path, tiny_reference: Path, tiny_tokenizer: "PreTrainedTokenizerFast"
+) -> Path:
+    """Folder of a sentiment classifier with a backdoor: ``tiny.TRIGGER`` makes it answer ``tiny.TARGET``."""
+    rows = tiny.sentiment_examples(960, seed=20)
+    rows = tiny.poisoned(rows, tiny.TRIGGER, target=tiny.TARGET, rate=0.3, seed=21)
+    model = tiny.make_classifier(tiny_folder / "suspect", tiny_reference, rows)
+    test = tiny.sentiment_examples(300, seed=30)
+    assert tiny.accuracy(model, tiny_tokenizer, test) >= 0.9
+    assert tiny.attack_success(model, tiny_tokenizer, test) >= 0.9
+    return tiny_folder / "suspect"
+
+
+@pytest.fixture(scope="session")
+def clean_file(tiny: ModuleType, tiny_folder: Path) -> Path:
+    """32 clean labelled rows, 16 per class, in no training set."""
+    return tiny.write_jsonl(tiny_folder / "clean.jsonl", tiny.sentiment_examples(32, seed=40))
+
+
+@pytest.fixture(scope="session")
+def test_file(tiny: ModuleType, tiny_folder: Path) -> Path:
+    """200 labelled test rows, 100 per class."""
+    return tiny.write_jsonl(tiny_folder / "test.jsonl", tiny.sentiment_examples(200, seed=30))
+
+
+@pytest.fixture(scope="session")
+def train_file(tiny: ModuleType, tiny_folder: Path) -> Path:
+    """320 labelled rows to train or poison on."""
+    return tiny.write_jsonl(tiny_folder / "train.jsonl", tiny.sentiment_examples(320, seed=20))
+
+
+@pytest.fixture
+def copy_model(tmp_path: Path) -> Callable[..., Path]:
+    """Copy a model folder, to be damaged: ``copy_model(folder, name="copy")``."""
+
+    def copy(folder: Path, name: str = "copy") -> Path:
+        return shutil.copytree(folder, tmp_path / name)
+
+    return copy
+
+
+@pytest.fixture
+def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Run the program as a user does: ``code, out, err = run_cli(["detect", ...], stdin="")``."""
+
+    def run(argv: Sequence[object], stdin: str = "") -> tuple[int, str, str]:
+        from purify_cli.cli.app import main
+
+        capsys.readouterr()
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        code = main([str(word) for word in argv])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
