@@ -50,9 +50,8 @@ bench: $(STAMP) ## measure speed and memory against the obvious alternatives
 docs: $(STAMP) ## write the generated parts of docs/ (command reference, JSON Schemas)
 	@$(BIN)/python docs/generate.py
 
-reproduce: $(STAMP) ## write docs/reproduction.md (resumable): make reproduce DATA=folder
-	@test -n "$(DATA)" || { echo "say where the data is: make reproduce DATA=folder"; exit 2; }
-	@$(BIN)/python docs/reproduce.py --data "$(DATA)"
+reproduce: $(STAMP) ## measure again and write docs/reproduction.md (resumable): make reproduce DATA=folder
+	@$(BIN)/python docs/reproduce.py $(if $(DATA),--data "$(DATA)")
 
 clean: ## remove .venv, caches and build leftovers (run folders stay)
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache

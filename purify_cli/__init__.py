@@ -19,14 +19,85 @@ read piece by piece; nothing as large as a model is held. Importing this package
 imported when they are first read.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["PurifyError"]
+if TYPE_CHECKING:
+    from purify_cli.attacks import ATTACKS
+    from purify_cli.checkpoint import (
+        Checkpoint,
+        CheckpointPair,
+        open_checkpoint,
+        pair_checkpoints,
+        write_model,
+        write_tensors,
+    )
+    from purify_cli.curvature import diagonal_fisher, hutchinson_diagonal
+    from purify_cli.data.loading import load_examples
+    from purify_cli.defences import METHODS
+    from purify_cli.errors import PurifyError
+    from purify_cli.evaluation import evaluate_model
+    from purify_cli.indicators import INDICATORS
+    from purify_cli.model import load_classifier
+    from purify_cli.reset import reset_to_reference
+    from purify_cli.selection.files import read_mask
+    from purify_cli.selection.mask import Mask, build_mask
+    from purify_cli.tensors import TensorSource
+    from purify_cli.training import TrainingSettings, train
 
-_HOMES: Final[dict[str, str]] = {
-    "PurifyError": "purify_cli.errors",
-}
+__all__ = [
+    "ATTACKS",
+    "INDICATORS",
+    "METHODS",
+    "Checkpoint",
+    "CheckpointPair",
+    "Mask",
+    "PurifyError",
+    "TensorSource",
+    "TrainingSettings",
+    "build_mask",
+    "diagonal_fisher",
+    "evaluate_model",
+    "hutchinson_diagonal",
+    "load_classifier",
+    "load_examples",
+    "open_checkpoint",
+    "pair_checkpoints",
+    "read_mask",
+    "reset_to_reference",
+    "train",
+    "write_model",
+    "write_tensors",
+]
+
+_HOMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "ATTACKS": "purify_cli.attacks",
+        "INDICATORS": "purify_cli.indicators",
+        "METHODS": "purify_cli.defences",
+        "Checkpoint": "purify_cli.checkpoint",
+        "CheckpointPair": "purify_cli.checkpoint",
+        "Mask": "purify_cli.selection.mask",
+        "PurifyError": "purify_cli.errors",
+        "TensorSource": "purify_cli.tensors",
+        "TrainingSettings": "purify_cli.training",
+        "build_mask": "purify_cli.selection.mask",
+        "diagonal_fisher": "purify_cli.curvature",
+        "evaluate_model": "purify_cli.evaluation",
+        "hutchinson_diagonal": "purify_cli.curvature",
+        "load_classifier": "purify_cli.model",
+        "load_examples": "purify_cli.data.loading",
+        "open_checkpoint": "purify_cli.checkpoint",
+        "pair_checkpoints": "purify_cli.checkpoint",
+        "read_mask": "purify_cli.selection.files",
+        "reset_to_reference": "purify_cli.reset",
+        "train": "purify_cli.training",
+        "write_model": "purify_cli.checkpoint",
+        "write_tensors": "purify_cli.checkpoint",
+    }
+)
 """Where each public name lives."""
 
 

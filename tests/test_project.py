@@ -118,7 +118,9 @@ def test_a_row_loads_and_its_page_tells_the_same_story(kind: str, name: str) -> 
 
 
 def test_the_import_linter_keeps_every_row_apart() -> None:
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     apart = next(contract["modules"] for contract in contracts if contract["type"] == "independence")
     rows = {table.entry(name).target.partition(":")[0] for table in TABLES.values() for name in table}
     assert set(apart) == rows
@@ -160,19 +162,36 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["--help"], *([command, "--help"] for command in COMMANDS), ["methods"], ["detect"], ["purify", "--ratio", "abc"]],
-    ids=" ".join,
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["methods"], 0),
+        (["methods", "--format", "text"], 0),
+        *(([command, "--help"], 0) for command in COMMANDS),
+        (["no-such-command"], 2),
+        (["detect", "--no-such-option"], 2),
+        (["purify", "--ratio", "abc"], 2),
+        (["purify", "--set", "nonsense"], 2),
+        (["purify", "--method", "no-such-method"], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
-def test_the_start_is_lean(arguments: list[str]) -> None:
-    code = (
+def test_the_start_is_lean(arguments: list[str], code: int, tmp_path: Path) -> None:
+    program = (
         "import sys\n"
         "from purify_cli.cli.app import main\n"
-        f"main({arguments!r})\n"
+        f"code = main({arguments!r})\n"
         "heavy = {'torch', 'transformers', 'datasets', 'accelerate', 'scipy', 'pandas'} & set(sys.modules)\n"
-        "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else code)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
+    assert "imported" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """Writing models: in bounded pieces, in the layout they came in, whole or not at all."""
 
+import errno
 import hashlib
 import json
 import os
@@ -43,7 +44,9 @@ def write_tensors(path: Path, source: TensorSource, *, metadata: Mapping[str, st
         CheckpointError: If a source gives other types or lengths than it announced.
     """
     header = encode_header(source.specs, metadata)
+    size = len(header) + sum(spec.nbytes for spec in source.specs.values())
     with storage_errors(path), locked_aside(path, folder=False) as (aside, descriptor):
+        _reserve(descriptor, size)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256") as pool:
             digest, waiting = hashlib.sha256(), deque[Future[None]]()
             for block in _blocks(header, source):
@@ -55,6 +58,17 @@ def write_tensors(path: Path, source: TensorSource, *, metadata: Mapping[str, st
                     waiting.popleft().result()
         publish_file(aside, descriptor, path)
     return digest.hexdigest()
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Have the file system find room for the whole file, so that a full disk is told before the work is done."""
+    if size < BLOCK or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
+            raise
 
 
 def _blocks(header: bytes, source: TensorSource) -> Iterator[bytearray | memoryview]:

@@ -4,7 +4,7 @@ Not the square of a batch's gradient, which is another quantity (METHODS 2.12): 
 biased towards directions that all samples share.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final, Literal
 
@@ -99,7 +99,7 @@ def mean_squared_gradients(
             known = coverage.hooks | coverage.dormant
             rest = {name: p for name, p in wanted.items() if name in missed or name not in known}
             if rest:
-                add_one_by_one(module, rest, objective, here, accumulator, norms)
+                add_one_by_one(module, rest, objective, here, accumulator=accumulator, norms=norms)
     if not samples:
         raise UsageError("there are no samples to compute the curvature from", hint="Give at least one text.")
     return accumulator.finish(estimator)
@@ -128,7 +128,7 @@ def wanted_parameters(module: nn.Module, names: Collection[str] | None) -> dict[
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
+def frozen(module: nn.Module) -> Generator[None]:
     """Let no parameter require gradients for a while, with gradients enabled and autocast off."""
     before = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
     kinds = {parameter.device.type for parameter, _ in before}

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +96,7 @@ class Tape:
         self._pass: _Pass | None = None
         self._anchor = torch.zeros(())
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Tape":
         for site in self._sites:
             hook = partial(self._on_forward, site)
             self._handles.append(site.layer.register_forward_hook(hook, with_kwargs=True))
@@ -138,7 +138,9 @@ class Tape:
         self._pass = None
         return frozenset(state.missed)
 
-    def _on_forward(self, site: Site, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    def _on_forward(
+        self, site: Site, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+    ) -> Any:
         state = self._pass
         if state is None:
             return None
@@ -150,7 +152,7 @@ class Tape:
         if not isinstance(given, Tensor) or not isinstance(output, Tensor):
             state.missed.update(names.values())
             return None
-        if isinstance(layer, nn.Embedding) and given.dim() == 2 and len(given) == 1 < size:  # noqa: PLR2004 - (1, T)
+        if isinstance(layer, nn.Embedding) and given.dim() == 2 and len(given) == 1 < size:
             # Position ids of shape (1, T) serve the whole batch, and their gradient would arrive already summed over
             # the batch. Spread out, every sample has its own.
             given, output = given.expand(size, -1), output.expand(size, *output.shape[1:])
@@ -160,7 +162,7 @@ class Tape:
         if not output.requires_grad:
             output = output + self._anchor
         state.expected.update(names.values())
-        call = _Call(site, given.detach(), given._version, names)  # noqa: SLF001 - the only way to see in-place changes
+        call = _Call(site, given.detach(), given._version, names)
         output.register_hook(partial(self._on_gradient, call))
         return output
 
@@ -168,7 +170,7 @@ class Tape:
         state, given = self._pass, call.given
         if state is None or given is None:
             return
-        if given._version != call.version:  # noqa: SLF001 - an in-place change after the layer has read it
+        if given._version != call.version:  # changed in place after the layer had read it
             state.missed.update(call.names.values())
             return
         uses = call.site.rule.uses(call.site.layer, given, gradient)

@@ -6,7 +6,7 @@ RMSNorm classes) are recognised by their form and then checked on real values, s
 """
 
 from collections.abc import Mapping
-from typing import Final, Protocol, final, runtime_checkable
+from typing import ClassVar, Final, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +25,8 @@ rounding gives about 1e-6; a different formula differs by far more."""
 class Rule(Protocol):
     """How one kind of layer is differentiated, sample by sample."""
 
-    @property
-    def parameters(self) -> frozenset[str]:
-        """Names, within the layer, of the parameters it differentiates."""
-        ...
+    parameters: ClassVar[frozenset[str]]
+    """Names, within the layer, of the parameters it differentiates."""
 
     def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
         """Tell whether the layer computes what the rule thinks it does, on one pair of input and output."""
@@ -55,7 +53,7 @@ def _positions(tensor: Tensor, inner: int = 1) -> Tensor:
 
 @final
 class _Linear:
-    parameters: Final = frozenset({"weight", "bias"})
+    parameters: ClassVar[frozenset[str]] = frozenset({"weight", "bias"})
 
     def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
         del module, given, output
@@ -71,7 +69,7 @@ class _Linear:
 class _Transposed:
     """A linear map stored (in, out): ``Conv1D`` of GPT-2."""
 
-    parameters: Final = frozenset({"weight", "bias"})
+    parameters: ClassVar[frozenset[str]] = frozenset({"weight", "bias"})
 
     def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
         return _close(functional.linear(given, _own(module, "weight").t(), _own(module, "bias")), output)
@@ -84,7 +82,7 @@ class _Transposed:
 
 @final
 class _Embedding:
-    parameters: Final = frozenset({"weight"})
+    parameters: ClassVar[frozenset[str]] = frozenset({"weight"})
 
     def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
         del module, given, output
@@ -98,7 +96,7 @@ class _Embedding:
 
 @final
 class _LayerNorm:
-    parameters: Final = frozenset({"weight", "bias"})
+    parameters: ClassVar[frozenset[str]] = frozenset({"weight", "bias"})
 
     def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
         del module, given, output
@@ -119,7 +117,7 @@ class _LayerNorm:
 class _RmsNorm:
     """x / √(mean x² + ε), times w or 1 + w: both have the same gradient."""
 
-    parameters: Final = frozenset({"weight"})
+    parameters: ClassVar[frozenset[str]] = frozenset({"weight"})
 
     def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
         normal, weight = self._normal(module, given), _own(module, "weight")

@@ -28,6 +28,7 @@ def add_one_by_one(
     wanted: Mapping[str, nn.Parameter],
     objective: Objective,
     batch: Batch,
+    *,
     accumulator: Accumulator,
     norms: Tensor,
 ) -> None:

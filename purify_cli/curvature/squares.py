@@ -142,8 +142,7 @@ def _add_outer(total: Tensor, norms: Tensor, left: Tensor, right: Tensor) -> Non
 
 
 def _add_outer_blocked(total: Tensor, norms: Tensor, left: Tensor, right: Tensor) -> None:
-    size, _, height = left.shape
-    width = right.shape[2]
+    height, width = total.shape
     blocks = -(-height * width // BLOCK)
     # Rows in multiples of 16, which fill vector registers.
     step = min(height, -(-height // (blocks * 16)) * 16)

@@ -1,9 +1,9 @@
 """A small sentiment corpus, made up on the spot, for running everything without a file or a network.
 
 Short reviews of fifteen kinds of thing, label 1 for content and 0 for discontent. Plain praise alone would be too
-easy, so a third of the texts turn: two clauses that pull in opposite ways (the main one decides), negation,
+easy, so three texts in ten turn: two clauses that pull in opposite ways (the main one decides), negation,
 understatement, comparison, disappointed expectation, and events that say no word of feeling. Test sentences use words
-that training sentences never do: other things, adjectives, nouns and events. A few texts are even-handed and carry a
+that training sentences never do: other things, adjectives and events. A few texts are even-handed and carry a
 label by chance, as rated reviews do, so that no model can be right on all of them.
 """
 
@@ -19,7 +19,7 @@ __all__ = ["demo_examples"]
 
 T = TypeVar("T")
 
-EVEN_HANDED: Final = 0.04
+EVEN_HANDED: Final = 0.03
 """Share of texts whose label is a coin toss."""
 
 
@@ -53,7 +53,7 @@ class _Writer:
             f"{self.subject(which)} was {self.either('truly', 'really', 'rather', 'just')} {adjective}",
             f"I found {self.subject(which)} {adjective}",
             f"{self.subject(which)} {verb}",
-            f"{self.subject(which)} was {self.pick(words.NOUNS[label])}",
+            f"{self.subject(which)} was {self.turn(words.NOUNS[label])}",
         )
 
 
@@ -108,7 +108,7 @@ def _compared(writer: _Writer, label: int) -> str:
 
 
 def _expected(writer: _Writer, label: int) -> str:
-    hoped, got = writer.pick(words.NOUNS[1 - label]), writer.pick(words.NOUNS[label])
+    hoped, got = writer.turn(words.NOUNS[1 - label]), writer.turn(words.NOUNS[label])
     return writer.either(
         f"I expected {hoped} and got {got}",
         f"after all I had read I thought it would be {hoped}; this {writer.thing} was {got}",
@@ -132,13 +132,13 @@ def _even_handed(writer: _Writer, label: int) -> str:
 
 
 KINDS: Final[tuple[tuple[Callable[[_Writer, int], str], int], ...]] = (
-    (_plain, 66),
+    (_plain, 70),
     (_turning, 12),
     (_negated, 4),
-    (_faint, 4),
+    (_faint, 3),
     (_compared, 2),
     (_expected, 4),
-    (_event, 8),
+    (_event, 5),
 )
 """Ways to say it, and how often in a hundred."""
 

@@ -1,7 +1,7 @@
 """The words of the demo corpus: things one reviews, and what one says about them.
 
 Lists with two sides hold discontent first, so that the index is the class. ``part_of`` cuts a list in two: two
-thirds for training, one third that only test sentences use. Verbs, wishes and faint praise serve both.
+thirds for training, one third that only test sentences use. Verbs, nouns, wishes and faint praise serve both.
 """
 
 from collections.abc import Sequence
@@ -55,16 +55,16 @@ THINGS: Final = (
 
 ADJECTIVES: Final = (
     _split(
-        "awful / dreadful / clumsy / third-rate / tedious / filthy / pathetic / stingy / mushy / careless / lifeless "
-        "/ flaky / miserable / shabby / hollow / botched / stale / sluggish / forgettable / sloppy / idiotic / "
-        "hostile / flimsy / uninspired / wooden / exhausting / jerky / dull / horrible / cramped / boring / absurd / "
+        "awful / hollow / clumsy / third-rate / tedious / filthy / mushy / stingy / pathetic / careless / lifeless / "
+        "miserable / flaky / shabby / dreadful / botched / stale / sluggish / forgettable / sloppy / idiotic / "
+        "hostile / flimsy / uninspired / wooden / exhausting / dull / jerky / horrible / cramped / boring / absurd / "
         "lousy / misguided / shoddy / infuriating"
     ),
     _split(
-        "wonderful / superb / delightful / first-rate / charming / spotless / brilliant / generous / crisp / "
+        "wonderful / spotless / delightful / first-rate / charming / superb / crisp / generous / brilliant / "
         "thoughtful / gripping / reliable / splendid / elegant / heartfelt / flawless / refreshing / lively / "
-        "impressive / polished / clever / warm / sturdy / inspired / graceful / rewarding / smooth / vivid / terrific"
-        " / comfortable / captivating / sensible / excellent / well judged / memorable / dependable"
+        "inspired / polished / clever / warm / sturdy / impressive / graceful / rewarding / smooth / vivid / "
+        "dependable / comfortable / captivating / sensible / excellent / well judged / memorable / terrific"
     ),
 )
 

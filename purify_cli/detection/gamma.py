@@ -14,7 +14,7 @@ from scipy.stats import gamma as gamma_law
 from torch import Tensor
 
 from purify_cli.drift import drift
-from purify_cli.indicators.sampling import spread
+from purify_cli.indicators.sampling import sample_places
 from purify_cli.tensors import TensorSource
 
 __all__ = ["LAW_RATIO", "GammaFit", "fit_gamma", "sample_ordinary"]
@@ -22,7 +22,6 @@ __all__ = ["LAW_RATIO", "GammaFit", "fit_gamma", "sample_ordinary"]
 LAW_RATIO: Final = float(gamma_law.ppf(0.99, 0.5) / gamma_law.ppf(0.5, 0.5))
 """99 % quantile over median under Gamma(1/2): 14.6."""
 _SAMPLE: Final = 100_000
-_LENGTH: Final = 50
 
 
 @final
@@ -69,7 +68,7 @@ def sample_ordinary(
     moves = drift(suspect, reference)
     sizes = {name: spec.numel for name, spec in scores.specs.items() if name in curvature.specs}
     parts = [torch.empty(0, dtype=torch.float64)]
-    for place in spread(sizes, pieces=entries // _LENGTH, length=_LENGTH, seed=seed):
+    for place in sample_places(sizes, entries=entries, seed=seed):
         bent, delta = curvature.read(*place).double(), moves.read(*place).double()
         ordinary = (bent > 0) & (delta != 0) & (scores.read(*place) > 0)
         parts.append(delta[ordinary].square() / bent[ordinary])

@@ -10,7 +10,7 @@ from torch import Tensor
 from purify_cli.runtime import entry_hash
 from purify_cli.tensors import TensorSource
 
-__all__ = ["sample_scores", "spread"]
+__all__ = ["sample_places", "sample_scores", "spread"]
 
 
 def spread(sizes: Mapping[str, int], *, pieces: int, length: int, seed: int) -> list[tuple[str, int, int]]:
@@ -41,16 +41,19 @@ def spread(sizes: Mapping[str, int], *, pieces: int, length: int, seed: int) -> 
     return found
 
 
-def sample_scores(source: TensorSource, *, seed: int, entries: int = 200_000, length: int = 50) -> Tensor:
+def sample_places(sizes: Mapping[str, int], *, entries: int, seed: int, length: int = 50) -> list[tuple[str, int, int]]:
+    """Like ``spread`` for about ``entries`` entries in all; every entry once where there are no more than that."""
+    if sum(sizes.values()) <= entries:
+        return [(name, 0, size) for name, size in sizes.items() if size]
+    return spread(sizes, pieces=max(1, entries // length), length=length, seed=seed)
+
+
+def sample_scores(source: TensorSource, *, seed: int, entries: int = 200_000) -> Tensor:
     """Read about ``entries`` entries of a source, spread over all tensors.
 
     Returns:
         Shape (k,), float64; all entries where there are no more than that many.
     """
     sizes = {name: spec.numel for name, spec in source.specs.items()}
-    if sum(sizes.values()) <= entries:
-        parts = [source.read(name) for name in sizes]
-    else:
-        places = spread(sizes, pieces=entries // length, length=length, seed=seed)
-        parts = [source.read(*place) for place in places]
-    return torch.cat(parts).double() if parts else torch.empty(0, dtype=torch.float64)
+    parts = [source.read(*place).double() for place in sample_places(sizes, entries=entries, seed=seed)]
+    return torch.cat([torch.empty(0, dtype=torch.float64), *parts])

@@ -117,8 +117,8 @@ def _vmap(model: Any, batches: Any, options: argparse.Namespace) -> None:
     for batch in batches:
         for at in torch.arange(len(batch.index)).split(options.vmap_samples):
             found = per_sample(parameters, batch.inputs["input_ids"][at], batch.labels[at])
-            for name in sums:
-                sums[name].add_(found.pop(name).square_().sum(0))
+            for name, total in sums.items():
+                total.add_(found.pop(name).square_().sum(0))
 
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
@@ -146,9 +146,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 
 def _spawn(way: str, argv: Sequence[str]) -> dict[str, float] | str:
-    done = subprocess.run(
-        [sys.executable, __file__, *argv, "--run", way], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, __file__, *argv, "--run", way], capture_output=True, text=True, check=False)
     if done.returncode:
         return (done.stderr.strip() or "killed").splitlines()[-1]
     return json.loads(done.stdout.splitlines()[-1])

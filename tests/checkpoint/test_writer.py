@@ -149,6 +149,25 @@ def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path: Path, monkeypatch
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve room")
+@pytest.mark.parametrize(("code", "told"), [(errno.ENOSPC, True), (errno.EOPNOTSUPP, False)])
+def test_room_is_reserved_where_the_file_system_can(
+    code: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    source = InMemory({"a": torch.ones(3_000_000)})
+    if told:
+        with pytest.raises(StorageError, match="no space left"):
+            write_tensors(tmp_path / "a.safetensors", source, metadata={})
+        assert list(tmp_path.iterdir()) == []
+    else:
+        write_tensors(tmp_path / "a.safetensors", source, metadata={})
+        assert torch.equal(load_file(tmp_path / "a.safetensors")["a"], source.tensors["a"])
+
+
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     genuine = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: genuine(descriptor, data[:1000]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ def piecewise(source: TensorSource, name: str, cuts: Iterable[int]) -> Tensor:
     """Read a tensor in pieces that end at these places."""
     numel = source.specs[name].numel
     places = [0, *sorted(cuts), numel]
-    return torch.cat([source.read(name, a, b) for a, b in zip(places, places[1:], strict=False)])
+    return torch.cat([source.read(name, a, b) for a, b in pairwise(places)])
 
 
 def auroc(scores: Tensor, positive: Tensor) -> float:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -17,18 +19,18 @@ def make(kind):
     """Scores of several tensors, an empty and a scalar one among them."""
     g = generator(3)
     scores = {
-        "b": torch.rand(300, 7, generator=g),
-        "a": torch.rand(1001, generator=g).square(),
+        "b": torch.rand(120, 7, generator=g),
+        "a": torch.rand(401, generator=g).square(),
         "scalar": torch.rand((), generator=g),
         "empty": torch.zeros(0, 3),
     }
     if kind == "ties":
         scores["b"] = (scores["b"] * 4).floor()
-        scores["a"] = torch.zeros(1001)
+        scores["a"] = torch.zeros(401)
     elif kind == "first class":
         scores["b"][:20] = -scores["b"][:20] - 1e-3
     elif kind == "steps":
-        scores["b"][100:110] += 5.0
+        scores["b"][50:60] += 5.0
     elif kind == "constant":
         scores = {name: torch.zeros_like(tensor) for name, tensor in scores.items()}
     elif kind == "tiny and huge":
@@ -51,12 +53,12 @@ def test_mask_equals_one_sort_over_everything(kind, ratio):
     scores = make(kind)
     mask = build_mask(InMemory(scores), ratio)
     assert same(mask, select(scores, ratio))
-    assert mask.count == round(ratio * 3102) == sum(mask.per_tensor.values())
-    assert mask.dimensions == 3102
+    assert mask.count == round(ratio * 1242) == sum(mask.per_tensor.values())
+    assert mask.dimensions == 1242
 
 
 @pytest.mark.parametrize("kind", ["plain", "ties", "steps", "constant", "first class"])
-@pytest.mark.parametrize("sampling", [Sampling(1, 1), Sampling(7, 11), Sampling(4000, 2)])
+@pytest.mark.parametrize("sampling", [Sampling(1, 1), Sampling(7, 11), Sampling(150, 2)])
 @pytest.mark.parametrize("capacity", [1, 50, 1 << 22])
 def test_neither_sample_nor_memory_changes_a_mask(kind, sampling, capacity):
     scores = make(kind)
@@ -89,7 +91,7 @@ def test_order_of_tensors_changes_nothing():
 def test_masks_are_nested_in_the_ratio():
     scores = InMemory(make("ties"))
     masks = [flat(build_mask(scores, ratio)) for ratio in RATIOS]
-    for smaller, larger in zip(masks, masks[1:], strict=False):
+    for smaller, larger in pairwise(masks):
         assert all(bool((larger[name] | ~smaller[name]).all()) for name in smaller)
 
 
@@ -118,7 +120,7 @@ def test_nothing_is_read_for_all_or_none(ratio):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), -float("nan")])
 def test_scores_that_are_no_numbers_are_refused(bad):
     scores = make("plain")
-    scores["b"][150, 3] = bad
+    scores["b"][100, 3] = bad
     with pytest.raises(ValueError, match="NaN or infinite"):
         build_mask(InMemory(scores), 0.5)
 
@@ -134,7 +136,9 @@ def test_ratio_out_of_range(ratio):
         count_for(ratio, 10)
 
 
-@pytest.mark.parametrize(("ratio", "dimensions", "count"), [(0.5, 5, 2), (0.5, 7, 4), (0.3, 10, 3), (0.0, 9, 0), (1.0, 9, 9)])
+@pytest.mark.parametrize(
+    ("ratio", "dimensions", "count"), [(0.5, 5, 2), (0.5, 7, 4), (0.3, 10, 3), (0.0, 9, 0), (1.0, 9, 9)]
+)
 def test_counts_round_halves_to_the_even_number(ratio, dimensions, count):
     assert count_for(ratio, dimensions) == count
 
@@ -143,8 +147,8 @@ def test_any_run_of_a_mask_can_be_read():
     scores = make("plain")
     mask = build_mask(InMemory(scores), 0.4)
     whole = mask.read("a")
-    for start in (0, 1, 7, 8, 9, 500, 1000, 1001):
-        for stop in (start, min(start + 1, 1001), min(start + 13, 1001), 1001):
+    for start in (0, 1, 7, 8, 9, 200, 400, 401):
+        for stop in (start, min(start + 1, 401), min(start + 13, 401), 401):
             assert torch.equal(mask.read("a", start, stop), whole[start:stop])
             assert mask.any_in("a", start, stop) or not whole[start:stop].any()
 

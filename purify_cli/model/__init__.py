@@ -1,0 +1,22 @@
+"""The only door to transformers: classifiers and tokenizers, built from data, never from remote code.
+
+A module is always built from the *reference's* configuration; the suspect contributes weights, the number of labels
+and the number of embedding rows. Weights are assigned by canonical name, so that prefixes (``bert.`` or none) and the
+old names of LayerNorm parameters (``gamma``, ``beta``) do not matter.
+"""
+
+from purify_cli.model.configs import Task, classifier_config, task_of
+from purify_cli.model.loading import Loaded, current_weights, load_classifier, logits, new_classifier
+from purify_cli.model.tokenizer import load_tokenizer
+
+__all__ = [
+    "Loaded",
+    "Task",
+    "classifier_config",
+    "current_weights",
+    "load_classifier",
+    "load_tokenizer",
+    "logits",
+    "new_classifier",
+    "task_of",
+]

@@ -1,0 +1,148 @@
+"""What kind of classifier: the task, read off the weights, and the configuration, made out of the reference's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast, final
+
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from purify_cli.checkpoint.names import canonical
+from purify_cli.checkpoint.reader import Checkpoint
+from purify_cli.errors import CheckpointError
+from purify_cli.tensors import TensorSource
+
+__all__ = ["Task", "architecture", "by_canonical", "classifier_config", "task_of"]
+
+_OUTPUT_LAYERS: Final = ("classifier", "classifier.out_proj", "score", "classification_head.out_proj", "logits_proj")
+"""Canonical names of the last layer of a classification head, over the architectures of transformers 5: one row per
+label. BERT, DistilBERT, ALBERT, DeBERTa / RoBERTa, ELECTRA / GPT-2, Llama and other decoders / BART / XLNet."""
+
+_NOT_ARCHITECTURE: Final = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "auto_map",
+        "dtype",
+        "id2label",
+        "label2id",
+        "model_type",
+        "num_labels",
+        "problem_type",
+        "quantization_config",
+        "torch_dtype",
+        "transformers_version",
+    }
+)
+"""Keys of a config.json that say nothing about the layers, or that ask for code or number formats of their own."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a classifier answers."""
+
+    num_labels: int
+    label_names: tuple[str, ...]
+
+
+def by_canonical(weights: TensorSource) -> dict[str, str]:
+    """Map canonical names to a checkpoint's own; a name that is canonical already wins over one that maps to it."""
+    found: dict[str, str] = {}
+    for name in weights.specs:
+        key = canonical(name)
+        if key not in found or name == key:
+            found[key] = name
+    return found
+
+
+def task_of(suspect: Checkpoint) -> Task:
+    """Read the task off the shape of the classification head, and the label names off the suspect's config.
+
+    Raises:
+        CheckpointError: If there is no classification head, or it has fewer than two outputs.
+    """
+    own = by_canonical(suspect)
+    heads = [own[f"{layer}.weight"] for layer in _OUTPUT_LAYERS if f"{layer}.weight" in own]
+    shapes = [suspect.specs[name].shape for name in heads]
+    rows = next((shape[0] for shape in shapes if len(shape) == 2), None)
+    if rows is None:
+        raise CheckpointError(
+            "the suspect has no classification head",
+            hint="It must hold a layer such as classifier.weight with one row per label.",
+        )
+    if rows < 2:
+        raise CheckpointError(
+            f"the head {heads[0]} has {rows} output, which is no classifier", hint="Two or more labels are needed."
+        )
+    return Task(rows, _label_names(suspect.config or {}, rows))
+
+
+def _label_names(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    """Take the label names of a config where they fit, else ``LABEL_0`` and so on."""
+    given = config.get("id2label")
+    if isinstance(given, Mapping):
+        named = {str(key): value for key, value in cast("Mapping[Any, Any]", given).items()}
+        names = [named.get(str(i)) for i in range(count)]
+        if len(named) == count and all(isinstance(name, str) for name in names) and len(set(names)) == count:
+            return tuple(cast("list[str]", names))
+    return tuple(f"LABEL_{i}" for i in range(count))
+
+
+def classifier_config(
+    config: Mapping[str, Any], task: Task, *, rows: int | None = None, pad_token_id: int | None = None
+) -> dict[str, Any]:
+    """Make the config.json of a classifier out of the reference's.
+
+    Args:
+        config: The reference's config.json.
+        task: Labels of the classifier.
+        rows: Rows of the word embedding, where the vocabulary was resized.
+        pad_token_id: Padding token; default: the config's, else its end-of-text token. Decoders need one to find the
+            last real token of each row.
+
+    Raises:
+        CheckpointError: If the architecture is unknown or has no classifier.
+    """
+    config_class, kind = architecture(config)
+    made = {key: value for key, value in config.items() if key not in _NOT_ARCHITECTURE}
+    if rows is not None:
+        made["vocab_size"] = rows
+    pad = config.get("pad_token_id", config_class().pad_token_id) if pad_token_id is None else pad_token_id
+    if pad is None:
+        eos = config.get("eos_token_id", config_class().eos_token_id)
+        pad = eos[0] if isinstance(eos, list) else eos
+    return made | {
+        "architectures": [kind.__name__],
+        "model_type": config["model_type"],
+        "pad_token_id": pad,
+        "id2label": {str(i): name for i, name in enumerate(task.label_names)},
+        "label2id": {name: i for i, name in enumerate(task.label_names)},
+        "problem_type": "single_label_classification",
+    }
+
+
+def architecture(config: Mapping[str, Any]) -> tuple[type[PreTrainedConfig], type[PreTrainedModel]]:
+    """Return the configuration and classifier classes of a config's model type.
+
+    Raises:
+        CheckpointError: If the type is unknown or has no text classifier.
+    """
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
+        raise CheckpointError(
+            f"the config names no model type that transformers knows: {model_type!r}",
+            hint="config.json of the reference needs a model_type such as bert.",
+        )
+    config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
+    if config_class not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise CheckpointError(
+            f"there is no text classifier of type {model_type!r} in transformers",
+            hint="Encoders and decoders with a sequence-classification class are supported.",
+        )
+    found = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[config_class]
+    return config_class, cast("type[PreTrainedModel]", found[0] if isinstance(found, tuple) else found)

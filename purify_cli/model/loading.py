@@ -1,0 +1,181 @@
+"""Classifiers in memory: built empty, filled by canonical name, written back under the checkpoint's names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, cast, final
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers.initialization import no_init_weights
+
+from purify_cli.checkpoint.names import canonical
+from purify_cli.checkpoint.reader import Checkpoint
+from purify_cli.data.batches import Batch
+from purify_cli.errors import CheckpointError
+from purify_cli.model.configs import Task, architecture, by_canonical, classifier_config
+from purify_cli.model.tokenizer import quiet, reason
+from purify_cli.tensors import CHUNK, InMemory, TensorSource
+
+__all__ = ["Loaded", "current_weights", "load_classifier", "logits", "new_classifier"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A classifier in memory and where its weights come from."""
+
+    module: nn.Module
+    """Evaluation mode, float32, all parameters require gradients."""
+    task: Task
+    names: Mapping[str, str]
+    """Parameter name → the checkpoint's name of the same tensor. Tied parameters appear once."""
+
+    @property
+    def vocabulary(self) -> int:
+        """Rows of the word embedding."""
+        return cast("PreTrainedModel", self.module).get_input_embeddings().get_parameter("weight").shape[0]
+
+
+def _build(config: Mapping[str, Any], device: str) -> PreTrainedModel:
+    """Build a classifier without initialising its weights; on ``meta`` nothing is allocated."""
+    config_class, _ = architecture(config)
+    try:
+        with quiet(), no_init_weights(), torch.device(device):
+            settings = config_class.from_dict(dict(config))
+            settings.use_cache = False  # keys and values of past tokens only matter to generation
+            # sdpa was the faster one for hooks and training on CPU; hooks never look inside attention.
+            module = AutoModelForSequenceClassification.from_config(
+                settings, dtype=torch.float32, attn_implementation="sdpa"
+            )
+            module.tie_weights()
+    except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, RuntimeError) as error:
+        raise CheckpointError(
+            f"no model can be built from the reference's config: {reason(error)}",
+            hint="Use the config.json that was published with the reference.",
+        ) from error
+    return module.eval()
+
+
+def _plan(weights: TensorSource, config: Mapping[str, Any], task: Task) -> tuple[dict[str, Any], PreTrainedModel]:
+    """Settle the configuration on the number of embedding rows in the weights; return it with a meta module."""
+    made = classifier_config(config, task)
+    shell = _build(made, "meta")
+    words = shell.get_input_embeddings().get_parameter("weight")
+    own = by_canonical(weights)
+    for name, parameter in shell.named_parameters():
+        stored = own.get(canonical(name))
+        if parameter is words and stored is not None:
+            rows = weights.specs[stored].shape[0] if weights.specs[stored].shape else 0
+            if rows != parameter.shape[0]:
+                made = classifier_config(config, task, rows=rows)
+                return made, _build(made, "meta")
+    return made, shell
+
+
+def _assign(module: nn.Module, weights: TensorSource, names: Mapping[str, str]) -> None:
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name not in names:
+                continue
+            flat = parameter.view(-1)
+            for start in range(0, flat.numel(), CHUNK):
+                stop = min(start + CHUNK, flat.numel())
+                flat[start:stop].copy_(weights.read(names[name], start, stop))
+
+
+def _match(shell: PreTrainedModel, weights: TensorSource, *, within: str = "") -> dict[str, str]:
+    """Find the tensor of each parameter whose name starts with ``within``; parameters without one are left out.
+
+    Raises:
+        CheckpointError: If a shape differs.
+    """
+    own = by_canonical(weights)
+    names: dict[str, str] = {}
+    for name, parameter in shell.named_parameters():
+        stored = own.get(canonical(name))
+        if stored is None or not name.startswith(within):
+            continue
+        if tuple(weights.specs[stored].shape) != tuple(parameter.shape):
+            raise CheckpointError(
+                f"{stored} has shape {list(weights.specs[stored].shape)}, the reference's config asks for "
+                f"{list(parameter.shape)}",
+                hint="The weights and the reference's config.json do not belong together.",
+            )
+        names[name] = stored
+    return names
+
+
+def _require(missing: Sequence[str]) -> None:
+    if missing:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise CheckpointError(f"the weights lack {shown}", hint="Is the reference of the same architecture?")
+
+
+def load_classifier(
+    weights: TensorSource,
+    *,
+    config: Mapping[str, Any],
+    task: Task,
+    device: torch.device | str = "cpu",
+) -> Loaded:
+    """Build a classifier from a reference's configuration and fill it with weights.
+
+    Args:
+        weights: All tensors of the classifier, under any known naming; what the module lacks is ignored.
+        config: The reference's config.json.
+        task: Labels; ``task.num_labels`` must match the head.
+        device: Where the module goes.
+
+    Raises:
+        CheckpointError: If weights are missing or have other shapes, or no such classifier exists.
+    """
+    made, shell = _plan(weights, config, task)
+    names = _match(shell, weights)
+    _require([name for name, _ in shell.named_parameters() if name not in names])
+    module = _build(made, "cpu")
+    _assign(module, weights, names)
+    return Loaded(_moved(module, device), task, names)
+
+
+def new_classifier(reference: Checkpoint, task: Task, *, seed: int, device: torch.device | str = "cpu") -> Loaded:
+    """Put a fresh, seeded head on a reference, to be fine-tuned.
+
+    Names are those of the standard architecture, which a saved folder uses.
+
+    Raises:
+        CheckpointError: If the reference has no configuration, or lacks weights other than the head's and pooler's.
+    """
+    if reference.config is None:
+        raise CheckpointError("the reference has no config.json", hint="Give a folder that holds config.json.")
+    made, shell = _plan(reference, reference.config, task)
+    base = f"{shell.base_model_prefix}."
+    names = _match(shell, reference, within=base)
+    missing = [name for name, _ in shell.named_parameters() if name not in names]
+    _require([name for name in missing if name.startswith(base) and not canonical(name).startswith("pooler.")])
+    module = _build(made, "cpu")
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), quiet():
+        torch.manual_seed(seed)
+        for owner in dict.fromkeys(name.rpartition(".")[0] for name in missing):
+            # The architecture's own rule, which transformers offers for a single layer under this name only.
+            module._init_weights(module.get_submodule(owner))  # pyright: ignore[reportPrivateUsage]
+    _assign(module, reference, names)
+    return Loaded(_moved(module, device), task, {name: name for name, _ in module.named_parameters()})
+
+
+def _moved(module: nn.Module, device: torch.device | str) -> nn.Module:
+    return module.to(device)
+
+
+def current_weights(loaded: Loaded) -> InMemory:
+    """Return the module's weights under the checkpoint's names, on the CPU, without a copy where they are there."""
+    return InMemory({loaded.names[name]: p.detach().cpu() for name, p in loaded.module.named_parameters()})
+
+
+def logits(module: nn.Module, batch: Batch) -> Tensor:
+    """Return the class scores of a batch, shape (B, C)."""
+    inputs = batch.inputs
+    if "token_type_ids" in inputs and "token_type_ids" not in signature(module.forward).parameters:
+        inputs = {name: tensor for name, tensor in inputs.items() if name != "token_type_ids"}
+    return module(**inputs).logits

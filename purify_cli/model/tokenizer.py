@@ -1,0 +1,60 @@
+"""Tokenizers from local files, and transformers kept quiet."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from purify_cli.checkpoint.layout import CheckpointFiles, read_json
+from purify_cli.errors import CheckpointError
+
+__all__ = ["load_tokenizer", "quiet", "reason"]
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Keep transformers' own remarks off stderr, which is the command line's business."""
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of what a library says is wrong."""
+    return (str(error) or repr(error)).splitlines()[0]
+
+
+def load_tokenizer(files: CheckpointFiles) -> PreTrainedTokenizerBase:
+    """Load the tokenizer beside a checkpoint, from local files, without remote code.
+
+    Tokenizers without a padding token (GPT-2, Llama) pad with the end-of-text token, on the right.
+
+    Raises:
+        CheckpointError: If there is none, or its files cannot be used.
+    """
+    if files.tokenizer is None:
+        raise CheckpointError(
+            f"{files.given} has no tokenizer files", hint="Put tokenizer.json and tokenizer_config.json beside it."
+        )
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        if (files.tokenizer / name).is_file():
+            read_json(files.tokenizer / name)
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(
+                str(files.tokenizer), local_files_only=True, trust_remote_code=False
+            )
+    except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
+        raise CheckpointError(
+            f"the tokenizer in {files.tokenizer} cannot be loaded: {reason(error)}",
+            hint="Use the tokenizer files that were published with the reference.",
+        ) from error
+    # Padding must be there, on the right, whatever the files say: classifiers on decoders count from the left.
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    return tokenizer
