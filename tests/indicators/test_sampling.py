@@ -16,5 +16,8 @@ def test_runs_spread_evenly_and_stay_inside_their_tensors():
 def test_a_sample_of_a_small_source_is_all_of_it():
     source = InMemory({"a": torch.arange(50.0), "b": torch.arange(50.0, 80.0)})
     assert torch.equal(sample_scores(source, seed=0), torch.arange(80.0).double())
-    assert 20 <= len(sample_scores(source, seed=0, entries=60)) <= 60
+    large = InMemory({"a": torch.arange(20_000.0)})
+    sample = sample_scores(large, seed=0, entries=1000)
+    assert 900 <= len(sample) <= 1000
+    assert 9000 < float(sample.mean()) < 11_000
     assert len(sample_scores(InMemory({}), seed=0)) == 0
