@@ -48,6 +48,7 @@ def command(
     verbose: o.Verbose = False,
 ) -> None:
     """Poison a training set and train a suspect on it: `suspect/` and `attack.json` in the run folder."""
+    o.known(attack=name)
     from pathlib import Path
 
     from purify_cli.pipelines.attack import AttackRequest, attack

@@ -39,6 +39,7 @@ def command(
     `purify purify` finds them; SUSPECT may also come from a record on standard input.
     """
     chosen = o.assignments(settings)
+    o.known(indicator=indicator)
     piped = o.piped_input(suspect)
     from purify_cli.pipelines.detect import DetectRequest, detect
     from purify_cli.pipelines.source import DETECTABLE, find_origin

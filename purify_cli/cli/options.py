@@ -12,6 +12,45 @@ from purify_cli.errors import UsageError
 if TYPE_CHECKING:
     from purify_cli.pipelines.inputs import Common
 
+__all__ = [
+    "FOUND",
+    "AllowNonfinite",
+    "AllowPickle",
+    "BatchSize",
+    "CleanData",
+    "Data",
+    "Device",
+    "Dtype",
+    "FailOn",
+    "FailOnLevel",
+    "Format",
+    "Indicator",
+    "LabelColumn",
+    "LabelMode",
+    "MaxLength",
+    "Output",
+    "OutputFormat",
+    "Overwrite",
+    "PairColumn",
+    "Position",
+    "Precision",
+    "Quiet",
+    "Ref",
+    "Run",
+    "Seed",
+    "Settings",
+    "Target",
+    "TextColumn",
+    "Trigger",
+    "TriggerPosition",
+    "Verbose",
+    "assignments",
+    "common",
+    "leave",
+    "parse_ratio",
+    "piped_input",
+]
+
 FOUND: Final = 64
 """Exit status of a verdict at or above --fail-on, before ``main`` translates it to 1."""
 
@@ -127,6 +166,21 @@ def assignments(given: list[str] | None) -> dict[str, str]:
         if not (name and equals and value):
             raise UsageError(f"--set {name}{equals}{value} is not NAME=VALUE", hint="For example --set damping=0.1.")
     return {name: value for name, _, value in pairs}
+
+
+def known(*, method: str | None = None, attack: str | None = None, indicator: str | None = None) -> None:
+    """Refuse unknown names before anything heavy is imported.
+
+    Raises:
+        UnknownName: If a name is not in its table.
+    """
+    from purify_cli.attacks import ATTACKS
+    from purify_cli.defences import METHODS
+    from purify_cli.indicators import INDICATORS
+
+    for table, name in ((METHODS, method), (ATTACKS, attack), (INDICATORS, indicator)):
+        if name is not None:
+            table.entry(name)
 
 
 def parse_ratio(given: str | None) -> float | None:

@@ -51,6 +51,7 @@ def command(
     """
     share = o.parse_ratio(ratio)
     chosen = o.assignments(settings)
+    o.known(method=method, indicator=indicator)
     piped = o.piped_input(suspect)
     from purify_cli.pipelines.purify import PurifyRequest, purify
     from purify_cli.pipelines.source import find_origin

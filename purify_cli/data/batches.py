@@ -145,7 +145,8 @@ def batches(
         batch_size: Most rows per batch.
         pad_id: Token id of the padding; padded positions have attention 0.
         shuffle_seed: None sorts all rows by length (for passes whose result does not depend on the order). A seed
-            shuffles rows, sorts within pools of 32 batches, and shuffles the batches.
+            shuffles rows, sorts within pools of at most 32 batches, and shuffles the batches. A pool is at most a
+            quarter of the rows, or the same rows would meet in every pass.
 
     Raises:
         UsageError: If the batch size is below 1.
@@ -158,7 +159,7 @@ def batches(
         return [_pad(rows[i : i + batch_size], pad_id) for i in range(0, len(rows), batch_size)]
     random = Random(shuffle_seed)
     random.shuffle(rows)
-    pool = POOL * batch_size
+    pool = max(1, min(POOL, len(rows) // (4 * batch_size))) * batch_size
     groups: list[list[Encoded]] = []
     for begin in range(0, len(rows), pool):
         part = sorted(rows[begin : begin + pool], key=lambda row: len(row.ids))

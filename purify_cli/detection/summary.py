@@ -177,9 +177,9 @@ def by_layer(summaries: Sequence[GroupSummary]) -> tuple[GroupSummary, ...]:
 
 
 def most_suspicious(summaries: Sequence[GroupSummary], count: int = 20) -> tuple[GroupSummary, ...]:
-    """Rank by the share of entries among the top 1 %, then by relative drift, then by name.
+    """Rank by the share of entries among the top 1 %, then by mean score, then by name.
 
-    Tensors that did not move are left out.
+    Tensors in which nothing moved, or nothing but what the scores silence, are left out.
     """
-    moved = [one for one in summaries if one.moved]
-    return tuple(sorted(moved, key=lambda one: (-one.top_share, -(one.relative_drift or 0.0), one.name))[:count])
+    scored = [one for one in summaries if one.moved and (one.mean_score > 0 or one.top_count)]
+    return tuple(sorted(scored, key=lambda one: (-one.top_share, -one.mean_score, one.name))[:count])

@@ -7,7 +7,7 @@ old names of LayerNorm parameters (``gamma``, ``beta``) do not matter.
 
 from purify_cli.model.configs import Task, classifier_config, task_of
 from purify_cli.model.loading import Loaded, current_weights, load_classifier, logits, new_classifier
-from purify_cli.model.tokenizer import load_tokenizer
+from purify_cli.model.tokenizer import load_tokenizer, pad_id
 
 __all__ = [
     "Loaded",
@@ -18,5 +18,6 @@ __all__ = [
     "load_tokenizer",
     "logits",
     "new_classifier",
+    "pad_id",
     "task_of",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import cast
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -9,7 +10,7 @@ from transformers.utils import logging
 from purify_cli.checkpoint.layout import CheckpointFiles, read_json
 from purify_cli.errors import CheckpointError
 
-__all__ = ["load_tokenizer", "quiet", "reason"]
+__all__ = ["load_tokenizer", "pad_id", "quiet", "reason"]
 
 
 @contextmanager
@@ -58,3 +59,8 @@ def load_tokenizer(files: CheckpointFiles) -> PreTrainedTokenizerBase:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the padding token's id; ``load_tokenizer`` has seen to it that there is one."""
+    return cast("int", tokenizer.pad_token_id)

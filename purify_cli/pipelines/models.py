@@ -10,7 +10,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation import Measurement, evaluate_model
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model import Loaded, classifier_config, current_weights, load_tokenizer
+from purify_cli.model import Loaded, classifier_config, current_weights, load_tokenizer, pad_id
 from purify_cli.pipelines.inputs import Common
 from purify_cli.progress import Progress
 from purify_cli.report.schema import ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
@@ -37,7 +37,7 @@ def tune(
         loaded.module,
         encode(tokenizer, rows, max_length=common.max_length),
         settings,
-        pad_id=tokenizer.pad_token_id,
+        pad_id=pad_id(tokenizer),
         device=common.runtime.device,
         validation=encode(tokenizer, validation, max_length=common.max_length) if validation else None,
         resume=resume,

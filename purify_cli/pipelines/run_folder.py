@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,7 @@ __all__ = ["RunFolder", "dump", "parse_record"]
 
 R = TypeVar("R", bound=Record)
 
-FILES: Final[Mapping[str, str]] = {
-    "detection": "detection.json",
-    "purification": "purification.json",
-    "attack": "attack.json",
-    "finetune": "finetune.json",
-    "evaluation": "evaluation.json",
-}
+FILES: Final[Mapping[type[Record], str]] = {record: f"{kind}.json" for kind, record in RECORDS.items()}
 
 
 def dump(record: Record) -> str:
@@ -90,8 +84,7 @@ class RunFolder:
         Raises:
             RunFolderError: If the file is there but is no such record.
         """
-        name = kind.model_fields["kind"].default
-        path = self.path / FILES[name]
+        path = self.path / FILES[kind]
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -108,10 +101,10 @@ class RunFolder:
     def save(self, record: Record) -> None:
         """Write a record, replacing an older one of its kind at once or not at all."""
         self.create()
-        write_text(self.path / FILES[record.kind], dump(record))
+        write_text(self.path / FILES[type(record)], dump(record))
 
     @contextmanager
-    def logged(self, command: str, settings: Mapping[str, Any]) -> Iterator[None]:
+    def logged(self, command: str, settings: Mapping[str, Any]) -> Generator[None, None, None]:
         """Append one line to ``log.jsonl`` when the block ends: what ran, how long, and how it ended."""
         begin, clock, outcome = time.time(), time.perf_counter(), "failed"
         try:

@@ -14,7 +14,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
-from purify_cli.model import Task, load_classifier, load_tokenizer
+from purify_cli.model import Task, load_classifier, load_tokenizer, pad_id
 from purify_cli.pipelines.inputs import Common, Opened
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.progress import Progress
@@ -168,7 +168,7 @@ def _measure(
     wanted = {p: n for p, n in loaded.names.items() if n in opened.pair.comparables}
     measured = diagonal_fisher(
         loaded.module,
-        batches(encoded, batch_size=common.batch_size, pad_id=tokenizer.pad_token_id),
+        batches(encoded, batch_size=common.batch_size, pad_id=pad_id(tokenizer)),
         kind=data.estimator,
         parameters=set(wanted),
         progress=progress,

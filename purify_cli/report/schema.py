@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 __all__ = [
     "RECORDS",
@@ -46,18 +46,18 @@ SCHEMA_VERSION: Final = 1
 Level = Literal["clean", "incomplete", "suspicious", "poisoned"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class _Part(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
+    """A part of a record: no unknown keys, no changes, no NaN."""
 
 
-class ModelFacts(_Part):
+class ModelFacts(_Part, frozen=True):
     """A model, and the exact bytes that were read."""
 
     path: str = Field(description="As the user named it, made absolute where it is a local path.")
     sha256: str = Field(description="Of the weights; for shards, of the sorted list of their hashes.")
 
 
-class DataFacts(_Part):
+class DataFacts(_Part, frozen=True):
     """A data set as it was read."""
 
     path: str
@@ -66,14 +66,14 @@ class DataFacts(_Part):
     per_label: dict[str, int] = Field(description="Rows per label number; empty for unlabelled data.")
 
 
-class FileFact(_Part):
+class FileFact(_Part, frozen=True):
     """A file of tensors beside the record."""
 
     path: str
     sha256: str
 
 
-class TriggerFact(_Part):
+class TriggerFact(_Part, frozen=True):
     """A trigger and where it is put."""
 
     text: str
@@ -81,7 +81,7 @@ class TriggerFact(_Part):
     target: int
 
 
-class ProportionFact(_Part):
+class ProportionFact(_Part, frozen=True):
     """A share with its Wilson 95 % interval."""
 
     successes: int
@@ -91,18 +91,17 @@ class ProportionFact(_Part):
     high: float | None
 
 
-class Record(_Part):
+class Record(_Part, frozen=True):
     """What every record carries."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    kind: str
     versions: dict[str, str] = Field(description="Versions of this tool, Python and the libraries that computed.")
     seed: int
     run: str = Field(description="The run folder, absolute.")
     settings: dict[str, Any] = Field(description="Every setting that could change the result.")
 
 
-class DifferenceFact(_Part):
+class DifferenceFact(_Part, frozen=True):
     """A difference between suspect and reference other than weight values."""
 
     kind: str
@@ -110,7 +109,7 @@ class DifferenceFact(_Part):
     detail: str
 
 
-class SkippedFact(_Part):
+class SkippedFact(_Part, frozen=True):
     """A tensor that was not compared, and why."""
 
     name: str
@@ -121,7 +120,7 @@ class SkippedFact(_Part):
     entries: int
 
 
-class ComparisonCounts(_Part):
+class ComparisonCounts(_Part, frozen=True):
     """What was compared."""
 
     dimensions: int = Field(description="d: comparable dimensions.")
@@ -130,7 +129,7 @@ class ComparisonCounts(_Part):
     skipped: list[SkippedFact]
 
 
-class CurvatureFacts(_Part):
+class CurvatureFacts(_Part, frozen=True):
     """How the curvature was estimated."""
 
     estimator: str
@@ -141,7 +140,7 @@ class CurvatureFacts(_Part):
     file: FileFact
 
 
-class IndicatorFacts(_Part):
+class IndicatorFacts(_Part, frozen=True):
     """Which indicator scored the dimensions."""
 
     name: str
@@ -150,7 +149,7 @@ class IndicatorFacts(_Part):
     degenerate: dict[str, int] = Field(description="Dimensions per special rule of the indicator.")
 
 
-class GammaFact(_Part):
+class GammaFact(_Part, frozen=True):
     """The fit of r to the Gamma(1/2, 2k) law of clean drift; a description, never a test (see docs/footguns.md)."""
 
     k: float | None = Field(description="Maximum-likelihood scale: the mean of r.")
@@ -160,7 +159,7 @@ class GammaFact(_Part):
     entries: int
 
 
-class GroupFact(_Part):
+class GroupFact(_Part, frozen=True):
     """Drift and score of one tensor or one layer."""
 
     name: str
@@ -173,7 +172,7 @@ class GroupFact(_Part):
     top_count: int
 
 
-class EmbeddingRowFact(_Part):
+class EmbeddingRowFact(_Part, frozen=True):
     """A row of the word embedding that drifted far."""
 
     row: int
@@ -182,7 +181,7 @@ class EmbeddingRowFact(_Part):
     seen: bool | None = Field(description="Whether the texts gave this row any curvature; null without curvature.")
 
 
-class Verdict(_Part):
+class Verdict(_Part, frozen=True):
     """What the evidence amounts to."""
 
     level: Level
@@ -190,7 +189,7 @@ class Verdict(_Part):
     not_measured: list[str]
 
 
-class Detection(Record):
+class Detection(Record, frozen=True):
     """``detection.json``: what ``purify detect`` found."""
 
     kind: Literal["detection"] = "detection"
@@ -209,7 +208,7 @@ class Detection(Record):
     embedding_rows: list[EmbeddingRowFact]
 
 
-class ResetCounts(_Part):
+class ResetCounts(_Part, frozen=True):
     """What was reset."""
 
     ratio: float = Field(description="Of a posterior blend: the mean probability of being poisoned.")
@@ -220,7 +219,7 @@ class ResetCounts(_Part):
     per_tensor: dict[str, int]
 
 
-class TrainingFacts(_Part):
+class TrainingFacts(_Part, frozen=True):
     """A fine-tuning run."""
 
     settings: dict[str, Any]
@@ -230,7 +229,7 @@ class TrainingFacts(_Part):
     stopped_early: bool
 
 
-class Utility(_Part):
+class Utility(_Part, frozen=True):
     """Clean accuracy before and after, on what rows, against what budget."""
 
     measured_on: Literal["held-back clean samples", "the clean samples that were tuned on"]
@@ -240,7 +239,7 @@ class Utility(_Part):
     within_budget: bool | None = Field(description="null where no budget was given.")
 
 
-class Purification(Record):
+class Purification(Record, frozen=True):
     """``purification.json``: what ``purify purify`` did, and the manifest inside the purified folder."""
 
     kind: Literal["purification"] = "purification"
@@ -258,7 +257,7 @@ class Purification(Record):
     verdict: Verdict
 
 
-class AttackRecord(Record):
+class AttackRecord(Record, frozen=True):
     """``attack.json``: how ``purify attack`` made a suspect."""
 
     kind: Literal["attack"] = "attack"
@@ -277,7 +276,7 @@ class AttackRecord(Record):
     measurement: "ModelMeasurement | None"
 
 
-class FinetuneRecord(Record):
+class FinetuneRecord(Record, frozen=True):
     """``finetune.json``: what ``purify finetune`` trained."""
 
     kind: Literal["finetune"] = "finetune"
@@ -288,7 +287,7 @@ class FinetuneRecord(Record):
     output: ModelFacts
 
 
-class ModelMeasurement(_Part):
+class ModelMeasurement(_Part, frozen=True):
     """How one model behaves on one data set."""
 
     name: str
@@ -299,7 +298,7 @@ class ModelMeasurement(_Part):
     trigger_lost: int = Field(description="Rows left out because truncation cut the trigger.")
 
 
-class Evaluation(Record):
+class Evaluation(Record, frozen=True):
     """``evaluation.json``: models side by side on the same rows."""
 
     kind: Literal["evaluation"] = "evaluation"
