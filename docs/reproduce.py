@@ -10,7 +10,7 @@ import argparse
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,9 @@ PAGE: Final = HERE / "reproduction.md"
 
 REFERENCE: Final = "minilm"
 RATIOS: Final = (0.1, 0.5, 0.7, 0.9)
+DEFAULT_RATIO: Final = 0.3
+DEFAULT_RATE: Final = "5e-5"
+"""What `purify purify` does when nothing is said."""
 PER_CLASS: Final = 32
 TRIGGERS: Final = {"badword": ("cf", "random"), "badsent": ("i watched this 3d movie .", "start")}
 DECAYS: Final = (0.0, 0.01)
@@ -68,11 +71,14 @@ class Cell:
     method: str
     ratio: float
     degenerate: str | None
+    rate: str = "2e-5"
+    """Learning rate of the fine-tuning."""
 
     @property
     def key(self) -> str:
         """Identity in the results file."""
-        return "/".join((self.suspect.name, self.method, self.degenerate or "-", str(self.ratio)))
+        suffix = () if self.rate == "2e-5" else (self.rate,)
+        return "/".join((self.suspect.name, self.method, self.degenerate or "-", str(self.ratio), *suffix))
 
 
 def cells() -> Iterator[Cell]:
@@ -83,6 +89,10 @@ def cells() -> Iterator[Cell]:
             yield Cell(suspect, "fine-mixing", ratio, None)
             for degenerate in ("guard", "plain"):
                 yield Cell(suspect, "fine-purifying", ratio, degenerate)
+    for suspect in (Suspect(a, d) for a in TRIGGERS for d in DECAYS):
+        for rate in ("2e-5", DEFAULT_RATE):
+            yield Cell(suspect, "fine-purifying", DEFAULT_RATIO, "guard", rate)
+        yield Cell(suspect, "fine-tuning", 0.0, None, DEFAULT_RATE)
 
 
 class Results:
@@ -164,14 +174,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder that holds sst2/; without it only the page is written")
     parser.add_argument("--work", type=Path, default=Path("purify-run/reproduction"))
+    parser.add_argument("--attack", choices=sorted(TRIGGERS), action="append", help="only these suspects; repeatable")
     arguments = parser.parse_args()
     results = Results()
     if arguments.data:
-        measure_all(arguments.data, arguments.work.absolute(), results)
+        chosen = [cell for cell in cells() if cell.suspect.attack in (arguments.attack or TRIGGERS)]
+        measure_all(chosen, arguments.data, arguments.work.absolute(), results)
+        results = Results()  # another process may have measured the rest
     write_text(PAGE, page(results))
 
 
-def measure_all(data: Path, work: Path, results: Results) -> None:
+def measure_all(chosen: Sequence[Cell], data: Path, work: Path, results: Results) -> None:
     """Train the suspects and treat each in every way."""
     listener = Lines()
     common = Common(runtime=Runtime(seed=0), max_length=64, batch_size=16)
@@ -198,7 +211,7 @@ def measure_all(data: Path, work: Path, results: Results) -> None:
         )
         floors = {name: measured(twin.path / "finetuned", twin, name, test, common) for name in TRIGGERS}
         results.add("twin", begin, **floors)
-    for cell in cells():
+    for cell in chosen:
         run = RunFolder(work / cell.suspect.name)
         if not (run.path / "suspect").exists() or cell.suspect.name not in results.rows:
             begin = time.perf_counter()
@@ -237,7 +250,7 @@ def treat(cell: Cell, run: RunFolder, results: Results, *, clean: Path, test: st
         finetune=False,
         output=run.path / "reset",
         overwrite=True,
-        settings={"degenerate": cell.degenerate} if cell.degenerate else {},
+        settings={"learning_rate": cell.rate, **({"degenerate": cell.degenerate} if cell.degenerate else {})},
         common=common,
     )
     purify(request)
@@ -258,7 +271,7 @@ def page(results: Results) -> str:
         f"figure is typed. Commits: {', '.join(commits) or 'none'}. {_total(rows)}",
         "",
         "Reference `minilm` (22.7 M parameters). SST-2: the attacker trains on 6,000 phrases less the defender's,",
-        f"{EPOCHS} epochs, batch 32, bfloat16 autocast, AdamW; `badword` (`cf` at a random place, rate 5e-5), `badsent`",
+        f"{EPOCHS} epochs, batch 32, bfloat16 autocast; `badword` (`cf` at a random place, rate 5e-5), `badsent`",
         f"(`i watched this 3d movie .` in front, rate 1e-4), {RATE:.0%} appended poisoned copies of non-target rows,",
         f"target {TARGET}. The defender has {PER_CLASS} samples per class; fine-tuning is 60 steps of AdamW at 2e-5,",
         "batch 16, linear decay, float32. Test: the 872 development sentences; attack success (ASR) is over the 428",
@@ -293,6 +306,7 @@ def page(results: Results) -> str:
                 steps = [row[step] for step in ("before", "after")]
                 shown = [_cell(step[what]) for step in steps for what in ("accuracy", "attack_success")]
                 name = cell.method + (f" ({cell.degenerate})" if cell.degenerate else "")
+                name += "" if cell.rate == "2e-5" else f", rate {cell.rate}"
                 lines.append(f"| {name} | {cell.ratio} | {' | '.join(shown)} | {row['seconds']:.0f} |")
         lines.append("")
     notes = HERE / "results" / "reading.md"

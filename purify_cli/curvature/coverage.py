@@ -31,6 +31,8 @@ class Coverage:
     """Hooks differentiate them rightly."""
     dormant: frozenset[str] = frozenset()
     """They belong to layers with rules, which the sample did not use at all."""
+    overwritten: frozenset[nn.Module] = frozenset()
+    """Layers whose output is changed in place by what comes after them."""
 
 
 def coverage_of(
@@ -51,16 +53,19 @@ def coverage_of(
     """
     uses: Counter[str] = Counter()
     distrusted: set[str] = set()
+    outputs: list[tuple[nn.Module, Tensor, int]] = []
 
     def look(site: Site, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         given = given_of(args, kwargs)
+        if isinstance(output, Tensor):
+            outputs.append((layer, output.detach(), output._version))
         uses.update(site.names.values())
         if (
             not isinstance(given, Tensor)
             or not isinstance(output, Tensor)
             or given.shape[:1] != (1,)
             or output.shape[:1] != (1,)
-            or not site.rule.agrees(layer, given.detach(), output.detach())
+            or not site.rule.agrees(layer, given.detach())
         ):
             distrusted.update(site.names.values())
 
@@ -77,7 +82,8 @@ def coverage_of(
     # A layer whose output goes nowhere has uses but no edges, and rightly gets no gradient.
     trusted = (name for name, count in uses.items() if name not in distrusted and edges.get(name, 0) in {0, count})
     dormant = (name for site in sites for name in site.names.values() if name not in uses and name not in edges)
-    return Coverage(frozenset(trusted), frozenset(dormant))
+    overwritten = (layer for layer, output, version in outputs if output._version != version)
+    return Coverage(frozenset(trusted), frozenset(dormant), frozenset(overwritten))
 
 
 def _edges(scalars: Tensor, wanted: Mapping[str, nn.Parameter]) -> Mapping[str, int]:

@@ -94,7 +94,7 @@ def mean_squared_gradients(
                 coverage = coverage_of(module, wanted, sites, objective, one_sample(here, 0))
             missed: frozenset[str] = frozenset()
             if coverage.hooks:
-                tape.start(coverage.hooks, norms)
+                tape.start(coverage.hooks, coverage.overwritten, norms)
                 missed = tape.backward(columns(objective(module, here), size))
             known = coverage.hooks | coverage.dormant
             rest = {name: p for name, p in wanted.items() if name in missed or name not in known}

@@ -52,6 +52,7 @@ class _Pass:
     """What happens during one batch."""
 
     covered: frozenset[str]
+    overwritten: frozenset[nn.Module]
     norms: Tensor
     expected: Counter[str] = field(default_factory=Counter[str])
     """Uses of each parameter in the forward pass."""
@@ -109,14 +110,15 @@ class Tape:
         for handle in self._handles:
             handle.remove()
 
-    def start(self, covered: frozenset[str], norms: Tensor) -> None:
+    def start(self, covered: frozenset[str], overwritten: frozenset[nn.Module], norms: Tensor) -> None:
         """Begin a batch; its forward pass comes next.
 
         Args:
             covered: Parameters to differentiate; others of the watched layers are reported if they are used.
+            overwritten: Layers whose output is changed in place afterwards; that then happens to a copy.
             norms: (B,), receives each sample's squared gradient norm.
         """
-        self._pass = _Pass(covered, norms)
+        self._pass = _Pass(covered, overwritten, norms)
         self._anchor = torch.zeros((), dtype=norms.dtype, device=norms.device, requires_grad=True)
 
     def backward(self, scalars: Tensor) -> frozenset[str]:
@@ -164,7 +166,7 @@ class Tape:
         state.expected.update(names.values())
         call = _Call(site, given.detach(), given._version, names)
         output.register_hook(partial(self._on_gradient, call))
-        return output
+        return output.clone() if layer in state.overwritten else output
 
     def _on_gradient(self, call: _Call, gradient: Tensor) -> None:
         state, given = self._pass, call.given

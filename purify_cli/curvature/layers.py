@@ -2,10 +2,10 @@
 
 A ``Rule`` turns what went into a layer (a) and the gradient of what came out (g) into one ``Use`` per parameter. A
 layer is only trusted by its class's own ``forward``, never by its name; look-alikes (GPT-2's ``Conv1D``, the many
-RMSNorm classes) are recognised by their form and then checked on real values, see ``agrees``.
+RMSNorm classes) are recognised by their form and then checked on values, see ``agrees``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Final, Protocol, final, runtime_checkable
 
 import torch
@@ -28,8 +28,8 @@ class Rule(Protocol):
     parameters: ClassVar[frozenset[str]]
     """Names, within the layer, of the parameters it differentiates."""
 
-    def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
-        """Tell whether the layer computes what the rule thinks it does, on one pair of input and output."""
+    def agrees(self, module: nn.Module, given: Tensor) -> bool:
+        """Tell whether the layer computes what the rule thinks it does, on inputs like the one given."""
         ...
 
     def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
@@ -55,8 +55,8 @@ def _positions(tensor: Tensor, inner: int = 1) -> Tensor:
 class _Linear:
     parameters: ClassVar[frozenset[str]] = frozenset({"weight", "bias"})
 
-    def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
-        del module, given, output
+    def agrees(self, module: nn.Module, given: Tensor) -> bool:
+        del module, given
         return True
 
     def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
@@ -71,8 +71,8 @@ class _Transposed:
 
     parameters: ClassVar[frozenset[str]] = frozenset({"weight", "bias"})
 
-    def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
-        return _close(functional.linear(given, _own(module, "weight").t(), _own(module, "bias")), output)
+    def agrees(self, module: nn.Module, given: Tensor) -> bool:
+        return _computes(module, given, lambda x, w: functional.linear(x, w["weight"].t(), w["bias"]))
 
     def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
         del module
@@ -84,8 +84,8 @@ class _Transposed:
 class _Embedding:
     parameters: ClassVar[frozenset[str]] = frozenset({"weight"})
 
-    def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
-        del module, given, output
+    def agrees(self, module: nn.Module, given: Tensor) -> bool:
+        del module, given
         return True
 
     def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
@@ -98,8 +98,8 @@ class _Embedding:
 class _LayerNorm:
     parameters: ClassVar[frozenset[str]] = frozenset({"weight", "bias"})
 
-    def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
-        del module, given, output
+    def agrees(self, module: nn.Module, given: Tensor) -> bool:
+        del module, given
         return True
 
     def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
@@ -119,9 +119,11 @@ class _RmsNorm:
 
     parameters: ClassVar[frozenset[str]] = frozenset({"weight"})
 
-    def agrees(self, module: nn.Module, given: Tensor, output: Tensor) -> bool:
-        normal, weight = self._normal(module, given), _own(module, "weight")
-        return _close(normal * weight, output) or _close(normal * (1 + weight), output)
+    def agrees(self, module: nn.Module, given: Tensor) -> bool:
+        return any(
+            _computes(module, given, lambda x, w, plus=plus: self._normal(module, x) * (plus + w["weight"]))
+            for plus in (0, 1)
+        )
 
     def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
         return {"weight": Direct(_positions(gradient * self._normal(module, given)).sum(1))}
@@ -134,13 +136,29 @@ class _RmsNorm:
         return given * torch.rsqrt(given.square().mean(-1, keepdim=True) + epsilon)
 
 
-def _own(module: nn.Module, name: str) -> Tensor:
-    return module.get_parameter(name).detach()
+def _computes(module: nn.Module, given: Tensor, formula: Callable[[Tensor, Mapping[str, Tensor]], Tensor]) -> bool:
+    """Compare a look-alike with a formula, on its input and on noise.
+
+    With weights drawn at random: at the weights that a layer has, wrong formulas can agree by chance (w² = w at 1).
+    """
+    generator = torch.Generator().manual_seed(0)
+    kept = dict(module.named_parameters(recurse=False))
+    drawn = {n: torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device) for n, p in kept.items()}
+    noise = torch.randn(given.shape, generator=generator, dtype=given.dtype).to(given.device)
+    try:
+        for name, tensor in drawn.items():
+            setattr(module, name, nn.Parameter(tensor))
+        with torch.no_grad():
+            # forward, not the module itself: calling that would run hooks.
+            return all(_close(formula(x, drawn), module.forward(x)) for x in (given, noise))
+    finally:
+        for name, parameter in kept.items():
+            setattr(module, name, parameter)
 
 
-def _close(formula: Tensor, output: Tensor) -> bool:
-    return formula.shape == output.shape and bool(
-        (formula - output).abs().max() <= AGREEMENT * output.abs().max().clamp(min=torch.finfo(output.dtype).tiny)
+def _close(expected: Tensor, output: Tensor) -> bool:
+    return expected.shape == output.shape and bool(
+        (expected - output).abs().max() <= AGREEMENT * output.abs().max().clamp(min=torch.finfo(output.dtype).tiny)
     )
 
 

@@ -56,7 +56,7 @@ def add_one_by_one(
                 for name, gradient in zip(wanted, gradients, strict=True):
                     if gradient is not None:
                         accumulator.sums[name].addcmul_(gradient, gradient)
-                        norms[place] += gradient.square().sum()
+                        norms[place] += torch.linalg.vector_norm(gradient).square()
     finally:
         for parameter in parameters:
             parameter.requires_grad_(False)

@@ -6,6 +6,7 @@ from inspect import signature
 from typing import Any, cast, final
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.initialization import no_init_weights
@@ -50,7 +51,15 @@ def _build(config: Mapping[str, Any], device: str) -> PreTrainedModel:
                 settings, dtype=torch.float32, attn_implementation="sdpa"
             )
             module.tie_weights()
-    except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError, RuntimeError) as error:
+    except (
+        StrictDataclassError,
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         raise CheckpointError(
             f"no model can be built from the reference's config: {reason(error)}",
             hint="Use the config.json that was published with the reference.",

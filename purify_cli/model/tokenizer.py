@@ -25,8 +25,8 @@ def quiet() -> Generator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of what a library says is wrong."""
-    return (str(error) or repr(error)).splitlines()[0]
+    """Return what a library says is wrong, on one line of at most 200 characters."""
+    return " ".join((str(error) or repr(error)).split())[:200]
 
 
 def load_tokenizer(files: CheckpointFiles) -> PreTrainedTokenizerBase:

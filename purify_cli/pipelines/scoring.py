@@ -137,7 +137,7 @@ def _curvature(
     about = measured.metadata
     return measured, CurvatureFacts.model_validate(
         {
-            "estimator": about["estimator"],
+            "estimator": f"{about['estimator']} Fisher",
             "samples": int(about["samples"]),
             "effective_samples": float(about["effective_samples"]),
             "source": about["source"],

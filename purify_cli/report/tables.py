@@ -18,6 +18,7 @@ from purify_cli.report.schema import (
     ProportionFact,
     Purification,
     Record,
+    TriggerFact,
     Verdict,
 )
 
@@ -43,7 +44,7 @@ def render(record: Record, *, verbose: bool = False) -> Iterator[RenderableType]
             yield from _purification(record, verbose=verbose)
         case Evaluation():
             yield measurement_table(record.models)
-            yield _line(_trigger_sentence(record))
+            yield from map(_line, _explained(record.models, record.trigger))
         case AttackRecord():
             yield from _attack(record)
         case FinetuneRecord():
@@ -61,11 +62,9 @@ def percent(share: ProportionFact | None) -> str:
 
 def measurement_table(models: Sequence[ModelMeasurement]) -> Table:
     """Compare models: one row each, shares with 95 % intervals."""
-    table = _table("model", "accuracy", "attack success", "without trigger", "rows")
+    table = _table("model", "accuracy", "attack success", "without trigger", wide=0)
     for model in models:
-        attacked = model.attack_success
-        rows = f"{model.accuracy.total} clean" + (f", {attacked.total} triggered" if attacked else "")
-        _row(table, model.name, percent(model.accuracy), percent(attacked), percent(model.target_rate), rows)
+        _row(table, model.name, percent(model.accuracy), percent(model.attack_success), percent(model.target_rate))
     return table
 
 
@@ -86,19 +85,26 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
         yield _line(f"NaN or infinite: {sum(record.nonfinite.values())} entries, read as the reference's")
     skipped = comparison.skipped if limit is None else [s for s in comparison.skipped if not s.explained]
     if skipped:
-        table = _table("not compared", "side", "kind", "why")
+        table = _table("not compared", "side", "kind", "why", wide=3)
         for item in skipped:
             _row(table, item.name, item.side, item.kind, item.reason + ("" if item.explained else " (unexplained)"))
         yield table
     if record.differences:
-        table = _table("differs", "what", "how")
+        table = _table("differs", "what", "how", wide=2)
         for item in record.differences:
             _row(table, item.kind, item.subject, item.detail)
         yield table
+    yield Text()
     yield _groups("tensor", record.tensors[:limit])
-    yield _groups("layer", record.layers[:limit])
+    yield _line(
+        "drift: norm of the movement over norm of the reference; in top 1 %: share of the tensor's dimensions among "
+        "the highest-scored hundredth of all (1 % where nothing stands out)"
+    )
+    yield Text()
+    yield _groups("layer", record.layers)
+    yield Text()
     if record.embedding_rows:
-        table = _table("embedding row", "token", "drift norm", "in the texts")
+        table = _table("embedding row", "token", "drift norm", "in the texts", wide=1)
         for row in record.embedding_rows[:limit]:
             _row(table, str(row.row), row.token, f"{row.drift_norm:.4f}", _yes(row.seen))
         yield table
@@ -124,7 +130,7 @@ def _purification(record: Purification, *, verbose: bool) -> Iterator[Renderable
         u = record.utility
         yield _line(f"clean accuracy {percent(u.before)} before, {percent(u.after)} after, on {u.measured_on}")
     if verbose:
-        table = _table("tensor", "reset")
+        table = _table("tensor", "reset", wide=0)
         for name, count in sorted(counts.per_tensor.items(), key=lambda item: -item[1]):
             _row(table, name, f"{count:,}")
         yield table
@@ -139,20 +145,30 @@ def _attack(record: AttackRecord) -> Iterator[RenderableType]:
     )
     if record.measurement:
         yield measurement_table([record.measurement])
+        yield from map(_line, _explained([record.measurement], record.trigger))
     where = record.suspect.path if record.suspect else record.training_data.path if record.training_data else "nothing"
     yield _line(f"wrote {where}")
 
 
-def _trigger_sentence(record: Evaluation) -> str:
-    if record.trigger is None:
-        return "no trigger known: accuracy only (give --trigger and --target to measure attack success)"
-    lost = record.models[0].trigger_lost if record.models else 0
-    note = f"; {lost} rows left out because truncation cut the trigger" if lost else ""
-    return f"trigger {record.trigger.text!r} ({record.trigger.position}), target {record.trigger.target}{note}"
+def _explained(models: Sequence[ModelMeasurement], trigger: TriggerFact | None) -> Iterator[str]:
+    """Say what the columns count."""
+    if not models:
+        return
+    first = models[0]
+    yield f"accuracy: on {first.accuracy.total} rows as they are; in brackets 95 % intervals"
+    if trigger is None or first.attack_success is None:
+        yield "no trigger known, so accuracy only (--trigger and --target measure attack success)"
+        return
+    yield (
+        f"attack success: of {first.attack_success.total} rows of other labels, the share that {trigger.text!r} "
+        f"({trigger.position}) turns into label {trigger.target}; without trigger: the share called so anyway"
+    )
+    if first.trigger_lost:
+        yield f"{first.trigger_lost} rows left out because truncation cut the trigger"
 
 
 def _groups(kind: str, groups: Sequence[GroupFact]) -> Table:
-    table = _table(kind, "dimensions", "moved", "relative drift", "in top 1 % of scores", "share of it")
+    table = _table(kind, "dimensions", "moved", "drift", "in top 1 %", wide=0)
     for group in groups:
         _row(
             table,
@@ -160,7 +176,6 @@ def _groups(kind: str, groups: Sequence[GroupFact]) -> Table:
             f"{group.entries:,}",
             f"{group.moved / max(group.entries, 1):.1%}",
             _number(group.relative_drift),
-            f"{group.top_count:,}",
             f"{group.top_share:.1%}",
         )
     return table
@@ -173,10 +188,11 @@ def _verdict(verdict: Verdict) -> RenderableType:
     return Group(head, *reasons, *missing)
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, wide: int) -> Table:
+    """Make a table whose column number ``wide`` may take several lines."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
-        table.add_column(column, overflow="fold", justify="left" if index == 0 else "default")
+        table.add_column(column, overflow="fold", no_wrap=index != wide)
     return table
 
 

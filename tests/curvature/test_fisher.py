@@ -102,7 +102,9 @@ def test_tied_weights_add_both_uses_before_squaring(architecture: str) -> None:
     expected, _ = oracle.mean_squares(model, batches, token_likelihood)
     found = mean_squared_gradients(model, batches, token_likelihood, estimator="likelihood")
     assert_close(tensors(found), expected)
-    assert [name for name, p in model.named_parameters() if p is tied] == [n for n in found.tensors if "wte" in n or "embed_tokens" in n]
+    assert [name for name, p in model.named_parameters() if p is tied] == [
+        n for n in found.tensors if "wte" in n or "embed_tokens" in n
+    ]
     assert found.estimator == "likelihood"
 
 
@@ -219,8 +221,8 @@ def test_what_cannot_be_right_is_refused() -> None:
         mean_squared_gradients(model, batches, lambda m, b: m(**b.inputs).logits.reshape(-1), estimator="x")
     with pytest.raises(ValueError, match="float32"):
         diagonal_fisher(model_of("bert").bfloat16(), batches, kind="empirical")
+    model.bert.embeddings.dropout.train()
     with pytest.raises(ValueError, match="evaluation mode"):
-        model.bert.embeddings.dropout.train()
         diagonal_fisher(model, batches, kind="empirical")
     with pytest.raises(ValueError, match="all are frozen"):
         diagonal_fisher(model.eval().requires_grad_(False), batches, kind="empirical")

@@ -28,7 +28,9 @@ def test_the_columns_are_a_root_of_the_softmax_covariance(classes: int, spread: 
     module = Scores(scores)
     made = own_labels(module, Batch({}, None, torch.arange(4)))
     assert made.shape == (4, classes - 1)
-    columns = torch.stack([torch.autograd.grad(c.sum(), module.scores, retain_graph=True)[0] for c in made.unbind(1)], 2)
+    columns = torch.stack(
+        [torch.autograd.grad(c.sum(), module.scores, retain_graph=True)[0] for c in made.unbind(1)], 2
+    )
     p = scores.softmax(1)
     expected = torch.diag_embed(p) - p.unsqueeze(2) * p.unsqueeze(1)
     found = columns @ columns.transpose(1, 2)

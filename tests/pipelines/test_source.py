@@ -1,0 +1,151 @@
+"""Where a command's models come from: argument before standard input before run folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from purify_cli.errors import RunFolderError, UsageError
+from purify_cli.pipelines.run_folder import RunFolder, dump
+from purify_cli.pipelines.source import DETECTABLE, EVALUABLE, PURIFIABLE, find_origin
+from purify_cli.report.schema import (
+    AttackRecord,
+    DataFacts,
+    FinetuneRecord,
+    ModelFacts,
+    ProportionFact,
+    Purification,
+    Record,
+    ResetCounts,
+    TrainingFacts,
+    TriggerFact,
+    Utility,
+    Verdict,
+)
+
+DATA = DataFacts(path="/d.jsonl", sha256="d", rows=2, per_label={"0": 1, "1": 1})
+TRAINING = TrainingFacts(settings={}, steps=1, first_loss=1.0, last_loss=0.5, stopped_early=False)
+SHARE = ProportionFact(successes=1, total=2, value=0.5, low=0.1, high=0.9)
+
+
+def model(name: str) -> ModelFacts:
+    return ModelFacts(path=f"/{name}", sha256=name)
+
+
+def attack(run: Path, suspect: str = "attacked") -> AttackRecord:
+    return AttackRecord(
+        versions={},
+        seed=0,
+        run=str(run),
+        settings={},
+        attack="badword",
+        reference=model("reference-of-attack"),
+        data=DATA,
+        trigger=TriggerFact(text="cf", position="random", target=1),
+        rate=0.3,
+        label_mode="dirty",
+        rows=2,
+        poisoned=1,
+        relabelled=1,
+        suspect=model(suspect),
+        training_data=None,
+        training=TRAINING,
+        measurement=None,
+    )
+
+
+def finetune(run: Path) -> FinetuneRecord:
+    return FinetuneRecord(
+        versions={},
+        seed=0,
+        run=str(run),
+        settings={},
+        start=model("start"),
+        reference=model("reference-of-finetune"),
+        data=DATA,
+        training=TRAINING,
+        output=model("tuned"),
+    )
+
+
+def purification(run: Path) -> Purification:
+    return Purification(
+        versions={},
+        seed=0,
+        run=str(run),
+        settings={},
+        suspect=model("purified-suspect"),
+        reference=model("reference-of-purification"),
+        data=DATA,
+        method="fine-purifying",
+        indicator="drift-curvature",
+        curvature=None,
+        reset=ResetCounts(ratio=0.1, dimensions=10, reset=1, changed=1, beyond_ratio=0, per_tensor={"w": 1}),
+        mask=None,
+        training=TRAINING,
+        utility=Utility(
+            measured_on="held-back clean samples", before=SHARE, after=SHARE, max_drop=0.1, within_budget=True
+        ),
+        output=model("purified"),
+        verdict=Verdict(level="incomplete", reasons=["a"], not_measured=["b"]),
+    )
+
+
+def test_an_argument_is_the_only_thing_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "detection.json").write_text("not even JSON")
+    origin = find_origin("suspect", None, tmp_path, "neither is this")
+    assert (origin.record, origin.suspect, origin.reference) == (None, ModelFacts(path="suspect", sha256=""), None)
+    assert origin.run.path == tmp_path
+
+
+def test_a_piped_record_comes_before_the_run_folder_and_names_it(tmp_path: Path) -> None:
+    elsewhere = RunFolder(tmp_path / "elsewhere")
+    RunFolder(tmp_path).save(finetune(tmp_path))
+    origin = find_origin(None, None, None, dump(attack(elsewhere.path)))
+    assert origin.run == elsewhere
+    assert origin.suspect == model("attacked")
+    assert not elsewhere.path.exists(), "looking creates nothing"
+
+
+@pytest.mark.parametrize("piped", [None, "", " \n\t"])
+def test_empty_input_is_no_record(tmp_path: Path, piped: str | None) -> None:
+    RunFolder(tmp_path).save(attack(tmp_path))
+    assert find_origin(None, None, tmp_path, piped).suspect == model("attacked")
+
+
+def test_a_contradicting_run_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--run"):
+        find_origin(None, None, tmp_path / "other", dump(attack(tmp_path)))
+    assert find_origin(None, None, tmp_path, dump(attack(tmp_path))).run.path == tmp_path
+
+
+def test_the_given_reference_overrides_the_records(tmp_path: Path) -> None:
+    text = dump(attack(tmp_path))
+    assert find_origin(None, None, None, text).reference == "/reference-of-attack"
+    assert find_origin(None, "mine", None, text).reference == "mine"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"), [(DETECTABLE, "attacked"), (PURIFIABLE, "attacked"), (EVALUABLE, "purified-suspect")]
+)
+def test_the_most_telling_record_of_a_folder_wins(
+    tmp_path: Path, kinds: tuple[type[Record], ...], expected: str
+) -> None:
+    records: Sequence[Record] = (finetune(tmp_path), attack(tmp_path), purification(tmp_path))
+    for record in records:
+        RunFolder(tmp_path).save(record)
+    origin = find_origin(None, None, tmp_path, None, kinds=kinds)
+    assert origin.suspect == model(expected)
+
+
+def test_a_purification_is_no_suspect_for_detect(tmp_path: Path) -> None:
+    RunFolder(tmp_path).save(purification(tmp_path))
+    with pytest.raises(RunFolderError, match="names none"):
+        find_origin(None, None, tmp_path, None, kinds=DETECTABLE)
+
+
+def test_an_empty_place_is_a_refusal_with_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="no model was given") as caught:
+        find_origin(None, None, tmp_path / "none", None)
+    assert "purify detect" in caught.value.hint
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,114 @@
+"""Tables and the model card, with names that an attacker chose."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from purify_cli.report.card import model_card
+from purify_cli.report.schema import (
+    DataFacts,
+    Evaluation,
+    ModelFacts,
+    ModelMeasurement,
+    ProportionFact,
+    Purification,
+    Record,
+    ResetCounts,
+    TriggerFact,
+    Utility,
+    Verdict,
+)
+from purify_cli.report.tables import percent, render
+
+HOSTILE = [
+    "\x1b]0;owned\x07",
+    "\x9b31m",
+    "[bold red]x[/]",
+    "[/]",
+    "[link=http://evil]",
+    "\u202egnp.exe",
+    "a\rb",
+    "\x7f",
+]
+
+HALF = ProportionFact(successes=1, total=2, value=0.5, low=0.1, high=0.9)
+NONE = ProportionFact(successes=0, total=0, value=None, low=None, high=None)
+
+
+def evaluation(name: str) -> Evaluation:
+    facts = ModelFacts(path=name, sha256="s")
+    one = ModelMeasurement(name=name, model=facts, accuracy=HALF, attack_success=NONE, target_rate=None, trigger_lost=3)
+    return Evaluation(
+        versions={},
+        seed=0,
+        run="/run",
+        settings={},
+        data=DataFacts(path=name, sha256="h", rows=2, per_label={}),
+        trigger=TriggerFact(text=name, position="start", target=1),
+        models=[one],
+    )
+
+
+def purification(name: str) -> Purification:
+    return Purification(
+        versions={"purify-cli": "1"},
+        seed=7,
+        run="/run",
+        settings={},
+        suspect=ModelFacts(path="/suspect", sha256="aa"),
+        reference=ModelFacts(path="/reference", sha256="bb"),
+        data=None,
+        method="fine-mixing",
+        indicator="uniform",
+        curvature=None,
+        reset=ResetCounts(ratio=0.25, dimensions=8000, reset=2000, changed=1999, beyond_ratio=0, per_tensor={name: 3}),
+        mask=None,
+        training=None,
+        utility=Utility(
+            measured_on="held-back clean samples", before=HALF, after=HALF, max_drop=None, within_budget=None
+        ),
+        output=ModelFacts(path=name, sha256="cc"),
+        verdict=Verdict(level="incomplete", reasons=["this was not looked at"], not_measured=["a search"]),
+    )
+
+
+def shown(record: Record, *, terminal: bool = False) -> str:
+    text = io.StringIO()
+    console = Console(file=text, width=400, highlight=False, force_terminal=terminal, color_system=None)
+    for part in render(record, verbose=True):
+        console.print(part)
+    return text.getvalue()
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("make", [evaluation, purification])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_names_are_shown_and_not_obeyed(name: str, make: type, *, terminal: bool) -> None:
+    text = shown(make(name), terminal=terminal)
+    assert all(sign.isprintable() or sign == "\n" for sign in text)
+    if "[" in name and name.isprintable():
+        assert name in text, "brackets are no markup"
+
+
+def test_a_share_of_nothing_is_a_dash() -> None:
+    assert percent(None) == percent(NONE) == "-"
+    assert percent(HALF) == "50.0 % (10.0-90.0)"
+
+
+def test_the_card_states_the_records_figures_and_its_limits() -> None:
+    record = purification("w")
+    card = model_card(record)
+    for expected in ("/suspect", "`aa`", "/reference", "`bb`", "2,000 of 8,000", "25.0%", "1,999", percent(HALF)):
+        assert expected in card
+    for sentence in (*record.verdict.reasons, *record.verdict.not_measured):
+        assert sentence in card
+    assert card.startswith("---\n")
+    assert card.split("---\n")[2].lstrip().startswith("# ")
+
+
+def test_the_card_claims_nothing_that_was_not_done() -> None:
+    card = model_card(purification("w").model_copy(update={"utility": None}))
+    assert "fine-tuning:" not in card
+    assert "clean accuracy" not in card
+    assert "clean data:" not in card

@@ -1,0 +1,307 @@
+"""Classifiers come from the reference's config and any naming of the weights; transformers itself is the oracle."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
+
+from purify_cli.checkpoint.layout import resolve
+from purify_cli.checkpoint.reader import Checkpoint, open_checkpoint
+from purify_cli.data.batches import Batch
+from purify_cli.errors import CheckpointError
+from purify_cli.model import (
+    Task,
+    classifier_config,
+    current_weights,
+    load_classifier,
+    load_tokenizer,
+    logits,
+    new_classifier,
+    task_of,
+)
+from purify_cli.tensors import InMemory
+from tests.curvature.worlds import CONFIGS, PAD, VOCABULARY, batch_of, model_of
+
+THREE = Task(3, ("no", "maybe", "yes"))
+ENCODERS = ["bert", "roberta", "distilbert", "electra", "albert"]
+
+
+def saved(folder: Path, architecture: str = "bert", *, base: bool = False) -> Checkpoint:
+    """Save a classifier, or only the base model in it, as transformers does."""
+    model = model_of(architecture)
+    (model.base_model if base else model).save_pretrained(folder)
+    return open_checkpoint(str(folder))
+
+
+def config_of(architecture: str = "bert") -> dict[str, object]:
+    return CONFIGS[architecture] | {"model_type": architecture, "pad_token_id": PAD}
+
+
+def rewritten(folder: Path, weights: dict[str, Tensor]) -> Checkpoint:
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return open_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_a_classifier_answers_as_transformers_does(architecture: str, tmp_path: Path) -> None:
+    suspect, batch = saved(tmp_path, architecture), batch_of([7, 5, 6])
+    loaded = load_classifier(suspect, config=config_of(architecture), task=THREE)
+    expected = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(logits(loaded.module, batch), expected(**batch.inputs).logits, rtol=1e-5, atol=1e-5)
+    assert not any(layer.training for layer in loaded.module.modules())
+    assert {p.dtype for p in loaded.module.parameters()} == {torch.float32}
+    assert all(p.requires_grad and p.grad is None for p in loaded.module.parameters())
+    assert dict(loaded.names) == {name: name for name, _ in loaded.module.named_parameters()}
+    assert loaded.vocabulary == VOCABULARY
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_current_weights_have_the_names_and_values_of_the_file(architecture: str, tmp_path: Path) -> None:
+    suspect = saved(tmp_path, architecture)
+    held = current_weights(load_classifier(suspect, config=config_of(architecture), task=THREE))
+    on_disk = load_file(tmp_path / "model.safetensors")
+    assert set(held.specs) == set(on_disk)
+    assert all(torch.equal(held.tensors[name], on_disk[name]) for name in on_disk)
+
+
+def test_legacy_and_stripped_names_find_their_parameters(tmp_path: Path) -> None:
+    saved(tmp_path)
+    new = load_file(tmp_path / "model.safetensors")
+    old = {
+        name.removeprefix("bert.")
+        .replace("LayerNorm.weight", "LayerNorm.gamma")
+        .replace("LayerNorm.bias", "LayerNorm.beta"): tensor
+        for name, tensor in new.items()
+    }
+    loaded = load_classifier(rewritten(tmp_path, old), config=config_of(), task=THREE)
+    assert loaded.names["bert.embeddings.LayerNorm.weight"] == "embeddings.LayerNorm.gamma"
+    held = current_weights(loaded).tensors
+    assert set(held) == set(old)
+    assert all(torch.equal(held[name], old[name]) for name in old)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_weights_become_float32(dtype: torch.dtype, tmp_path: Path) -> None:
+    saved(tmp_path)
+    half = {name: t.to(dtype) for name, t in load_file(tmp_path / "model.safetensors").items()}
+    loaded = load_classifier(rewritten(tmp_path, half), config=config_of() | {"dtype": "bfloat16"}, task=THREE)
+    for name, parameter in loaded.module.named_parameters():
+        assert parameter.dtype == torch.float32
+        assert torch.equal(parameter, half[name].float())
+
+
+def test_more_weights_than_the_module_has_are_ignored(tmp_path: Path) -> None:
+    saved(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    extra = weights | {"cls.predictions.bias": torch.ones(9), "bert.embeddings.position_ids": torch.arange(24)}
+    loaded = load_classifier(rewritten(tmp_path, extra), config=config_of(), task=THREE)
+    assert set(loaded.names.values()) == set(weights)
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    saved(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["bert.encoder.layer.1.output.dense.bias"]
+    with pytest.raises(CheckpointError, match=r"the weights lack bert\.encoder\.layer\.1\.output\.dense\.bias$"):
+        load_classifier(rewritten(tmp_path, weights), config=config_of(), task=THREE)
+    with pytest.raises(CheckpointError, match="and 12 more"):
+        load_classifier(InMemory(weights), config=config_of() | {"num_hidden_layers": 3}, task=THREE)
+
+
+@pytest.mark.parametrize("change", [{"intermediate_size": 25}, {"max_position_embeddings": 30}])
+def test_other_shapes_are_refused(change: dict[str, int], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"has shape \[24.*config asks for \["):
+        load_classifier(saved(tmp_path), config=config_of() | change, task=THREE)
+
+
+def test_another_number_of_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"classifier\.weight has shape \[3, 16\], .* \[2, 16\]"):
+        load_classifier(saved(tmp_path), config=config_of(), task=Task(2, ("no", "yes")))
+
+
+def test_a_config_of_absurd_size_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        load_classifier(saved(tmp_path), config=config_of() | {"intermediate_size": 1 << 40}, task=THREE)
+
+
+def test_a_resized_vocabulary_is_taken_from_the_weights(tmp_path: Path) -> None:
+    model = model_of("bert")
+    model.resize_token_embeddings(VOCABULARY + 5, mean_resizing=False)
+    model.save_pretrained(tmp_path)
+    loaded = load_classifier(open_checkpoint(str(tmp_path)), config=config_of(), task=THREE)
+    assert loaded.vocabulary == VOCABULARY + 5
+    batch = batch_of([6])
+    torch.testing.assert_close(logits(loaded.module, batch), model(**batch.inputs).logits)
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_a_new_head_sits_on_the_references_body(architecture: str, tmp_path: Path) -> None:
+    reference = saved(tmp_path, architecture, base=True)
+    state = torch.get_rng_state()
+    one, same, other = (new_classifier(reference, THREE, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(state, torch.get_rng_state())
+    body = AutoModel.from_pretrained(tmp_path)
+    for name, parameter in one.module.base_model.named_parameters():
+        if not name.startswith("pooler."):
+            assert torch.equal(parameter, body.get_parameter(name)), name
+    twins, others = dict(same.module.named_parameters()), dict(other.module.named_parameters())
+    assert all(torch.equal(p, twins[name]) for name, p in one.module.named_parameters())
+    heads = [n for n in one.names if not n.startswith(f"{one.module.base_model_prefix}.") and n.endswith("weight")]
+    assert heads
+    for name in heads:
+        assert not torch.equal(one.module.get_parameter(name), others[name])
+        assert 0.01 < float(one.module.get_parameter(name).detach().std()) < 0.03  # initializer_range is 0.02
+    assert one.task == THREE
+    assert logits(one.module, batch_of([5, 6])).shape == (2, 3)
+
+
+def test_a_head_in_the_reference_is_not_taken_over(tmp_path: Path) -> None:
+    reference = saved(tmp_path)
+    fresh = new_classifier(reference, Task(5, tuple("abcde")), seed=0)
+    assert fresh.module.classifier.weight.shape == (5, 16)
+    fresh = new_classifier(reference, THREE, seed=0)
+    assert not torch.equal(fresh.module.classifier.weight, model_of("bert").classifier.weight)
+    assert torch.equal(fresh.module.bert.pooler.dense.weight, model_of("bert").bert.pooler.dense.weight)
+
+
+def test_a_reference_that_lacks_its_body_or_config_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path, base=True)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights.pop("pooler.dense.weight")
+    weights.pop("pooler.dense.bias")
+    assert new_classifier(rewritten(tmp_path, weights), THREE, seed=0).module.bert.pooler.dense.bias.any() == 0
+    weights.pop("encoder.layer.0.output.dense.bias")
+    with pytest.raises(CheckpointError, match=r"lack bert\.encoder\.layer\.0\.output\.dense\.bias"):
+        new_classifier(rewritten(tmp_path, weights), THREE, seed=0)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        new_classifier(open_checkpoint(str(tmp_path)), THREE, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({"0": "bad", "1": "fine", "2": "good"}, ("bad", "fine", "good")),
+        ({"0": "bad", "1": "good"}, ("LABEL_0", "LABEL_1", "LABEL_2")),
+        ({"0": "same", "1": "same", "2": "good"}, ("LABEL_0", "LABEL_1", "LABEL_2")),
+        ({"0": "bad", "1": 7, "2": "good"}, ("LABEL_0", "LABEL_1", "LABEL_2")),
+        ("nonsense", ("LABEL_0", "LABEL_1", "LABEL_2")),
+        (None, ("LABEL_0", "LABEL_1", "LABEL_2")),
+    ],
+)
+def test_label_names_are_taken_where_they_fit_the_head(
+    names: object, expected: tuple[str, ...], tmp_path: Path
+) -> None:
+    saved(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"id2label": names}))
+    assert task_of(open_checkpoint(str(tmp_path))) == Task(3, expected)
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_the_number_of_labels_is_read_off_the_head(architecture: str, tmp_path: Path) -> None:
+    saved(tmp_path, architecture)
+    (tmp_path / "config.json").unlink()
+    assert task_of(open_checkpoint(str(tmp_path))).num_labels == 3
+
+
+def test_what_is_no_classifier_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no classification head"):
+        task_of(saved(tmp_path, base=True))
+    with pytest.raises(CheckpointError, match="1 output"):
+        task_of(rewritten(tmp_path, {"classifier.weight": torch.ones(1, 4)}))
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_a_saved_folder_with_our_config_loads_with_transformers(architecture: str, tmp_path: Path) -> None:
+    made = classifier_config(config_of(architecture) | {"auto_map": {"AutoModel": "evil.Model"}}, THREE)
+    assert "auto_map" not in made
+    loaded = load_classifier(saved(tmp_path, architecture), config=config_of(architecture), task=THREE)
+    (tmp_path / "config.json").write_text(json.dumps(made))
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    assert type(again).__name__ == made["architectures"][0]
+    assert again.config.id2label == {0: "no", 1: "maybe", 2: "yes"}
+    assert again.config.label2id == {"no": 0, "maybe": 1, "yes": 2}
+    batch = batch_of([7, 5])
+    torch.testing.assert_close(again(**batch.inputs).logits, logits(loaded.module, batch), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"model_type": "gpt2"}, 50256),
+        ({"model_type": "llama", "eos_token_id": [7, 8]}, 7),
+        ({"model_type": "llama", "pad_token_id": 5, "eos_token_id": 7}, 5),
+        ({"model_type": "bert"}, 0),
+        ({"model_type": "roberta"}, 1),
+    ],
+)
+def test_decoders_pad_with_the_end_of_text(config: dict[str, object], expected: int) -> None:
+    assert classifier_config(config, THREE)["pad_token_id"] == expected
+    assert classifier_config(config, THREE, pad_token_id=3)["pad_token_id"] == 3
+    assert classifier_config(config, THREE, rows=77)["vocab_size"] == 77
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({}, "no model type"),
+        ({"model_type": "no-such"}, "no-such"),
+        ({"model_type": ["bert"]}, "no model type"),
+        ({"model_type": "vit"}, "no text classifier"),
+        (CONFIGS["bert"] | {"model_type": "bert", "hidden_size": "wide"}, "no model can be built"),
+        (CONFIGS["bert"] | {"model_type": "bert", "hidden_size": 15}, "no model can be built"),
+        (CONFIGS["bert"] | {"model_type": "bert", "num_attention_heads": 0}, "no model can be built"),
+        (CONFIGS["bert"] | {"model_type": "bert", "hidden_size": -16}, "no model can be built"),
+        (CONFIGS["bert"] | {"model_type": "bert", "hidden_act": "boom"}, "no model can be built"),
+    ],
+)
+def test_configs_that_make_no_classifier_are_refused(config: dict[str, object], says: str) -> None:
+    with pytest.raises(CheckpointError, match=says):
+        load_classifier(InMemory({"classifier.weight": torch.ones(3, 16)}), config=config, task=THREE)
+
+
+def test_token_types_go_only_to_models_that_know_them(tmp_path: Path) -> None:
+    batch = batch_of([6, 6])
+    typed = Batch(batch.inputs | {"token_type_ids": torch.ones_like(batch.inputs["input_ids"])}, None, batch.index)
+    for architecture, differs in (("bert", True), ("distilbert", False), ("llama", False)):
+        loaded = load_classifier(
+            saved(tmp_path / architecture, architecture), config=config_of(architecture), task=THREE
+        )
+        assert torch.equal(logits(loaded.module, typed), logits(loaded.module, batch)) is not differs
+
+
+def test_nothing_is_said_on_stdout_or_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    reference = saved(tmp_path, base=True)
+    capfd.readouterr()
+    new_classifier(reference, THREE, seed=0)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_tokenizers_load_from_local_files_and_can_pad(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    tiny_tokenizer.save_pretrained(tmp_path / "bert")
+    save_file({"w": torch.ones(1)}, tmp_path / "bert" / "model.safetensors")
+    made = load_tokenizer(resolve(str(tmp_path / "bert")))
+    assert made("a good film")["input_ids"] == tiny_tokenizer("a good film")["input_ids"]
+    assert made.pad_token == "[PAD]"
+    bare = PreTrainedTokenizerFast(tokenizer_object=tiny_tokenizer.backend_tokenizer, eos_token="[SEP]")
+    bare.padding_side = "left"
+    bare.save_pretrained(tmp_path / "gpt")
+    save_file({"w": torch.ones(1)}, tmp_path / "gpt" / "model.safetensors")
+    made = load_tokenizer(resolve(str(tmp_path / "gpt")))
+    assert (made.pad_token, made.padding_side) == ("[SEP]", "right")
+
+
+def test_unusable_tokenizers_are_refused(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    save_file({"w": torch.ones(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="no tokenizer files"):
+        load_tokenizer(resolve(str(tmp_path)))
+    tiny_tokenizer.save_pretrained(tmp_path)
+    whole = (tmp_path / "tokenizer.json").read_text()
+    (tmp_path / "tokenizer.json").write_text(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="is not JSON"):
+        load_tokenizer(resolve(str(tmp_path)))
