@@ -37,7 +37,7 @@ def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_defaults_of_repair_and_attack() -> None:
     repair, attack = repair_settings(), attack_settings()
-    assert (repair.steps, repair.epochs, repair.learning_rate, repair.batch_size) == (60, None, 2e-5, 16)
+    assert (repair.steps, repair.epochs, repair.learning_rate, repair.batch_size) == (60, None, 5e-5, 16)
     assert (attack.steps, attack.epochs, attack.learning_rate, attack.batch_size) == (None, 3, 5e-5, 32)
     assert repair.weight_decay == attack.weight_decay == 0.0
 
@@ -45,7 +45,7 @@ def test_defaults_of_repair_and_attack() -> None:
 def test_epochs_and_steps_take_each_other_s_place() -> None:
     assert (repair_settings(epochs=2).steps, repair_settings(epochs=2).epochs) == (None, 2)
     assert (attack_settings(steps=9).steps, attack_settings(steps=9).epochs) == (9, None)
-    assert repair_settings(steps=9, seed=4) == TrainingSettings(learning_rate=2e-5, steps=9, batch_size=16, seed=4)
+    assert repair_settings(steps=9, seed=4) == TrainingSettings(learning_rate=5e-5, steps=9, batch_size=16, seed=4)
     assert repair_settings(epochs=None) == repair_settings()
 
 
