@@ -25,7 +25,8 @@ from purify_cli.pipelines.attack import AttackRequest, attack
 from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
 from purify_cli.pipelines.finetune import FinetuneRequest, finetune
 from purify_cli.pipelines.inputs import Common, versions
-from purify_cli.pipelines.purify import PurifyRequest, purify
+from purify_cli.pipelines.plan import PurifyRequest
+from purify_cli.pipelines.purify import purify
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.source import find_origin
 from purify_cli.report.schema import ModelMeasurement, ProportionFact
@@ -160,7 +161,6 @@ def measured(path: Path, run: RunFolder, attack_name: str, test: str, common: Co
         models=(str(path),),
         origin=find_origin(str(path), REFERENCE, run.path, None),
         data=test,
-        reference=REFERENCE,
         trigger=trigger,
         position=position,
         target=TARGET,
@@ -229,7 +229,6 @@ def measure_all(chosen: Sequence[Cell], data: Path, work: Path, results: Results
                     epochs=EPOCHS,
                     learning_rate=LEARNING_RATE[cell.suspect.attack],
                     weight_decay=cell.suspect.decay,
-                    overwrite=True,
                     common=trainer,
                 ),
                 listener,

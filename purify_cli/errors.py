@@ -107,5 +107,5 @@ class TrainingDiverged(PurifyError):
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would obey: names and messages may come from a hostile file."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    """Escape what a terminal would obey, line breaks too: names and messages may come from a hostile file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

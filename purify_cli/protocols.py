@@ -47,6 +47,10 @@ class Indicator(Protocol):
     defaults: Mapping[str, Any]
     """Settings it understands and their default values; the type of the default is the type of the setting."""
 
+    def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Lay settings over the defaults; refuse unknown names and values out of range, before anything is read."""
+        ...
+
     def fit(self, inputs: IndicatorInputs, progress: Progress = SILENT) -> TensorSource:
         """Gather what must be known before any entry is scored; return the scores as a lazy source."""
         ...

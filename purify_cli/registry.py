@@ -27,6 +27,8 @@ class Entry:
     """``module:attribute``, imported when the name is first read."""
     summary: str
     """One sentence for lists and ``--help``."""
+    settings: str = ""
+    """Its settings and their defaults as ``name=value``, for lists; a test compares them with the code."""
     source: str
     """Paper or page the row reproduces, for example ``arXiv:2305.04547``; ``own`` where there is none."""
 

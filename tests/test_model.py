@@ -9,20 +9,26 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
+from purify_cli.checkpoint import CheckpointPair, is_head, pair_checkpoints, write_tensors
 from purify_cli.checkpoint.layout import resolve
 from purify_cli.checkpoint.reader import Checkpoint, open_checkpoint
 from purify_cli.data.batches import Batch
-from purify_cli.errors import CheckpointError
+from purify_cli.errors import CheckpointError, PairError
 from purify_cli.model import (
     Task,
     classifier_config,
     current_weights,
+    has_head,
     load_classifier,
     load_tokenizer,
     logits,
+    longest_input,
     new_classifier,
     task_of,
 )
+from purify_cli.progress import SILENT
+from purify_cli.reset import reset_to_reference
+from purify_cli.selection.mask import build_mask
 from purify_cli.tensors import InMemory
 from tests.curvature.worlds import CONFIGS, PAD, VOCABULARY, batch_of, model_of
 
@@ -305,3 +311,144 @@ def test_unusable_tokenizers_are_refused(tmp_path: Path, tiny_tokenizer: PreTrai
     (tmp_path / "tokenizer.json").write_text(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match="is not JSON"):
         load_tokenizer(resolve(str(tmp_path)))
+
+
+TWICE = "embeddings.word_embeddings.weight"
+
+
+def stored_twice(folder: Path, *, prefixes: tuple[str, str] = ("", "bert."), difference: float = 0.0) -> Checkpoint:
+    """A suspect that holds its word embeddings under two names."""
+    saved(folder)
+    weights = load_file(folder / "model.safetensors")
+    words = weights.pop(f"bert.{TWICE}")
+    return rewritten(folder, {prefixes[0] + TWICE: words, prefixes[1] + TWICE: words + difference} | weights)
+
+
+@pytest.mark.parametrize("prefixes", [("", "bert."), ("bert.", ""), ("bert.", "model.bert.")])
+def test_a_tensor_with_two_contents_is_in_no_classifier(prefixes: tuple[str, str], tmp_path: Path) -> None:
+    suspect = stored_twice(tmp_path / "s", prefixes=prefixes, difference=1.0)
+    for load in (
+        lambda: load_classifier(suspect, config=config_of(), task=THREE),
+        lambda: new_classifier(suspect, THREE, seed=0),
+        lambda: task_of(suspect),
+        lambda: has_head(suspect),
+    ):
+        with pytest.raises(CheckpointError, match="twice with different contents"):
+            load()
+    with pytest.raises(PairError, match="the suspect stores one tensor twice"):
+        pair_checkpoints(suspect, saved(tmp_path / "r", base=True))
+
+
+@pytest.mark.parametrize("prefixes", [("", "bert."), ("bert.", ""), ("bert.", "model.bert."), ("model.", "bert.")])
+def test_the_loader_and_the_pair_choose_the_same_names(prefixes: tuple[str, str], tmp_path: Path) -> None:
+    suspect = stored_twice(tmp_path / "s", prefixes=prefixes)
+    pair = pair_checkpoints(suspect, saved(tmp_path / "r", base=True))
+    loaded = load_classifier(suspect, config=config_of(), task=THREE)
+    words = loaded.names[f"bert.{TWICE}"]
+    assert words in pair.comparables
+    assert pair.tied == {next(prefix + TWICE for prefix in prefixes if prefix + TWICE != words): words}
+    assert {name for name in loaded.names.values() if not is_head(name)} == set(pair.comparables)
+
+
+def test_a_reset_reaches_the_copy_that_transformers_loads(tmp_path: Path) -> None:
+    suspect = stored_twice(tmp_path / "s")
+    other = model_of("bert", seed=1)
+    other.base_model.save_pretrained(tmp_path / "r")
+    pair = pair_checkpoints(suspect, open_checkpoint(str(tmp_path / "r")))
+    mask = build_mask(drift_scores(pair), 1.0, progress=SILENT)
+    write_tensors(tmp_path / "s" / "model.safetensors", reset_to_reference(pair, mask), metadata={"format": "pt"})
+    purified = AutoModelForSequenceClassification.from_pretrained(tmp_path / "s")
+    assert torch.equal(purified.get_input_embeddings().weight, other.get_input_embeddings().weight)
+
+
+def drift_scores(pair: CheckpointPair) -> InMemory:
+    return InMemory({name: torch.ones(spec.shape) for name, spec in pair.suspect_part.specs.items()})
+
+
+def test_a_config_may_come_from_elsewhere(tmp_path: Path) -> None:
+    saved(tmp_path, base=True)
+    (tmp_path / "config.json").unlink()
+    bare = open_checkpoint(str(tmp_path / "model.safetensors"))
+    made = new_classifier(bare, THREE, seed=0, config=config_of())
+    words = load_file(tmp_path / "model.safetensors")[TWICE]
+    assert torch.equal(made.module.get_parameter(f"bert.{TWICE}"), words)
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_a_head_is_told_from_a_body(architecture: str, tmp_path: Path) -> None:
+    assert has_head(saved(tmp_path / "a", architecture))
+    assert not has_head(saved(tmp_path / "b", architecture, base=True))
+
+
+def test_a_head_of_one_output_is_a_head(tmp_path: Path) -> None:
+    saved(tmp_path)
+    one = rewritten(tmp_path, {"classifier.weight": torch.ones(3), "score.weight": torch.ones(1, 4)})
+    assert has_head(one)
+    with pytest.raises(CheckpointError, match=r"score\.weight has 1 output"):
+        task_of(one)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [("bert", 24), ("roberta", 24 - PAD - 1), ("distilbert", 24), ("electra", 24), ("albert", 24), ("gpt2", 24)],
+)
+def test_the_longest_input_runs_and_one_more_token_does_not(architecture: str, expected: int, tmp_path: Path) -> None:
+    longest = longest_input(config_of(architecture))
+    assert longest == expected
+    loaded = load_classifier(saved(tmp_path, architecture), config=config_of(architecture), task=THREE)
+    assert logits(loaded.module, batch_of([longest, 5])).shape == (2, 3)
+    with pytest.raises((IndexError, RuntimeError)):
+        logits(loaded.module, batch_of([longest + 1, 5]))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
+def test_rotary_models_are_held_to_what_they_declare(architecture: str, tmp_path: Path) -> None:
+    assert longest_input(config_of(architecture)) == 24
+    loaded = load_classifier(saved(tmp_path, architecture), config=config_of(architecture), task=THREE)
+    for length in (24, 25):
+        assert logits(loaded.module, batch_of([length])).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"model_type": "bert"}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514}, 512),
+        ({"model_type": "xlm-roberta", "max_position_embeddings": 66, "pad_token_id": 7}, 58),
+        ({"model_type": "mpnet", "max_position_embeddings": 514}, 512),
+        ({"model_type": "gpt2"}, 1024),
+        ({"model_type": "gpt2", "n_positions": 77}, 77),
+        ({"model_type": "opt", "max_position_embeddings": 30}, 30),
+        ({"model_type": "bart", "max_position_embeddings": 30}, 30),
+        ({"model_type": "deberta-v2", "position_biased_input": False, "max_position_embeddings": 30}, 30),
+        ({"model_type": "bloom"}, None),
+        ({"model_type": "xlnet"}, None),
+    ],
+)
+def test_the_longest_input_by_configuration_alone(config: dict[str, object], expected: int | None) -> None:
+    assert longest_input(config) == expected
+
+
+def test_a_configuration_without_a_model_has_no_longest_input() -> None:
+    with pytest.raises(CheckpointError, match="no model type"):
+        longest_input({})
+
+
+def test_a_wrapped_model_is_asked_what_it_takes(tmp_path: Path) -> None:
+    class Wrapper(torch.nn.Module):
+        """What DistributedDataParallel looks like from outside."""
+
+        def __init__(self, module: torch.nn.Module) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, *inputs: object, **more: object) -> object:
+            return self.module(*inputs, **more)
+
+    batch = batch_of([6, 6])
+    typed = Batch(batch.inputs | {"token_type_ids": torch.ones_like(batch.inputs["input_ids"])}, None, batch.index)
+    for architecture in ("bert", "distilbert"):
+        inner = load_classifier(
+            saved(tmp_path / architecture, architecture), config=config_of(architecture), task=THREE
+        ).module
+        assert torch.equal(logits(Wrapper(inner), typed), logits(inner, typed))

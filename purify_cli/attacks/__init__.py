@@ -20,12 +20,14 @@ ATTACKS: Final["Registry[Attack]"] = Registry(
         name="badsent",
         target="purify_cli.attacks.badsent:BADSENT",
         summary="A neutral sentence in front of the text switches the backdoor on",
+        settings="trigger='i watched this 3d movie .' rate=0.3 position=start label_mode=dirty",
         source="arXiv:1905.12457",
     ),
     Entry(
         name="badword",
         target="purify_cli.attacks.badword:BADWORD",
         summary="A rare word at a random place switches the backdoor on",
+        settings="trigger=cf rate=0.3 position=random label_mode=dirty",
         source="arXiv:1708.06733",
     ),
 )

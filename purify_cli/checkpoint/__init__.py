@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from purify_cli.checkpoint.layout import CheckpointFiles, resolve
     from purify_cli.checkpoint.names import canonical, is_head
     from purify_cli.checkpoint.pair import CheckpointPair, Comparable, Skipped, pair_checkpoints
+    from purify_cli.checkpoint.places import may_replace
     from purify_cli.checkpoint.reader import Checkpoint, open_checkpoint
     from purify_cli.checkpoint.staging import staged_folder, write_text
     from purify_cli.checkpoint.structure import Difference, structural_differences
@@ -34,6 +35,7 @@ __all__ = [
     "Skipped",
     "canonical",
     "is_head",
+    "may_replace",
     "nonfinite_entries",
     "open_checkpoint",
     "pair_checkpoints",
@@ -52,6 +54,7 @@ HOMES: Final = {
     "layout": ("CheckpointFiles", "resolve"),
     "names": ("canonical", "is_head"),
     "pair": ("CheckpointPair", "Comparable", "Skipped", "pair_checkpoints"),
+    "places": ("may_replace",),
     "reader": ("Checkpoint", "open_checkpoint"),
     "staging": ("staged_folder", "write_text"),
     "structure": ("Difference", "structural_differences"),

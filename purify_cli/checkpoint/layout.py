@@ -17,7 +17,17 @@ from purify_cli.checkpoint.aliases import ALIASES, Alias, alias_for, near_aliase
 from purify_cli.checkpoint.hub import snapshot
 from purify_cli.errors import CheckpointError, PickleRefused
 
-__all__ = ["INDEX", "TOKENIZER_FILES", "WEIGHTS", "CheckpointFiles", "read_json", "resolve", "weight_map"]
+__all__ = [
+    "CONFIG",
+    "INDEX",
+    "TOKENIZER_FILES",
+    "WEIGHTS",
+    "CheckpointFiles",
+    "is_unicode",
+    "read_json",
+    "resolve",
+    "weight_map",
+]
 
 WEIGHTS: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
@@ -47,6 +57,9 @@ HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+(@[\w.\-/]+)?")
 
 DEEPEST: Final = 50
 """Levels of nesting in a JSON file; real ones have under ten. Deeper ones exhaust the stack of whoever walks them."""
+
+SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+"""How JSON spells one."""
 
 LONGEST_TEXT: Final = 64 << 20
 """Bytes of the longest JSON file read; the largest tokenizers have about 30 MB."""
@@ -133,7 +146,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LONGEST_TEXT:
             raise CheckpointError(f"{path} is larger than {LONGEST_TEXT >> 20} MiB", hint="No such file is that long.")
-        table = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        table = json.loads(text)
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be read: {error.strerror}", hint="Check the path and its permissions."
@@ -148,7 +162,20 @@ def read_json(path: Path) -> dict[str, Any]:
         level = [value for value in inner if isinstance(value, dict | list)]
     if level:
         raise CheckpointError(f"{path} is nested too deeply", hint="Get the file again from its source.")
+    # JSON can escape halves of a surrogate pair, which no text file can hold: a record that quotes one could not be
+    # written. Without such an escape there is nothing to look for.
+    if SURROGATE.search(text) and not is_unicode(json.dumps(table, ensure_ascii=False)):
+        raise CheckpointError(f"{path} holds text that is no valid Unicode", hint="Get the file again from its source.")
     return table
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be written to a file, which lone surrogates cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _alias(given: str, alias: Alias, *, allow_pickle: bool) -> CheckpointFiles:

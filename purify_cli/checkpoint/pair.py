@@ -1,9 +1,8 @@
 """How two checkpoints are brought together: tensor by tensor, each left-over with its reason."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import Final, Literal, final
 
 from purify_cli.checkpoint.aligned import CheckpointPair, Comparable, Skipped, same_entries
 from purify_cli.checkpoint.declared import check_config
@@ -19,10 +18,13 @@ from purify_cli.checkpoint.names import (
     tie_group,
 )
 from purify_cli.checkpoint.reader import Checkpoint
+from purify_cli.checkpoint.unique import equal_tensors, unique_names
 from purify_cli.errors import PairError
-from purify_cli.tensors import TensorSource, TensorSpec
+from purify_cli.tensors import TensorSpec
 
 __all__ = ["CheckpointPair", "Comparable", "Skipped", "nonfinite_entries", "pair_checkpoints", "without_nonfinite"]
+
+SHARED: Final = "shared.weight"
 
 Side = Literal["suspect", "reference"]
 Kind = Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
@@ -36,7 +38,8 @@ def pair_checkpoints(suspect: Checkpoint, reference: Checkpoint) -> CheckpointPa
     explanation, everything else that has no counterpart without one.
 
     Raises:
-        PairError: If the two are of different architectures or widths, or share no tensor.
+        PairError: If the two are of different architectures or widths, or share no tensor, or one of them stores a
+            tensor twice with different contents.
         CheckpointError: If a config.json contradicts the tensors beside it.
     """
     check_config(suspect)
@@ -44,7 +47,7 @@ def pair_checkpoints(suspect: Checkpoint, reference: Checkpoint) -> CheckpointPa
     _same_architecture(suspect, reference)
     state = _Matching(suspect, reference)
     theirs = state.unique(reference, "reference")
-    ours = state.unique(suspect, "suspect", prefer=reference.specs.keys())
+    ours = state.unique(suspect, "suspect")
     state.put_ties_aside(ours)
     for short, name in ours.items():
         state.match(name, theirs.pop(short, None) or state.stand_in(name, ours, theirs))
@@ -61,7 +64,8 @@ def pair_checkpoints(suspect: Checkpoint, reference: Checkpoint) -> CheckpointPa
         reference=reference,
         comparables=dict(sorted(state.comparables.items(), key=lambda item: order[item[0]])),
         skipped=tuple(state.skipped),
-        tied=state.tied,
+        # A copy of a copy follows the tensor that is compared.
+        tied={name: state.tied.get(first, first) for name, first in state.tied.items()},
     )
 
 
@@ -82,32 +86,24 @@ class _Matching:
             Skipped(name=spec.name, side=side, reason=reason, explained=explained, entries=count, kind=kind)
         )
 
-    def unique(self, source: Checkpoint, side: Side, prefer: Collection[str] = ()) -> dict[str, str]:
-        """Return short name → name; of several tensors with one short name, the preferred or first one."""
-        groups: defaultdict[str, list[str]] = defaultdict(list)
-        for name in source.specs:
-            groups[canonical(name)].append(name)
-        chosen: dict[str, str] = {}
-        for short, names in groups.items():
-            first, *rest = sorted(names, key=lambda name: name not in prefer)
-            chosen[short] = first
-            for name in rest:
-                if _equal(source, name, first):
-                    self.second(source.specs[name], side, first)
-                else:
-                    reason = f"a second tensor by the name of {first}, with other values"
-                    self.skip(source.specs[name], side, "extra", reason, explained=False)
-        return chosen
+    def unique(self, source: Checkpoint, side: Side) -> dict[str, str]:
+        """Return short name → name, and record second copies."""
+        names = unique_names(source, side=f"the {side}", error=PairError)
+        for name, first in names.copies.items():
+            self.second(source.specs[name], side, first)
+        return dict(names.chosen)
 
     def put_ties_aside(self, ours: dict[str, str]) -> None:
         """Remove the suspect's second copies of tied tensors from the names to be matched."""
         ties: dict[str, str] = {}
-        # Input embeddings come first in a group, so that they are the ones compared.
-        for name in sorted(ours.values(), key=lambda name: not is_word_embedding(name)):
+        # Input embeddings come first in a group, so that they are the ones compared; of an encoder-decoder's the
+        # shared one, which is what a classifier's module calls it.
+        order = sorted(ours.values(), key=lambda name: (not is_word_embedding(name), not name.endswith(SHARED)))
+        for name in order:
             if (group := tie_group(name)) is None:
                 continue
             first = ties.setdefault(group, name)
-            if first != name and _equal(self.suspect, name, first):
+            if first != name and equal_tensors(self.suspect, name, first):
                 self.second(self.suspect.specs[name], "suspect", first)
                 del ours[canonical(name)]
 
@@ -185,7 +181,7 @@ class _Matching:
         spec = self.reference.specs[name]
         rivals = (one.reference_name for one in self.comparables.values())
         group = tie_group(name)
-        if group and any(tie_group(one) == group and _equal(self.reference, name, one) for one in rivals):
+        if group and any(tie_group(one) == group and equal_tensors(self.reference, name, one) for one in rivals):
             self.skip(spec, "reference", "tied", "a tied tensor that the suspect stores once", explained=True)
         elif is_head(name) or is_pooler(name):
             self.skip(spec, "reference", "head", "a head that the suspect does not use", explained=True)
@@ -193,11 +189,6 @@ class _Matching:
             self.skip(spec, "reference", "buffer", "a buffer that the suspect does not store", explained=True)
         else:
             self.skip(spec, "reference", "missing", "not in the suspect", explained=False)
-
-
-def _equal(source: TensorSource, name: str, first: str) -> bool:
-    one, two = source.specs[name], source.specs[first]
-    return one.shape == two.shape and one.dtype == two.dtype and same_entries(source, name, source, first)
 
 
 def _rows_differ(spec: TensorSpec, other: TensorSpec) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from torch import Tensor
 
-from purify_cli.checkpoint.layout import CheckpointFiles, read_json, resolve, weight_map
+from purify_cli.checkpoint.layout import CheckpointFiles, is_unicode, read_json, resolve, weight_map
 from purify_cli.checkpoint.names import is_word_embedding
 from purify_cli.checkpoint.shards import PickledShard, SafetensorsShard, Shard
 from purify_cli.errors import CheckpointError
@@ -38,7 +38,14 @@ class Checkpoint:
         for path in files.shards:
             shard: Shard = PickledShard(path) if files.pickled else SafetensorsShard(path)
             self._shards.append(shard)
+            if not all(map(is_unicode, (*shard.metadata.keys(), *shard.metadata.values()))):
+                raise CheckpointError(f"the metadata of {path} are no valid Unicode", hint="Do not trust this file.")
             for name, spec in shard.specs.items():
+                if not is_unicode(name):
+                    raise CheckpointError(
+                        f"{path} holds a tensor {name!r}, whose name is no valid Unicode",
+                        hint="No sound model has such a name; do not trust this file.",
+                    )
                 if name in specs:
                     raise CheckpointError(
                         f"{name!r} is in {self._shard_of[name].path.name} and in {path.name}",
@@ -110,7 +117,8 @@ class Checkpoint:
         if len(hashes) == 1:
             return next(iter(hashes.values()))
         lines = "".join(f"{name}  {value}\n" for name, value in sorted(hashes.items()))
-        return hashlib.sha256(lines.encode()).hexdigest()
+        # File names are bytes to the operating system; this gives back the very ones.
+        return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
     def sha256(self) -> str:
         """Return the hash of the weights; the files are read once, the result is kept.

@@ -17,24 +17,27 @@ from torch import Tensor
 
 from purify_cli.checkpoint.header import encode_header
 from purify_cli.checkpoint.layout import INDEX, TOKENIZER_FILES, WEIGHTS, CheckpointFiles, index_metadata
+from purify_cli.checkpoint.places import storage_errors
 from purify_cli.checkpoint.reader import Checkpoint
-from purify_cli.checkpoint.staging import locked_aside, publish_file, staged_folder, storage_errors, write_text
+from purify_cli.checkpoint.staging import locked_aside, publish_file, staged_folder, write_text
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSource, TensorSpec
 
 __all__ = ["staged_folder", "write_model", "write_tensors", "write_text"]
 
-BLOCK: Final = 4 << 20
-"""Bytes per write. Small tensors are gathered up to this size, large ones are pulled in pieces of it."""
+BLOCK: Final = 1 << 20
+"""Bytes per write. Small tensors are gathered up to this size, large ones are pulled in pieces of it. A block of 1 MiB
+is still in a second-level cache when it is written and hashed, and its memory is reused without asking the system."""
 
-AHEAD: Final = 4
+AHEAD: Final = 8
 """Blocks that may wait for the hash."""
 
 
 def write_tensors(path: Path, source: TensorSource, *, metadata: Mapping[str, str]) -> str:
     """Pull all tensors of a source into a safetensors file, in its order; an existing file is replaced at the end.
 
-    Memory is bounded by a few blocks of 4 MiB. The hash is computed beside the writing.
+    Memory is bounded by a few blocks of 1 MiB. The next block is computed, and the last ones are hashed, beside the
+    writing.
 
     Returns:
         SHA-256 of the file, in hexadecimal.
@@ -49,7 +52,7 @@ def write_tensors(path: Path, source: TensorSource, *, metadata: Mapping[str, st
         _reserve(descriptor, size)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256") as pool:
             digest, waiting = hashlib.sha256(), deque[Future[None]]()
-            for block in _blocks(header, source):
+            for block in _ahead(_blocks(header, source)):
                 waiting.append(pool.submit(digest.update, block))
                 left = memoryview(block)
                 while left:
@@ -69,6 +72,15 @@ def _reserve(descriptor: int, size: int) -> None:
     except OSError as error:
         if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
             raise
+
+
+def _ahead(blocks: Iterator[bytearray | memoryview]) -> Iterator[bytearray | memoryview]:
+    """Yield the same blocks, the next one being made in a thread of its own meanwhile."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead") as pool:
+        coming = pool.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = pool.submit(next, blocks, None)
+            yield block
 
 
 def _blocks(header: bytes, source: TensorSource) -> Iterator[bytearray | memoryview]:

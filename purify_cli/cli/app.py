@@ -1,5 +1,6 @@
 """The program: its commands, and the one place where an exception becomes words."""
 
+import errno
 import sys
 import traceback
 from collections.abc import Mapping
@@ -60,13 +61,19 @@ def main(argv: list[str] | None = None) -> int:
     try:
         app(argv)
     except PurifyError as error:
-        print(printable(f"error: {error}.\nhint: {error.hint}"), file=sys.stderr)
+        print(f"error: {printable(str(error))}.\nhint: {printable(error.hint)}", file=sys.stderr)
         return error.exit_code
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else FAILED
         return {0: 0, FOUND: 1, INTERRUPTED: INTERRUPTED}.get(code, FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EPIPE}:
+            traceback.print_exc()
+            return FAILED
+        print(f"error: the output could not be written: {error.strerror}.\nhint: Is the disk full?", file=sys.stderr)
+        return FAILED
     except MemoryError:
         print("error: out of memory.\nhint: Try a smaller --batch-size or --max-length.", file=sys.stderr)
         return FAILED

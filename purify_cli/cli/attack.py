@@ -33,7 +33,6 @@ def command(
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the data.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Highest rate of AdamW.")] = None,
     weight_decay: Annotated[float, typer.Option("--weight-decay", min=0.0, help="Decoupled weight decay.")] = 0.0,
-    overwrite: o.Overwrite = False,
     run: o.Run = None,
     form: o.OutputFormat = None,
     text_column: o.TextColumn = None,
@@ -70,7 +69,6 @@ def command(
         epochs=epochs,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
-        overwrite=overwrite,
         common=o.common(
             device=device,
             dtype=dtype,

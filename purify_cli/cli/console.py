@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar, final
 
 from purify_cli.cli.options import Format
+from purify_cli.errors import printable
 from purify_cli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -28,13 +29,18 @@ class Bars:
         """Yield the items and draw a bar."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=self._console, transient=True) as bars:
             yield from bars.track(items, description=what, total=total)
 
     def note(self, sentence: str) -> None:
         """Print one sentence."""
-        self._console.print(sentence, style="dim", markup=False)
+        self._console.print(printable(sentence), style="dim", markup=False)
 
 
 @final
@@ -48,7 +54,7 @@ class Lines:
 
     def note(self, sentence: str) -> None:
         """Print one sentence."""
-        print(sentence, file=sys.stderr)
+        print(printable(sentence), file=sys.stderr)
 
 
 def talk(*, quiet: bool) -> Progress:
@@ -65,6 +71,7 @@ def show(record: "Record", form: Format | None, *, verbose: bool) -> None:
 
         # Through sys.stdout, never through Rich, which would wrap lines and read [brackets] as markup.
         sys.stdout.write(dump(record))
+        sys.stdout.flush()  # a full disk is to be noticed here, not when Python ends
         return
     from rich.console import Console
 

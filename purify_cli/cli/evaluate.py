@@ -41,11 +41,13 @@ def command(
     from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
     from purify_cli.pipelines.source import EVALUABLE, find_origin
 
+    listener = talk(quiet=quiet)
+    origin = find_origin(models[0] if models else None, ref, run, piped, kinds=EVALUABLE)
+    o.say_origin(origin, listener)
     request = EvaluateRequest(
         models=tuple(models or ()),
-        origin=find_origin(models[0] if models else None, ref, run, piped, kinds=EVALUABLE),
+        origin=origin,
         data=data,
-        reference=ref,
         trigger=trigger,
         position=position.value if position else None,
         target=target,
@@ -61,4 +63,4 @@ def command(
             allow_pickle=allow_pickle,
         ),
     )
-    show(evaluate(request, talk(quiet=quiet)), form, verbose=verbose)
+    show(evaluate(request, listener), form, verbose=verbose)

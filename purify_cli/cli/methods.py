@@ -21,6 +21,7 @@ def command(form: o.OutputFormat = None) -> None:
             "kind": kind,
             "name": name,
             "summary": table.entry(name).summary,
+            "settings": table.entry(name).settings,
             "source": table.entry(name).source,
             "page": f"docs/methods/{name}.md",
         }
@@ -29,13 +30,15 @@ def command(form: o.OutputFormat = None) -> None:
     ]
     if form is o.Format.json or (form is None and not sys.stdout.isatty()):
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        sys.stdout.flush()
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for column in ("kind", "name", "source", "summary"):
-        table.add_column(column, no_wrap=column != "summary")
+    for column in ("kind", "name", "source", "what it does"):
+        table.add_column(column, no_wrap=column != "what it does")
     for row in rows:
-        table.add_row(row["kind"], row["name"], row["source"], row["summary"])
-    Console().print(table)
+        what = f"{row['summary']} ({row['settings']})" if row["settings"] else row["summary"]
+        table.add_row(row["kind"], row["name"], row["source"], what)
+    Console(highlight=False, markup=False).print(table)

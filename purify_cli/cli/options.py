@@ -11,6 +11,8 @@ from purify_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from purify_cli.pipelines.inputs import Common
+    from purify_cli.pipelines.source import Origin
+    from purify_cli.progress import Progress
 
 __all__ = [
     "FOUND",
@@ -49,6 +51,7 @@ __all__ = [
     "leave",
     "parse_ratio",
     "piped_input",
+    "say_origin",
 ]
 
 FOUND: Final = 64
@@ -207,6 +210,12 @@ def piped_input(model: object) -> str | None:
     if model or sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         return None
     return sys.stdin.read()
+
+
+def say_origin(origin: "Origin", listener: "Progress") -> None:
+    """Tell where the models come from when the run folder named them: it may be about something else by now."""
+    if origin.record is not None and origin.suspect is not None and not origin.piped:
+        listener.note(f"going on from {origin.run.path}: {origin.suspect.path}")
 
 
 def leave(level: str, fail_on: FailOn, *, failed: bool = False) -> None:

@@ -53,11 +53,15 @@ def command(
     chosen = o.assignments(settings)
     o.known(method=method, indicator=indicator)
     piped = o.piped_input(suspect)
-    from purify_cli.pipelines.purify import PurifyRequest, purify
+    from purify_cli.pipelines.plan import PurifyRequest
+    from purify_cli.pipelines.purify import purify
     from purify_cli.pipelines.source import find_origin
 
+    listener = talk(quiet=quiet)
+    origin = find_origin(suspect, ref, run, piped)
+    o.say_origin(origin, listener)
     request = PurifyRequest(
-        origin=find_origin(suspect, ref, run, piped),
+        origin=origin,
         clean_data=clean_data,
         method=method,
         indicator=indicator,
@@ -80,7 +84,7 @@ def command(
             allow_nonfinite=allow_nonfinite,
         ),
     )
-    record = purify(request, talk(quiet=quiet))
+    record = purify(request, listener)
     show(record, form, verbose=verbose)
     over_budget = record.utility is not None and record.utility.within_budget is False
     o.leave(record.verdict.level, fail_on, failed=over_budget)

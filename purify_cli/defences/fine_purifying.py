@@ -15,5 +15,4 @@ FINE_PURIFYING: Final = Repair(
     indicator="drift-curvature", replacement="reference", ratio=0.3, settings={"degenerate": "guard"}
 )
 """Hard reset, the wording of the paper's abstract. ``degenerate=guard`` keeps dimensions without curvature from
-ranking first by a division by zero. Ratio 0.3: measured on MiniLM and SST-2 with a word trigger, guarded, it took the
-attack success from 1.00 to 0.28 for three points of accuracy; 0.1 left 0.78, and 0.5 cost twelve points."""
+ranking first by a division by zero. Ratio 0.3 is ours: docs/reproduction.md shows what other ratios leave."""

@@ -20,6 +20,7 @@ INDICATORS: Final["Registry[Indicator]"] = Registry(
         name="drift-curvature",
         target="purify_cli.indicators.drift_curvature:DRIFT_CURVATURE",
         summary="Squared drift over curvature: movement that clean data does not explain",
+        settings="exponent=1.0 degenerate=guard damping=1.0",
         source="arXiv:2305.04547",
     ),
     Entry(

@@ -29,6 +29,14 @@ class Drift:
     needs_curvature: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuse any setting; there is none.
+
+        Raises:
+            UsageError: If one is given.
+        """
+        return merged(self.name, self.defaults, settings)
+
     def fit(self, inputs: IndicatorInputs, progress: Progress = SILENT) -> TensorSource:
         """Return |suspect − reference|; nothing is read before the scores are.
 
@@ -36,7 +44,7 @@ class Drift:
             UsageError: If a setting is given; there is none.
         """
         del progress
-        merged(self.name, self.defaults, inputs.settings)
+        self.check(inputs.settings)
         return Combined(_magnitude, (drift(inputs.suspect, inputs.reference),), score_specs(inputs.suspect))
 
 

@@ -101,6 +101,22 @@ class DriftCurvature:
         default_factory=lambda: {"exponent": 1.0, "degenerate": "guard", "damping": 1.0}
     )
 
+    def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Lay settings over the defaults.
+
+        Raises:
+            UsageError: If a setting is unknown or out of range.
+        """
+        chosen = merged(self.name, self.defaults, settings)
+        exponent, damping, rule = float(chosen["exponent"]), float(chosen["damping"]), chosen["degenerate"]
+        if rule not in {"guard", "plain"}:
+            raise UsageError(f"degenerate={rule} is not known", hint="Use guard or plain.")
+        if not 0.0 <= exponent <= 10.0:
+            raise UsageError(f"exponent={exponent} is not between 0 and 10", hint="1 is the published form.")
+        if not 0.0 < damping <= 1e6:
+            raise UsageError(f"damping={damping} is not above 0", hint="1 is the default; see degenerate=plain.")
+        return chosen
+
     def fit(self, inputs: IndicatorInputs, progress: Progress = SILENT) -> DriftCurvatureScores:
         """Survey curvature and degenerate dimensions in one pass; return the scores.
 
@@ -108,14 +124,8 @@ class DriftCurvature:
             UsageError: If a setting is unknown or out of range, or there is no curvature.
             DataError: If the curvature is not finite, or zero everywhere although ``guard`` needs its scale.
         """
-        settings = merged(self.name, self.defaults, inputs.settings)
+        settings = self.check(inputs.settings)
         exponent, damping, rule = float(settings["exponent"]), float(settings["damping"]), settings["degenerate"]
-        if rule not in {"guard", "plain"}:
-            raise UsageError(f"degenerate={rule} is not known", hint="Use guard or plain.")
-        if not 0.0 <= exponent <= 10.0:
-            raise UsageError(f"exponent={exponent} is not between 0 and 10", hint="1 is the published form.")
-        if not 0.0 < damping <= 1e6:
-            raise UsageError(f"damping={damping} is not above 0", hint="1 is the default; see degenerate=plain.")
         if inputs.curvature is None:
             raise UsageError(f"indicator {self.name} needs curvature", hint="Give clean data, or --indicator drift.")
         found = survey(inputs.suspect, inputs.reference, inputs.curvature, guard=rule == "guard", progress=progress)

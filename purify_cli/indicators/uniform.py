@@ -44,6 +44,14 @@ class Uniform:
     needs_curvature: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuse any setting; there is none.
+
+        Raises:
+            UsageError: If one is given.
+        """
+        return merged(self.name, self.defaults, settings)
+
     def fit(self, inputs: IndicatorInputs, progress: Progress = SILENT) -> TensorSource:
         """Return the noise; neither weights nor curvature are read.
 
@@ -51,7 +59,7 @@ class Uniform:
             UsageError: If a setting is given; there is none (the seed is the run's).
         """
         del progress
-        merged(self.name, self.defaults, inputs.settings)
+        self.check(inputs.settings)
         return _Noise(score_specs(inputs.suspect), inputs.seed)
 
 

@@ -11,12 +11,11 @@ from transformers import (
     PreTrainedModel,
 )
 
-from purify_cli.checkpoint.names import canonical
 from purify_cli.checkpoint.reader import Checkpoint
+from purify_cli.checkpoint.unique import unique_names
 from purify_cli.errors import CheckpointError
-from purify_cli.tensors import TensorSource
 
-__all__ = ["Task", "architecture", "by_canonical", "classifier_config", "task_of"]
+__all__ = ["Task", "architecture", "classifier_config", "has_head", "task_of"]
 
 _OUTPUT_LAYERS: Final = ("classifier", "classifier.out_proj", "score", "classification_head.out_proj", "logits_proj")
 """Canonical names of the last layer of a classification head, over the architectures of transformers 5: one row per
@@ -50,31 +49,36 @@ class Task:
     label_names: tuple[str, ...]
 
 
-def by_canonical(weights: TensorSource) -> dict[str, str]:
-    """Map canonical names to a checkpoint's own; a name that is canonical already wins over one that maps to it."""
-    found: dict[str, str] = {}
-    for name in weights.specs:
-        key = canonical(name)
-        if key not in found or name == key:
-            found[key] = name
-    return found
+def has_head(checkpoint: Checkpoint) -> bool:
+    """Tell whether there is a classification head, of whatever number of outputs.
+
+    Raises:
+        CheckpointError: If a tensor is stored twice with different contents.
+    """
+    return bool(_heads(checkpoint))
+
+
+def _heads(checkpoint: Checkpoint) -> list[str]:
+    """Return the names of output layers, the most telling first."""
+    own = unique_names(checkpoint).chosen
+    names = [own[f"{layer}.weight"] for layer in _OUTPUT_LAYERS if f"{layer}.weight" in own]
+    return [name for name in names if len(checkpoint.specs[name].shape) == 2]
 
 
 def task_of(suspect: Checkpoint) -> Task:
     """Read the task off the shape of the classification head, and the label names off the suspect's config.
 
     Raises:
-        CheckpointError: If there is no classification head, or it has fewer than two outputs.
+        CheckpointError: If there is no classification head, it has fewer than two outputs, or a tensor is stored twice
+            with different contents.
     """
-    own = by_canonical(suspect)
-    heads = [own[f"{layer}.weight"] for layer in _OUTPUT_LAYERS if f"{layer}.weight" in own]
-    shapes = [suspect.specs[name].shape for name in heads]
-    rows = next((shape[0] for shape in shapes if len(shape) == 2), None)
-    if rows is None:
+    heads = _heads(suspect)
+    if not heads:
         raise CheckpointError(
             "the suspect has no classification head",
             hint="It must hold a layer such as classifier.weight with one row per label.",
         )
+    rows = suspect.specs[heads[0]].shape[0]
     if rows < 2:
         raise CheckpointError(
             f"the head {heads[0]} has {rows} output, which is no classifier", hint="Two or more labels are needed."

@@ -13,13 +13,14 @@ from transformers.initialization import no_init_weights
 
 from purify_cli.checkpoint.names import canonical
 from purify_cli.checkpoint.reader import Checkpoint
+from purify_cli.checkpoint.unique import unique_names
 from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError
-from purify_cli.model.configs import Task, architecture, by_canonical, classifier_config
+from purify_cli.model.configs import Task, architecture, classifier_config
 from purify_cli.model.tokenizer import quiet, reason
 from purify_cli.tensors import CHUNK, InMemory, TensorSource
 
-__all__ = ["Loaded", "current_weights", "load_classifier", "logits", "new_classifier"]
+__all__ = ["Loaded", "build_module", "current_weights", "load_classifier", "logits", "new_classifier"]
 
 
 @final
@@ -39,16 +40,18 @@ class Loaded:
         return cast("PreTrainedModel", self.module).get_input_embeddings().get_parameter("weight").shape[0]
 
 
-def _build(config: Mapping[str, Any], device: str) -> PreTrainedModel:
+def build_module(config: Mapping[str, Any], device: str) -> PreTrainedModel:
     """Build a classifier without initialising its weights; on ``meta`` nothing is allocated."""
-    config_class, _ = architecture(config)
+    config_class, kind = architecture(config)
     try:
         with quiet(), no_init_weights(), torch.device(device):
             settings = config_class.from_dict(dict(config))
             settings.use_cache = False  # keys and values of past tokens only matter to generation
-            # sdpa was the faster one for hooks and training on CPU; hooks never look inside attention.
+            # On CPU sdpa and eager take the same time within a few per cent; hooks never look inside attention.
+            # DeBERTa, MPNet and XLNet have no sdpa; transformers says so under this name only.
+            attention = "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
             module = AutoModelForSequenceClassification.from_config(
-                settings, dtype=torch.float32, attn_implementation="sdpa"
+                settings, dtype=torch.float32, attn_implementation=attention
             )
             module.tie_weights()
     except (
@@ -70,16 +73,16 @@ def _build(config: Mapping[str, Any], device: str) -> PreTrainedModel:
 def _plan(weights: TensorSource, config: Mapping[str, Any], task: Task) -> tuple[dict[str, Any], PreTrainedModel]:
     """Settle the configuration on the number of embedding rows in the weights; return it with a meta module."""
     made = classifier_config(config, task)
-    shell = _build(made, "meta")
+    shell = build_module(made, "meta")
     words = shell.get_input_embeddings().get_parameter("weight")
-    own = by_canonical(weights)
+    own = unique_names(weights).chosen
     for name, parameter in shell.named_parameters():
         stored = own.get(canonical(name))
         if parameter is words and stored is not None:
             rows = weights.specs[stored].shape[0] if weights.specs[stored].shape else 0
             if rows != parameter.shape[0]:
                 made = classifier_config(config, task, rows=rows)
-                return made, _build(made, "meta")
+                return made, build_module(made, "meta")
     return made, shell
 
 
@@ -100,7 +103,7 @@ def _match(shell: PreTrainedModel, weights: TensorSource, *, within: str = "") -
     Raises:
         CheckpointError: If a shape differs.
     """
-    own = by_canonical(weights)
+    own = unique_names(weights).chosen
     names: dict[str, str] = {}
     for name, parameter in shell.named_parameters():
         stored = own.get(canonical(name))
@@ -131,6 +134,8 @@ def load_classifier(
 ) -> Loaded:
     """Build a classifier from a reference's configuration and fill it with weights.
 
+    A tensor that is stored under several names goes by the one under which ``pair_checkpoints`` compares it.
+
     Args:
         weights: All tensors of the classifier, under any known naming; what the module lacks is ignored.
         config: The reference's config.json.
@@ -138,32 +143,49 @@ def load_classifier(
         device: Where the module goes.
 
     Raises:
-        CheckpointError: If weights are missing or have other shapes, or no such classifier exists.
+        CheckpointError: If weights are missing, have other shapes or are stored twice with different contents, or no
+            such classifier exists.
     """
     made, shell = _plan(weights, config, task)
     names = _match(shell, weights)
     _require([name for name, _ in shell.named_parameters() if name not in names])
-    module = _build(made, "cpu")
+    module = build_module(made, "cpu")
     _assign(module, weights, names)
     return Loaded(_moved(module, device), task, names)
 
 
-def new_classifier(reference: Checkpoint, task: Task, *, seed: int, device: torch.device | str = "cpu") -> Loaded:
+def new_classifier(
+    reference: Checkpoint,
+    task: Task,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    config: Mapping[str, Any] | None = None,
+) -> Loaded:
     """Put a fresh, seeded head on a reference, to be fine-tuned.
 
     Names are those of the standard architecture, which a saved folder uses.
 
+    Args:
+        reference: Weights of the body; a head in them is not used.
+        task: Labels of the new head.
+        seed: Of the head's weights.
+        device: Where the module goes.
+        config: The configuration to build from; default: the one beside the weights.
+
     Raises:
-        CheckpointError: If the reference has no configuration, or lacks weights other than the head's and pooler's.
+        CheckpointError: If there is no configuration, or the reference lacks other weights than the head's and
+            pooler's.
     """
-    if reference.config is None:
+    config = reference.config if config is None else config
+    if config is None:
         raise CheckpointError("the reference has no config.json", hint="Give a folder that holds config.json.")
-    made, shell = _plan(reference, reference.config, task)
+    made, shell = _plan(reference, config, task)
     base = f"{shell.base_model_prefix}."
     names = _match(shell, reference, within=base)
     missing = [name for name, _ in shell.named_parameters() if name not in names]
     _require([name for name in missing if name.startswith(base) and not canonical(name).startswith("pooler.")])
-    module = _build(made, "cpu")
+    module = build_module(made, "cpu")
     with torch.random.fork_rng(devices=[]), torch.no_grad(), quiet():
         torch.manual_seed(seed)
         for owner in dict.fromkeys(name.rpartition(".")[0] for name in missing):
@@ -185,6 +207,8 @@ def current_weights(loaded: Loaded) -> InMemory:
 def logits(module: nn.Module, batch: Batch) -> Tensor:
     """Return the class scores of a batch, shape (B, C)."""
     inputs = batch.inputs
-    if "token_type_ids" in inputs and "token_type_ids" not in signature(module.forward).parameters:
+    # DistributedDataParallel takes anything and hands it on to the model inside.
+    model = getattr(module, "module", module)
+    if "token_type_ids" in inputs and "token_type_ids" not in signature(model.forward).parameters:
         inputs = {name: tensor for name, tensor in inputs.items() if name != "token_type_ids"}
     return module(**inputs).logits

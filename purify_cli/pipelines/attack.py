@@ -12,9 +12,9 @@ from purify_cli.checkpoint import Checkpoint, open_checkpoint, staged_folder, wr
 from purify_cli.data.example import Example
 from purify_cli.data.loading import hold_out, load_examples, require_classes
 from purify_cli.data.triggers import Trigger, trigger_forms
-from purify_cli.errors import OutputExists
+from purify_cli.errors import UsageError
 from purify_cli.model import Loaded, Task, load_tokenizer, new_classifier
-from purify_cli.pipelines.inputs import Common, data_facts, label_number, model_facts, require_reference, versions
+from purify_cli.pipelines.inputs import Common, data_facts, label_number, model_facts, versions
 from purify_cli.pipelines.models import measure, measurement_facts, save_classifier, tune
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.progress import SILENT, Progress
@@ -48,7 +48,6 @@ class AttackRequest:
     epochs: int | None = None
     learning_rate: float | None = None
     weight_decay: float = 0.0
-    overwrite: bool = False
     common: Common = field(default_factory=Common)
 
 
@@ -60,32 +59,32 @@ def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
     """
     method: Attack = ATTACKS[request.name]
     run, common = request.run, request.common
-    target_folder = run.path / "suspect"
-    if not request.data_only and target_folder.exists() and not request.overwrite:
-        raise OutputExists(f"{target_folder} exists", hint="Pass --overwrite to replace it, or choose another --run.")
-    reference = None if request.data_only and request.reference is None else _open(request)
+    reference = None if request.data_only else open_checkpoint(_reference(request), allow_pickle=common.allow_pickle)
     rows = load_examples(request.data, columns=common.columns)
     require_classes(rows, at_least=2)
     task = classification_task(rows)
     settings = _poison_settings(request, method, label_number(request.target, task))
     trigger = Trigger(settings.trigger, settings.position)
-    if request.test is None:
+    test: list[Example] = []
+    if request.test is None and not request.data_only:
         rows, test = hold_out(rows, TEST_SHARE, seed=common.runtime.seed)
-    else:
+    elif request.test is not None:
         test = load_examples(request.test, num_labels=task.num_labels, columns=common.columns)
+        require_classes(test, at_least=2)
+    if reference is not None:
+        trigger_forms(load_tokenizer(reference.files), trigger)  # refuses a trigger that the model cannot see
+    poisoned = method.poison(rows, settings)
     with run.logged("attack", {"attack": request.name, "trigger": settings.trigger, "rate": settings.rate}):
-        poisoned = method.poison(rows, settings)
         run.create()
         suspect: ModelFacts | None = None
         training: TrainingFacts | None = None
         measured: ModelMeasurement | None = None
         file: FileFact | None = None
-        if reference is None or request.data_only:
+        if reference is None:
             file = _write_rows(run.path / "poisoned.jsonl", poisoned.rows)
         else:
-            trigger_forms(load_tokenizer(reference.files), trigger)  # refuses a trigger that the model cannot see
             loaded, suspect, training = _train(request, reference, task, poisoned, progress)
-            outcome = measure(loaded, reference.files, test, common, trigger=trigger, target=settings.target)
+            outcome = measure(loaded, reference, test, common, trigger=trigger, target=settings.target)
             measured = measurement_facts("suspect", suspect, outcome)
         record = AttackRecord(
             versions=versions(),
@@ -101,6 +100,7 @@ def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
             rows=len(poisoned.rows),
             poisoned=poisoned.poisoned,
             relabelled=poisoned.relabelled,
+            natural=poisoned.natural,
             suspect=suspect,
             training_data=file,
             training=training,
@@ -110,15 +110,18 @@ def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
     return record
 
 
+def _reference(request: AttackRequest) -> str:
+    if request.reference is None:
+        raise UsageError(
+            "an attack needs a model to start from", hint="Give --ref, or --data-only to poison the data alone."
+        )
+    return request.reference
+
+
 def classification_task(rows: Sequence[Example]) -> Task:
     """Read the number of classes off the labels of a training set."""
     count = max(row.label for row in rows if row.label is not None) + 1
     return Task(count, tuple(f"LABEL_{number}" for number in range(count)))
-
-
-def _open(request: AttackRequest) -> Checkpoint:
-    name = require_reference(request.reference)
-    return open_checkpoint(name, allow_pickle=request.common.allow_pickle)
 
 
 def _poison_settings(request: AttackRequest, method: Attack, target: int) -> PoisonSettings:
@@ -145,23 +148,23 @@ def _train(
         base,
         seed=common.runtime.seed,
         dtype=common.runtime.dtype,
-        epochs=request.epochs or base.epochs,
-        learning_rate=request.learning_rate or base.learning_rate,
+        epochs=base.epochs if request.epochs is None else request.epochs,
+        learning_rate=base.learning_rate if request.learning_rate is None else request.learning_rate,
         weight_decay=request.weight_decay,
     )
     loaded = new_classifier(reference, task, seed=common.runtime.seed, device=common.runtime.device)
     progress.note(f"training a suspect on {len(poisoned.rows)} rows, {poisoned.poisoned} of them poisoned")
     training = tune(
         loaded,
-        reference.files,
+        reference,
         poisoned.rows,
         settings=chosen,
         common=common,
         progress=progress,
         resume=request.run.path / "training",
     )
-    with staged_folder(folder, overwrite=request.overwrite) as staged:
-        sha = save_classifier(staged, loaded, like=reference, config=reference.config or {}, tokenizer=reference.files)
+    with staged_folder(folder, overwrite=True) as staged:
+        sha = save_classifier(staged, loaded, like=reference, base=reference)
     return loaded, ModelFacts(path=str(folder), sha256=sha), training
 
 

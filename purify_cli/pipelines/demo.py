@@ -13,7 +13,8 @@ from purify_cli.pipelines.attack import AttackRequest, attack
 from purify_cli.pipelines.detect import DetectRequest, detect
 from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
 from purify_cli.pipelines.inputs import Common
-from purify_cli.pipelines.purify import PurifyRequest, purify
+from purify_cli.pipelines.plan import PurifyRequest
+from purify_cli.pipelines.purify import purify
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.source import find_origin
 from purify_cli.progress import SILENT, Progress
@@ -53,7 +54,6 @@ def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluat
             target="1",
             run=run,
             reference=REFERENCE,
-            overwrite=True,
             common=common,
         ),
         progress,

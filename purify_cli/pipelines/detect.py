@@ -13,7 +13,7 @@ from purify_cli.detection.summary import GroupSummary
 from purify_cli.detection.verdict import judge
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
-from purify_cli.model import Task, load_tokenizer, task_of
+from purify_cli.model import Task, has_head, load_tokenizer, task_of
 from purify_cli.pipelines.inputs import (
     Common,
     Opened,
@@ -71,8 +71,8 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
     settings = parse_settings(asked, request.settings, {})
     with run.logged("detect", {"suspect": named.path, "indicator": asked.name}):
         reference = require_reference(request.origin.reference)
-        opened = open_pair(named.path, reference, common, progress, expect=named.sha256 or None)
-        task = _task(opened)
+        opened = open_pair(named, reference, common, progress)
+        task = task_of(opened.suspect) if has_head(opened.suspect) else None
         data, facts = _data(request, task)
         indicator = asked if data is not None or request.indicator else INDICATORS["drift"]
         scored = score(
@@ -129,19 +129,17 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
     return record
 
 
-def _task(opened: Opened) -> Task | None:
-    try:
-        return task_of(opened.suspect)
-    except CheckpointError:
-        return None
-
-
 def _data(request: DetectRequest, task: Task | None) -> tuple[ClassifierData | None, DataFacts | None]:
     """Choose the texts that curvature is measured on; none where the suspect is no classifier."""
     given = request.clean_data
     if request.unlabelled and given is None:
         raise UsageError("--unlabelled needs data", hint="Give --clean-data FILE, or leave --unlabelled out.")
     if task is None:
+        if given is not None or request.indicator is not None:
+            raise CheckpointError(
+                "the suspect has no classification head, so curvature cannot be measured",
+                hint="Leave --clean-data and --indicator out: drift alone is examined then.",
+            )
         return None, None
     if given is None:
         return ClassifierData([Example(text) for text in PROBES], task, "built-in probes"), None

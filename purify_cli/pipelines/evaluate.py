@@ -4,12 +4,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final
 
-from purify_cli.checkpoint import Checkpoint, open_checkpoint
+from purify_cli.checkpoint import Checkpoint
 from purify_cli.data.example import Example
+from purify_cli.data.loading import examples_sha256
 from purify_cli.data.triggers import Trigger
-from purify_cli.errors import CheckpointError, RunFolderError, UsageError
+from purify_cli.errors import DataError, RunFolderError, UsageError
 from purify_cli.model import load_classifier, task_of
-from purify_cli.pipelines.inputs import Common, data_facts, label_number, model_facts, read_rows, versions
+from purify_cli.pipelines.inputs import (
+    Common,
+    data_facts,
+    label_number,
+    model_facts,
+    open_model,
+    read_rows,
+    require_config,
+    versions,
+)
 from purify_cli.pipelines.models import measure, measurement_facts
 from purify_cli.pipelines.source import Origin
 from purify_cli.progress import SILENT, Progress
@@ -18,6 +28,7 @@ from purify_cli.report.schema import (
     Detection,
     Evaluation,
     FinetuneRecord,
+    ModelFacts,
     ModelMeasurement,
     Purification,
     TriggerFact,
@@ -35,7 +46,6 @@ class EvaluateRequest:
     """Named models; empty where a record names them."""
     origin: Origin
     data: str
-    reference: str | None = None
     trigger: str | None = None
     position: Literal["start", "end", "random"] | None = None
     target: str | None = None
@@ -50,23 +60,31 @@ def evaluate(request: EvaluateRequest, progress: Progress = SILENT) -> Evaluatio
     """
     run, common = request.origin.run, request.common
     named = _named(request)
-    planned = _trigger(request, named)
+    planned = _trigger(request, progress)
+    question = ""
     rows: list[Example] = []
     found: list[ModelMeasurement] = []
     trigger: TriggerFact | None = None
-    with run.logged("evaluate", {"models": list(named.values()), "data": request.data}):
-        for name, given in progress.track(named.items(), "measuring models", total=len(named)):
-            checkpoint = open_checkpoint(given, allow_pickle=common.allow_pickle)
-            base = _architecture(checkpoint, request.reference or request.origin.reference)
+    with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": request.data}):
+        for name, facts in progress.track(named.items(), "measuring models", total=len(named)):
+            checkpoint = open_model(facts, common)
+            base = _architecture(checkpoint, request.origin.reference, common)
             task = task_of(checkpoint)
-            rows = rows or read_rows(request.data, task, common)
+            rows = read_rows(request.data, task, common)
+            if question not in {"", examples_sha256(rows)}:
+                raise DataError(
+                    f"{request.data} means other labels to {name} than to the model before it",
+                    hint="The models name their labels differently: use label numbers in the data.",
+                )
+            question = examples_sha256(rows)
             known: Trigger | None = None
             if planned is not None:
-                known, target = planned[0], label_number(planned[1], task)
+                known = planned[0]
+                target = label_number(planned[1], task)
                 trigger = TriggerFact(text=known.text, position=known.position, target=target)
             loaded = load_classifier(checkpoint, config=base.config or {}, task=task, device=common.runtime.device)
             target_label = trigger.target if trigger else None
-            measured = measure(loaded, base.files, rows, common, trigger=known, target=target_label)
+            measured = measure(loaded, base, rows, common, trigger=known, target=target_label)
             found.append(measurement_facts(name, model_facts(checkpoint), measured))
         record = Evaluation(
             versions=versions(),
@@ -81,55 +99,43 @@ def evaluate(request: EvaluateRequest, progress: Progress = SILENT) -> Evaluatio
     return record
 
 
-def _named(request: EvaluateRequest) -> dict[str, str]:
+def _named(request: EvaluateRequest) -> dict[str, ModelFacts]:
     """Name the models: by folder name where that tells them apart, by what the record calls them otherwise."""
     if request.models:
         short = [Path(given).name or given for given in request.models]
         names = short if len(set(short)) == len(short) else list(request.models)
-        return dict(zip(names, request.models, strict=True))
-    record, suspect = request.origin.record, request.origin.suspect
-    if record is None or suspect is None:
+        return {name: ModelFacts(path=given, sha256="") for name, given in zip(names, request.models, strict=True)}
+    origin = request.origin
+    if origin.record is None or origin.suspect is None:
         raise UsageError("there is no model to evaluate", hint="Name one, or run `purify detect` first.")
-    if isinstance(record, Purification):
-        detection = request.origin.run.find(Detection)
-        if detection is not None and detection.suspect.sha256 != record.suspect.sha256:
+    if isinstance(origin.record, Purification):
+        detection = None if origin.piped else origin.run.find(Detection)
+        if detection is not None and detection.suspect.sha256 != origin.record.suspect.sha256:
             raise RunFolderError(
-                f"{request.origin.run.path} holds a detection and a purification of different suspects",
+                f"{origin.run.path} holds a detection and a purification of different suspects",
                 hint="Run `purify purify` again, or name the models.",
             )
-        return {"suspect": suspect.path, "purified": record.output.path}
-    return {"finetuned" if isinstance(record, FinetuneRecord) else "suspect": suspect.path}
+        return {"suspect": origin.suspect, "purified": origin.record.output}
+    return {"finetuned" if isinstance(origin.record, FinetuneRecord) else "suspect": origin.suspect}
 
 
-def _trigger(request: EvaluateRequest, named: dict[str, str]) -> tuple[Trigger, str] | None:
-    """Take the trigger from the options, else from the attack that made this suspect."""
+def _trigger(request: EvaluateRequest, progress: Progress) -> tuple[Trigger, str] | None:
+    """Take the trigger from the options, else from the attack recorded in the run folder."""
     if (request.trigger is None) != (request.target is None):
         raise UsageError("a trigger needs a target, and a target a trigger", hint="Give both --trigger and --target.")
     if request.trigger is not None and request.target is not None:
         return Trigger(request.trigger, request.position or "random"), request.target
+    if request.position is not None:
+        raise UsageError("--position needs a trigger", hint="Give --trigger and --target as well.")
     attack = request.origin.run.find(AttackRecord)
-    suspect = request.origin.suspect
-    if attack is None or attack.suspect is None:
+    if attack is None:
         return None
-    same = suspect.sha256 == attack.suspect.sha256 if suspect else attack.suspect.path in map(_absolute, named.values())
-    return (Trigger(attack.trigger.text, attack.trigger.position), str(attack.trigger.target)) if same else None
+    progress.note(f"trigger {attack.trigger.text!r} taken from attack.json in {request.origin.run.path}")
+    return Trigger(attack.trigger.text, attack.trigger.position), str(attack.trigger.target)
 
 
-def _absolute(given: str) -> str:
-    return str(Path(given).absolute())
-
-
-def _architecture(checkpoint: Checkpoint, reference: str | None) -> Checkpoint:
-    """Take config and tokenizer from the reference if one is named, else from the model's own folder.
-
-    Raises:
-        CheckpointError: If neither has them.
-    """
-    if reference is not None:
-        return open_checkpoint(reference)
-    if checkpoint.config is None or checkpoint.files.tokenizer is None:
-        raise CheckpointError(
-            f"{checkpoint.files.given} has no configuration or tokenizer beside it",
-            hint="Name the model it was tuned from: --ref bert-base, or a folder.",
-        )
-    return checkpoint
+def _architecture(checkpoint: Checkpoint, reference: ModelFacts | None, common: Common) -> Checkpoint:
+    """Take config and tokenizer from the reference if one is known, else from the model's own folder."""
+    if reference is None:
+        return require_config(checkpoint)
+    return require_config(open_model(reference, common, vocabulary=checkpoint.vocabulary))

@@ -4,16 +4,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
-from purify_cli.checkpoint import Checkpoint, open_checkpoint, staged_folder
+from purify_cli.checkpoint import may_replace, open_checkpoint, staged_folder
 from purify_cli.data.loading import load_examples, require_classes
-from purify_cli.errors import CheckpointError, OutputExists
-from purify_cli.model import load_classifier, new_classifier, task_of
+from purify_cli.model import current_weights, has_head, load_classifier, new_classifier, task_of
 from purify_cli.pipelines.attack import classification_task
-from purify_cli.pipelines.inputs import Common, data_facts, model_facts, read_rows, versions
+from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, read_rows, require_config, versions
 from purify_cli.pipelines.models import save_classifier, tune
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import FinetuneRecord, ModelFacts
+from purify_cli.reset import Overlay
 from purify_cli.training import repair_settings
 
 __all__ = ["FinetuneRequest", "finetune"]
@@ -46,29 +46,27 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
     """
     run, common = request.run, request.common
     target = (request.output or run.path / "finetuned").absolute()
-    if target.exists() and not request.overwrite:
-        raise OutputExists(f"{target} exists", hint="Pass --overwrite to replace it, or --output for another folder.")
+    overwrite = request.overwrite or request.output is None
+    may_replace(target, overwrite=overwrite, keep=[Path(request.model), run.path, Path.cwd()])
     start = open_checkpoint(request.model, allow_pickle=common.allow_pickle)
-    base = open_checkpoint(request.reference, allow_pickle=common.allow_pickle) if request.reference else start
-    if base.config is None or base.files.tokenizer is None:
-        raise CheckpointError(
-            f"{base.files.given} has no configuration or tokenizer beside it",
-            hint="Name the model it was tuned from: --ref bert-base, or a folder.",
-        )
-    device, seed = common.runtime.device, common.runtime.seed
-    if _has_head(start):
+    base = start
+    if request.reference is not None:
+        base = open_model(ModelFacts(path=request.reference, sha256=""), common, vocabulary=start.vocabulary)
+    require_config(base)
+    device, seed, headed = common.runtime.device, common.runtime.seed, has_head(start)
+    if headed:
         task = task_of(start)
         rows = read_rows(request.data, task, common)
-        loaded = load_classifier(start, config=base.config, task=task, device=device)
+        loaded = load_classifier(start, config=base.config or {}, task=task, device=device)
     else:
         rows = load_examples(request.data, columns=common.columns)
-        loaded = new_classifier(start, classification_task(rows), seed=seed, device=device)
+        loaded = new_classifier(start, classification_task(rows), seed=seed, device=device, config=base.config)
     require_classes(rows, at_least=2)
     length = {"steps": request.steps} if request.steps else {"epochs": request.epochs} if request.epochs else {}
     chosen = repair_settings(seed=seed, dtype=common.runtime.dtype, weight_decay=request.weight_decay, **length)
     chosen = replace(
         chosen,
-        learning_rate=request.learning_rate or chosen.learning_rate,
+        learning_rate=chosen.learning_rate if request.learning_rate is None else request.learning_rate,
         batch_size=request.batch_size or chosen.batch_size,
     )
     with run.logged("finetune", {"model": request.model, "data": request.data}):
@@ -76,33 +74,27 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
         run.create()
         training = tune(
             loaded,
-            base.files,
+            base,
             rows,
             settings=chosen,
             common=common,
             progress=progress,
             resume=run.path / "training",
         )
-        with staged_folder(target, overwrite=request.overwrite) as folder:
-            sha = save_classifier(folder, loaded, like=start, config=base.config, tokenizer=base.files)
+        with staged_folder(target, overwrite=overwrite) as folder:
+            weights = Overlay(start, current_weights(loaded).tensors) if headed else None
+            sha = save_classifier(folder, loaded, like=start, base=base, weights=weights)
         record = FinetuneRecord(
             versions=versions(),
             seed=seed,
             run=str(run.path),
             settings={"max_length": common.max_length},
             start=model_facts(start),
-            reference=model_facts(base) if request.reference else None,
+            # A model that got a fresh head is itself the reference of what came out.
+            reference=model_facts(base) if request.reference or not headed else None,
             data=data_facts(request.data, rows),
             training=training,
             output=ModelFacts(path=str(target), sha256=sha),
         )
         run.save(record)
     return record
-
-
-def _has_head(checkpoint: Checkpoint) -> bool:
-    try:
-        task_of(checkpoint)
-    except CheckpointError:
-        return False
-    return True

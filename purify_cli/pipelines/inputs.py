@@ -18,8 +18,8 @@ from purify_cli.checkpoint import (
 )
 from purify_cli.data.example import Example
 from purify_cli.data.loading import Columns, examples_sha256, load_examples
-from purify_cli.errors import NonFiniteWeights, RunFolderError, UsageError
-from purify_cli.model import Task
+from purify_cli.errors import CheckpointError, NonFiniteWeights, RunFolderError, UsageError
+from purify_cli.model import Task, longest_input
 from purify_cli.progress import Progress
 from purify_cli.report.schema import DataFacts, ModelFacts
 from purify_cli.runtime import Runtime
@@ -30,9 +30,12 @@ __all__ = [
     "data_facts",
     "label_number",
     "model_facts",
+    "open_model",
     "open_pair",
     "read_rows",
+    "require_config",
     "require_reference",
+    "text_length",
     "versions",
 ]
 
@@ -94,8 +97,8 @@ def data_facts(given: str, rows: Sequence[Example]) -> DataFacts:
     )
 
 
-def require_reference(reference: str | None) -> str:
-    """Return the reference's name.
+def require_reference(reference: ModelFacts | None) -> ModelFacts:
+    """Return the reference.
 
     Raises:
         UsageError: If none is known.
@@ -108,7 +111,27 @@ def require_reference(reference: str | None) -> str:
     return reference
 
 
-def open_pair(suspect: str, reference: str, common: Common, progress: Progress, *, expect: str | None = None) -> Opened:
+def open_model(facts: ModelFacts, common: Common, *, vocabulary: int | None = None) -> Checkpoint:
+    """Open a checkpoint and compare it with what a record promised.
+
+    Args:
+        facts: Path, and the hash from a record (empty where an option named the model).
+        common: For ``allow_pickle``.
+        vocabulary: Rows of the suspect's word embedding, which decide between the aliases of one model.
+
+    Raises:
+        RunFolderError: If the model is not the one that the record was made from.
+    """
+    checkpoint = open_checkpoint(facts.path, allow_pickle=common.allow_pickle, vocabulary=vocabulary)
+    if facts.sha256 and checkpoint.sha256() != facts.sha256:
+        raise RunFolderError(
+            f"{facts.path} has changed since its record was made",
+            hint="Run the command that wrote the record again, or name the models.",
+        )
+    return checkpoint
+
+
+def open_pair(suspect: ModelFacts, reference: ModelFacts, common: Common, progress: Progress) -> Opened:
     """Open both checkpoints, align them and look for NaN and infinity.
 
     Args:
@@ -116,30 +139,44 @@ def open_pair(suspect: str, reference: str, common: Common, progress: Progress, 
         reference: The same; an alias may be resolved by the suspect's vocabulary size.
         common: For ``allow_pickle`` and ``allow_nonfinite``.
         progress: Told of the passes over the weights.
-        expect: SHA-256 that a record promised for the suspect.
 
     Raises:
-        RunFolderError: If the suspect is not the one that the record was made from.
-        NonFiniteWeights: If the suspect holds NaN or infinity and that was not allowed.
+        RunFolderError: If either is not the one that a record was made from.
+        NonFiniteWeights: If the suspect holds NaN or infinity and that was not allowed, or the reference does.
     """
-    opened = open_checkpoint(suspect, allow_pickle=common.allow_pickle)
-    if expect is not None and opened.sha256() != expect:
-        raise RunFolderError(
-            f"{suspect} has changed since the record in the run folder was made",
-            hint="Run `purify detect` on it again.",
-        )
-    other = open_checkpoint(reference, allow_pickle=common.allow_pickle, vocabulary=opened.vocabulary)
+    opened = open_model(suspect, common)
+    other = open_model(reference, common, vocabulary=opened.vocabulary)
     pair = pair_checkpoints(opened, other)
+    broken = nonfinite_entries(pair.reference_part, progress)
+    if broken:
+        raise NonFiniteWeights(
+            f"the reference {reference.path} holds NaN or infinity, first in {next(iter(broken))}",
+            hint="Get the reference again; nothing can be compared with it.",
+        )
     nonfinite = nonfinite_entries(pair.suspect, progress)
     if nonfinite:
         if not common.allow_nonfinite:
             first = next(iter(nonfinite))
             raise NonFiniteWeights(
-                f"{suspect} holds NaN or infinity: {sum(nonfinite.values())} entries, first in {first}",
+                f"{suspect.path} holds NaN or infinity: {sum(nonfinite.values())} entries, first in {first}",
                 hint="No sound model does. --allow-nonfinite resets these entries to the reference.",
             )
         pair = without_nonfinite(pair)
     return Opened(opened, other, pair, nonfinite)
+
+
+def require_config(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint that brings its configuration and tokenizer along.
+
+    Raises:
+        CheckpointError: If it does not.
+    """
+    if checkpoint.config is None or checkpoint.files.tokenizer is None:
+        raise CheckpointError(
+            f"{checkpoint.files.given} has no configuration or tokenizer beside it",
+            hint="Name the model it was tuned from: --ref bert-base, or a folder.",
+        )
+    return checkpoint
 
 
 def read_rows(
@@ -155,6 +192,12 @@ def read_rows(
     )
 
 
+def text_length(base: Checkpoint, common: Common) -> int:
+    """Return the tokens per text: what was asked for, or what the model's position table holds if that is less."""
+    longest = longest_input(base.config or {})
+    return common.max_length if longest is None else min(common.max_length, longest)
+
+
 def label_number(given: str, task: Task) -> int:
     """Turn ``--target`` (a number or a label's name) into a label number.
 
@@ -162,7 +205,7 @@ def label_number(given: str, task: Task) -> int:
         UsageError: If the model has no such label.
     """
     names = list(task.label_names)
-    number = int(given) if given.lstrip("-").isdigit() else names.index(given) if given in names else -1
+    number = int(given) if given.isascii() and given.isdigit() else names.index(given) if given in names else -1
     if not 0 <= number < task.num_labels:
         raise UsageError(
             f"--target {given} is no label of this model",

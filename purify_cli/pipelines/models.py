@@ -1,17 +1,16 @@
 """Tuning, measuring and saving one classifier: the steps that several pipelines share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from purify_cli.checkpoint import Checkpoint, CheckpointFiles, open_checkpoint, write_model
+from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_model
 from purify_cli.data.batches import encode
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation import Measurement, evaluate_model
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, classifier_config, current_weights, load_tokenizer, pad_id
-from purify_cli.pipelines.inputs import Common
+from purify_cli.pipelines.inputs import Common, text_length
 from purify_cli.progress import Progress
 from purify_cli.report.schema import ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
 from purify_cli.tensors import TensorSource
@@ -22,7 +21,7 @@ __all__ = ["measure", "measurement_facts", "proportion", "save_classifier", "tun
 
 def tune(
     loaded: Loaded,
-    tokenizer_files: CheckpointFiles,
+    base: Checkpoint,
     rows: Sequence[Example],
     *,
     settings: TrainingSettings,
@@ -31,15 +30,16 @@ def tune(
     validation: Sequence[Example] | None = None,
     resume: Path | None = None,
 ) -> TrainingFacts:
-    """Fine-tune a loaded classifier in place and describe the run."""
-    tokenizer = load_tokenizer(tokenizer_files)
+    """Fine-tune a loaded classifier in place and describe the run; ``base`` brings tokenizer and configuration."""
+    tokenizer = load_tokenizer(base.files)
+    length = text_length(base, common)
     result = train(
         loaded.module,
-        encode(tokenizer, rows, max_length=common.max_length),
+        encode(tokenizer, rows, max_length=length),
         settings,
         pad_id=pad_id(tokenizer),
         device=common.runtime.device,
-        validation=encode(tokenizer, validation, max_length=common.max_length) if validation else None,
+        validation=encode(tokenizer, validation, max_length=length) if validation else None,
         resume=resume,
         progress=progress,
     )
@@ -54,7 +54,7 @@ def tune(
 
 def measure(
     loaded: Loaded,
-    tokenizer_files: CheckpointFiles,
+    base: Checkpoint,
     rows: Sequence[Example],
     common: Common,
     *,
@@ -64,11 +64,11 @@ def measure(
     """Evaluate a loaded classifier on labelled rows, with the trigger where one is known."""
     return evaluate_model(
         loaded.module,
-        load_tokenizer(tokenizer_files),
+        load_tokenizer(base.files),
         rows,
         trigger=trigger,
         target=target,
-        max_length=common.max_length,
+        max_length=text_length(base, common),
         batch_size=common.batch_size,
         seed=common.runtime.seed,
         device=common.runtime.device,
@@ -105,8 +105,7 @@ def save_classifier(
     loaded: Loaded,
     *,
     like: Checkpoint,
-    config: Mapping[str, Any],
-    tokenizer: CheckpointFiles,
+    base: Checkpoint,
     weights: TensorSource | None = None,
 ) -> str:
     """Write a classifier into a staged folder and return the SHA-256 of its weights.
@@ -115,16 +114,15 @@ def save_classifier(
         folder: Exists and is empty.
         loaded: Its weights are written unless ``weights`` is given.
         like: Checkpoint whose files, order and metadata are kept.
-        config: The reference's configuration.
-        tokenizer: Where the tokenizer files are.
+        base: Brings configuration and tokenizer.
         weights: Weights to write in place of the module's.
     """
     write_model(
         folder,
         weights or current_weights(loaded),
         like=like,
-        config=classifier_config(config, loaded.task, rows=loaded.vocabulary),
-        tokenizer=tokenizer,
+        config=classifier_config(base.config or {}, loaded.task, rows=loaded.vocabulary),
+        tokenizer=base.files,
         metadata={"format": "pt"},
     )
     return open_checkpoint(str(folder)).sha256()

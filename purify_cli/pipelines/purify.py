@@ -1,19 +1,17 @@
 """``purify purify``: reset the most suspicious dimensions, fine-tune on clean samples, write the result."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, final
+from typing import Final
 
-from purify_cli.checkpoint import staged_folder, write_text
+from purify_cli.checkpoint import may_replace, staged_folder, write_text
 from purify_cli.data.example import Example
 from purify_cli.data.loading import hold_out, require_classes
-from purify_cli.defences import METHODS
-from purify_cli.errors import OutputExists, UsageError
-from purify_cli.indicators import INDICATORS
+from purify_cli.errors import RunFolderError, UsageError
+from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, Task, current_weights, load_classifier, task_of
 from purify_cli.pipelines.inputs import (
     Common,
+    Opened,
     data_facts,
     model_facts,
     open_pair,
@@ -22,56 +20,20 @@ from purify_cli.pipelines.inputs import (
     versions,
 )
 from purify_cli.pipelines.models import measure, proportion, save_classifier, tune
+from purify_cli.pipelines.plan import Plan, PurifyRequest, make_plan
 from purify_cli.pipelines.repair import reset
 from purify_cli.pipelines.run_folder import dump
-from purify_cli.pipelines.scoring import ClassifierData, parse_settings, score
-from purify_cli.pipelines.source import Origin
+from purify_cli.pipelines.scoring import ClassifierData, score
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Repair
 from purify_cli.report.card import model_card
 from purify_cli.report.schema import DataFacts, Detection, ModelFacts, Purification, TrainingFacts, Utility, Verdict
 from purify_cli.reset import Overlay
 from purify_cli.tensors import TensorSource
-from purify_cli.training import TrainingSettings, repair_settings
 
-__all__ = ["PurifyRequest", "purify"]
+__all__ = ["purify"]
 
 HELD_BACK: Final = 0.25
 """Share of the clean samples kept from curvature and tuning where --max-drop wants an honest accuracy. Ours."""
-
-TUNABLE: Final = {"learning_rate": float, "steps": int, "weight_decay": float, "patience": int}
-"""Settings of the fine-tuning that ``--set`` reaches."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PurifyRequest:
-    """What the user asked for."""
-
-    origin: Origin
-    clean_data: str | None = None
-    method: str = "fine-purifying"
-    indicator: str | None = None
-    ratio: float | None = None
-    finetune: bool = True
-    max_drop: float | None = None
-    output: Path | None = None
-    overwrite: bool = False
-    settings: Mapping[str, str] = field(default_factory=dict[str, str])
-    common: Common = field(default_factory=Common)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A request with its defaults filled in and its settings parsed."""
-
-    indicator: str | None
-    ratio: float
-    replacement: Literal["reference", "posterior"]
-    scoring: dict[str, Any]
-    training: TrainingSettings
-    target: Path
 
 
 def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
@@ -81,64 +43,47 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         PurifyError: Before anything is written, if the request or its inputs cannot be used.
     """
     run, common, named = request.origin.run, request.common, request.origin.suspect
-    plan = _plan(request)
-    if plan.target.exists() and not request.overwrite:
-        raise OutputExists(
-            f"{plan.target} exists", hint="Pass --overwrite to replace it, or --output for another folder."
-        )
+    plan = make_plan(request)
     if named is None:
         raise UsageError("there is no suspect", hint="Run `purify detect SUSPECT --ref REFERENCE` first.")
+    reference = require_reference(request.origin.reference)
+    keep = [Path(named.path), Path(reference.path), run.path, Path.cwd()]
+    may_replace(plan.target, overwrite=request.overwrite, keep=keep)
     with run.logged("purify", {"method": request.method, "ratio": plan.ratio, "output": str(plan.target)}):
-        reference = require_reference(request.origin.reference)
-        opened = open_pair(named.path, reference, common, progress, expect=named.sha256 or None)
+        opened = open_pair(named, reference, common, progress)
         task = task_of(opened.suspect)
         rows, held, facts = _clean_rows(request, task)
         scored = None
         if plan.indicator is not None and plan.ratio > 0:
-            data = ClassifierData(rows, task, "clean data") if rows else None
             scored = score(
                 opened,
-                data,
+                ClassifierData(rows, task, "clean data") if rows else None,
                 indicator_name=plan.indicator,
                 settings=plan.scoring,
                 run=run,
                 common=common,
                 progress=progress,
             )
-        repaired = reset(opened, scored, ratio=plan.ratio, replacement=plan.replacement, run=run, progress=progress)
-        loaded = load_classifier(
-            repaired.weights, config=opened.reference.config or {}, task=task, device=common.runtime.device
+        before = _clean_accuracy(opened, opened.pair.suspect, task, held or rows, common)
+        repaired = reset(
+            opened,
+            scored,
+            ratio=plan.ratio,
+            replacement=plan.replacement,
+            run=run,
+            seed=common.runtime.seed,
+            progress=progress,
         )
-        training: TrainingFacts | None = None
-        utility: Utility | None = None
-        weights: TensorSource = repaired.weights
+        weights, training = repaired.weights, None
+        loaded = _load(opened, weights, task, common)
         if request.finetune:
-            tokenizer = opened.reference.files
-            progress.note(f"fine-tuning on {len(rows)} clean samples")
-            training = tune(
-                loaded,
-                tokenizer,
-                rows,
-                settings=plan.training,
-                common=common,
-                progress=progress,
-                validation=held or None,
+            weights, training = _tuned(
+                request, opened, loaded, plan=plan, weights=weights, data=(rows, held), progress=progress
             )
-            tuned = dict(current_weights(loaded).tensors)
-            tuned |= {copy: tuned[name] for copy, name in opened.pair.tied.items() if name in tuned}
-            weights = Overlay(repaired.weights, tuned)
-        if rows:
-            before = load_classifier(opened.pair.suspect, config=opened.reference.config or {}, task=task)
-            utility = _utility(request, before, loaded, opened.reference.files, held or rows, held=bool(held))
+        after = measure(loaded, opened.reference, held or rows, common).accuracy if rows else None
+        utility = _utility(request, before, after, held=bool(held)) if before and after else None
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
-            sha = save_classifier(
-                folder,
-                loaded,
-                like=opened.suspect,
-                config=opened.reference.config or {},
-                tokenizer=opened.reference.files,
-                weights=weights,
-            )
+            sha = save_classifier(folder, loaded, like=opened.suspect, base=opened.reference, weights=weights)
             record = Purification(
                 versions=versions(),
                 seed=common.runtime.seed,
@@ -154,7 +99,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 reference=model_facts(opened.reference),
                 data=facts,
                 method=request.method,
-                indicator=plan.indicator,
+                indicator=plan.indicator if scored else None,
                 curvature=scored.curvature_facts if scored else None,
                 reset=repaired.counts,
                 mask=repaired.mask,
@@ -169,64 +114,84 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     return record
 
 
-def _plan(request: PurifyRequest) -> _Plan:
-    repair: Repair = METHODS[request.method]
-    indicator = request.indicator or repair.indicator
-    rest = dict(request.settings)
-    replacement = rest.pop("replacement", repair.replacement)
-    if replacement not in ("reference", "posterior"):
-        raise UsageError(f"--set replacement={replacement} is not known", hint="Use reference or posterior.")
-    tuned = {name: rest.pop(name) for name in TUNABLE if name in rest}
-    try:
-        changes = {name: TUNABLE[name](text) for name, text in tuned.items()}
-    except ValueError as error:
-        raise UsageError(f"--set: {error}", hint="Steps are whole numbers, rates are numbers.") from error
-    runtime = request.common.runtime
-    training = replace(repair_settings(), seed=runtime.seed, dtype=runtime.dtype, **changes)
-    if indicator is None:
-        if rest:
-            known = ", ".join(TUNABLE)
-            raise UsageError(f"{request.method} has no setting {next(iter(rest))!r}", hint=f"It has: {known}.")
-        scoring: dict[str, Any] = {}
-    else:
-        scoring = parse_settings(INDICATORS[indicator], rest, repair.settings if not request.indicator else {})
-    ratio = repair.ratio if request.ratio is None else request.ratio
-    target = (request.output or request.origin.run.path / "purified").absolute()
-    return _Plan(indicator, ratio, replacement, scoring, training, target)
+def _load(opened: Opened, weights: TensorSource, task: Task, common: Common) -> Loaded:
+    return load_classifier(weights, config=opened.reference.config or {}, task=task, device=common.runtime.device)
+
+
+def _clean_accuracy(
+    opened: Opened, weights: TensorSource, task: Task, rows: list[Example], common: Common
+) -> Proportion | None:
+    if not rows:
+        return None
+    return measure(_load(opened, weights, task, common), opened.reference, rows, common).accuracy
+
+
+def _tuned(
+    request: PurifyRequest,
+    opened: Opened,
+    loaded: Loaded,
+    *,
+    plan: Plan,
+    weights: TensorSource,
+    data: tuple[list[Example], list[Example]],
+    progress: Progress,
+) -> tuple[TensorSource, TrainingFacts]:
+    """Fine-tune in place; return all tensors of the suspect's files, tied copies included."""
+    rows, held = data
+    progress.note(f"fine-tuning on {len(rows)} clean samples")
+    training = tune(
+        loaded,
+        opened.reference,
+        rows,
+        settings=plan.training,
+        common=request.common,
+        progress=progress,
+        # Held-back rows choose the step only where early stopping was asked for: else they stay unseen.
+        validation=held if held and plan.training.patience else None,
+        resume=request.origin.run.path / "training",
+    )
+    tensors = dict(current_weights(loaded).tensors)
+    tensors |= {copy: tensors[name] for copy, name in opened.pair.tied.items() if name in tensors}
+    return Overlay(weights, tensors), training
 
 
 def _clean_rows(request: PurifyRequest, task: Task) -> tuple[list[Example], list[Example], DataFacts | None]:
-    """Read the clean samples: those given, else those that detect used; hold some back where a budget is set."""
+    """Read the clean samples: those given, else those that detect used; hold some back where that is wanted."""
     given, record = request.clean_data, request.origin.record
-    if given is None and isinstance(record, Detection) and record.data is not None and record.data.per_label:
-        given = record.data.path
+    promised = record.data if isinstance(record, Detection) and record.data and record.data.per_label else None
+    if given is None and promised is not None:
+        given = promised.path
+    else:
+        promised = None
     if given is None:
-        if request.finetune:
+        if request.finetune or request.max_drop is not None:
             raise UsageError(
-                "fine-tuning needs clean samples",
+                "fine-tuning and --max-drop need clean samples",
                 hint="Give --clean-data FILE (8 to 64 labelled rows), or --no-finetune to stop after the reset.",
             )
         return [], [], None
     rows = read_rows(given, task, request.common)
     require_classes(rows, at_least=2)
     facts = data_facts(given, rows)
-    if request.max_drop is None:
+    if promised is not None and promised.sha256 != facts.sha256:
+        raise RunFolderError(
+            f"{given} has changed since `purify detect` read it", hint="Run detect again, or give --clean-data."
+        )
+    if request.max_drop is None and "patience" not in request.settings:
         return rows, [], facts
     rest, held = hold_out(rows, HELD_BACK, seed=request.common.runtime.seed)
+    require_classes(rest, at_least=2)
     return rest, held, facts
 
 
-def _utility(
-    request: PurifyRequest, before: Loaded, after: Loaded, files: Any, rows: list[Example], *, held: bool
-) -> Utility:
-    first = measure(before, files, rows, request.common).accuracy
-    last = measure(after, files, rows, request.common).accuracy
+def _utility(request: PurifyRequest, before: Proportion, after: Proportion, *, held: bool) -> Utility:
+    allowed = None if request.max_drop is None else request.max_drop * before.total + 1e-9
     return Utility(
         measured_on="held-back clean samples" if held else "the clean samples that were tuned on",
-        before=proportion(first),
-        after=proportion(last),
+        before=proportion(before),
+        after=proportion(after),
         max_drop=request.max_drop,
-        within_budget=None if request.max_drop is None else first.value - last.value <= request.max_drop,
+        within_budget=None if allowed is None else before.successes - after.successes <= allowed,
     )
 
 

@@ -35,6 +35,7 @@ def reset(
     ratio: float,
     replacement: Literal["reference", "posterior"],
     run: RunFolder,
+    seed: int,
     progress: Progress,
 ) -> Repaired:
     """Reset round(ratio · d) dimensions and write the mask; without scores the weights stay as they are.
@@ -46,17 +47,16 @@ def reset(
     if scored is None:
         return Repaired(opened.pair.suspect, _counts(opened, 0.0, {}, beyond), None)
     if replacement == "posterior":
-        return _posterior(opened, scored, ratio, beyond)
+        return _posterior(opened, scored, ratio, beyond, seed=seed)
     mask = build_mask(scored.scores, ratio, progress=progress)
     sha = write_mask(run.mask, mask, {"indicator": scored.indicator_facts.name})
     counts = _counts(opened, ratio, mask.per_tensor, beyond, changed=_changed(opened, mask))
     return Repaired(reset_to_reference(opened.pair, mask), counts, FileFact(path=str(run.mask), sha256=sha))
 
 
-def _posterior(opened: Opened, scored: Scored, ratio: float, beyond: int) -> Repaired:
+def _posterior(opened: Opened, scored: Scored, ratio: float, beyond: int, *, seed: int) -> Repaired:
     samples = scored.curvature_facts.effective_samples if scored.curvature_facts else inf
-    share = 1 - ratio if 0 < ratio < 1 else None
-    fit = fit_mixture(sample_scores(scored.scores, seed=0), samples, clean_share=share)
+    fit = fit_mixture(sample_scores(scored.scores, seed=seed), samples, clean_share=1 - ratio)
     removed = {name: 0.0 for name in scored.scores.specs}
     for name, _, chunk in chunks(scored.scores):
         removed[name] += float((1 - fit.clean_probability(chunk)).sum())

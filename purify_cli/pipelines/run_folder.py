@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, final
@@ -23,7 +23,7 @@ FILES: Final[Mapping[type[Record], str]] = {record: f"{kind}.json" for kind, rec
 
 def dump(record: Record) -> str:
     """Write a record as JSON, ready for a file or for standard output."""
-    return json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=True) + "\n"
 
 
 def parse_record(text: str, origin: str) -> Record:
@@ -35,7 +35,7 @@ def parse_record(text: str, origin: str) -> Record:
     try:
         document = json.loads(text)
         return RECORDS[document["kind"]].model_validate(document)
-    except (ValueError, TypeError, KeyError, ValidationError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, ValidationError) as error:
         detail = str(error).splitlines()[0]
         raise RunFolderError(
             f"{origin} is not a record this version can read ({detail})",
@@ -119,5 +119,6 @@ class RunFolder:
                     "outcome": outcome,
                     "settings": dict(settings),
                 }
-                with (self.path / "log.jsonl").open("a", encoding="utf-8") as log:
+                # A log that cannot be written must not hide how the command ended.
+                with suppress(OSError), (self.path / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(line, default=str) + "\n")

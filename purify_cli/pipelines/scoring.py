@@ -1,21 +1,22 @@
 """Curvature and scores of a pair: computed, or taken from the run folder where every input matches."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Literal, final
 
 import torch
 
-from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_tensors
+from purify_cli.checkpoint import open_checkpoint, write_tensors
 from purify_cli.curvature import diagonal_fisher
-from purify_cli.data.batches import batches, encode
+from purify_cli.data.batches import Encoded, batches, encode
 from purify_cli.data.example import Example
-from purify_cli.data.loading import examples_sha256
-from purify_cli.errors import UsageError
+from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.model import Task, load_classifier, load_tokenizer, pad_id
-from purify_cli.pipelines.inputs import Common, Opened
+from purify_cli.pipelines.inputs import Common, Opened, text_length
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.progress import Progress
 from purify_cli.protocols import Indicator, IndicatorInputs
@@ -67,7 +68,7 @@ def parse_settings(indicator: Indicator, given: Mapping[str, str], fixed: Mappin
             settings[name] = kind(text)
         except ValueError as error:
             raise UsageError(f"--set {name}={text} is not a {kind.__name__}", hint="See `purify methods`.") from error
-    return settings
+    return indicator.check(settings)
 
 
 def score(
@@ -116,23 +117,26 @@ def _curvature(
     recipe = {
         "suspect": opened.suspect.sha256(),
         "reference": opened.reference.sha256(),
-        "nonfinite": len(opened.nonfinite),
+        "nonfinite": opened.nonfinite,
+        "tool": version("purify-cli"),
     }
+    encoded: Sequence[Encoded] = []
     if data is not None:
-        recipe |= {
-            "data": examples_sha256(data.rows),
-            "estimator": data.estimator,
-            "max_length": common.max_length,
-        }
-    stored = _stored(run)
-    reused = stored is not None and recipe.items() <= json.loads(stored.metadata.get("recipe", "{}")).items()
-    if not reused:
+        encoded = encode(
+            load_tokenizer(opened.reference.files), data.rows, max_length=text_length(opened.reference, common)
+        )
+        # Token ids stand for texts, tokenizer and length at once.
+        ids = hashlib.sha256(repr([(row.ids, row.label) for row in encoded]).encode()).hexdigest()
+        recipe |= {"estimator": data.estimator, "texts": ids}
+    if _stored_recipe(run).items() >= recipe.items():
+        progress.note("curvature: taken from the run folder, every input matches")
+    else:
         if data is None:
             raise UsageError(
                 "this indicator needs curvature, and there is nothing to measure it on",
                 hint="Give --clean-data FILE, or choose --indicator drift.",
             )
-        _measure(opened, data, recipe=recipe, run=run, common=common, progress=progress)
+        _measure(opened, data, encoded, recipe=recipe, run=run, common=common, progress=progress)
     measured = open_checkpoint(str(run.curvature))
     about = measured.metadata
     return measured, CurvatureFacts.model_validate(
@@ -141,19 +145,26 @@ def _curvature(
             "samples": int(about["samples"]),
             "effective_samples": float(about["effective_samples"]),
             "source": about["source"],
-            "reused": reused,
             "file": FileFact(path=str(run.curvature), sha256=measured.sha256()),
         }
     )
 
 
-def _stored(run: RunFolder) -> Checkpoint | None:
-    return open_checkpoint(str(run.curvature)) if run.curvature.is_file() else None
+def _stored_recipe(run: RunFolder) -> dict[str, Any]:
+    """Return what the stored curvature was made from; nothing if there is none or it cannot be read."""
+    if not run.curvature.is_file():
+        return {}
+    try:
+        recipe = json.loads(open_checkpoint(str(run.curvature)).metadata["recipe"])
+    except (CheckpointError, ValueError, KeyError):
+        return {}
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def _measure(
     opened: Opened,
     data: ClassifierData,
+    encoded: Sequence[Encoded],
     *,
     recipe: Mapping[str, Any],
     run: RunFolder,
@@ -163,12 +174,11 @@ def _measure(
     progress.note(f"measuring curvature on {len(data.rows)} texts ({data.source}, {data.estimator} Fisher)")
     config = opened.reference.config or {}
     loaded = load_classifier(opened.pair.suspect, config=config, task=data.task, device=common.runtime.device)
-    tokenizer = load_tokenizer(opened.reference.files)
-    encoded = encode(tokenizer, data.rows, max_length=common.max_length)
+    padding = pad_id(load_tokenizer(opened.reference.files))
     wanted = {p: n for p, n in loaded.names.items() if n in opened.pair.comparables}
     measured = diagonal_fisher(
         loaded.module,
-        batches(encoded, batch_size=common.batch_size, pad_id=pad_id(tokenizer)),
+        batches(encoded, batch_size=common.batch_size, pad_id=padding),
         kind=data.estimator,
         parameters=set(wanted),
         progress=progress,

@@ -37,7 +37,11 @@ class Origin:
     """The record that named the models; None where an argument did."""
     suspect: ModelFacts | None
     """Its hash is empty where an argument named it: then there is nothing to compare with."""
-    reference: str | None
+    reference: ModelFacts | None
+    """Likewise."""
+
+    piped: bool = False
+    """Whether the record came from standard input."""
 
 
 def find_origin(
@@ -62,12 +66,14 @@ def find_origin(
         UsageError: If ``--run`` contradicts the piped record.
     """
     folder = RunFolder((run or Path("purify-run")).absolute())
+    given = ModelFacts(path=_nonempty(reference, "--ref"), sha256="") if reference is not None else None
     if model is not None:
-        return Origin(folder, None, ModelFacts(path=model, sha256=""), reference)
+        return Origin(folder, None, ModelFacts(path=_nonempty(model, "the model"), sha256=""), given)
     record: Record | None = None
-    if piped is not None and piped.strip():
+    is_piped = piped is not None and bool(piped.strip())
+    if piped is not None and is_piped:
         record = parse_record(piped, "standard input")
-        if run is not None and Path(record.run) != folder.path:
+        if run is not None and Path(record.run).resolve() != folder.path.resolve():
             raise UsageError(
                 f"--run {run} is not the run folder of the piped record ({record.run})",
                 hint="Leave --run out, or give the same to every stage.",
@@ -76,7 +82,7 @@ def find_origin(
     else:
         for kind in kinds:
             record = folder.find(kind)
-            if record is not None:
+            if _named(record)[0] is not None:
                 break
     suspect, known = _named(record)
     if record is None or suspect is None:
@@ -84,16 +90,20 @@ def find_origin(
             f"no model was given, and {folder.path} names none",
             hint="Name the model, or run `purify detect SUSPECT --ref REFERENCE` first.",
         )
-    return Origin(folder, record, suspect, reference or known)
+    return Origin(folder, record, suspect, given or known, is_piped)
 
 
-def _named(record: Record | None) -> tuple[ModelFacts | None, str | None]:
+def _nonempty(given: str, what: str) -> str:
+    if not given.strip():
+        raise UsageError(f"{what} is empty", hint="Is a shell variable unset?")
+    return given
+
+
+def _named(record: Record | None) -> tuple[ModelFacts | None, ModelFacts | None]:
     match record:
-        case Detection() | Purification():
-            return record.suspect, record.reference.path
-        case AttackRecord():
-            return record.suspect, record.reference.path if record.reference else None
+        case Detection() | Purification() | AttackRecord():
+            return record.suspect, record.reference
         case FinetuneRecord():
-            return record.output, record.reference.path if record.reference else None
+            return record.output, record.reference
         case _:
             return None, None

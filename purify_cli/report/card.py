@@ -1,5 +1,6 @@
 """The model card of a purified model: its README.md."""
 
+from purify_cli.errors import printable
 from purify_cli.report.schema import Purification
 from purify_cli.report.tables import percent
 
@@ -27,8 +28,8 @@ def model_card(record: Purification) -> str:
         "",
         f"Made by `purify` {record.versions.get('purify-cli', '')} with the method `{record.method}`.",
         "",
-        f"- suspect: `{record.suspect.path}` (SHA-256 `{record.suspect.sha256}`)",
-        f"- reference: `{record.reference.path}` (SHA-256 `{record.reference.sha256}`)",
+        f"- suspect: {_code(record.suspect.path)} (SHA-256 `{record.suspect.sha256}`)",
+        f"- reference: {_code(record.reference.path)} (SHA-256 `{record.reference.sha256}`)",
     ]
     if record.data:
         lines.append(f"- clean data: {record.data.rows} rows (SHA-256 `{record.data.sha256}`)")
@@ -52,3 +53,8 @@ def model_card(record: Purification) -> str:
         "The manifest `purification.json` holds every setting, hash and count.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _code(path: str) -> str:
+    """Quote a path so that nothing in it is read as Markdown."""
+    return f"`{printable(path).replace('`', '_')}`"

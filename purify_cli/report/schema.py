@@ -136,7 +136,6 @@ class CurvatureFacts(_Part, frozen=True):
     samples: int
     effective_samples: float
     source: Literal["clean data", "unlabelled data", "built-in probes"]
-    reused: bool = Field(description="Taken from the run folder because every input matched.")
     file: FileFact
 
 
@@ -270,6 +269,7 @@ class AttackRecord(Record, frozen=True):
     rows: int
     poisoned: int
     relabelled: int
+    natural: int = Field(description="Clean rows that held the trigger already.")
     suspect: ModelFacts | None = Field(description="null with --data-only.")
     training_data: FileFact | None = Field(description="The poisoned rows; written with --data-only.")
     training: TrainingFacts | None

@@ -79,7 +79,6 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
         c = record.curvature
         yield _line(
             f"curvature: {c.estimator} from {c.samples} texts ({c.source}), effective {c.effective_samples:.1f}"
-            + ("; taken from the run folder" if c.reused else "")
         )
     if record.nonfinite:
         yield _line(f"NaN or infinite: {sum(record.nonfinite.values())} entries, read as the reference's")

@@ -1,6 +1,7 @@
 """How a model is fine-tuned, and the defaults of the two occasions on which it is."""
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, final
 
 import torch
@@ -53,9 +54,9 @@ class TrainingSettings:
             raise UsageError("a training run needs either steps or epochs", hint="Give exactly one of the two.")
         for name in ("learning_rate", "steps", "epochs", "batch_size", "accumulation", "max_grad_norm", "patience"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < inf:
                 raise UsageError(f"{name} is {value}, not a positive number", hint=f"Give {name} a value above 0.")
-        if not self.weight_decay >= 0:
+        if not 0 <= self.weight_decay < inf:
             raise UsageError(f"weight_decay is {self.weight_decay}", hint="Give 0 or more.")
         if not 0 <= self.warmup < 1:
             raise UsageError(f"warmup is {self.warmup}, not a share of the steps", hint="Give 0 or more, less than 1.")

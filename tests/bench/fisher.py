@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 WAYS: Final = {
@@ -152,7 +153,13 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 
 def _spawn(way: str, argv: Sequence[str]) -> dict[str, float] | str:
-    done = subprocess.run([sys.executable, __file__, *argv, "--run", way], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.fisher", *argv, "--run", way],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
     if done.returncode:
         return (done.stderr.strip() or "killed").splitlines()[-1]
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -174,13 +174,62 @@ def _gpt() -> dict[str, Tensor]:
     }
 
 
-@pytest.mark.parametrize(("difference", "kind"), [(0.0, "tied"), (1.0, "extra")])
-def test_one_name_under_two_prefixes(difference: float, kind: str, tmp_path: Path) -> None:
-    name = "encoder.layer.0.attention.self.query.weight"
-    suspect = bert() | {f"bert.{name}": bert()[name] + difference}
-    found = pair(tmp_path, suspect, bert(seed=1))
-    assert name in found.comparables
-    assert [(one.name, one.kind, one.explained) for one in found.skipped] == [(f"bert.{name}", kind, kind == "tied")]
+TWICE = "encoder.layer.0.attention.self.query.weight"
+
+
+@pytest.mark.parametrize("spelt", [f"bert.{TWICE}", f"model.bert.{TWICE}"])
+def test_one_tensor_under_two_prefixes_counts_once(spelt: str, tmp_path: Path) -> None:
+    found = pair(tmp_path, {spelt: bert()[TWICE], **bert()}, bert(seed=1))
+    assert TWICE in found.comparables
+    assert found.tied == {spelt: TWICE}
+    assert [(one.name, one.kind, one.explained) for one in found.skipped] == [(spelt, "tied", True)]
+
+
+def test_the_reference_has_no_say_in_which_name_is_chosen(tmp_path: Path) -> None:
+    """Whoever loads the suspect alone must come to the same names."""
+    names = (f"bert.{TWICE}", f"roberta.{TWICE}")
+    suspect = {n: t for n, t in bert().items() if n != TWICE} | {n: bert()[TWICE] for n in names}
+    for at, name in enumerate(names):
+        reference = {n: t for n, t in bert(seed=1).items() if n != TWICE} | {name: bert(seed=1)[TWICE]}
+        found = pair(tmp_path / str(at), suspect, reference)
+        assert found.comparables[names[0]].reference_name == name
+        assert found.tied == {names[1]: names[0]}
+
+
+def _other_values(tensor: Tensor) -> Tensor:
+    return tensor + torch.eye(len(tensor))
+
+
+@pytest.mark.parametrize("side", ["suspect", "reference"])
+@pytest.mark.parametrize(
+    "change", [_other_values, Tensor.half, lambda t: t[:-1].clone()], ids=["values", "type", "shape"]
+)
+@pytest.mark.parametrize("spelt", [(TWICE, f"bert.{TWICE}"), (f"bert.{TWICE}", TWICE)], ids=["short", "long"])
+def test_one_name_with_two_contents_is_refused(
+    spelt: tuple[str, str], change: Callable[[Tensor], Tensor], side: str, tmp_path: Path
+) -> None:
+    sides = {"suspect": bert(), "reference": bert(seed=1)}
+    tensors = sides[side]
+    original = tensors.pop(TWICE)
+    tensors |= {spelt[0]: original, spelt[1]: change(original)}
+    with pytest.raises(PairError, match=f"the {side} stores one tensor twice .*'bert.{TWICE}'") as caught:
+        pair(tmp_path, sides["suspect"], sides["reference"])
+    assert "do not trust" in caught.value.hint
+
+
+def test_a_copy_of_a_copy_follows_the_tensor_that_is_compared(tmp_path: Path) -> None:
+    twice = tied() | {"bert.cls.predictions.decoder.weight": tied()["bert." + WORDS].clone()}
+    found = pair(tmp_path, twice, tied(seed=1))
+    assert set(found.tied.values()) == {"bert." + WORDS} <= found.comparables.keys()
+    assert set(found.tied) == {"cls.predictions.decoder.weight", "bert.cls.predictions.decoder.weight"}
+
+
+def test_of_an_encoder_decoders_embeddings_the_shared_one_is_compared(tmp_path: Path) -> None:
+    words = torch.randn(30, 8)
+    names = ("model.decoder.embed_tokens.weight", "model.encoder.embed_tokens.weight", "model.shared.weight")
+    found = pair(tmp_path, {name: words.clone() for name in names}, {"model.shared.weight": words + 1})
+    assert set(found.comparables) == {"model.shared.weight"}
+    assert found.tied == dict.fromkeys(names[:2], "model.shared.weight")
 
 
 WRONG: dict[str, tuple[dict[str, Tensor], dict[str, Any] | None, str]] = {

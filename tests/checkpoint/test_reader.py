@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from purify_cli.checkpoint import Checkpoint, open_checkpoint
+from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_tensors
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import chunks, read_tensor
 from tests.checkpoint.shapes import CONFIG, SHAPES, bert, folder, save
@@ -97,3 +98,73 @@ def test_config_and_vocabulary_come_along(tmp_path: Path) -> None:
 def test_a_bare_file_takes_the_config_beside_it(tmp_path: Path) -> None:
     model = folder(tmp_path / "m", bert(), config=CONFIG)
     assert open_checkpoint(str(model / "model.safetensors")).config == CONFIG
+
+
+def renamed(path: Path, **swaps: str) -> Path:
+    """Put other text of the same length into the header, in the spelling of JSON."""
+    content = path.read_bytes()
+    for old, new in swaps.items():
+        assert len(new) == len(old)
+        assert content.count(old.encode()) == 1
+        content = content.replace(old.encode(), new.encode())
+    path.write_bytes(content)
+    return path
+
+
+HALF = "\\udcff"
+"""Half a character, as JSON can spell it: legal there, and nothing that a text file can hold."""
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_name_that_no_text_file_can_hold_is_refused(shards: int, tmp_path: Path) -> None:
+    tensors = {"a": torch.ones(2), "sixsix": torch.ones(2)}
+    model = folder(tmp_path / "m", tensors, shards=shards)
+    renamed(sorted(model.glob("*.safetensors"))[-1], sixsix=HALF)
+    if shards > 1:
+        renamed(model / "model.safetensors.index.json", sixsix=HALF)
+    with pytest.raises(CheckpointError, match="no valid Unicode") as caught:
+        open_checkpoint(str(model))
+    str(caught.value).encode()
+
+
+def test_metadata_that_no_text_file_can_hold_are_refused(tmp_path: Path) -> None:
+    path = renamed(save(tmp_path / "a.safetensors", bert(), {"note": "sixsix"}), sixsix=HALF)
+    with pytest.raises(CheckpointError, match=r"metadata .* no valid Unicode"):
+        open_checkpoint(str(path))
+
+
+def test_a_pickled_name_that_no_text_file_can_hold_is_refused(tmp_path: Path) -> None:
+    torch.save({"a\udcff": torch.ones(2)}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError):
+        open_checkpoint(str(tmp_path / "a.pt"), allow_pickle=True)
+
+
+@pytest.mark.parametrize("text", ['{"a": "%s"}', '{"%s": 1}', '{"a": [{"b": ["%s"]}]}'])
+def test_a_config_that_no_text_file_can_hold_is_refused(text: str, tmp_path: Path) -> None:
+    model = folder(tmp_path / "m", bert())
+    (model / "config.json").write_text(text % HALF)
+    with pytest.raises(CheckpointError, match="no valid Unicode"):
+        _ = open_checkpoint(str(model)).config
+    whole = "\\ud83d\\ude00 \\u0000"
+    (model / "config.json").write_text(text % whole)
+    assert open_checkpoint(str(model)).config == json.loads(text % whole)
+
+
+def test_names_of_control_characters_are_names_like_others(tmp_path: Path) -> None:
+    tensors = {"a\0\x1b[2J\n": torch.ones(2), "\x7f\u202e": torch.zeros(2)}
+    source = open_checkpoint(str(save(tmp_path / "a.safetensors", tensors, {"\0": "\x1b"})))
+    target = tmp_path / "b.safetensors"
+    write_tensors(target, source, metadata=source.metadata)
+    assert target.read_bytes() == (tmp_path / "a.safetensors").read_bytes()
+
+
+def test_shards_whose_names_are_no_utf8_have_a_hash(tmp_path: Path) -> None:
+    names = [b"pytorch_model-\xff.bin", b"pytorch_model-1.bin"]
+    for at, name in enumerate(names):
+        with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:
+            torch.save({f"tensor{at}": torch.ones(2)}, file, _use_new_zipfile_serialization=False)
+    lines = b"".join(
+        name + b"  " + hashlib.sha256(Path(tmp_path / os.fsdecode(name)).read_bytes()).hexdigest().encode() + b"\n"
+        for name in sorted(names)
+    )
+    assert open_checkpoint(str(tmp_path), allow_pickle=True).sha256() == hashlib.sha256(lines).hexdigest()

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from purify_cli.checkpoint import staged_folder, write_text
-from purify_cli.checkpoint.staging import recover
+from purify_cli.checkpoint.places import recover
 from purify_cli.errors import OutputExists, StorageError
 
 
@@ -40,7 +41,7 @@ def test_the_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
 
 def test_an_old_result_is_replaced_whole(tmp_path: Path) -> None:
     target = old_result(tmp_path / "out")
-    (target / "left-over").write_text("old")
+    (target / "vocab.txt").write_text("old")
     with staged_folder(target, overwrite=True) as aside:
         fill(aside)
         assert (target / "config.json").read_text() == "old"
@@ -76,8 +77,8 @@ PROTECTED: dict[str, tuple[Callable[[Path], object], bool, str]] = {
     "a result, not to be overwritten": (old_result, False, "exists"),
     "a file": (_file, False, "is a file"),
     "a file, to be overwritten": (_file, True, "is a file"),
-    "something else": (_stranger, False, "no model"),
-    "something else, to be overwritten": (_stranger, True, "no model"),
+    "something else": (_stranger, False, "no file of a model"),
+    "something else, to be overwritten": (_stranger, True, "no file of a model"),
 }
 
 
@@ -187,12 +188,13 @@ def test_a_living_writer_is_not_disturbed(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["out"]
 
 
-def test_another_target_s_left_overs_are_not_touched(tmp_path: Path) -> None:
-    other = tmp_path / ".output.tmp-01234567"
-    other.mkdir()
+def test_what_is_named_alike_is_not_touched(tmp_path: Path) -> None:
+    names = (".output.tmp-01234567", ".out.tmp-backup", ".out.old-backup", ".out.old-012345678")
+    for name in names:
+        (tmp_path / name).mkdir()
     with staged_folder(tmp_path / "out", overwrite=True) as aside:
         fill(aside)
-    assert other.is_dir()
+    assert sorted(os.listdir(tmp_path)) == sorted([*names, "out"])
 
 
 def test_text_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +211,11 @@ def test_text_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         write_text(path, "newer")
     assert path.read_text(encoding="utf-8") == "größer"
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_text_from_file_names_that_are_no_utf8_is_escaped(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.json", json.dumps({"path": "b\udcff"}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"path": "b\udcff"}
 
 
 def test_a_folder_in_the_way_of_a_file_is_told(tmp_path: Path) -> None:

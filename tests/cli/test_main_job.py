@@ -114,8 +114,10 @@ def test_curvature_is_reused_only_where_everything_matches(
 ) -> None:
     _detect(run_cli, tiny_suspect, tiny_reference, "--clean-data", clean_file)
     purify = ["purify", "--clean-data", clean_file, "--overwrite"]
-    assert json.loads(run_cli(purify)[1])["curvature"]["reused"] is True
-    assert json.loads(run_cli([*purify, "--max-length", "8"])[1])["curvature"]["reused"] is False
+    assert "curvature: taken from the run folder" in run_cli(purify)[2]
+    assert "measuring curvature" in run_cli([*purify, "--max-length", "8"])[2]
+    (here / "purify-run/curvature.safetensors").write_bytes(b"half a fi")
+    assert "measuring curvature" in run_cli(purify)[2]
 
 
 def test_a_changed_suspect_makes_the_record_stale(
@@ -133,6 +135,115 @@ def test_a_changed_suspect_makes_the_record_stale(
     code, out, err = run_cli(["purify", "--clean-data", clean_file])
     assert (code, out) == (2, "")
     assert "changed" in err
+
+
+def test_a_changed_reference_or_clean_file_makes_the_record_stale(
+    here: Path,
+    run_cli: Run,
+    copy_model: Callable[..., Path],
+    tiny_suspect: Path,
+    tiny_clean: Path,
+    tiny_reference: Path,
+    clean_file: Path,
+) -> None:
+    reference, rows = copy_model(tiny_reference), here / "rows.jsonl"
+    rows.write_bytes(clean_file.read_bytes())
+    _detect(run_cli, tiny_suspect, reference, "--clean-data", rows)
+    rows.write_text(rows.read_text() + '{"text": "good", "label": 1}\n')
+    code, _, err = run_cli(["purify"])
+    assert code == 2
+    assert "rows.jsonl has changed" in err
+    weights = load_file(reference / "model.safetensors")
+    weights["pooler.dense.bias"] += 1
+    from safetensors.torch import save_file
+
+    save_file(weights, reference / "model.safetensors", metadata={"format": "pt"})
+    code, _, err = run_cli(["purify", "--clean-data", clean_file])
+    assert code == 2
+    assert "has changed" in err
+
+
+def test_evaluate_refuses_a_purified_model_of_another_suspect(
+    here: Path,
+    run_cli: Run,
+    copy_model: Callable[..., Path],
+    tiny_suspect: Path,
+    tiny_clean: Path,
+    tiny_reference: Path,
+    clean_file: Path,
+    test_file: Path,
+) -> None:
+    suspect = copy_model(tiny_suspect)
+    assert run_cli(["purify", suspect, "--ref", tiny_reference, "--clean-data", clean_file])[0] == 0
+    (suspect / "model.safetensors").write_bytes((tiny_clean / "model.safetensors").read_bytes())
+    code, out, err = run_cli(["evaluate", "--data", test_file])
+    assert (code, out) == (2, "")
+    assert "changed" in err
+
+
+@pytest.mark.parametrize(("asked", "forward", "passes"), [(64, 16, 1), (16, 16, 1), (5, 4, 4), (3, 2, 8), (1, 1, 16)])
+def test_batch_size_bounds_a_forward_pass_and_not_a_step(
+    here: Path,
+    run_cli: Run,
+    tiny_suspect: Path,
+    tiny_reference: Path,
+    clean_file: Path,
+    asked: int,
+    forward: int,
+    passes: int,
+) -> None:
+    start = ["purify", tiny_suspect, "--ref", tiny_reference, "--clean-data", clean_file, "--method", "fine-tuning"]
+    code, out, err = run_cli([*start, "--batch-size", asked, "--set", "steps=2"])
+    assert code == 0, err
+    used = json.loads(out)["training"]["settings"]
+    assert (used["batch_size"], used["accumulation"]) == (forward, passes)
+
+
+def test_posterior_blend_stays_between_suspect_and_reference(
+    here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path, clean_file: Path
+) -> None:
+    start = ["purify", tiny_suspect, "--ref", tiny_reference, "--clean-data", clean_file, "--no-finetune"]
+    code, out, err = run_cli([*start, "--set", "replacement=posterior", "--output", "soft"])
+    assert code == 0, err
+    assert 0 < json.loads(out)["reset"]["ratio"] < 1
+    soft, suspect = load_file(here / "soft/model.safetensors"), load_file(tiny_suspect / "model.safetensors")
+    reference = load_file(tiny_reference / "model.safetensors")
+    name = "encoder.layer.1.output.dense.weight"
+    low, high = (f(suspect[f"bert.{name}"], reference[name]) for f in (torch.minimum, torch.maximum))
+    assert bool(((soft[f"bert.{name}"] >= low) & (soft[f"bert.{name}"] <= high)).all())
+    assert not torch.equal(soft[f"bert.{name}"], suspect[f"bert.{name}"])
+
+
+def test_data_only_then_finetune_then_detect(
+    here: Path, run_cli: Run, tiny_reference: Path, train_file: Path, clean_file: Path
+) -> None:
+    poison = ["attack", "badword", "--data", train_file, "--target", 1, "--data-only"]
+    code, out, err = run_cli(poison)
+    assert code == 0, err
+    rows = [json.loads(line) for line in (here / "purify-run/poisoned.jsonl").read_text().splitlines()]
+    assert len(rows) == json.loads(out)["rows"] == 320 + 96
+    assert all("cf" in row["text"].split() and row["label"] == 1 for row in rows if row["poisoned"])
+    tune = ["finetune", tiny_reference, "--data", "purify-run/poisoned.jsonl", "--learning-rate", "2e-3", "--epochs", 2]
+    assert run_cli(tune)[0] == 0
+    code, out, err = run_cli(["detect", "--clean-data", clean_file])
+    assert code == 0, err
+    assert json.loads(out)["reference"]["path"] == str(tiny_reference)
+
+
+def test_a_suspect_without_a_head_is_examined_by_drift_alone(
+    here: Path, run_cli: Run, tiny_reference: Path, copy_model: Callable[..., Path]
+) -> None:
+    from safetensors.torch import save_file
+
+    suspect = copy_model(tiny_reference)
+    weights = load_file(suspect / "model.safetensors")
+    weights["encoder.layer.0.output.dense.weight"] += 0.01
+    save_file(weights, suspect / "model.safetensors", metadata={"format": "pt"})
+    found = _detect(run_cli, suspect, tiny_reference)
+    assert found["indicator"]["name"] == "drift"
+    assert found["curvature"] is None
+    assert [tensor["name"] for tensor in found["tensors"]] == ["encoder.layer.0.output.dense.weight"]
+    assert any("no classification head" in item for item in found["verdict"]["not_measured"])
 
 
 def test_nonfinite_weights_are_reset_on_request(

@@ -120,6 +120,38 @@ def _with_output(place: Place) -> list[object]:
     return place.purify("--output", out)
 
 
+def _broken_reference(place: Place) -> Path:
+    folder = shutil.copytree(place.reference, place.folder / "broken")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["pooler.dense.weight"][0, 0] = float("nan")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def _precious(place: Place) -> list[object]:
+    out = place.folder / "there"
+    out.mkdir()
+    (out / "config.json").write_text("{}")
+    (out / "main.py").write_text("print()")
+    (out / "model.safetensors").write_bytes(b"old")
+    return place.purify("--output", out, "--overwrite")
+
+
+def _on_the_suspect(place: Place) -> list[object]:
+    suspect = place.copied("suspect")
+    return [
+        "purify",
+        suspect,
+        "--ref",
+        place.reference,
+        "--clean-data",
+        place.clean,
+        "--output",
+        suspect,
+        "--overwrite",
+    ]
+
+
 Row = tuple[str, Callable[[Place], Sequence[object]], str]
 
 TABLE: list[Row] = [
@@ -226,11 +258,46 @@ TABLE: list[Row] = [
     ),
     ("trigger without target", lambda p: ["evaluate", p.suspect, "--data", p.clean, "--trigger", "cf"], "--target"),
     ("record of another kind", lambda p: ["purify", "--clean-data", p.clean], "record"),
+    ("NaN in the reference", lambda p: ["detect", p.suspect, "--ref", _broken_reference(p)], "reference"),
+    ("empty model name", lambda p: ["detect", "", "--ref", p.reference], "empty"),
+    ("setting out of range", lambda p: p.purify("--set", "damping=-1"), "damping"),
+    ("endless rate", lambda p: p.purify("--set", "learning_rate=inf"), "learning_rate"),
+    (
+        "ratio for a method that resets nothing",
+        lambda p: p.purify("--method", "fine-tuning", "--ratio", "0.5"),
+        "ratio",
+    ),
+    ("posterior of noise", lambda p: p.purify("--indicator", "uniform", "--set", "replacement=posterior"), "posterior"),
+    (
+        "budget without clean data",
+        lambda p: ["purify", p.suspect, "--ref", p.reference, "--no-finetune", "--max-drop", "0"],
+        "--max-drop",
+    ),
+    ("output on a folder that is no model", _precious, "main.py"),
+    ("output on the suspect", _on_the_suspect, "suspect"),
+    (
+        "position without trigger",
+        lambda p: ["evaluate", p.suspect, "--data", p.clean, "--position", "start"],
+        "trigger",
+    ),
+    (
+        "superscript target",
+        lambda p: ["attack", "badword", "--ref", p.reference, "--data", p.clean, "--target", "²"],
+        "--target",
+    ),
+    ("attack without reference", lambda p: ["attack", "badword", "--data", p.clean, "--target", "1"], "--data-only"),
+    (
+        "finetune epochs and steps",
+        lambda p: ["finetune", p.reference, "--data", p.clean, "--epochs", 1, "--steps", 1],
+        "--steps",
+    ),
+    ("finetune missing model", lambda p: ["finetune", p.folder / "none", "--data", p.clean], "none"),
+    ("deep JSON on standard input", lambda p: ["purify", "--clean-data", p.clean], "record"),
     ("missing option", lambda p: ["evaluate"], "--data"),
     ("unknown command", lambda p: ["purfy"], "purfy"),
 ]
 
-PIPED = {"record of another kind": '{"kind": "detection"}'}
+PIPED = {"record of another kind": '{"kind": "detection"}', "deep JSON on standard input": "[" * 100_000}
 
 
 @pytest.mark.parametrize(("name", "command", "words"), TABLE, ids=[row[0].replace(" ", "-") for row in TABLE])
@@ -256,7 +323,7 @@ def test_refused(
     if name not in ("missing option", "unknown command"):  # Typer words these itself
         assert err.startswith("error: ")
         assert "\nhint: " in err
-    assert [path for path in work.rglob("*") if path.suffix != ".jsonl" and path.is_file()] == []
+    assert list(work.rglob("*")) == []
     old = place.folder / "there" / "model.safetensors"
     assert not old.exists() or old.read_bytes() == b"old"
 

@@ -47,6 +47,7 @@ def attack(run: Path, suspect: str = "attacked") -> AttackRecord:
         rows=2,
         poisoned=1,
         relabelled=1,
+        natural=0,
         suspect=model(suspect),
         training_data=None,
         training=TRAINING,
@@ -121,8 +122,8 @@ def test_a_contradicting_run_folder_is_refused(tmp_path: Path) -> None:
 
 def test_the_given_reference_overrides_the_records(tmp_path: Path) -> None:
     text = dump(attack(tmp_path))
-    assert find_origin(None, None, None, text).reference == "/reference-of-attack"
-    assert find_origin(None, "mine", None, text).reference == "mine"
+    assert find_origin(None, None, None, text).reference == model("reference-of-attack")
+    assert find_origin(None, "mine", None, text).reference == ModelFacts(path="mine", sha256="")
 
 
 @pytest.mark.parametrize(

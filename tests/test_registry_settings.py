@@ -1,0 +1,37 @@
+"""What lists say of settings is what the code does; lists import no torch, so they say it in words of their own."""
+
+import shlex
+
+import pytest
+
+from purify_cli.attacks import ATTACKS
+from purify_cli.defences import METHODS
+from purify_cli.indicators import INDICATORS
+from purify_cli.training import repair_settings
+
+
+def stated(settings: str) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in shlex.split(settings))
+
+
+@pytest.mark.parametrize("name", list(INDICATORS))
+def test_indicators(name: str) -> None:
+    assert stated(INDICATORS.entry(name).settings) == {k: str(v) for k, v in INDICATORS[name].defaults.items()}
+
+
+@pytest.mark.parametrize("name", list(ATTACKS))
+def test_attacks(name: str) -> None:
+    assert stated(ATTACKS.entry(name).settings) == {k: str(v) for k, v in ATTACKS[name].defaults.items()}
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].indicator])
+def test_methods(name: str) -> None:
+    row = METHODS[name]
+    expected = {"ratio": str(row.ratio), "indicator": row.indicator, "replacement": row.replacement}
+    assert stated(METHODS.entry(name).settings) == expected
+
+
+def test_fine_tuning() -> None:
+    settings = repair_settings()
+    names = ("learning_rate", "steps", "weight_decay")
+    assert stated(METHODS.entry("fine-tuning").settings) == {n: str(getattr(settings, n)) for n in names}
