@@ -14,7 +14,7 @@ from torch import Tensor
 
 from purify_cli.tensors import TensorSource, TensorSpec
 
-__all__ = ["CheckpointPair", "Comparable", "Part", "Skipped"]
+__all__ = ["CheckpointPair", "Comparable", "Part", "Skipped", "same_entries"]
 
 
 @final

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from purify_cli.checkpoint.difference import Difference, shown
-from purify_cli.checkpoint.layout import read_json
+from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.errors import CheckpointError
 

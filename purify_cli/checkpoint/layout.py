@@ -4,7 +4,6 @@
 given (or in the blob store of the hub cache, which links to itself).
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any, Final, final
 
 from purify_cli.checkpoint.aliases import ALIASES, Alias, alias_for, near_aliases
 from purify_cli.checkpoint.hub import snapshot
+from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.errors import CheckpointError, PickleRefused
 
 __all__ = [
@@ -23,8 +23,7 @@ __all__ = [
     "TOKENIZER_FILES",
     "WEIGHTS",
     "CheckpointFiles",
-    "is_unicode",
-    "read_json",
+    "index_metadata",
     "resolve",
     "weight_map",
 ]
@@ -54,15 +53,6 @@ VOCABULARY_FILES: Final = TOKENIZER_FILES[:7]
 PICKLES: Final = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 OTHER_FORMATS: Final = {".gguf": "GGUF", ".h5": "Keras", ".msgpack": "Flax", ".onnx": "ONNX", ".npz": "NumPy"}
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+(@[\w.\-/]+)?")
-
-DEEPEST: Final = 50
-"""Levels of nesting in a JSON file; real ones have under ten. Deeper ones exhaust the stack of whoever walks them."""
-
-SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
-"""How JSON spells one."""
-
-LONGEST_TEXT: Final = 64 << 20
-"""Bytes of the longest JSON file read; the largest tokenizers have about 30 MB."""
 
 
 @final
@@ -135,47 +125,6 @@ def weight_map(index: Path) -> dict[str, str]:
                 hint="An index may only name files beside itself; do not trust this model.",
             )
     return table
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object from a file that is not trusted.
-
-    Raises:
-        CheckpointError: If it is too long, not UTF-8, not JSON or no object.
-    """
-    try:
-        if path.stat().st_size > LONGEST_TEXT:
-            raise CheckpointError(f"{path} is larger than {LONGEST_TEXT >> 20} MiB", hint="No such file is that long.")
-        text = path.read_text(encoding="utf-8")
-        table = json.loads(text)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error.strerror}", hint="Check the path and its permissions."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not JSON", hint="Get the file again from its source.") from error
-    if not isinstance(table, dict):
-        raise CheckpointError(f"{path} holds no JSON object", hint="Get the file again from its source.")
-    level: list[Any] = [table]
-    for _ in range(DEEPEST):
-        inner = (value for one in level for value in (one.values() if isinstance(one, dict) else one))
-        level = [value for value in inner if isinstance(value, dict | list)]
-    if level:
-        raise CheckpointError(f"{path} is nested too deeply", hint="Get the file again from its source.")
-    # JSON can escape halves of a surrogate pair, which no text file can hold: a record that quotes one could not be
-    # written. Without such an escape there is nothing to look for.
-    if SURROGATE.search(text) and not is_unicode(json.dumps(table, ensure_ascii=False)):
-        raise CheckpointError(f"{path} holds text that is no valid Unicode", hint="Get the file again from its source.")
-    return table
-
-
-def is_unicode(text: str) -> bool:
-    """Tell whether a text can be written to a file, which lone surrogates cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _alias(given: str, alias: Alias, *, allow_pickle: bool) -> CheckpointFiles:

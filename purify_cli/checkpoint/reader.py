@@ -8,7 +8,8 @@ from typing import Any, final
 
 from torch import Tensor
 
-from purify_cli.checkpoint.layout import CheckpointFiles, is_unicode, read_json, resolve, weight_map
+from purify_cli.checkpoint.jsonfiles import is_unicode, read_json
+from purify_cli.checkpoint.layout import CheckpointFiles, resolve, weight_map
 from purify_cli.checkpoint.names import is_word_embedding
 from purify_cli.checkpoint.shards import PickledShard, SafetensorsShard, Shard
 from purify_cli.errors import CheckpointError

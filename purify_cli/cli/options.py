@@ -48,6 +48,7 @@ __all__ = [
     "Verbose",
     "assignments",
     "common",
+    "known",
     "leave",
     "parse_ratio",
     "piped_input",

@@ -16,7 +16,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.selection.threshold import find_threshold, selected
 from purify_cli.tensors import CHUNK, TensorSource, TensorSpec, total_entries
 
-__all__ = ["TOP_SHARE", "GroupSummary", "by_layer", "most_suspicious", "summarise"]
+__all__ = ["TOP_SHARE", "GroupSummary", "by_layer", "layer_of", "most_suspicious", "summarise"]
 
 TOP_SHARE: Final = 0.01
 """The top of the ranking that summaries look at: the 1 % of the literature's H@1 %."""

@@ -7,7 +7,8 @@ from typing import cast
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from purify_cli.checkpoint.layout import CheckpointFiles, read_json
+from purify_cli.checkpoint.jsonfiles import read_json
+from purify_cli.checkpoint.layout import CheckpointFiles
 from purify_cli.errors import CheckpointError
 
 __all__ = ["load_tokenizer", "pad_id", "quiet", "reason"]

@@ -14,7 +14,7 @@ from purify_cli.selection.search import CAPACITY, SAMPLE, Located, Sampling, aro
 from purify_cli.selection.sweep import Bracket, Keys, Pending, Sink
 from purify_cli.tensors import TensorSource, total_entries
 
-__all__ = ["Threshold", "choose", "find_threshold", "selected"]
+__all__ = ["Threshold", "choose", "find_threshold", "find_with_pending", "selected"]
 
 _SCORES: Final = Bracket(LOWEST, ABOVE_ALL)
 _HASHES: Final = Bracket(-(1 << 63) + 1, (1 << 63) - 1)

@@ -196,7 +196,7 @@ OVERFIT = settings(epochs=8, learning_rate=1e-2)
 
 
 def test_validation_keeps_the_best_state() -> None:
-    model, held = without_dropout(), rows(20, seed=5)
+    model, held = without_dropout(), rows(20, seed=6)
     result = run(model, rows(16), OVERFIT, validation=held)
     losses = [point.loss for point in result.validation]
     assert [point.step for point in result.validation] == list(range(2, 17, 2))
@@ -208,7 +208,7 @@ def test_validation_keeps_the_best_state() -> None:
 
 
 def test_patience_ends_the_run_early_on_the_same_path() -> None:
-    held = rows(20, seed=5)
+    held = rows(20, seed=6)
     whole = run(without_dropout(), rows(16), OVERFIT, validation=held)
     short = run(without_dropout(), rows(16), replace(OVERFIT, patience=2), validation=held)
     assert short.stopped_early
