@@ -25,6 +25,8 @@ __all__ = ["demo"]
 REFERENCE: Final = "minilm"
 TRAIN_ROWS: Final = 1200
 TEST_ROWS: Final = 600
+RATIO: Final = 0.2
+"""On these texts 0.2 already removes the backdoor, and costs less accuracy than the default 0.3."""
 CLEAN_PER_CLASS: Final = 32
 """The sizes keep the demo under five minutes on two cores; 32 per class is the largest clean set of the literature."""
 
@@ -77,7 +79,7 @@ def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluat
     )
     purify(plain, progress)
     progress.note("4/5 purify: the most suspicious dimensions are reset, then fine-tuned on the same 64 samples")
-    purify(replace(plain, method="fine-purifying", output=None), progress)
+    purify(replace(plain, method="fine-purifying", ratio=RATIO, output=None), progress)
     progress.note("5/5 evaluate: all three on unseen texts, without and with the trigger")
     models = (suspect, str(tuned), str(run.path / "purified"))
     return evaluate(

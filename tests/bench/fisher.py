@@ -178,21 +178,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     limit = rows.get("plain")
     print(
-        f"Diagonal Fisher: BERT, {options.layers} layers, width {options.hidden}, length {options.length}, "
-        f"{options.samples} samples in batches of {options.batch_size}, float32, {options.device}, "
-        f"{options.threads} threads"
+        f"## Diagonal Fisher\n\nBERT with random weights: {options.layers} layers, width {options.hidden}, length "
+        f"{options.length}, {options.samples} samples in batches of {options.batch_size}, float32, {options.device}, "
+        f"{options.threads} threads.\n"
     )
     # Processor time is the steadier one where other programs use the machine.
-    print(f"{'way':<46}{'s/sample':>10}{'x limit':>9}{'CPU s':>9}{'x limit':>9}{'peak GiB':>10}")
+    print("| way | s/sample | x limit | CPU s/sample | x limit | peak GiB |\n|---|---|---|---|---|---|")
     for way, row in rows.items():
         if isinstance(row, str):
-            print(f"{WAYS[way]:<46}does not work here: {row[:80]}")
+            print(f"| {WAYS[way]} | does not work here: {row[:80]} | | | | |")
             continue
-        line = f"{WAYS[way]:<46}"
-        for key, width in (("seconds", 10), ("processor", 9)):
-            ratio = f"{row[key] / limit[key]:.2f}" if isinstance(limit, dict) else ""
-            line += f"{row[key]:>{width}.3f}{ratio:>9}"
-        print(f"{line}{row['peak']:>10.2f}")
+        cells = [WAYS[way]]
+        for key in ("seconds", "processor"):
+            cells += [f"{row[key]:.3f}", f"{row[key] / limit[key]:.2f}" if isinstance(limit, dict) else ""]
+        print(f"| {' | '.join(cells)} | {row['peak']:.2f} |")
+    print()
     return 0
 
 
