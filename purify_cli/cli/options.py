@@ -128,7 +128,7 @@ Dtype = Annotated[Precision, typer.Option("--dtype", help="Compute type of train
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Texts per forward pass.")]
 MaxLength = Annotated[int, typer.Option("--max-length", min=4, help="Tokens per text; longer ones are cut.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More tables.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Longer tables; settings, versions and hashes.")]
 
 
 def common(

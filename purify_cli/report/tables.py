@@ -50,7 +50,20 @@ def render(record: Record, *, verbose: bool = False) -> Iterator[RenderableType]
         case FinetuneRecord():
             yield _line(f"fine-tuned for {record.training.steps} steps; wrote {record.output.path}")
         case _:
-            yield _line(record.model_dump_json(indent=2))
+            pass  # no record of another kind is shown
+    if verbose:
+        yield from map(_line, _provenance(record))
+
+
+def _provenance(record: Record) -> Iterator[str]:
+    """Say what would be needed to get the same again."""
+    yield f"seed {record.seed}; run folder {record.run}"
+    yield "settings: " + ", ".join(f"{name}={value}" for name, value in record.settings.items())
+    yield "versions: " + ", ".join(f"{name} {value}" for name, value in record.versions.items())
+    for name in ("suspect", "reference", "data", "start", "output"):
+        facts = getattr(record, name, None)
+        if facts is not None:
+            yield f"{name}: {facts.path} (SHA-256 {facts.sha256})"
 
 
 def percent(share: ProportionFact | None) -> str:
