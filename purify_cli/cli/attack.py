@@ -14,7 +14,7 @@ def command(
     *,
     name: Annotated[str, typer.Argument(help="Attack; see `purify methods`.")],
     data: o.Data,
-    target: Annotated[str, typer.Option("--target", help="Label that triggered texts are to get (a number).")],
+    target: Annotated[str, typer.Option("--target", help="Label that triggered texts are to get, as a number.")],
     ref: o.Ref = None,
     test: Annotated[
         str | None, typer.Option("--test", help="Rows to measure on; default: a tenth of the data.")

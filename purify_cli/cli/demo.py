@@ -1,14 +1,21 @@
 """``purify demo``."""
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from purify_cli.cli import options as o
 from purify_cli.cli.console import show, talk
 
 __all__ = ["command"]
 
+DemoRun = Annotated[Path | None, typer.Option("--run", help="Folder of the demo. [default: purify-demo]")]
+
 
 def command(
     *,
-    run: o.Run = None,
+    run: DemoRun = None,
     form: o.OutputFormat = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
@@ -20,8 +27,6 @@ def command(
     Takes a few minutes on two cores. Needs the reference `minilm`; everything is left in the folder purify-demo
     (or --run) to look at.
     """
-    from pathlib import Path
-
     from purify_cli.pipelines.demo import demo
     from purify_cli.pipelines.run_folder import RunFolder
 

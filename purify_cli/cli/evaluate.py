@@ -35,7 +35,7 @@ def command(
     """Measure accuracy, and attack success where a trigger is known, of models side by side on the same rows.
 
     Attack success counts rows whose true label is not the target: the share that the trigger turns into the target.
-    Without --trigger the one in the run folder's attack.json is used, if that attack made the suspect.
+    Without --trigger the one in the run folder's attack.json is used, if there is one.
     """
     piped = o.piped_input(models)
     from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate

@@ -47,7 +47,7 @@ def command(
     """Reset the most suspicious dimensions to the reference, fine-tune on clean samples, write a safetensors model.
 
     Without SUSPECT the record on standard input names it, else the run folder. The number of dimensions reset is
-    exactly round(ratio · d); ratio 0 only fine-tunes, ratio 1 resets everything that has a reference.
+    exactly round(ratio · d) (a posterior blend aside); ratio 0 only fine-tunes, ratio 1 resets all that can be.
     """
     share = o.parse_ratio(ratio)
     chosen = o.assignments(settings)

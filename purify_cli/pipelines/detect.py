@@ -74,6 +74,8 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
         opened = open_pair(named, reference, common, progress)
         task = task_of(opened.suspect) if has_head(opened.suspect) else None
         data, facts = _data(request, task)
+        if task is None and request.settings:
+            raise UsageError("--set needs curvature, which a suspect without a head has not", hint="Leave --set out.")
         indicator = asked if data is not None or request.indicator else INDICATORS["drift"]
         scored = score(
             opened,
@@ -108,7 +110,11 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             versions=versions(),
             seed=common.runtime.seed,
             run=str(run.path),
-            settings={"max_length": common.max_length, "batch_size": common.batch_size, **settings},
+            settings={
+                "max_length": common.max_length,
+                "batch_size": common.batch_size,
+                **(settings if indicator is asked else {}),
+            },
             suspect=model_facts(opened.suspect),
             reference=model_facts(opened.reference),
             data=facts,

@@ -187,7 +187,7 @@ def _clean_rows(request: PurifyRequest, task: Task) -> tuple[list[Example], list
 def _utility(request: PurifyRequest, before: Proportion, after: Proportion, *, held: bool) -> Utility:
     allowed = None if request.max_drop is None else request.max_drop * before.total + 1e-9
     return Utility(
-        measured_on="held-back clean samples" if held else "the clean samples that were tuned on",
+        measured_on="held-back clean samples" if held else "the clean samples that were used for it",
         before=proportion(before),
         after=proportion(after),
         max_drop=request.max_drop,

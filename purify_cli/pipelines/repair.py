@@ -44,6 +44,8 @@ def reset(
     of being poisoned, and there is no mask.
     """
     beyond = sum(opened.nonfinite.values())
+    if scored is None or replacement == "posterior":
+        run.mask.unlink(missing_ok=True)  # a mask beside a record that has none would be read as its own
     if scored is None:
         return Repaired(opened.pair.suspect, _counts(opened, 0.0, {}, beyond), None)
     if replacement == "posterior":

@@ -129,7 +129,8 @@ def _curvature(
         ids = hashlib.sha256(repr([(row.ids, row.label) for row in encoded]).encode()).hexdigest()
         recipe |= {"estimator": data.estimator, "texts": ids}
     if _stored_recipe(run).items() >= recipe.items():
-        progress.note("curvature: taken from the run folder, every input matches")
+        matching = "every input matches" if data is not None else "the models match"
+        progress.note(f"curvature: taken from the run folder, {matching}")
     else:
         if data is None:
             raise UsageError(

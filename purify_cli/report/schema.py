@@ -231,7 +231,7 @@ class TrainingFacts(_Part, frozen=True):
 class Utility(_Part, frozen=True):
     """Clean accuracy before and after, on what rows, against what budget."""
 
-    measured_on: Literal["held-back clean samples", "the clean samples that were tuned on"]
+    measured_on: Literal["held-back clean samples", "the clean samples that were used for it"]
     before: ProportionFact
     after: ProportionFact
     max_drop: float | None

@@ -91,7 +91,7 @@ def attack_settings(**changes: Any) -> TrainingSettings:
 
     Source:
         The range of BERT's own recipe (Devlin et al. 2019, appendix A.3: batch 16 or 32, 2e-5 to 5e-5, 2 to 4
-        epochs). On SST-2 with 30 % poisoned rows, 3 epochs at 5e-5 plant a word trigger with an attack success of 1.
+        epochs).
     """
     return _changed(TrainingSettings(learning_rate=5e-5, epochs=3, batch_size=32), changes)
 
