@@ -93,6 +93,7 @@ def cells() -> Iterator[Cell]:
     for suspect in (Suspect(a, d) for a in TRIGGERS for d in DECAYS):
         for rate in ("2e-5", DEFAULT_RATE):
             yield Cell(suspect, "fine-purifying", DEFAULT_RATIO, "guard", rate)
+        yield Cell(suspect, "fine-purifying", RATIOS[0], "guard", DEFAULT_RATE)
         yield Cell(suspect, "fine-tuning", 0.0, None, DEFAULT_RATE)
 
 

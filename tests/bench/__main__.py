@@ -28,8 +28,10 @@ def main() -> None:
     """Run all; a part that fails leaves the page as it was."""
     kept = Tee()
     with redirect_stdout(kept):
-        for part in (startup, streaming, fisher):
-            part.main([])
+        startup.main()
+        streaming.main([])
+        fisher.main([])
+        fisher.main(["--length", "32"])
     command = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(command, cwd=PAGE.parent, capture_output=True, text=True, check=True).stdout.strip()
     head = (
