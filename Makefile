@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml docs/constraints.txt
 venv: $(STAMP) ## set up .venv (every target below does so itself)
 
 demo: $(STAMP) ## the main job on an embedded model and texts: poison, detect, purify, compare
-	@$(BIN)/purify demo
+	@$(BIN)/purify demo --format text
 
 test: $(STAMP) ## run the tests
 	@$(PYTEST)
