@@ -82,7 +82,7 @@ def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluat
     purify(replace(plain, method="fine-purifying", ratio=RATIO, output=None), progress)
     progress.note("5/5 evaluate: all three on unseen texts, without and with the trigger")
     models = (suspect, str(tuned), str(run.path / "purified"))
-    return evaluate(
+    measured = evaluate(
         EvaluateRequest(
             models=models,
             origin=find_origin(suspect, REFERENCE, run.path, None),
@@ -93,6 +93,8 @@ def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluat
         ),
         progress,
     )
+    progress.note(f"models, mask and records of all of this are in {run.path}")
+    return measured
 
 
 def _lines(rows: Sequence[Example]) -> str:
