@@ -17,6 +17,7 @@ def command(
     clean_data: o.CleanData = None,
     unlabelled: Annotated[bool, typer.Option("--unlabelled", help="The clean data have no labels.")] = False,
     indicator: o.Indicator = None,
+    estimator: o.CurvatureEstimator = o.Estimator.auto,
     settings: o.Settings = None,
     run: o.Run = None,
     fail_on: o.FailOnLevel = o.FailOn.never,
@@ -49,6 +50,7 @@ def command(
         clean_data=clean_data,
         unlabelled=unlabelled,
         indicator=indicator,
+        estimator=estimator.value,
         settings=chosen,
         common=o.common(
             device=device,

@@ -20,9 +20,11 @@ __all__ = [
     "AllowPickle",
     "BatchSize",
     "CleanData",
+    "CurvatureEstimator",
     "Data",
     "Device",
     "Dtype",
+    "Estimator",
     "FailOn",
     "FailOnLevel",
     "Format",
@@ -90,6 +92,15 @@ class LabelMode(StrEnum):
     mix = "mix"
 
 
+class Estimator(StrEnum):
+    """How the curvature is estimated."""
+
+    auto = "auto"
+    empirical = "empirical"
+    true = "true"
+    hutchinson = "hutchinson"
+
+
 class Precision(StrEnum):
     """Compute type of training and evaluation."""
 
@@ -110,6 +121,9 @@ TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column of
 PairColumn = Annotated[str | None, typer.Option("--pair-column", help="Column of the second text of a pair.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column of the label.")]
 Indicator = Annotated[str | None, typer.Option("--indicator", help="How dimensions are scored; see `purify methods`.")]
+CurvatureEstimator = Annotated[
+    Estimator, typer.Option("--estimator", help="Curvature; auto: empirical Fisher with labels, true Fisher without.")
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A method's own setting; repeatable.")
 ]

@@ -20,6 +20,7 @@ def command(
     ] = None,
     method: Annotated[str, typer.Option("--method", help="Defence; see `purify methods`.")] = "fine-purifying",
     indicator: o.Indicator = None,
+    estimator: o.CurvatureEstimator = o.Estimator.auto,
     settings: o.Settings = None,
     no_finetune: Annotated[bool, typer.Option("--no-finetune", help="Write the reset model as it is.")] = False,
     max_drop: Annotated[
@@ -70,6 +71,7 @@ def command(
         max_drop=max_drop,
         output=output,
         overwrite=overwrite,
+        estimator=estimator.value,
         settings=chosen,
         common=o.common(
             device=device,

@@ -1,6 +1,6 @@
 """The diagonal Fisher: the mean over samples of squared per-sample gradients.
 
-Not the square of a batch's gradient, which is another quantity (METHODS 2.12): smaller by about the batch size and
+Not the square of a batch's gradient, which is another quantity: smaller by about the batch size and
 biased towards directions that all samples share.
 """
 

@@ -22,7 +22,7 @@ class Curvature:
     samples: int
     """Number n of samples it is a mean over."""
     effective_samples: float
-    """n_eff = (Σ s_j)² / Σ s_j², with s_j sample j's share of the trace (METHODS 2.3): the number of equally large
+    """n_eff = (Σ s_j)² / Σ s_j², with s_j sample j's share of the trace: the number of equally large
     samples that would vary as much. Between 1 and n; 0 if every gradient is zero; n for Hutchinson's estimate."""
     estimator: str
     """``empirical``, ``true`` or ``hutchinson``, or the name given to an objective of the caller's."""

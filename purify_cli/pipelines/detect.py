@@ -24,7 +24,7 @@ from purify_cli.pipelines.inputs import (
     require_reference,
     versions,
 )
-from purify_cli.pipelines.scoring import ClassifierData, parse_settings, score
+from purify_cli.pipelines.scoring import ClassifierData, Estimator, parse_settings, score
 from purify_cli.pipelines.source import Origin
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs
@@ -53,6 +53,7 @@ class DetectRequest:
     origin: Origin
     clean_data: str | None = None
     unlabelled: bool = False
+    estimator: Estimator = "auto"
     indicator: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     common: Common = field(default_factory=Common)
@@ -148,12 +149,12 @@ def _data(request: DetectRequest, task: Task | None) -> tuple[ClassifierData | N
             )
         return None, None
     if given is None:
-        return ClassifierData([Example(text) for text in PROBES], task, "built-in probes"), None
+        return ClassifierData([Example(text) for text in PROBES], task, "built-in probes", request.estimator), None
     rows = read_rows(given, task, request.common, labels="none" if request.unlabelled else "required")
     if not request.unlabelled:
         require_classes(rows, at_least=2)
     source = "unlabelled data" if request.unlabelled else "clean data"
-    return ClassifierData(rows, task, source), data_facts(given, rows)
+    return ClassifierData(rows, task, source, request.estimator), data_facts(given, rows)
 
 
 @final

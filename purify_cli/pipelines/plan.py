@@ -9,7 +9,7 @@ from purify_cli.defences import METHODS
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.pipelines.inputs import Common
-from purify_cli.pipelines.scoring import parse_settings
+from purify_cli.pipelines.scoring import Estimator, parse_settings
 from purify_cli.pipelines.source import Origin
 from purify_cli.protocols import Repair
 from purify_cli.training import TrainingSettings, repair_settings
@@ -30,6 +30,7 @@ class PurifyRequest:
     method: str = "fine-purifying"
     indicator: str | None = None
     ratio: float | None = None
+    estimator: Estimator = "auto"
     finetune: bool = True
     max_drop: float | None = None
     output: Path | None = None

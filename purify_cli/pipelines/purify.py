@@ -57,7 +57,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         if plan.indicator is not None and plan.ratio > 0:
             scored = score(
                 opened,
-                ClassifierData(rows, task, "clean data") if rows else None,
+                ClassifierData(rows, task, "clean data", request.estimator) if rows else None,
                 indicator_name=plan.indicator,
                 settings=plan.scoring,
                 run=run,

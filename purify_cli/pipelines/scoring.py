@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Literal, final
+from typing import Any, Final, Literal, final
 
 import torch
 
 from purify_cli.checkpoint import open_checkpoint, write_tensors
-from purify_cli.curvature import diagonal_fisher
+from purify_cli.curvature import diagonal_fisher, hutchinson_diagonal
 from purify_cli.data.batches import Encoded, batches, encode
 from purify_cli.data.example import Example
 from purify_cli.errors import CheckpointError, UsageError
@@ -23,7 +23,13 @@ from purify_cli.protocols import Indicator, IndicatorInputs
 from purify_cli.report.schema import CurvatureFacts, FileFact, IndicatorFacts
 from purify_cli.tensors import InMemory, TensorSource
 
-__all__ = ["ClassifierData", "Scored", "parse_settings", "score"]
+__all__ = ["ClassifierData", "Estimator", "Scored", "parse_settings", "score"]
+
+
+Estimator = Literal["auto", "empirical", "true", "hutchinson"]
+
+DRAWS: Final = 8
+"""Sign vectors of Hutchinson's estimate: each costs a backward pass over a backward pass. Ours."""
 
 
 @final
@@ -34,11 +40,23 @@ class ClassifierData:
     rows: Sequence[Example]
     task: Task
     source: Literal["clean data", "unlabelled data", "built-in probes"]
+    asked: Estimator = "auto"
 
     @property
-    def estimator(self) -> Literal["empirical", "true"]:
-        """Gold labels give the empirical Fisher; without them the model's own labels give the true one."""
-        return "empirical" if self.source == "clean data" else "true"
+    def estimator(self) -> Literal["empirical", "true", "hutchinson"]:
+        """Unless asked otherwise, the empirical Fisher of gold labels; without them the true one of the model's own.
+
+        Raises:
+            UsageError: If the estimator needs labels and there are none.
+        """
+        labelled = self.source == "clean data"
+        if self.asked == "auto":
+            return "empirical" if labelled else "true"
+        if self.asked != "true" and not labelled:
+            raise UsageError(
+                f"--estimator {self.asked} needs labels", hint="Give labelled --clean-data, or use --estimator true."
+            )
+        return self.asked
 
 
 @final
@@ -128,6 +146,8 @@ def _curvature(
         # Token ids stand for texts, tokenizer and length at once.
         ids = hashlib.sha256(repr([(row.ids, row.label) for row in encoded]).encode()).hexdigest()
         recipe |= {"estimator": data.estimator, "texts": ids}
+        if data.estimator == "hutchinson":
+            recipe["seed"] = common.runtime.seed
     if _stored_recipe(run).items() >= recipe.items():
         matching = "every input matches" if data is not None else "the models match"
         progress.note(f"curvature: taken from the run folder, {matching}")
@@ -142,7 +162,8 @@ def _curvature(
     about = measured.metadata
     return measured, CurvatureFacts.model_validate(
         {
-            "estimator": f"{about['estimator']} Fisher",
+            "estimator": about["estimator"],
+            "clamped": float(about["clamped"]),
             "samples": int(about["samples"]),
             "effective_samples": float(about["effective_samples"]),
             "source": about["source"],
@@ -172,19 +193,22 @@ def _measure(
     common: Common,
     progress: Progress,
 ) -> None:
-    progress.note(f"measuring curvature on {len(data.rows)} texts ({data.source}, {data.estimator} Fisher)")
+    estimator = data.estimator
+    label = f"Hutchinson, {DRAWS} draws" if estimator == "hutchinson" else f"{estimator} Fisher"
+    progress.note(f"measuring curvature on {len(data.rows)} texts ({data.source}, {label})")
     config = opened.reference.config or {}
     loaded = load_classifier(opened.pair.suspect, config=config, task=data.task, device=common.runtime.device)
     padding = pad_id(load_tokenizer(opened.reference.files))
     wanted = {p: n for p, n in loaded.names.items() if n in opened.pair.comparables}
-    measured = diagonal_fisher(
-        loaded.module,
-        batches(encoded, batch_size=common.batch_size, pad_id=padding),
-        kind=data.estimator,
-        parameters=set(wanted),
-        progress=progress,
+    texts, names = batches(encoded, batch_size=common.batch_size, pad_id=padding), set(wanted)
+    measured = (
+        hutchinson_diagonal(
+            loaded.module, texts, draws=DRAWS, seed=common.runtime.seed, parameters=names, progress=progress
+        )
+        if estimator == "hutchinson"
+        else diagonal_fisher(loaded.module, texts, kind=estimator, parameters=names, progress=progress)
     )
-    held = {wanted[p]: t.cpu() for p, t in measured.tensors.items() if p in wanted}
+    held = {wanted[p]: t for p, t in measured.nonnegative().items() if p in wanted}
     # A tensor that the task never reaches (an unused pooler) has no curvature: that is a zero, not a gap. Of a resized
     # vocabulary only the common rows, which come first, are comparable.
     tensors = {
@@ -193,7 +217,8 @@ def _measure(
     }
     facts = {
         "recipe": json.dumps(dict(recipe), sort_keys=True),
-        "estimator": measured.estimator,
+        "estimator": label,
+        "clamped": repr(measured.clamped),
         "samples": str(measured.samples),
         "effective_samples": repr(measured.effective_samples),
         "source": data.source,

@@ -120,6 +120,27 @@ def test_curvature_is_reused_only_where_everything_matches(
     assert "measuring curvature" in run_cli(purify)[2]
 
 
+@pytest.mark.parametrize(
+    ("asked", "named", "nonnegative"),
+    [("empirical", "empirical Fisher", 0), ("true", "true Fisher", 0), ("hutchinson", "Hutchinson, 8 draws", 0.001)],
+)
+def test_estimators(
+    here: Path,
+    run_cli: Run,
+    tiny_suspect: Path,
+    tiny_reference: Path,
+    clean_file: Path,
+    asked: str,
+    named: str,
+    nonnegative: float,
+) -> None:
+    found = _detect(run_cli, tiny_suspect, tiny_reference, "--clean-data", clean_file, "--estimator", asked)
+    assert found["curvature"]["estimator"] == named
+    assert found["curvature"]["clamped"] >= nonnegative
+    assert min(float(tensor.min()) for tensor in load_file(here / "purify-run/curvature.safetensors").values()) >= 0
+    assert "taken from the run folder" in run_cli(["purify", "--clean-data", clean_file, "--estimator", asked])[2]
+
+
 def test_a_changed_suspect_makes_the_record_stale(
     here: Path,
     run_cli: Run,

@@ -259,6 +259,7 @@ TABLE: list[Row] = [
     ("trigger without target", lambda p: ["evaluate", p.suspect, "--data", p.clean, "--trigger", "cf"], "--target"),
     ("record of another kind", lambda p: ["purify", "--clean-data", p.clean], "record"),
     ("NaN in the reference", lambda p: ["detect", p.suspect, "--ref", _broken_reference(p)], "reference"),
+    ("labels needed", lambda p: p.detect(p.suspect, "--estimator", "hutchinson"), "--estimator true"),
     ("empty model name", lambda p: ["detect", "", "--ref", p.reference], "empty"),
     ("setting out of range", lambda p: p.purify("--set", "damping=-1"), "damping"),
     ("endless rate", lambda p: p.purify("--set", "learning_rate=inf"), "learning_rate"),
