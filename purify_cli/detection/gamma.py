@@ -101,12 +101,14 @@ def fit_gamma(r: Tensor) -> GammaFit:
     )
 
 
-def _shape(gap: float) -> float:
+def _shape(gap: float) -> float | None:
     """Solve log(a) − ψ(a) = log(mean) − mean(log) for the shape a.
 
     Start and Newton step on 1/a: Minka, "Estimating a Gamma distribution", 2002, equation 9; four steps reach machine
     precision from there.
     """
+    if not 1e-8 < gap < 1e3:  # values that are all alike or span hundreds of decades have no shape worth a number
+        return None
     a = (3 - gap + ((gap - 3) ** 2 + 24 * gap) ** 0.5) / (12 * gap)
     for _ in range(6):
         a = 1 / (1 / a + (log(a) - float(digamma(a)) - gap) / (a**2 * (1 / a - float(polygamma(1, a)))))

@@ -42,6 +42,8 @@ class GroupSummary:
     """‖w0‖₂."""
     max_drift: float
     """Largest |δ|."""
+    ordinary: int
+    """Entries with an ordinary score: those not of the class before all others."""
     mean_score: float
     """Mean of the ordinary scores; entries of the class before all others are left out."""
     median_score: float | None
@@ -125,6 +127,7 @@ class _Sums:
             drift_norm=sqrt(self.drift),
             reference_norm=sqrt(self.reference),
             max_drift=self.largest,
+            ordinary=self.ordinary,
             mean_score=self.score / max(self.ordinary, 1),
             median_score=self._median(),
             top_count=self.top,
@@ -163,12 +166,13 @@ def by_layer(summaries: Sequence[GroupSummary]) -> tuple[GroupSummary, ...]:
             name=layer,
             layer=layer,
             tensors=len(members),
-            entries=(entries := sum(one.entries for one in members)),
+            entries=sum(one.entries for one in members),
             moved=sum(one.moved for one in members),
             drift_norm=sqrt(sum(one.drift_norm**2 for one in members)),
             reference_norm=sqrt(sum(one.reference_norm**2 for one in members)),
             max_drift=max(one.max_drift for one in members),
-            mean_score=sum(one.mean_score * one.entries for one in members) / entries,
+            ordinary=(ordinary := sum(one.ordinary for one in members)),
+            mean_score=sum(one.mean_score * one.ordinary for one in members) / max(ordinary, 1),
             median_score=None,
             top_count=sum(one.top_count for one in members),
         )

@@ -16,6 +16,7 @@ from purify_cli.evaluation.forward import predict
 from purify_cli.evaluation.question import Question, ask
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.metrics import accuracy, attack_success, per_class_recall, target_rate
+from purify_cli.model import pad_id
 from purify_cli.progress import SILENT, Progress
 
 __all__ = ["Measurement", "evaluate_model", "evaluate_models", "measure"]
@@ -65,7 +66,7 @@ def measure(
             module,
             rows,
             batch_size=batch_size,
-            pad_id=question.pad_id,
+            pad_id=pad_id(question.pad_id, module),
             device=device,
             dtype=dtype,
             progress=progress,

@@ -34,6 +34,9 @@ _MIN_LENGTH: Final = 16
 """Shorter rows are left alone: too few signs to tell anything."""
 _MIN_MOVED: Final = 8
 _MIN_ROWS: Final = 4
+_MAX_DECAY: Final = 0.02
+"""Largest c believed: 2,000 steps at a rate of 1e-4 and a decay of 0.1. Beyond it the tests above would leave an
+attacker room to reshape a row under cover of a decay that he made up."""
 
 
 def row_length(spec: TensorSpec) -> int:
@@ -125,7 +128,7 @@ class RowWatch:
             return nothing
         decay = float(pooled.median())
         agree = (pooled - decay).abs() <= _tolerance(decay, noise)
-        if decay <= 0 or 2 * int(agree.sum()) < len(pooled):
+        if not 0 < decay <= _MAX_DECAY or 2 * int(agree.sum()) < len(pooled):
             return nothing
         rows: dict[str, Tensor] = {}
         for name, length, numbers in self._found:

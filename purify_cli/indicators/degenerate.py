@@ -110,6 +110,8 @@ def _survey_tensor(
 ) -> None:
     suspect, reference, curvature = sources
     length = row_length(spec)
+    if not spec.numel:
+        return
     rows = max(1, CHUNK // max(1, length))
     # Whole rows at a time, so that no row is judged by a part of it; a row longer than a chunk is read whole.
     for start in range(0, spec.numel, rows * length):

@@ -111,10 +111,11 @@ class DriftCurvature:
         exponent, damping, rule = float(chosen["exponent"]), float(chosen["damping"]), chosen["degenerate"]
         if rule not in {"guard", "plain"}:
             raise UsageError(f"degenerate={rule} is not known", hint="Use guard or plain.")
-        if not 0.0 <= exponent <= 10.0:
-            raise UsageError(f"exponent={exponent} is not between 0 and 10", hint="1 is the published form.")
-        if not 0.0 < damping <= 1e6:
-            raise UsageError(f"damping={damping} is not above 0", hint="1 is the default; see degenerate=plain.")
+        # Powers and products of the smallest float32 stay above 0 in float64 within these ranges.
+        if not 0.0 <= exponent <= 4.0:
+            raise UsageError(f"exponent={exponent} is not between 0 and 4", hint="1 is the published form.")
+        if not 1e-9 <= damping <= 1e6:
+            raise UsageError(f"damping={damping} is not between 1e-9 and 1e6", hint="1 is the default.")
         return chosen
 
     def fit(self, inputs: IndicatorInputs, progress: Progress = SILENT) -> DriftCurvatureScores:

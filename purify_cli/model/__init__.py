@@ -8,7 +8,7 @@ old names of LayerNorm parameters (``gamma``, ``beta``) do not matter.
 from purify_cli.model.configs import Task, classifier_config, has_head, task_of
 from purify_cli.model.lengths import longest_input
 from purify_cli.model.loading import Loaded, current_weights, load_classifier, logits, new_classifier
-from purify_cli.model.tokenizer import load_tokenizer, pad_id
+from purify_cli.model.tokenizer import load_tokenizer, pad_id, tokenizer_pad
 
 __all__ = [
     "Loaded",
@@ -23,4 +23,5 @@ __all__ = [
     "new_classifier",
     "pad_id",
     "task_of",
+    "tokenizer_pad",
 ]

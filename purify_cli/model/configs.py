@@ -17,9 +17,10 @@ from purify_cli.errors import CheckpointError
 
 __all__ = ["Task", "architecture", "classifier_config", "has_head", "task_of"]
 
-_OUTPUT_LAYERS: Final = ("classifier", "classifier.out_proj", "score", "classification_head.out_proj", "logits_proj")
+_OUTPUT_LAYERS: Final = ("classifier", "classifier.out_proj", "score", "classification_head.out_proj")
 """Canonical names of the last layer of a classification head, over the architectures of transformers 5: one row per
-label. BERT, DistilBERT, ALBERT, DeBERTa / RoBERTa, ELECTRA / GPT-2, Llama and other decoders / BART / XLNet."""
+label. BERT, DistilBERT, ALBERT, DeBERTa / RoBERTa, ELECTRA / GPT-2, Llama and other decoders / BART. Not XLNet's, which
+wants padding on the left."""
 
 _NOT_ARCHITECTURE: Final = frozenset(
     {

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import cast
 
+from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -11,7 +12,7 @@ from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.checkpoint.layout import CheckpointFiles
 from purify_cli.errors import CheckpointError
 
-__all__ = ["load_tokenizer", "pad_id", "quiet", "reason"]
+__all__ = ["load_tokenizer", "pad_id", "quiet", "reason", "tokenizer_pad"]
 
 
 @contextmanager
@@ -62,6 +63,20 @@ def load_tokenizer(files: CheckpointFiles) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return the padding token's id; ``load_tokenizer`` has seen to it that there is one."""
+def tokenizer_pad(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the tokenizer's padding id; ``load_tokenizer`` has seen to it that there is one."""
     return cast("int", tokenizer.pad_token_id)
+
+
+def pad_id(default: int | None, module: nn.Module) -> int:
+    """Return the id to pad with: the module's own where it has one, else the tokenizer's.
+
+    Padding is masked, so that the id matters to nobody but decoder classifiers: they find the last token of a text as
+    the last one that is not *their* padding, and a reference may name another than its tokenizer.
+
+    Args:
+        default: The tokenizer's padding token.
+        module: A classifier.
+    """
+    own = getattr(getattr(module, "config", None), "pad_token_id", None)
+    return int(own if own is not None else default or 0)

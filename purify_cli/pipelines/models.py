@@ -9,7 +9,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation import Measurement, evaluate_model
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model import Loaded, classifier_config, current_weights, load_tokenizer, pad_id
+from purify_cli.model import Loaded, classifier_config, current_weights, load_tokenizer, pad_id, tokenizer_pad
 from purify_cli.pipelines.inputs import Common, text_length
 from purify_cli.progress import Progress
 from purify_cli.report.schema import ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
@@ -37,7 +37,7 @@ def tune(
         loaded.module,
         encode(tokenizer, rows, max_length=length),
         settings,
-        pad_id=pad_id(tokenizer),
+        pad_id=pad_id(tokenizer_pad(tokenizer), loaded.module),
         device=common.runtime.device,
         validation=encode(tokenizer, validation, max_length=length) if validation else None,
         resume=resume,
@@ -117,11 +117,14 @@ def save_classifier(
         base: Brings configuration and tokenizer.
         weights: Weights to write in place of the module's.
     """
+    # Whoever loads the folder pads with its tokenizer; a decoder classifier must know that id.
+    decoder = base.files.tokenizer is not None and hasattr(loaded.module, "score")
+    padding = tokenizer_pad(load_tokenizer(base.files)) if decoder else None
     write_model(
         folder,
         weights or current_weights(loaded),
         like=like,
-        config=classifier_config(base.config or {}, loaded.task, rows=loaded.vocabulary),
+        config=classifier_config(base.config or {}, loaded.task, rows=loaded.vocabulary, pad_token_id=padding),
         tokenizer=base.files,
         metadata={"format": "pt"},
     )

@@ -164,9 +164,9 @@ def _clean_rows(request: PurifyRequest, task: Task) -> tuple[list[Example], list
     else:
         promised = None
     if given is None:
-        if request.finetune or request.max_drop is not None:
+        if request.finetune or request.max_drop is not None or request.estimator != "auto":
             raise UsageError(
-                "fine-tuning and --max-drop need clean samples",
+                "fine-tuning, --max-drop and --estimator need clean samples",
                 hint="Give --clean-data FILE (8 to 64 labelled rows), or --no-finetune to stop after the reset.",
             )
         return [], [], None

@@ -15,7 +15,7 @@ from purify_cli.data.batches import Encoded, batches, encode
 from purify_cli.data.example import Example
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
-from purify_cli.model import Task, load_classifier, load_tokenizer, pad_id
+from purify_cli.model import Task, load_classifier, load_tokenizer, pad_id, tokenizer_pad
 from purify_cli.pipelines.inputs import Common, Opened, text_length
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.progress import Progress
@@ -101,6 +101,11 @@ def score(
 ) -> Scored:
     """Score every comparable dimension and store curvature and scores in the run folder."""
     indicator: Indicator = INDICATORS[indicator_name]
+    if data is not None and data.estimator == "hutchinson" and settings.get("degenerate") == "plain":
+        raise UsageError(
+            "degenerate=plain would rank Hutchinson's negative entries first, which are noise",
+            hint="Use degenerate=guard, or another --estimator.",
+        )
     curvature: TensorSource | None = None
     facts: CurvatureFacts | None = None
     if indicator.needs_curvature:
@@ -132,7 +137,7 @@ def _curvature(
     opened: Opened, data: ClassifierData | None, run: RunFolder, common: Common, progress: Progress
 ) -> tuple[TensorSource, CurvatureFacts]:
     """Take the stored curvature where every input matches (without data: where the models do), else measure it."""
-    recipe = {
+    recipe: dict[str, Any] = {
         "suspect": opened.suspect.sha256(),
         "reference": opened.reference.sha256(),
         "nonfinite": opened.nonfinite,
@@ -143,8 +148,8 @@ def _curvature(
         encoded = encode(
             load_tokenizer(opened.reference.files), data.rows, max_length=text_length(opened.reference, common)
         )
-        # Token ids stand for texts, tokenizer and length at once.
-        ids = hashlib.sha256(repr([(row.ids, row.label) for row in encoded]).encode()).hexdigest()
+        # What the model gets stands for texts, tokenizer and length at once.
+        ids = hashlib.sha256(repr([(row.ids, row.type_ids, row.label) for row in encoded]).encode()).hexdigest()
         recipe |= {"estimator": data.estimator, "texts": ids}
         if data.estimator == "hutchinson":
             recipe["seed"] = common.runtime.seed
@@ -198,7 +203,7 @@ def _measure(
     progress.note(f"measuring curvature on {len(data.rows)} texts ({data.source}, {label})")
     config = opened.reference.config or {}
     loaded = load_classifier(opened.pair.suspect, config=config, task=data.task, device=common.runtime.device)
-    padding = pad_id(load_tokenizer(opened.reference.files))
+    padding = pad_id(tokenizer_pad(load_tokenizer(opened.reference.files)), loaded.module)
     wanted = {p: n for p, n in loaded.names.items() if n in opened.pair.comparables}
     texts, names = batches(encoded, batch_size=common.batch_size, pad_id=padding), set(wanted)
     measured = (
@@ -208,7 +213,7 @@ def _measure(
         if estimator == "hutchinson"
         else diagonal_fisher(loaded.module, texts, kind=estimator, parameters=names, progress=progress)
     )
-    held = {wanted[p]: t for p, t in measured.nonnegative().items() if p in wanted}
+    held = {wanted[p]: t for p, t in measured.tensors.items() if p in wanted}
     # A tensor that the task never reaches (an unused pooler) has no curvature: that is a zero, not a gap. Of a resized
     # vocabulary only the common rows, which come first, are comparable.
     tensors = {

@@ -135,7 +135,7 @@ class CurvatureFacts(_Part, frozen=True):
     estimator: str
     samples: int
     effective_samples: float
-    clamped: float = Field(description="Share of negative entries that were set to 0; only Hutchinson's have any.")
+    clamped: float = Field(description="Share of negative entries, which count as 0; only Hutchinson's has any.")
     source: Literal["clean data", "unlabelled data", "built-in probes"]
     file: FileFact
 

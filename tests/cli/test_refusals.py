@@ -260,6 +260,16 @@ TABLE: list[Row] = [
     ("record of another kind", lambda p: ["purify", "--clean-data", p.clean], "record"),
     ("NaN in the reference", lambda p: ["detect", p.suspect, "--ref", _broken_reference(p)], "reference"),
     ("labels needed", lambda p: p.detect(p.suspect, "--estimator", "hutchinson"), "--estimator true"),
+    (
+        "noise before all others",
+        lambda p: p.purify("--estimator", "hutchinson", "--set", "degenerate=plain"),
+        "degenerate=guard",
+    ),
+    (
+        "estimator without data",
+        lambda p: ["purify", p.suspect, "--ref", p.reference, "--no-finetune", "--estimator", "true"],
+        "--estimator",
+    ),
     ("empty model name", lambda p: ["detect", "", "--ref", p.reference], "empty"),
     ("setting out of range", lambda p: p.purify("--set", "damping=-1"), "damping"),
     ("endless rate", lambda p: p.purify("--set", "learning_rate=inf"), "learning_rate"),

@@ -54,3 +54,8 @@ def test_only_ordinary_dimensions_are_sampled():
     assert len(r) == 700
     fewer = sample_ordinary(sources[0], sources[1], memory(a=bent), sources[2], seed=0, entries=500)
     assert 200 <= len(fewer) <= 500
+
+
+def test_values_that_hardly_differ_have_no_shape():
+    spread = torch.randn(1000, generator=torch.Generator().manual_seed(0), dtype=torch.float64).abs()
+    assert fit_gamma(1 + 1e-8 * spread).shape is None

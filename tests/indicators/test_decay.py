@@ -104,3 +104,14 @@ def test_rows_are_judged_whole_whatever_the_chunk(monkeypatch):
         assert torch.equal(
             scores.read("w", 61 * LENGTH + 5, 99 * LENGTH + 7), expected[61 * LENGTH + 5 : 99 * LENGTH + 7]
         )
+
+
+def test_a_common_decay_that_no_recipe_makes_hides_nothing():
+    g = generator(10)
+    old = torch.randn(ROWS, LENGTH, generator=g)
+    new, bent = old * 0.7, torch.zeros(ROWS, LENGTH)
+    bent[0] = 1.0
+    new[100] = torch.where(torch.rand(LENGTH, generator=g) < 0.4, old[100] * 0.2, old[100])
+    scores = fit(new, old, bent)
+    assert scores.survey.decayed.decay is None
+    assert bool((scores.read("w").view(ROWS, LENGTH)[100] > 0).any())
