@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests import tiny
@@ -180,8 +180,6 @@ def test_a_changed_reference_or_clean_file_makes_the_record_stale(
     assert "rows.jsonl has changed" in err
     weights = load_file(reference / "model.safetensors")
     weights["pooler.dense.bias"] += 1
-    from safetensors.torch import save_file
-
     save_file(weights, reference / "model.safetensors", metadata={"format": "pt"})
     code, _, err = run_cli(["purify", "--clean-data", clean_file])
     assert code == 2
@@ -258,8 +256,6 @@ def test_data_only_then_finetune_then_detect(
 def test_a_suspect_without_a_head_is_examined_by_drift_alone(
     here: Path, run_cli: Run, tiny_reference: Path, copy_model: Callable[..., Path]
 ) -> None:
-    from safetensors.torch import save_file
-
     suspect = copy_model(tiny_reference)
     weights = load_file(suspect / "model.safetensors")
     weights["encoder.layer.0.output.dense.weight"] += 0.01
@@ -279,8 +275,6 @@ def test_nonfinite_weights_are_reset_on_request(
     tiny_reference: Path,
     clean_file: Path,
 ) -> None:
-    from safetensors.torch import save_file
-
     suspect, name = copy_model(tiny_suspect), "bert.encoder.layer.0.output.dense.weight"
     tensors = load_file(suspect / "model.safetensors")
     tensors[name][0, :3] = torch.tensor([float("nan"), float("inf"), float("-inf")])
