@@ -5,7 +5,6 @@ gets the same number, so that neither shard size nor the number of processes can
 """
 
 import hashlib
-import random
 from dataclasses import dataclass
 from typing import Final, Literal, final
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from purify_cli.errors import UsageError
 
-__all__ = ["DTYPES", "Runtime", "entry_hash", "entry_hash_at", "name_key", "seed_everything"]
+__all__ = ["DTYPES", "Runtime", "entry_hash", "entry_hash_at", "name_key"]
 
 DTYPES: Final[dict[str, torch.dtype]] = {
     "float32": torch.float32,
@@ -62,12 +61,6 @@ class Runtime:
                 f"--device {device} cannot be used: {error}".splitlines()[0], hint="Try --device cpu."
             ) from error
         return cls(device=chosen, dtype=DTYPES.get(dtype, torch.float32), seed=seed)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python's and torch's global generators, which dropout and library code draw from."""
-    random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def name_key(name: str, seed: int) -> int:

@@ -180,13 +180,13 @@ def require_config(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def read_rows(
-    given: str, task: Task | None, common: Common, *, labels: Literal["required", "none", "optional"] = "required"
+    given: str, task: Task, common: Common, *, labels: Literal["required", "none"] = "required"
 ) -> list[Example]:
     """Load data whose labels must fit the task."""
     return load_examples(
         given,
-        num_labels=task.num_labels if task else None,
-        label_names=task.label_names if task else None,
+        num_labels=task.num_labels,
+        label_names=task.label_names,
         columns=common.columns,
         labels=labels,
     )

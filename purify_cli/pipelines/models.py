@@ -78,14 +78,8 @@ def measure(
 
 def proportion(share: Proportion) -> ProportionFact:
     """Write a share down with its interval."""
-    known = share.total > 0
-    return ProportionFact(
-        successes=share.successes,
-        total=share.total,
-        value=share.value if known else None,
-        low=share.interval[0] if known else None,
-        high=share.interval[1] if known else None,
-    )
+    low, high = share.interval
+    return ProportionFact(successes=share.successes, total=share.total, value=share.value, low=low, high=high)
 
 
 def measurement_facts(name: str, model: ModelFacts, measured: Measurement) -> ModelMeasurement:

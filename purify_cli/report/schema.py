@@ -86,9 +86,9 @@ class ProportionFact(_Part, frozen=True):
 
     successes: int
     total: int
-    value: float | None
-    low: float | None
-    high: float | None
+    value: float
+    low: float
+    high: float
 
 
 class Record(_Part, frozen=True):

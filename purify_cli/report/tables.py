@@ -68,7 +68,7 @@ def _provenance(record: Record) -> Iterator[str]:
 
 def percent(share: ProportionFact | None) -> str:
     """Write a proportion with its interval, for example ``87.3 % (85.0-89.3)``."""
-    if share is None or share.value is None or share.low is None or share.high is None:
+    if share is None:
         return "-"
     return f"{100 * share.value:.1f} % ({100 * share.low:.1f}-{100 * share.high:.1f})"
 

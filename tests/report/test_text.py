@@ -33,12 +33,11 @@ HOSTILE = [
 ]
 
 HALF = ProportionFact(successes=1, total=2, value=0.5, low=0.1, high=0.9)
-NONE = ProportionFact(successes=0, total=0, value=None, low=None, high=None)
 
 
 def evaluation(name: str) -> Evaluation:
     facts = ModelFacts(path=name, sha256="s")
-    one = ModelMeasurement(name=name, model=facts, accuracy=HALF, attack_success=NONE, target_rate=None, trigger_lost=3)
+    one = ModelMeasurement(name=name, model=facts, accuracy=HALF, attack_success=HALF, target_rate=None, trigger_lost=3)
     return Evaluation(
         versions={},
         seed=0,
@@ -92,7 +91,9 @@ def test_names_are_shown_and_not_obeyed(name: str, make: type, *, terminal: bool
 
 
 def test_a_share_of_nothing_is_a_dash() -> None:
-    assert percent(None) == percent(NONE) == "-"
+    assert percent(None) == "-"
+    with pytest.raises(ValueError, match="valid number"):  # a share of nothing is no share: it is left out as None
+        ProportionFact.model_validate({"successes": 0, "total": 0, "value": None, "low": None, "high": None})
     assert percent(HALF) == "50.0 % (10.0-90.0)"
 
 
