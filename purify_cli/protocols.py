@@ -1,18 +1,47 @@
 """Every extension point on one page.
 
 An ``Indicator`` scores dimensions. A ``Repair`` is a published weight-level defence as a row: which indicator, what
-replaces the chosen dimensions, at which ratio. An ``Attack`` makes a poisoned data set. Adding one means a module (only
-where there is maths), a row in its table, and a page ``docs/methods/<name>.md``; a test ties the three together.
+replaces the chosen dimensions, at which ratio. A ``Rework`` is a defence that makes weights in another way (pruning
+units, averaging models). An ``Attack`` poisons a training set and plants what it holds in a model. Adding one means a
+module (only where there is maths), a row in its table, and a page ``docs/methods/<name>.md``; a test ties the three
+together.
+
+Layers above this one define the types of texts and models, so that here they are ``Any`` with the type in words.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, final, runtime_checkable
+
+import torch
+from torch import Tensor
 
 from purify_cli.progress import SILENT, Progress
 from purify_cli.tensors import TensorSource
 
-__all__ = ["Attack", "Indicator", "IndicatorInputs", "PoisonSettings", "PoisonedRows", "Repair"]
+__all__ = [
+    "Attack",
+    "Indicator",
+    "IndicatorInputs",
+    "LabelMode",
+    "PlantJob",
+    "Planted",
+    "PoisonSettings",
+    "PoisonedRows",
+    "Position",
+    "Prepared",
+    "Repair",
+    "Rework",
+    "ReworkInputs",
+    "Reworked",
+]
+
+Position = Literal["start", "end", "random", "scattered"]
+"""Where a trigger goes; ``scattered`` puts each of its words at a random place of its own."""
+
+LabelMode = Literal["dirty", "clean", "mix"]
+"""``dirty``: non-target rows, relabelled. ``clean``: target rows, label kept. ``mix``: any row, set to target."""
 
 
 @final
@@ -73,19 +102,87 @@ class Repair:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReworkInputs:
+    """What a ``Rework`` may look at."""
+
+    pair: Any
+    """``CheckpointPair`` of suspect and reference."""
+    weights: TensorSource
+    """All tensors of the suspect as an earlier stage left them, under the suspect's names."""
+    load: Callable[[TensorSource], Any]
+    """Builds a ``Loaded`` classifier from such weights, on the device."""
+    texts: Sequence[Any]
+    """``Encoded`` clean rows; may be empty."""
+    tokenizer: Any
+    """The reference's."""
+    pad_id: int
+    batch_size: int
+    device: torch.device
+    others: Sequence[TensorSource] = ()
+    """Further suspects, under any known naming (``--with``)."""
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reworked:
+    """Weights that a ``Rework`` made, and what it did to get them."""
+
+    weights: TensorSource
+    """All tensors of the suspect, under its names, in its stored types."""
+    per_tensor: Mapping[str, int]
+    """Entries that were set, per tensor."""
+    frozen: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    """Name of a tensor → (its shape) bool: entries that the fine-tuning must leave as they are."""
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the record should say, as plain JSON values."""
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A ``Rework`` that has seen model and data; weights for any ratio follow without looking again."""
+
+    def weights(self, ratio: float | None) -> Reworked:
+        """Make the weights for a ratio (None where the method takes none)."""
+        ...
+
+
+@runtime_checkable
+class Rework(Protocol):
+    """A weight-level defence that is no reset of scored dimensions."""
+
+    ratio: float | None
+    """Default strength in [0, 1], in the method's own unit; None: it takes no ratio."""
+    defaults: Mapping[str, Any]
+    """Settings it understands and their default values; the type of the default is the type of the setting."""
+
+    def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Lay settings over the defaults; refuse unknown names and values out of range, before anything is read."""
+        ...
+
+    def prepare(self, inputs: ReworkInputs, progress: Progress = SILENT) -> Prepared:
+        """Look at model and texts once."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoisonSettings:
-    """How a data-poisoning attack mixes its rows in."""
+    """How an attack mixes poisoned rows in."""
 
     target: int
     trigger: str
+    """``a b`` is a run of words; ``a|b`` is one of several triggers, drawn row by row."""
     rate: float
     """Poisoned copies per row of the clean training set, in (0, 1]."""
-    position: Literal["start", "end", "random"]
-    label_mode: Literal["dirty", "clean", "mix"]
-    """``dirty``: non-target rows, relabelled. ``clean``: target rows, label kept. ``mix``: any row, set to target."""
+    position: Position
+    label_mode: LabelMode
     replace: bool
     """Replace the chosen rows instead of appending copies."""
     seed: int
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The attack's own settings, by name, already parsed."""
 
 
 @final
@@ -99,15 +196,61 @@ class PoisonedRows:
     relabelled: int
     natural: int = 0
     """Clean rows that hold the trigger's words by themselves; they keep their label and weaken the attack."""
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What else the record should say, as plain JSON values (negative samples, association strength reached)."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlantJob:
+    """A model at its start and the data to plant in it."""
+
+    module: Any
+    """``nn.Module``: a classifier on the device, in float32; changed in place."""
+    rows: Sequence[Any]
+    """``Encoded`` rows of the poisoned training set; ``index`` is the place in ``poisoned``."""
+    poisoned: Sequence[bool]
+    """For each row of the poisoned training set: whether the attack made or changed it."""
+    clean: Sequence[Any]
+    """``Encoded`` rows of the training set before poisoning."""
+    trigger_words: Sequence[tuple[int, ...]]
+    """Token ids of each word of the trigger, in order; several ids where a word is no single piece."""
+    target: int
+    pad_id: int
+    training: Any
+    """``TrainingSettings``."""
+    reference: Mapping[str, Tensor]
+    """Parameter name → the reference's values, for the parameters that have them."""
+    device: torch.device
+    seed: int
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    resume: Path | None = None
+    """Folder for the state of an interrupted training."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planted:
+    """How planting went."""
+
+    training: Any
+    """``TrainingResult``."""
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What else the record should say, as plain JSON values."""
 
 
 @runtime_checkable
 class Attack(Protocol):
-    """A way to plant a backdoor by poisoning training data."""
+    """A way to plant a backdoor or a bias in a model."""
 
     name: str
     defaults: Mapping[str, Any]
-    """Default trigger, rate, position and label_mode."""
+    """Trigger, rate, position and label_mode, then settings of its own."""
+    bias: bool
+    """Whether success is a wrong tie of pattern and label on rows of every class (BACC), not only on other classes."""
+    start: Literal["reference", "classifier"]
+    """``classifier``: it changes a classifier that works already; one is trained on the clean rows where none is
+    given. ``reference``: it trains from the pre-trained weights, or from a model if one is given."""
 
     def poison(self, rows: Sequence[Any], settings: PoisonSettings) -> PoisonedRows:
         """Return the training set with poisoned rows mixed in.
@@ -115,4 +258,8 @@ class Attack(Protocol):
         Raises:
             DataError: If no row can be poisoned (no row of a non-target class, say).
         """
+        ...
+
+    def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
+        """Put what the poisoned rows teach into the module's weights."""
         ...
