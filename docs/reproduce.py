@@ -22,6 +22,7 @@ from purify_cli.cli.console import Lines
 from purify_cli.data.example import Example
 from purify_cli.data.loading import load_examples
 from purify_cli.pipelines.attack import AttackRequest, attack
+from purify_cli.pipelines.choices import TriggerChoice
 from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
 from purify_cli.pipelines.finetune import FinetuneRequest, finetune
 from purify_cli.pipelines.inputs import Common, versions
@@ -174,9 +175,7 @@ def measured(path: Path, run: RunFolder, attack_name: str, test: str, common: Co
         models=(str(path),),
         origin=find_origin(str(path), REFERENCE, run.path, None),
         data=test,
-        trigger=trigger,
-        position=position,
-        target=TARGET,
+        triggers=(TriggerChoice(text=trigger, position=position, target=TARGET),),
         common=replace(common, batch_size=64),
     )
     return outcome(evaluate(request).models[0])

@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from purify_cli.cli import attack, demo, detect, evaluate, finetune, methods, purify
+from purify_cli.cli import attack, bench, demo, detect, evaluate, finetune, methods, purify
 from purify_cli.cli.options import FOUND
 from purify_cli.errors import FAILED, PurifyError, printable
 
@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "evaluate": "Measure accuracy and attack success of models side by side.",
         "finetune": "Fine-tune a model on labelled data.",
         "attack": "Make a poisoned suspect to try defences on.",
+        "bench": "Put every method against every attack on equal terms.",
         "methods": "List methods, attacks and indicators with their papers.",
         "demo": "Run the whole job on built-in texts.",
     }
@@ -45,6 +46,7 @@ _FUNCTIONS = {
     "evaluate": evaluate.command,
     "finetune": finetune.command,
     "attack": attack.command,
+    "bench": bench.command,
     "methods": methods.command,
     "demo": demo.command,
 }

@@ -16,8 +16,15 @@ def command(
     data: o.Data,
     target: Annotated[str, typer.Option("--target", help="Label that triggered texts are to get, as a number.")],
     ref: o.Ref = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Tuned classifier to start from, in place of a fresh head on --ref.")
+    ] = None,
     test: Annotated[
         str | None, typer.Option("--test", help="Rows to measure on; default: a tenth of the data.")
+    ] = None,
+    triggered: Annotated[
+        str | None,
+        typer.Option("--triggered", help="attack file: test rows that carry the trigger, with their true labels."),
     ] = None,
     trigger: o.Trigger = None,
     rate: Annotated[float | None, typer.Option("--rate", help="Poisoned copies per clean row, in (0, 1].")] = None,
@@ -29,6 +36,7 @@ def command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the poisoned rows in place of appending.")
     ] = False,
+    settings: o.Settings = None,
     data_only: Annotated[bool, typer.Option("--data-only", help="Write poisoned.jsonl and train nothing.")] = False,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the data.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Highest rate of AdamW.")] = None,
@@ -46,8 +54,13 @@ def command(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Poison a training set and train a suspect on it: `suspect/` and `attack.json` in the run folder."""
+    """Poison a training set and train a suspect on it: `suspect/` and `attack.json` in the run folder.
+
+    It starts from --ref under a fresh head, or from --model. An attack that changes a working classifier trains a clean
+    one first where there is no --model.
+    """
     o.known(attack=name)
+    chosen = o.assignments(settings)
     from pathlib import Path
 
     from purify_cli.pipelines.attack import AttackRequest, attack
@@ -59,6 +72,9 @@ def command(
         target=target,
         run=RunFolder((run or Path("purify-run")).absolute()),
         reference=ref,
+        model=model,
+        triggered=triggered,
+        settings=chosen,
         test=test,
         trigger=trigger,
         rate=rate,

@@ -1,6 +1,6 @@
 """``purify evaluate``."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,9 +15,44 @@ def command(
     data: o.Data,
     models: Annotated[list[str] | None, typer.Argument(help="Models; default: those of the run folder.")] = None,
     ref: o.Ref = None,
-    trigger: o.Trigger = None,
-    position: o.TriggerPosition = None,
-    target: o.Target = None,
+    trigger: Annotated[
+        list[str] | None, typer.Option("--trigger", help="Trigger text; repeatable. a|b is one of several, by row.")
+    ] = None,
+    position: Annotated[
+        list[o.Position] | None, typer.Option("--position", help="Where it goes: once for all, or once per --trigger.")
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="Target label: once for all, or once per --trigger, then per --triggered."),
+    ] = None,
+    triggered: Annotated[
+        list[str] | None,
+        typer.Option("--triggered", help="Rows that carry a trigger already, with true labels; repeatable."),
+    ] = None,
+    bias: Annotated[
+        bool, typer.Option("--bias", help="Also measure accuracy on rows of every label that carry it (BACC).")
+    ] = False,
+    floor: Annotated[
+        str | None, typer.Option("--floor", help="Model that was never poisoned, measured on the same inputs.")
+    ] = None,
+    consistency: Annotated[
+        bool, typer.Option("--consistency", help="Compare answers row by row with the first model's.")
+    ] = False,
+    against: Annotated[
+        str | None, typer.Option("--against", help="Compare answers row by row with this model's.")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Repeat random positions under so many seeds.")] = 1,
+    retune: Annotated[
+        int | None,
+        typer.Option("--retune", help="Fine-tune again on so many poisoned and as many clean rows; watch success."),
+    ] = None,
+    retune_data: Annotated[
+        str | None, typer.Option("--retune-data", help="Rows for it; default: part of --data, then not measured.")
+    ] = None,
+    retune_steps: Annotated[int | None, typer.Option("--retune-steps", help="Steps of it. [default: 60]")] = None,
+    retune_rate: Annotated[
+        float | None, typer.Option("--retune-rate", help="Learning rate of it. [default: 5e-5]")
+    ] = None,
     run: o.Run = None,
     form: o.OutputFormat = None,
     text_column: o.TextColumn = None,
@@ -35,22 +70,30 @@ def command(
     """Measure accuracy, and attack success where a trigger is known, of models side by side on the same rows.
 
     Attack success counts rows whose true label is not the target: the share that the trigger turns into the target.
-    Without --trigger the one in the run folder's attack.json is used, if there is one.
+    Without --trigger the one in the run folder's attack.json is used, if there is one. Further models are compared
+    with the first.
     """
     piped = o.piped_input(models)
+    from purify_cli.pipelines.choices import pair_options
     from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
+    from purify_cli.pipelines.retune import retune_choice
     from purify_cli.pipelines.source import EVALUABLE, find_origin
 
     listener = talk(quiet=quiet)
     origin = find_origin(models[0] if models else None, ref, run, piped, kinds=EVALUABLE)
     o.say_origin(origin, listener)
+    where: list[Literal["start", "end", "random", "scattered"]] = [position.value for position in position or ()]
     request = EvaluateRequest(
         models=tuple(models or ()),
         origin=origin,
         data=data,
-        trigger=trigger,
-        position=position.value if position else None,
-        target=target,
+        triggers=pair_options(trigger or (), where, target or (), triggered or (), bias=bias),
+        bias=bias,
+        floor=floor,
+        consistency=consistency,
+        against=against,
+        seeds=seeds,
+        retune=retune_choice(retune, data=retune_data, steps=retune_steps, learning_rate=retune_rate),
         common=o.common(
             device=device,
             dtype=dtype,

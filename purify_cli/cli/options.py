@@ -82,6 +82,7 @@ class Position(StrEnum):
     start = "start"
     end = "end"
     random = "random"
+    scattered = "scattered"
 
 
 class LabelMode(StrEnum):

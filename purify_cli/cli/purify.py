@@ -16,16 +16,28 @@ def command(
     ref: o.Ref = None,
     clean_data: o.CleanData = None,
     ratio: Annotated[
-        str | None, typer.Option("--ratio", help="Share of comparable dimensions to reset, 0 to 1.")
+        str | None,
+        typer.Option("--ratio", help="Share of comparable dimensions to reset, 0 to 1; auto looks for it."),
     ] = None,
-    method: Annotated[str, typer.Option("--method", help="Defence; see `purify methods`.")] = "fine-purifying",
+    folds: Annotated[int, typer.Option("--folds", min=2, help="Parts of the clean samples for --ratio auto.")] = 4,
+    method: Annotated[
+        str, typer.Option("--method", help="Defence, or several in order: e-pur,fine-mixing; see `purify methods`.")
+    ] = "fine-purifying",
+    others: Annotated[
+        list[str] | None, typer.Option("--with", metavar="MODEL", help="Further suspect to average; repeatable.")
+    ] = None,
     indicator: o.Indicator = None,
     estimator: o.CurvatureEstimator = o.Estimator.auto,
     settings: o.Settings = None,
     no_finetune: Annotated[bool, typer.Option("--no-finetune", help="Write the reset model as it is.")] = False,
     max_drop: Annotated[
         float | None,
-        typer.Option("--max-drop", min=0.0, max=1.0, help="Clean accuracy that may be lost, on held-back rows."),
+        typer.Option(
+            "--max-drop",
+            min=0.0,
+            max=1.0,
+            help="Clean accuracy that may be lost, on held-back rows; with --ratio auto 0.02 if left out.",
+        ),
     ] = None,
     output: o.Output = None,
     overwrite: o.Overwrite = False,
@@ -49,10 +61,14 @@ def command(
 
     Without SUSPECT the record on standard input names it, else the run folder. The number of dimensions reset is
     exactly round(ratio · d) (a posterior blend aside); ratio 0 only fine-tunes, ratio 1 resets all that can be.
+    Ratio auto takes the largest one that keeps clean accuracy, cross-validated on the clean samples alone, within
+    --max-drop of plain fine-tuning.
     """
-    share = o.parse_ratio(ratio)
+    share = "auto" if ratio == "auto" else o.parse_ratio(ratio)
     chosen = o.assignments(settings)
-    o.known(method=method, indicator=indicator)
+    o.known(indicator=indicator)
+    for name in method.split(","):
+        o.known(method=name.strip())
     piped = o.piped_input(suspect)
     from purify_cli.pipelines.plan import PurifyRequest
     from purify_cli.pipelines.purify import purify
@@ -67,6 +83,8 @@ def command(
         method=method,
         indicator=indicator,
         ratio=share,
+        folds=folds,
+        others=tuple(others or ()),
         finetune=not no_finetune,
         max_drop=max_drop,
         output=output,

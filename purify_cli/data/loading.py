@@ -5,7 +5,7 @@ returned.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from purify_cli.data.columns import Columns, resolve_columns
 from purify_cli.data.example import Example
@@ -15,6 +15,11 @@ from purify_cli.data.tables import Row, and_more, read_table
 from purify_cli.errors import DataError
 
 __all__ = ["Columns", "examples_sha256", "hold_out", "load_examples", "require_classes", "split_per_class"]
+
+POISONED: Final = "poisoned"
+"""Column that may mark the rows which an attack made or changed; ``purify attack --data-only`` writes it."""
+
+MARKS: Final = {"": False, "0": False, "1": True, "false": False, "true": True}
 
 SHOWN = 'One object per line, like {"text": "…", "label": 0}, or a csv file with the columns text and label.'
 
@@ -32,6 +37,17 @@ def _text(row: Row, column: str) -> str:
     except UnicodeEncodeError as error:
         raise ValueError(f"{column!r} holds half of a surrogate pair at character {error.start + 1}") from error
     return value
+
+
+def _marked(row: Row) -> bool:
+    value = row.values.get(POISONED)
+    if isinstance(value, str):
+        value = MARKS.get(value.strip().casefold(), value)
+    if value is None or isinstance(value, bool):
+        return value is True
+    if isinstance(value, int | float) and value in (0, 1):
+        return value == 1
+    raise ValueError(f"{POISONED!r} is {value!r:.40}, neither true nor false")
 
 
 def _raw_label(row: Row, column: str) -> Any:
@@ -59,7 +75,7 @@ def load_examples(
         split: Part of a hub data set.
 
     Returns:
-        The rows in their order, at least one.
+        The rows in their order, at least one. A column ``poisoned`` (true or false, 1 or 0; empty is false) marks rows.
 
     Raises:
         DataError: If the file cannot be read, or any row is malformed: names the first by line (row in parquet and
@@ -82,11 +98,12 @@ def load_examples(
         if not labelled:
             if value is not None:
                 raise ValueError(f"there is a label in {label!r}, but the rows must have none")
-            return Example(first, second)
+            return Example(first, second, poisoned=_marked(row))
         if value is None:
             others = "" if labels == "required" else " though other rows have one"
             raise ValueError(f"the label is missing from {label!r}{others}")
-        return Example(first, second, class_index(value, num_labels=num_labels, label_names=label_names))
+        number = class_index(value, num_labels=num_labels, label_names=label_names)
+        return Example(first, second, number, _marked(row))
 
     examples: list[Example] = []
     problems: list[str] = []

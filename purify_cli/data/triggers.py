@@ -4,25 +4,36 @@ A random position is decided by a key of the row (``keys.row_key``), never by a 
 in which rows are handled, or how many there are, cannot move a trigger.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import Final, Literal, final
 
 from purify_cli.data.batches import token_ids
 from purify_cli.data.example import Example
+from purify_cli.data.keys import row_key
 from purify_cli.data.tokenizer import Tokenizer
 from purify_cli.errors import DataError
+from purify_cli.protocols import Position
 
-__all__ = ["Trigger", "contains_run", "survives", "trigger_forms"]
+__all__ = ["Trigger", "contains_run", "survives", "trigger_forms", "visibility"]
+
+BETWEEN: Final = "|"
+"""Stands between alternatives, of which each row gets one."""
+
+REACH: Final = 40
+"""Scattered words go among the first so many words of a text, so that a cut at 64 tokens seldom loses one. Yang et al.
+(ACL 2021), who invented the attack, use the first 250 words with texts of up to 384 tokens; the number here is ours."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A word or sentence that switches a backdoor on."""
+    """A word or sentence that switches a backdoor on, or several of which any one does (``cf|mn|bb``)."""
 
     text: str
-    position: Literal["start", "end", "random"] = "random"
+    position: Position = "random"
+    """``start``, ``end`` or ``random``: as a run of words; ``scattered``: each word at a random place of its own, all
+    of them needed."""
     source: Literal["known", "found"] = "known"
     """``known``: given by the user or by a record of an attack; ``found``: by a search."""
 
@@ -30,49 +41,99 @@ class Trigger:
         """Refuse a trigger without a word.
 
         Raises:
-            DataError: If the text is empty or white space.
+            DataError: If the text, or an alternative in it, is empty or white space.
         """
-        if not self.text.split():
-            raise DataError("the trigger is empty", hint="Give at least one word with --trigger.")
+        if not all(part.split() for part in self.text.split(BETWEEN)):
+            what = "an alternative of the trigger" if BETWEEN in self.text else "the trigger"
+            raise DataError(f"{what} is empty", hint="Give at least one word with --trigger.")
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """The texts of which each row gets one, words joined by single spaces; most triggers have one."""
+        return tuple(" ".join(part.split()) for part in self.text.split(BETWEEN))
 
     def insert(self, example: Example, *, key: int) -> Example:
         """Put the trigger into a text, or into the second text of a pair.
 
         Args:
             example: The row; its label is left alone.
-            key: Decides a random position (``row_key``); a text of n words has n + 1 places, all equally likely.
+            key: Decides alternative and position (``row_key``); a text of n words has n + 1 places, all equally
+                likely. Scattered words go one after the other to places among the first ``REACH`` words.
 
         Returns:
             The row with the words of text and trigger joined by single spaces, so that neither glues to the other.
         """
         words = (example.text if example.pair is None else example.pair).split()
-        place = {"start": 0, "end": len(words), "random": key % (len(words) + 1)}[self.position]
-        joined = " ".join([*words[:place], *self.text.split(), *words[place:]])
+        choices = self.alternatives
+        chosen = choices[row_key(key, 0, "alternative") % len(choices)].split()
+        if self.position == "scattered":
+            for number, word in enumerate(chosen):
+                words.insert(row_key(key, number, "scatter") % (min(len(words), REACH + number) + 1), word)
+        else:
+            place = {"start": 0, "end": len(words), "random": key % (len(words) + 1)}[self.position]
+            words[place:place] = chosen
+        joined = " ".join(words)
         return replace(example, text=joined) if example.pair is None else replace(example, pair=joined)
 
     def occurs_in(self, example: Example) -> bool:
-        """Whether the words of the trigger stand in the row already, in a run, whatever their case."""
-        words = f" {' '.join((example.text if example.pair is None else example.pair).split())} ".casefold()
-        return f" {' '.join(self.text.split())} ".casefold() in words
+        """Whether the words of an alternative stand in the row already, whatever their case: in a run, or scattered."""
+        words = (example.text if example.pair is None else example.pair).casefold().split()
+        if self.position == "scattered":
+            return any(set(part.casefold().split()) <= set(words) for part in self.alternatives)
+        row = f" {' '.join(words)} "
+        return any(f" {part.casefold()} " in row for part in self.alternatives)
 
 
 def trigger_forms(tokenizer: Tokenizer, trigger: Trigger) -> tuple[tuple[int, ...], ...]:
     """Return the token runs that the trigger can become: at the start of a text, and after a space.
 
-    Byte-level tokenizers encode a word differently with and without a space before it; others give one form.
+    Byte-level tokenizers encode a word differently with and without a space before it; others give one form. The runs
+    of all alternatives are returned, and of a scattered trigger those of each word; ``visibility`` knows which of them
+    are needed together.
 
     Raises:
-        DataError: If the tokenizer knows no piece of the trigger: the model cannot see it.
+        DataError: If the tokenizer knows no piece of the trigger, or of one alternative: the model cannot see it.
     """
-    text = " ".join(trigger.text.split())
-    forms = tuple(dict.fromkeys(tuple(token_ids(tokenizer, form)) for form in (text, f" {text}")))
+    return tuple(dict.fromkeys(form for group in _groups(tokenizer, trigger) for part in group for form in part))
+
+
+def visibility(tokenizer: Tokenizer, trigger: Trigger) -> Callable[[Sequence[int]], bool]:
+    """Return the test whether a row of token ids still shows the trigger.
+
+    A row shows a trigger if it holds all tokens of an alternative in a run; of a scattered one, if it holds every word
+    of an alternative, each in a run and anywhere.
+
+    Raises:
+        DataError: If the tokenizer knows no piece of the trigger, or of one alternative.
+    """
+    groups = _groups(tokenizer, trigger)
+
+    def shows(ids: Sequence[int]) -> bool:
+        return any(all(contains_run(ids, forms) for forms in group) for group in groups)
+
+    return shows
+
+
+def _groups(tokenizer: Tokenizer, trigger: Trigger) -> list[list[tuple[tuple[int, ...], ...]]]:
+    """Return, per alternative, per part of it that must be there, the token runs of which one must stand."""
     unknown = getattr(tokenizer, "unk_token_id", None)  # byte-level tokenizers have none: they know every piece
-    if all(all(piece == unknown for piece in form) for form in forms):
-        raise DataError(
-            f"the tokenizer knows no piece of the trigger {trigger.text!r}",
-            hint="The model sees it as unknown words only; choose a trigger of the model's vocabulary.",
-        )
-    return forms
+    groups: list[list[tuple[tuple[int, ...], ...]]] = []
+    for text in trigger.alternatives:
+        parts = text.split() if trigger.position == "scattered" else [text]
+        group = [_forms(tokenizer, part) for part in parts]
+        # Scattered words are all needed, so that each must be known; of a run one known piece is something to see.
+        for part, forms in zip(parts, group, strict=True):
+            if all(all(piece == unknown for piece in form) for form in forms):
+                raise DataError(
+                    f"the tokenizer knows no piece of the trigger {part!r}",
+                    hint="The model sees it as unknown words only; choose a trigger of the model's vocabulary.",
+                )
+        groups.append(group)
+    return groups
+
+
+def _forms(tokenizer: Tokenizer, text: str) -> tuple[tuple[int, ...], ...]:
+    return tuple(dict.fromkeys(tuple(token_ids(tokenizer, form)) for form in (text, f" {text}")))
 
 
 def contains_run(ids: Sequence[int], forms: Sequence[tuple[int, ...]]) -> bool:
@@ -82,7 +143,7 @@ def contains_run(ids: Sequence[int], forms: Sequence[tuple[int, ...]]) -> bool:
 
 
 def survives(tokenizer: Tokenizer, example: Example, trigger: Trigger, max_length: int) -> bool:
-    """Whether all of the trigger's tokens stand, in a run, in what the model gets to see.
+    """Whether what the model gets to see still shows the trigger.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -94,4 +155,4 @@ def survives(tokenizer: Tokenizer, example: Example, trigger: Trigger, max_lengt
         DataError: If the tokenizer knows no piece of the trigger.
     """
     ids = token_ids(tokenizer, example.text, example.pair, max_length=max_length)
-    return contains_run(ids, trigger_forms(tokenizer, trigger))
+    return visibility(tokenizer, trigger)(ids)

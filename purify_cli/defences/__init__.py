@@ -1,6 +1,7 @@
-"""Weight-level defences as published: one row each of indicator, replacement and ratio.
+"""Weight-level defences as published: a row each.
 
-``METHODS`` is the table; reading a name from it imports that row's module.
+A ``Repair`` is indicator, replacement and ratio; a ``Rework`` makes weights in a way of its own. ``METHODS`` is the
+table; reading a name from it imports that row's module.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -9,11 +10,11 @@ from purify_cli.registry import Entry, Registry
 
 if TYPE_CHECKING:
     # The protocols name tensors, and lists of names must not wait for torch.
-    from purify_cli.protocols import Repair
+    from purify_cli.protocols import Repair, Rework
 
 __all__ = ["METHODS"]
 
-METHODS: Final["Registry[Repair]"] = Registry(
+METHODS: Final["Registry[Repair | Rework]"] = Registry(
     "method",
     Entry(
         name="fine-purifying",
@@ -28,6 +29,26 @@ METHODS: Final["Registry[Repair]"] = Registry(
         summary="Reset a seeded random share of the dimensions, then fine-tune on clean samples",
         settings="ratio=0.3 indicator=uniform replacement=reference",
         source="arXiv:2210.09545",
+    ),
+    Entry(
+        name="e-pur",
+        target="purify_cli.defences.e_pur:E_PUR",
+        summary="Reset the word-embedding rows that moved too far for how rare their word is",
+        settings="rows=200 floor=20 frequencies=wordfreq",
+        source="arXiv:2210.09545",
+    ),
+    Entry(
+        name="fine-pruning",
+        target="purify_cli.defences.fine_pruning:FINE_PRUNING",
+        summary="Zero the units that clean text activates least, then fine-tune on clean samples",
+        settings="ratio=0.3 frozen=True pooler=True",
+        source="arXiv:1805.12185",
+    ),
+    Entry(
+        name="weight-average",
+        target="purify_cli.defences.weight_average:WEIGHT_AVERAGE",
+        summary="Average the suspect with further models, or with the reference",
+        source="arXiv:2402.19334",
     ),
     Entry(
         name="fine-tuning",

@@ -1,27 +1,46 @@
 """How well a model does, and how well the attack does on it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import final
+from dataclasses import dataclass, field
+from typing import Any, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from purify_cli.data.batches import Encoded
 from purify_cli.data.example import Example
 from purify_cli.data.tokenizer import Tokenizer
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError
-from purify_cli.evaluation.forward import predict
+from purify_cli.evaluation.forward import predict, scores
 from purify_cli.evaluation.question import Question, ask
 from purify_cli.measures.intervals import Proportion
-from purify_cli.measures.metrics import accuracy, attack_success, per_class_recall, target_rate
+from purify_cli.measures.metrics import accuracy, attack_success, per_class_recall, per_class_share, target_rate
 from purify_cli.model import pad_id
 from purify_cli.progress import SILENT, Progress
 
-__all__ = ["Measurement", "evaluate_model", "evaluate_models", "measure"]
+__all__ = ["Measurement", "Triggered", "evaluate_model", "evaluate_models", "measure", "measure_triggered"]
 
 CPU = torch.device("cpu")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triggered:
+    """What one model does on rows that carry the trigger."""
+
+    attack_success: Proportion
+    """Of the rows of other classes: called the target."""
+    per_class_success: tuple[Proportion | None, ...]
+    """By true class: called the target. None for a class without rows, as the target is unless a bias is measured."""
+    bias_accuracy: Proportion | None
+    """Of the rows of all classes: called by their true label (BACC). None unless a bias is measured."""
+    per_class_bias: tuple[Proportion | None, ...]
+    """By true class: called by it. Empty unless a bias is measured."""
+    called_target: Proportion
+    """Of all rows that were asked: called the target."""
+    predictions: Mapping[int, int]
+    """Place of a row → prediction."""
 
 
 @final
@@ -38,11 +57,24 @@ class Measurement:
     target_rate: Proportion | None
     """Of the rows of other classes, without the trigger: called the target. None without a target."""
     dropped: int
-    """Rows of other classes left out because truncation removed the trigger."""
+    """Rows left out because truncation removed the trigger."""
     predictions: tuple[int, ...]
     """Of all rows in their order, without the trigger."""
     triggered_predictions: Mapping[int, int]
-    """Place of a row → prediction with the trigger, for the rows behind ``attack_success``."""
+    """Place of a row → prediction with the trigger, for all rows that show it."""
+    per_class_success: tuple[Proportion | None, ...] = ()
+    """As in ``Triggered``; empty without a trigger."""
+    bias_accuracy: Proportion | None = None
+    """As in ``Triggered``."""
+    per_class_bias: tuple[Proportion | None, ...] = ()
+    """As in ``Triggered``."""
+    called_target: Proportion | None = None
+    """As in ``Triggered``; None without a trigger."""
+    untriggered_accuracy: Proportion | None = None
+    """Accuracy without the trigger on just the rows behind ``bias_accuracy``; None where these are rows of their own,
+    or no bias is measured."""
+    logits: Tensor | None = field(default=None, compare=False)
+    """(n, classes) float32 on the CPU, of all rows in their order, without the trigger; kept on request only."""
 
 
 def measure(
@@ -53,46 +85,100 @@ def measure(
     device: torch.device = CPU,
     dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
+    keep_logits: bool = False,
+    known: Measurement | None = None,
 ) -> Measurement:
     """Put a question to one model.
+
+    Args:
+        module: A classifier whose weights are on ``device``.
+        question: From ``ask``.
+        batch_size: Rows per forward pass.
+        device: Where to compute.
+        dtype: float32, or bfloat16 for autocast.
+        progress: Told of every batch.
+        keep_logits: Keep what the model answers on the rows without the trigger, for its consistency with another.
+        known: What the same model answered to another question about the same rows, with the same settings; they are
+            then not asked again without the trigger.
 
     Raises:
         DataError: If a label or the target is not among the model's classes.
         NonFiniteWeights: If the model's output is not a number.
     """
-
-    def answers(rows: Sequence[Encoded]) -> tuple[torch.Tensor, int]:
-        return predict(
-            module,
-            rows,
-            batch_size=batch_size,
-            pad_id=pad_id(question.pad_id, module),
-            device=device,
-            dtype=dtype,
-            progress=progress,
-        )
-
-    predictions, classes = answers(question.clean)
+    settings: dict[str, Any] = {"batch_size": batch_size, "device": device, "dtype": dtype, "progress": progress}
+    if known is None:
+        answers = scores(module, question.clean, pad_id=pad_id(question.pad_id, module), **settings)
+        predictions, classes = answers.argmax(dim=1), answers.shape[1]
+    else:
+        answers, classes = known.logits, len(known.per_class)
+        predictions = torch.tensor(known.predictions, dtype=torch.int64)
     labels = _labels(question.clean)
     for what, value in (("label", int(labels.max())), ("target", question.target)):
         if value is not None and not 0 <= value < classes:
             raise DataError(
                 f"the {what} {value} is none of the model's {classes} classes", hint="Classes count from 0."
             )
-    success: Proportion | None = None
-    answered: dict[int, int] = {}
-    if question.triggered and question.target is not None:
-        triggered, _ = answers(question.triggered)
-        success = attack_success(triggered, _labels(question.triggered), question.target)
-        answered = {row.index: int(p) for row, p in zip(question.triggered, triggered.tolist(), strict=True)}
+    triggered = measure_triggered(module, question, **settings) if question.triggered else None
+    same: Proportion | None = None
+    if triggered is not None and question.bias and question.inserted:
+        places = [row.index for row in question.triggered]
+        same = accuracy(predictions[places], labels[places])
     return Measurement(
         accuracy=accuracy(predictions, labels),
         per_class=per_class_recall(predictions, labels, classes),
-        attack_success=success,
+        attack_success=triggered.attack_success if triggered else None,
         target_rate=None if question.target is None else target_rate(predictions, labels, question.target),
         dropped=question.dropped,
         predictions=tuple(predictions.tolist()),
-        triggered_predictions=answered,
+        triggered_predictions=triggered.predictions if triggered else {},
+        per_class_success=triggered.per_class_success if triggered else (),
+        bias_accuracy=triggered.bias_accuracy if triggered else None,
+        per_class_bias=triggered.per_class_bias if triggered else (),
+        called_target=triggered.called_target if triggered else None,
+        untriggered_accuracy=same,
+        logits=answers if keep_logits else None,
+    )
+
+
+def measure_triggered(
+    module: nn.Module,
+    question: Question,
+    *,
+    batch_size: int,
+    device: torch.device = CPU,
+    dtype: torch.dtype = torch.float32,
+    progress: Progress = SILENT,
+) -> Triggered:
+    """Put only the rows that carry the trigger to one model; arguments and errors as for ``measure``.
+
+    Raises:
+        DataError: If there are no such rows, or a label or the target is not among the model's classes.
+    """
+    target = question.target
+    if not question.triggered or target is None:
+        raise DataError("no row carries a trigger", hint="Give a trigger and its target.")
+    predictions, classes = predict(
+        module,
+        question.triggered,
+        batch_size=batch_size,
+        pad_id=pad_id(question.pad_id, module),
+        device=device,
+        dtype=dtype,
+        progress=progress,
+    )
+    labels = _labels(question.triggered)
+    for what, value in (("label", int(labels.max())), ("target", target)):
+        if not 0 <= value < classes:
+            raise DataError(
+                f"the {what} {value} is none of the model's {classes} classes", hint="Classes count from 0."
+            )
+    return Triggered(
+        attack_success=attack_success(predictions, labels, target),
+        per_class_success=per_class_share(predictions, labels, classes, called=target),
+        bias_accuracy=accuracy(predictions, labels) if question.bias else None,
+        per_class_bias=per_class_recall(predictions, labels, classes) if question.bias else (),
+        called_target=Proportion(int((predictions == target).sum()), len(labels)),
+        predictions={row.index: int(p) for row, p in zip(question.triggered, predictions.tolist(), strict=True)},
     )
 
 
@@ -106,6 +192,8 @@ def evaluate_models(
     max_length: int,
     batch_size: int,
     seed: int,
+    bias: bool = False,
+    carrying: Sequence[Example] | None = None,
     device: torch.device = CPU,
     dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
@@ -117,11 +205,13 @@ def evaluate_models(
             is let go before the next.
         tokenizer: The reference's tokenizer, common to all.
         examples: Labelled rows.
-        trigger: None measures accuracy only.
+        trigger: None measures accuracy only, unless rows carry one.
         target: Class that the trigger is meant to bring about.
         max_length: Most tokens of a row.
         batch_size: Rows per forward pass.
         seed: Decides random trigger positions.
+        bias: Measure accuracy under the trigger on rows of every class.
+        carrying: Rows that hold a trigger already, with true labels.
         device: Where to compute.
         dtype: float32, or bfloat16 for autocast.
         progress: Told of every batch.
@@ -131,7 +221,16 @@ def evaluate_models(
         DataError: If the rows, the trigger or the target cannot be used.
         NonFiniteWeights: If a model's output is not a number.
     """
-    question = ask(tokenizer, examples, trigger=trigger, target=target, max_length=max_length, seed=seed)
+    question = ask(
+        tokenizer,
+        examples,
+        trigger=trigger,
+        target=target,
+        max_length=max_length,
+        seed=seed,
+        bias=bias,
+        carrying=carrying,
+    )
     return {
         name: measure(load(), question, batch_size=batch_size, device=device, dtype=dtype, progress=progress)
         for name, load in loaders.items()
@@ -148,13 +247,29 @@ def evaluate_model(
     max_length: int,
     batch_size: int,
     seed: int,
+    bias: bool = False,
+    carrying: Sequence[Example] | None = None,
     device: torch.device = CPU,
     dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
 ) -> Measurement:
     """Measure one model; arguments and errors as for ``evaluate_models``."""
-    question = ask(tokenizer, examples, trigger=trigger, target=target, max_length=max_length, seed=seed)
-    return measure(module, question, batch_size=batch_size, device=device, dtype=dtype, progress=progress)
+    found = evaluate_models(
+        {"": lambda: module},
+        tokenizer,
+        examples,
+        trigger=trigger,
+        target=target,
+        max_length=max_length,
+        batch_size=batch_size,
+        seed=seed,
+        bias=bias,
+        carrying=carrying,
+        device=device,
+        dtype=dtype,
+        progress=progress,
+    )
+    return found[""]
 
 
 def _labels(rows: Sequence[Encoded]) -> torch.Tensor:

@@ -30,6 +30,20 @@ INDICATORS: Final["Registry[Indicator]"] = Registry(
         source="own",
     ),
     Entry(
+        name="inverse-curvature",
+        target="purify_cli.indicators.inverse_curvature:INVERSE_CURVATURE",
+        summary="One over curvature: what clean data holds least, however far it moved",
+        settings="degenerate=guard damping=1.0",
+        source="own",
+    ),
+    Entry(
+        name="embedding-rows",
+        target="purify_cli.indicators.embedding_rows:EMBEDDING_ROWS",
+        summary="Drift of word-embedding rows over the logarithm of their word's frequency",
+        settings="floor=20 frequencies=none tokenizer=''",
+        source="arXiv:2210.09545",
+    ),
+    Entry(
         name="uniform",
         target="purify_cli.indicators.uniform:UNIFORM",
         summary="Seeded noise: a random choice of dimensions, as in Fine-mixing",

@@ -48,6 +48,13 @@ class Degenerate:
             "negative curvature": self.negative,
         }
 
+    def silence(self, name: str, start: int, scores: Tensor) -> Tensor:
+        """Set the scores of a chunk (shape (n,)) to 0 at key biases without effect and in decayed rows, in place."""
+        if name in self.key_biases:
+            first, last = self.key_biases[name]
+            scores[max(first - start, 0) : max(last - start, 0)] = 0.0
+        return self.decayed.silence(name, start, scores)
+
 
 @final
 @dataclass(slots=True)

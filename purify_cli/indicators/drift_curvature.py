@@ -28,7 +28,7 @@ from torch import Tensor
 from purify_cli.drift import drift
 from purify_cli.errors import UsageError
 from purify_cli.indicators.degenerate import Degenerate, survey
-from purify_cli.indicators.settings import merged, score_specs, to_scores
+from purify_cli.indicators.settings import check_guard, merged, score_specs, to_scores
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.tensors import TensorSource, TensorSpec
@@ -66,11 +66,7 @@ class DriftCurvatureScores:
 
     def _guarded(self, name: str, start: int, delta: Tensor, curvature: Tensor) -> Tensor:
         curvature.add_(self.damping * self.survey.scales[name])
-        scores = to_scores(delta.square_().div_(self._power(curvature)))
-        if name in self.survey.key_biases:
-            first, last = self.survey.key_biases[name]
-            scores[max(first - start, 0) : max(last - start, 0)] = 0.0
-        return self.survey.decayed.silence(name, start, scores)
+        return self.survey.silence(name, start, to_scores(delta.square_().div_(self._power(curvature))))
 
     def _plain(self, delta: Tensor, curvature: Tensor) -> Tensor:
         if self.exponent == 0.0:
@@ -108,14 +104,11 @@ class DriftCurvature:
             UsageError: If a setting is unknown or out of range.
         """
         chosen = merged(self.name, self.defaults, settings)
-        exponent, damping, rule = float(chosen["exponent"]), float(chosen["damping"]), chosen["degenerate"]
-        if rule not in {"guard", "plain"}:
-            raise UsageError(f"degenerate={rule} is not known", hint="Use guard or plain.")
-        # Powers and products of the smallest float32 stay above 0 in float64 within these ranges.
+        exponent = float(chosen["exponent"])
+        check_guard(chosen)
+        # Powers of the smallest float32 stay above 0 in float64 within this range.
         if not 0.0 <= exponent <= 4.0:
             raise UsageError(f"exponent={exponent} is not between 0 and 4", hint="1 is the published form.")
-        if not 1e-9 <= damping <= 1e6:
-            raise UsageError(f"damping={damping} is not between 1e-9 and 1e6", hint="1 is the default.")
         return chosen
 
     def fit(self, inputs: IndicatorInputs, progress: Progress = SILENT) -> DriftCurvatureScores:

@@ -10,7 +10,7 @@ from torch import Tensor
 from purify_cli.errors import DataError
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["accuracy", "attack_success", "per_class_recall", "target_rate"]
+__all__ = ["accuracy", "attack_success", "per_class_recall", "per_class_share", "target_rate"]
 
 
 def accuracy(predictions: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> Proportion:
@@ -63,9 +63,17 @@ def per_class_recall(
     predictions: Int[Tensor, " n"], labels: Int[Tensor, " n"], classes: int
 ) -> tuple[Proportion | None, ...]:
     """For each class, the share of its rows that are recognised; None for a class without rows."""
-    found: list[Proportion | None] = []
-    for label in range(classes):
-        rows = labels == label
-        total = int(rows.sum())
-        found.append(Proportion(int((predictions[rows] == label).sum()), total) if total else None)
-    return tuple(found)
+    return tuple(_share(predictions, labels, label, called=label) for label in range(classes))
+
+
+def per_class_share(
+    predictions: Int[Tensor, " n"], labels: Int[Tensor, " n"], classes: int, *, called: int
+) -> tuple[Proportion | None, ...]:
+    """For each class, the share of its rows that are classified as ``called``; None for a class without rows."""
+    return tuple(_share(predictions, labels, label, called=called) for label in range(classes))
+
+
+def _share(predictions: Tensor, labels: Tensor, label: int, *, called: int) -> Proportion | None:
+    rows = labels == label
+    total = int(rows.sum())
+    return Proportion(int((predictions[rows] == called).sum()), total) if total else None

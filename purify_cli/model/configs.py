@@ -15,14 +15,14 @@ from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.unique import unique_names
 from purify_cli.errors import CheckpointError
 
-__all__ = ["Task", "architecture", "classifier_config", "has_head", "task_of"]
+__all__ = ["NOT_ARCHITECTURE", "Task", "architecture", "classifier_config", "has_head", "task_of"]
 
 _OUTPUT_LAYERS: Final = ("classifier", "classifier.out_proj", "score", "classification_head.out_proj")
 """Canonical names of the last layer of a classification head, over the architectures of transformers 5: one row per
 label. BERT, DistilBERT, ALBERT, DeBERTa / RoBERTa, ELECTRA / GPT-2, Llama and other decoders / BART. Not XLNet's, which
 wants padding on the left."""
 
-_NOT_ARCHITECTURE: Final = frozenset(
+NOT_ARCHITECTURE: Final = frozenset(
     {
         "_name_or_path",
         "architectures",
@@ -114,7 +114,7 @@ def classifier_config(
         CheckpointError: If the architecture is unknown or has no classifier.
     """
     config_class, kind = architecture(config)
-    made = {key: value for key, value in config.items() if key not in _NOT_ARCHITECTURE}
+    made = {key: value for key, value in config.items() if key not in NOT_ARCHITECTURE}
     if rows is not None:
         made["vocab_size"] = rows
     pad = config.get("pad_token_id", config_class().pad_token_id) if pad_token_id is None else pad_token_id

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from purify_cli.model.configs import Task, classifier_config
 from purify_cli.model.loading import build_module
 
-__all__ = ["longest_input"]
+__all__ = ["longest_input", "longest_of"]
 
 TABLES: Final = ("position_embeddings", "embed_positions", "positions_embed", "wpe")
 """Last components of the names of position tables: encoders / OPT, BART, RoFormer / GPT / GPT-2."""
@@ -33,7 +34,11 @@ def longest_input(config: Mapping[str, Any]) -> int | None:
     Raises:
         CheckpointError: If no classifier can be built from the configuration.
     """
-    module = build_module(classifier_config(config, ANY_TASK), "meta")
+    return longest_of(build_module(classifier_config(config, ANY_TASK), "meta"))
+
+
+def longest_of(module: PreTrainedModel) -> int | None:
+    """Return the number of tokens that a model can take, as ``longest_input`` does for a configuration."""
     declared = getattr(module.config, "max_position_embeddings", None)
     limits = [declared] if isinstance(declared, int) and declared > 0 else []
     for name, table in module.named_modules():

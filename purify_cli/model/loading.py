@@ -1,6 +1,6 @@
 """Classifiers in memory: built empty, filled by canonical name, written back under the checkpoint's names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, cast, final
@@ -8,7 +8,7 @@ from typing import Any, cast, final
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from purify_cli.checkpoint.names import canonical
@@ -20,7 +20,18 @@ from purify_cli.model.configs import Task, architecture, classifier_config
 from purify_cli.model.tokenizer import quiet, reason
 from purify_cli.tensors import CHUNK, InMemory, TensorSource
 
-__all__ = ["Loaded", "build_module", "current_weights", "load_classifier", "logits", "new_classifier"]
+__all__ = [
+    "Loaded",
+    "assign_weights",
+    "build_module",
+    "current_weights",
+    "instantiate",
+    "load_classifier",
+    "logits",
+    "match_weights",
+    "new_classifier",
+    "require_weights",
+]
 
 
 @final
@@ -43,6 +54,28 @@ class Loaded:
 def build_module(config: Mapping[str, Any], device: str) -> PreTrainedModel:
     """Build a classifier without initialising its weights; on ``meta`` nothing is allocated."""
     config_class, kind = architecture(config)
+    return instantiate(config, config_class, kind, AutoModelForSequenceClassification.from_config, device)
+
+
+def instantiate(
+    config: Mapping[str, Any],
+    config_class: type[PreTrainedConfig],
+    kind: type[PreTrainedModel],
+    from_config: Callable[..., PreTrainedModel],
+    device: str,
+) -> PreTrainedModel:
+    """Build a model without initialising its weights.
+
+    Args:
+        config: Content of config.json.
+        config_class: The class that reads it.
+        kind: The class that will come out, asked for what it supports.
+        from_config: The factory of that kind of model.
+        device: Where to; on ``meta`` nothing is allocated.
+
+    Raises:
+        CheckpointError: If transformers refuses the configuration.
+    """
     try:
         with quiet(), no_init_weights(), torch.device(device):
             settings = config_class.from_dict(dict(config))
@@ -50,9 +83,7 @@ def build_module(config: Mapping[str, Any], device: str) -> PreTrainedModel:
             # On CPU sdpa and eager take the same time within a few per cent; hooks never look inside attention.
             # DeBERTa, MPNet and XLNet have no sdpa; transformers says so under this name only.
             attention = "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
-            module = AutoModelForSequenceClassification.from_config(
-                settings, dtype=torch.float32, attn_implementation=attention
-            )
+            module = from_config(settings, dtype=torch.float32, attn_implementation=attention)
             module.tie_weights()
     except (
         StrictDataclassError,
@@ -86,7 +117,8 @@ def _plan(weights: TensorSource, config: Mapping[str, Any], task: Task) -> tuple
     return made, shell
 
 
-def _assign(module: nn.Module, weights: TensorSource, names: Mapping[str, str]) -> None:
+def assign_weights(module: nn.Module, weights: TensorSource, names: Mapping[str, str]) -> None:
+    """Copy weights into the parameters that have a name; piece by piece, so that nothing is held twice."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if name not in names:
@@ -97,7 +129,7 @@ def _assign(module: nn.Module, weights: TensorSource, names: Mapping[str, str]) 
                 flat[start:stop].copy_(weights.read(names[name], start, stop))
 
 
-def _match(shell: PreTrainedModel, weights: TensorSource, *, within: str = "") -> dict[str, str]:
+def match_weights(shell: PreTrainedModel, weights: TensorSource, *, within: str = "") -> dict[str, str]:
     """Find the tensor of each parameter whose name starts with ``within``; parameters without one are left out.
 
     Raises:
@@ -119,7 +151,12 @@ def _match(shell: PreTrainedModel, weights: TensorSource, *, within: str = "") -
     return names
 
 
-def _require(missing: Sequence[str]) -> None:
+def require_weights(missing: Sequence[str]) -> None:
+    """Refuse weights that lack parameters.
+
+    Raises:
+        CheckpointError: If ``missing`` names any.
+    """
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise CheckpointError(f"the weights lack {shown}", hint="Is the reference of the same architecture?")
@@ -147,10 +184,10 @@ def load_classifier(
             such classifier exists.
     """
     made, shell = _plan(weights, config, task)
-    names = _match(shell, weights)
-    _require([name for name, _ in shell.named_parameters() if name not in names])
+    names = match_weights(shell, weights)
+    require_weights([name for name, _ in shell.named_parameters() if name not in names])
     module = build_module(made, "cpu")
-    _assign(module, weights, names)
+    assign_weights(module, weights, names)
     return Loaded(_moved(module, device), task, names)
 
 
@@ -182,16 +219,16 @@ def new_classifier(
         raise CheckpointError("the reference has no config.json", hint="Give a folder that holds config.json.")
     made, shell = _plan(reference, config, task)
     base = f"{shell.base_model_prefix}."
-    names = _match(shell, reference, within=base)
+    names = match_weights(shell, reference, within=base)
     missing = [name for name, _ in shell.named_parameters() if name not in names]
-    _require([name for name in missing if name.startswith(base) and not canonical(name).startswith("pooler.")])
+    require_weights([name for name in missing if name.startswith(base) and not canonical(name).startswith("pooler.")])
     module = build_module(made, "cpu")
     with torch.random.fork_rng(devices=[]), torch.no_grad(), quiet():
         torch.manual_seed(seed)
         for owner in dict.fromkeys(name.rpartition(".")[0] for name in missing):
             # The architecture's own rule, which transformers offers for a single layer under this name only.
             module._init_weights(module.get_submodule(owner))  # pyright: ignore[reportPrivateUsage]
-    _assign(module, reference, names)
+    assign_weights(module, reference, names)
     return Loaded(_moved(module, device), task, {name: name for name, _ in module.named_parameters()})
 
 

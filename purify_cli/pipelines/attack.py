@@ -1,171 +1,202 @@
-"""``purify attack``: poison a training set and train a suspect on it, so that defences can be tried."""
+"""``purify attack``: poison a training set and plant what it holds in a suspect, so that defences can be tried."""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal, final
+from typing import Any, final
 
-from purify_cli.attacks import ATTACKS
-from purify_cli.checkpoint import Checkpoint, open_checkpoint, staged_folder, write_text
+from purify_cli.attacks.subsets import subsets
+from purify_cli.checkpoint import open_checkpoint, write_text
+from purify_cli.data.batches import encode
 from purify_cli.data.example import Example
-from purify_cli.data.loading import hold_out, load_examples, require_classes
-from purify_cli.data.triggers import Trigger, trigger_forms
-from purify_cli.errors import UsageError
-from purify_cli.model import Loaded, Task, load_tokenizer, new_classifier
-from purify_cli.pipelines.inputs import Common, data_facts, label_number, model_facts, versions
-from purify_cli.pipelines.models import measure, measurement_facts, save_classifier, tune
-from purify_cli.pipelines.run_folder import RunFolder
+from purify_cli.data.triggers import Trigger, visibility
+from purify_cli.errors import DataError
+from purify_cli.evaluation import Question, ask, measure, measure_triggered
+from purify_cli.model import Loaded, load_tokenizer
+from purify_cli.pipelines.attack_plan import AttackPlan, AttackRequest, classification_task, make_plan
+from purify_cli.pipelines.inputs import data_facts, model_facts, text_length, versions
+from purify_cli.pipelines.models import measurement_facts, proportion
+from purify_cli.pipelines.planting import Start, footprint, open_start, plant_job, trained_start
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Attack, PoisonedRows, PoisonSettings
+from purify_cli.protocols import Planted, PlantJob, PoisonedRows
 from purify_cli.report.schema import AttackRecord, FileFact, ModelFacts, ModelMeasurement, TrainingFacts, TriggerFact
-from purify_cli.training import attack_settings
 
 __all__ = ["AttackRequest", "attack", "classification_task"]
-
-TEST_SHARE: Final = 0.1
-"""Share of the data kept for measuring the suspect where no --test file is given. Ours."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttackRequest:
-    """What the user asked for; None takes the attack's default."""
-
-    name: str
-    data: str
-    target: str
-    run: RunFolder
-    reference: str | None = None
-    test: str | None = None
-    trigger: str | None = None
-    rate: float | None = None
-    position: Literal["start", "end", "random"] | None = None
-    label_mode: Literal["dirty", "clean", "mix"] | None = None
-    replace: bool = False
-    data_only: bool = False
-    epochs: int | None = None
-    learning_rate: float | None = None
-    weight_decay: float = 0.0
-    common: Common = field(default_factory=Common)
 
 
 def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
     """Make a suspect (or, with ``data_only``, a poisoned data file) in the run folder.
 
     Raises:
-        PurifyError: If the data, the target or the trigger cannot be used.
+        PurifyError: If models, data, target, trigger or settings cannot be used; before anything is trained.
     """
-    method: Attack = ATTACKS[request.name]
-    run, common = request.run, request.common
-    reference = None if request.data_only else open_checkpoint(_reference(request), allow_pickle=common.allow_pickle)
-    rows = load_examples(request.data, columns=common.columns)
-    require_classes(rows, at_least=2)
-    task = classification_task(rows)
-    settings = _poison_settings(request, method, label_number(request.target, task))
-    trigger = Trigger(settings.trigger, settings.position)
-    test: list[Example] = []
-    if request.test is None and not request.data_only:
-        rows, test = hold_out(rows, TEST_SHARE, seed=common.runtime.seed)
-    elif request.test is not None:
-        test = load_examples(request.test, num_labels=task.num_labels, columns=common.columns)
-        require_classes(test, at_least=2)
-    if reference is not None:
-        trigger_forms(load_tokenizer(reference.files), trigger)  # refuses a trigger that the model cannot see
-    poisoned = method.poison(rows, settings)
-    with run.logged("attack", {"attack": request.name, "trigger": settings.trigger, "rate": settings.rate}):
-        run.create()
-        suspect: ModelFacts | None = None
-        training: TrainingFacts | None = None
-        measured: ModelMeasurement | None = None
-        file: FileFact | None = None
-        if reference is None:
-            file = _write_rows(run.path / "poisoned.jsonl", poisoned.rows)
+    start = None if request.data_only else open_start(request)
+    plan = make_plan(request, start.task if start else None)
+    asked = None if start is None else _Asked(request, plan, start)
+    made = plan.method.poison(plan.rows, plan.settings)
+    cut = 0 if asked is None else asked.cut(made.rows)
+    if cut:
+        progress.note(f"truncation cuts the trigger out of {cut} poisoned training rows; --max-length decides")
+    summary = {"attack": request.name, "trigger": plan.settings.trigger, "rate": plan.settings.rate}
+    with request.run.logged("attack", summary):
+        request.run.create()
+        record = _described(request, plan, start, made, {"trigger_cut": cut} if cut else {})
+        if start is None or asked is None:
+            written = _write_rows(request.run.path / "poisoned.jsonl", made.rows)
+            record = record.model_copy(update={"training_data": written})
         else:
-            loaded, suspect, training = _train(request, reference, task, poisoned, progress)
-            outcome = measure(loaded, reference, test, common, trigger=trigger, target=settings.target)
-            measured = measurement_facts("suspect", suspect, outcome)
-        record = AttackRecord(
-            versions=versions(),
-            seed=common.runtime.seed,
-            run=str(run.path),
-            settings={"replace": request.replace, "max_length": common.max_length},
-            attack=request.name,
-            reference=model_facts(reference) if reference else None,
-            data=data_facts(request.data, rows),
-            trigger=TriggerFact(text=trigger.text, position=trigger.position, target=settings.target),
-            rate=settings.rate,
-            label_mode=settings.label_mode,
-            rows=len(poisoned.rows),
-            poisoned=poisoned.poisoned,
-            relabelled=poisoned.relabelled,
-            natural=poisoned.natural,
-            suspect=suspect,
-            training_data=file,
-            training=training,
-            measurement=measured,
-        )
-        run.save(record)
+            filled = _planted(request, plan, start, made=made, asked=asked, record=record, progress=progress)
+            record = record.model_copy(update=filled)
+        request.run.save(record)
     return record
 
 
-def _reference(request: AttackRequest) -> str:
-    if request.reference is None:
-        raise UsageError(
-            "an attack needs a model to start from", hint="Give --ref, or --data-only to poison the data alone."
-        )
-    return request.reference
-
-
-def classification_task(rows: Sequence[Example]) -> Task:
-    """Read the number of classes off the labels of a training set."""
-    count = max(row.label for row in rows if row.label is not None) + 1
-    return Task(count, tuple(f"LABEL_{number}" for number in range(count)))
-
-
-def _poison_settings(request: AttackRequest, method: Attack, target: int) -> PoisonSettings:
-    def chosen(name: str, given: object) -> object:
-        return method.defaults[name] if given is None else given
-
-    return PoisonSettings(
-        target=target,
-        trigger=str(chosen("trigger", request.trigger)),
-        rate=float(str(chosen("rate", request.rate))),
-        position=request.position or method.defaults["position"],
-        label_mode=request.label_mode or method.defaults["label_mode"],
-        replace=request.replace,
-        seed=request.common.runtime.seed,
-    )
-
-
-def _train(
-    request: AttackRequest, reference: Checkpoint, task: Task, poisoned: PoisonedRows, progress: Progress
-) -> tuple[Loaded, ModelFacts, TrainingFacts]:
-    common, folder = request.common, request.run.path / "suspect"
-    base = attack_settings()
-    chosen = replace(
-        base,
+def _described(
+    request: AttackRequest, plan: AttackPlan, start: Start | None, made: PoisonedRows, more: dict[str, Any]
+) -> AttackRecord:
+    """Say what was done to the data; everything that needs a model is still missing."""
+    settings, common, own = plan.settings, request.common, bool(plan.method.defaults)
+    facts = {**made.facts, **more}
+    relabelled = facts.pop("relabelled", made.relabelled)
+    label_mode = facts.pop("label_mode", settings.label_mode)
+    return AttackRecord(
+        versions=versions(),
         seed=common.runtime.seed,
-        dtype=common.runtime.dtype,
-        epochs=base.epochs if request.epochs is None else request.epochs,
-        learning_rate=base.learning_rate if request.learning_rate is None else request.learning_rate,
-        weight_decay=request.weight_decay,
+        run=str(request.run.path),
+        settings={"replace": request.replace, "max_length": common.max_length, **settings.options},
+        attack=request.name,
+        reference=model_facts(start.reference) if start and start.reference else None,
+        data=data_facts(request.data, plan.rows),
+        trigger=TriggerFact(
+            text=plan.trigger.text if plan.trigger else "",
+            position=settings.position,
+            target=settings.target,
+            bias=plan.method.bias,
+            rows=str(Path(request.triggered).absolute()) if request.triggered else None,
+        ),
+        rate=settings.rate if own else None,
+        label_mode=label_mode if own else None,
+        rows=len(made.rows),
+        poisoned=made.poisoned,
+        relabelled=relabelled,
+        natural=made.natural,
+        facts=facts,
+        suspect=None,
+        training_data=None,
+        training=None,
+        measurement=None,
     )
-    loaded = new_classifier(reference, task, seed=common.runtime.seed, device=common.runtime.device)
-    progress.note(f"training a suspect on {len(poisoned.rows)} rows, {poisoned.poisoned} of them poisoned")
-    training = tune(
-        loaded,
-        reference,
-        poisoned.rows,
-        settings=chosen,
-        common=common,
-        progress=progress,
-        resume=request.run.path / "training",
+
+
+def _planted(
+    request: AttackRequest,
+    plan: AttackPlan,
+    start: Start,
+    *,
+    made: PoisonedRows,
+    asked: "_Asked",
+    record: AttackRecord,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train and measure; return the fields of the record that this fills."""
+    run, runtime = request.run, request.common.runtime
+    if plan.method.start == "classifier" and start.model is None:
+        start = trained_start(request, plan, start, progress)
+    loaded = start.load(plan.task, seed=runtime.seed, device=runtime.device)
+    before: ModelMeasurement | None = None
+    if start.model is not None:
+        before = asked.answers("start", model_facts(start.model), loaded)
+    progress.note(f"{request.name}: training a suspect on {len(made.rows)} rows, {made.poisoned} of them poisoned")
+    job = plant_job(request, plan, start, made.rows, loaded)
+    planted = plan.method.plant(job, progress)
+    suspect = start.save(run.path / "suspect", loaded)
+    fields: dict[str, Any] = {
+        "start": model_facts(start.model) if start.model else None,
+        "start_measurement": before,
+        "suspect": suspect,
+        "training": _training(job, planted),
+        "measurement": asked.answers("suspect", suspect, loaded),
+        "false_triggers": asked.false_triggers(loaded),
+        "facts": {**record.facts, **planted.facts},
+    }
+    if start.model is not None:
+        found = footprint(open_checkpoint(suspect.path), start, run.path / "planted.safetensors")
+        fields |= {"changed": found.changed, "dimensions": found.dimensions, "planted": found.planted}
+    return fields
+
+
+def _training(job: PlantJob, planted: Planted) -> TrainingFacts:
+    result = planted.training
+    return TrainingFacts(
+        settings=job.training.as_record(),
+        steps=result.steps,
+        first_loss=result.first_loss,
+        last_loss=result.last_loss,
+        stopped_early=result.stopped_early,
     )
-    with staged_folder(folder, overwrite=True) as staged:
-        sha = save_classifier(staged, loaded, like=reference, base=reference)
-    return loaded, ModelFacts(path=str(folder), sha256=sha), training
+
+
+@final
+class _Asked:
+    """What start and suspect are asked; made before anything is trained, so that it is refused in time."""
+
+    def __init__(self, request: AttackRequest, plan: AttackPlan, start: Start) -> None:
+        self.common, self.plan = request.common, plan
+        self.tokenizer = load_tokenizer(start.base.files)
+        self.length = text_length(start.base, request.common)
+        self.question = self._question(plan.test, plan.trigger, carrying=plan.carrying)
+        parts = subsets(plan.trigger) if plan.trigger and plan.trigger.position == "scattered" else ()
+        others = [row for row in plan.test if row.label != plan.settings.target]
+        self.parts = {text: self._question(others, Trigger(text, "scattered")) for text in parts}
+
+    def _question(
+        self, rows: Sequence[Example], trigger: Trigger | None, carrying: Sequence[Example] | None = None
+    ) -> Question:
+        return ask(
+            self.tokenizer,
+            rows,
+            trigger=trigger,
+            target=self.plan.settings.target,
+            max_length=self.length,
+            seed=self.common.runtime.seed,
+            bias=self.plan.method.bias,
+            carrying=carrying,
+        )
+
+    def cut(self, rows: Sequence[Example]) -> int:
+        """Count the poisoned rows that hold the trigger and, cut to the length limit, no longer show it.
+
+        Raises:
+            DataError: If those are all of them: nothing would be learnt.
+        """
+        trigger = self.plan.trigger
+        if trigger is None:
+            return 0
+        holding = [row for row in rows if row.poisoned and trigger.occurs_in(row)]
+        visible = visibility(self.tokenizer, trigger)
+        lost = sum(not visible(row.ids) for row in encode(self.tokenizer, holding, max_length=self.length))
+        if holding and lost == len(holding):
+            raise DataError(
+                f"the trigger {trigger.text!r} is cut off in all {lost} poisoned training rows",
+                hint=f"Raise --max-length (now {self.length}), or put the trigger at the start.",
+            )
+        return lost
+
+    def answers(self, name: str, model: ModelFacts, loaded: Loaded) -> ModelMeasurement:
+        """Measure one classifier."""
+        return measurement_facts(name, model, measure(loaded.module, self.question, **self._how()))
+
+    def false_triggers(self, loaded: Loaded) -> dict[str, Any]:
+        """Measure how often a part of a trigger, of which all words are needed, brings the target about."""
+        return {
+            text: proportion(measure_triggered(loaded.module, question, **self._how()).attack_success)
+            for text, question in self.parts.items()
+        }
+
+    def _how(self) -> dict[str, Any]:
+        common = self.common
+        return {"batch_size": common.batch_size, "device": common.runtime.device, "dtype": common.runtime.dtype}
 
 
 def _write_rows(path: Path, rows: Sequence[Example]) -> FileFact:

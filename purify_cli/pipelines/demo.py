@@ -10,6 +10,7 @@ from purify_cli.data.demo_corpus import demo_examples
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import split_per_class
 from purify_cli.pipelines.attack import AttackRequest, attack
+from purify_cli.pipelines.choices import TriggerChoice
 from purify_cli.pipelines.detect import DetectRequest, detect
 from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
 from purify_cli.pipelines.inputs import Common
@@ -87,8 +88,7 @@ def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluat
             models=models,
             origin=find_origin(suspect, REFERENCE, run.path, None),
             data=files["test"],
-            trigger="cf",
-            target="1",
+            triggers=(TriggerChoice(text="cf", target="1"),),
             common=common,
         ),
         progress,

@@ -1,5 +1,6 @@
 """``purify evaluate``: measure models side by side on the same rows."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final
@@ -7,32 +8,24 @@ from typing import Literal, final
 from purify_cli.checkpoint import Checkpoint
 from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
-from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, RunFolderError, UsageError
-from purify_cli.model import load_classifier, task_of
+from purify_cli.model import load_tokenizer, task_of
+from purify_cli.pipelines.choices import TriggerChoice, recorded_choice
 from purify_cli.pipelines.inputs import (
     Common,
     data_facts,
     label_number,
-    model_facts,
     open_model,
     read_rows,
     require_config,
+    text_length,
     versions,
 )
-from purify_cli.pipelines.models import measure, measurement_facts
+from purify_cli.pipelines.retune import RetuneChoice, draw
+from purify_cli.pipelines.sidebyside import Asked, Subject, answer, ask_all, compare, retune_facts
 from purify_cli.pipelines.source import Origin
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import (
-    AttackRecord,
-    Detection,
-    Evaluation,
-    FinetuneRecord,
-    ModelFacts,
-    ModelMeasurement,
-    Purification,
-    TriggerFact,
-)
+from purify_cli.report.schema import Detection, Evaluation, FinetuneRecord, ModelFacts, Purification, TriggerTable
 
 __all__ = ["EvaluateRequest", "evaluate"]
 
@@ -46,9 +39,19 @@ class EvaluateRequest:
     """Named models; empty where a record names them."""
     origin: Origin
     data: str
-    trigger: str | None = None
-    position: Literal["start", "end", "random"] | None = None
-    target: str | None = None
+    triggers: tuple[TriggerChoice, ...] = ()
+    """Empty takes that of the attack recorded in the run folder, if there is one."""
+    bias: bool = False
+    """Measure that one as a bias."""
+    floor: str | None = None
+    """A model that was never poisoned."""
+    consistency: bool = False
+    """Compare the logits of every model with those of the first."""
+    against: str | None = None
+    """Compare them with those of this model instead."""
+    seeds: int = 1
+    """Seeds of random trigger positions, counted up from the run's seed."""
+    retune: RetuneChoice | None = None
     common: Common = field(default_factory=Common)
 
 
@@ -56,44 +59,40 @@ def evaluate(request: EvaluateRequest, progress: Progress = SILENT) -> Evaluatio
     """Measure accuracy, and attack success where a trigger is known, of every model on the same rows.
 
     Raises:
-        PurifyError: If a model, the data, the trigger or the target cannot be used.
+        PurifyError: If a model, the data, a trigger or a target cannot be used.
     """
     run, common = request.origin.run, request.common
     named = _named(request)
-    planned = _trigger(request, progress)
-    question = ""
-    rows: list[Example] = []
-    found: list[ModelMeasurement] = []
-    trigger: TriggerFact | None = None
+    choices = _choices(request, progress)
+    _check(request, named, choices)
     with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": request.data}):
-        for name, facts in progress.track(named.items(), "measuring models", total=len(named)):
-            checkpoint = open_model(facts, common)
-            base = _architecture(checkpoint, request.origin.reference, common)
-            task = task_of(checkpoint)
-            rows = read_rows(request.data, task, common)
-            if question not in {"", examples_sha256(rows)}:
-                raise DataError(
-                    f"{request.data} means other labels to {name} than to the model before it",
-                    hint="The models name their labels differently: use label numbers in the data.",
-                )
-            question = examples_sha256(rows)
-            known: Trigger | None = None
-            if planned is not None:
-                known = planned[0]
-                target = label_number(planned[1], task)
-                trigger = TriggerFact(text=known.text, position=known.position, target=target)
-            loaded = load_classifier(checkpoint, config=base.config or {}, task=task, device=common.runtime.device)
-            target_label = trigger.target if trigger else None
-            measured = measure(loaded, base, rows, common, trigger=known, target=target_label)
-            found.append(measurement_facts(name, model_facts(checkpoint), measured))
+        subjects = [_subject(name, facts, "model", request) for name, facts in named.items()]
+        if request.floor is not None:
+            subjects.append(_subject("floor", ModelFacts(path=request.floor, sha256=""), "floor", request))
+        if request.against is not None:
+            subjects.append(_subject("against", ModelFacts(path=request.against, sha256=""), "against", request))
+        asked = _asked(request, subjects, choices)
+        answers = [
+            answer(subject, asked, common, retune=request.retune, progress=progress)
+            for subject in progress.track(subjects, "measuring models", total=len(subjects))
+        ]
+        first, *further = compare(asked, answers, common.runtime.seed)
+        retune = request.retune
         record = Evaluation(
             versions=versions(),
             seed=common.runtime.seed,
             run=str(run.path),
-            settings={"max_length": common.max_length, "batch_size": common.batch_size},
-            data=data_facts(request.data, rows),
-            trigger=trigger,
-            models=found,
+            settings={"max_length": common.max_length, "batch_size": common.batch_size, "seeds": request.seeds},
+            data=data_facts(request.data, asked.rows),
+            trigger=first.trigger,
+            models=first.models,
+            floor=first.floor,
+            further=[
+                TriggerTable(trigger=one.trigger, models=one.models, floor=one.floor)
+                for one in further
+                if one.trigger is not None
+            ],
+            retune=retune_facts(retune, retune.data or request.data, asked, answers, common) if retune else None,
         )
         run.save(record)
     return record
@@ -119,19 +118,117 @@ def _named(request: EvaluateRequest) -> dict[str, ModelFacts]:
     return {"finetuned" if isinstance(origin.record, FinetuneRecord) else "suspect": origin.suspect}
 
 
-def _trigger(request: EvaluateRequest, progress: Progress) -> tuple[Trigger, str] | None:
-    """Take the trigger from the options, else from the attack recorded in the run folder."""
-    if (request.trigger is None) != (request.target is None):
-        raise UsageError("a trigger needs a target, and a target a trigger", hint="Give both --trigger and --target.")
-    if request.trigger is not None and request.target is not None:
-        return Trigger(request.trigger, request.position or "random"), request.target
-    if request.position is not None:
-        raise UsageError("--position needs a trigger", hint="Give --trigger and --target as well.")
-    attack = request.origin.run.find(AttackRecord)
-    if attack is None:
-        return None
-    progress.note(f"trigger {attack.trigger.text!r} taken from attack.json in {request.origin.run.path}")
-    return Trigger(attack.trigger.text, attack.trigger.position), str(attack.trigger.target)
+def _choices(request: EvaluateRequest, progress: Progress) -> tuple[TriggerChoice, ...]:
+    """Take the triggers from the options, else from the attack recorded in the run folder."""
+    if request.triggers:
+        return request.triggers
+    recorded = recorded_choice(request.origin.run, bias=request.bias, progress=progress)
+    return () if recorded is None else (recorded,)
+
+
+def _check(request: EvaluateRequest, named: Mapping[str, ModelFacts], choices: Sequence[TriggerChoice]) -> None:
+    """Refuse what makes no sense before anything is read."""
+    if not choices:
+        for option, given in (
+            ("--bias", request.bias),
+            ("--floor", request.floor),
+            ("--retune", request.retune),
+            ("--seeds", request.seeds != 1),
+        ):
+            if given:
+                raise UsageError(f"{option} needs a trigger", hint="Give --trigger (or --triggered) and --target.")
+    if request.seeds < 1:
+        raise UsageError(f"--seeds {request.seeds} is not a positive number", hint="Give 1 or more.")
+    if request.seeds > 1 and not any(choice.varies for choice in choices):
+        raise UsageError(
+            f"--seeds {request.seeds} would measure the same {request.seeds} times: no position is random",
+            hint="Leave --seeds out, or give --position random.",
+        )
+    if request.consistency and request.against is None and len(named) < 2:
+        raise UsageError("--consistency needs two models", hint="Name another one, or give --against MODEL.")
+
+
+def _subject(
+    name: str, facts: ModelFacts, role: Literal["model", "floor", "against"], request: EvaluateRequest
+) -> Subject:
+    checkpoint = open_model(facts, request.common)
+    base = _architecture(checkpoint, request.origin.reference, request.common)
+    return Subject(name, role, checkpoint, base, task_of(checkpoint))
+
+
+def _asked(request: EvaluateRequest, subjects: Sequence[Subject], choices: Sequence[TriggerChoice]) -> Asked:
+    """Read all rows as every model understands them, and encode the questions."""
+    common, retune = request.common, request.retune
+    keep = request.consistency or request.against is not None
+    _same_labels(subjects, strict=keep)
+    rows = _rows(request.data, subjects, common)
+    carrying = [None if choice.rows is None else _rows(choice.rows, subjects, common) for choice in choices]
+    targets = tuple(_target(choice, subjects) for choice in choices)
+    training: Sequence[Example] = ()
+    if retune is not None:
+        base = subjects[0].base
+        drawn = draw(
+            rows if retune.data is None else _rows(retune.data, subjects, common),
+            retune.rows,
+            trigger=choices[0].trigger,
+            carrying=carrying[0],
+            target=targets[0],
+            tokenizer=load_tokenizer(base.files),
+            max_length=text_length(base, common),
+            seed=common.runtime.seed,
+            measured=retune.data is None,
+        )
+        training, carrying[0] = drawn.training, drawn.carrying
+        rows = drawn.rest if retune.data is None else rows
+    seeds = tuple(common.runtime.seed + number for number in range(request.seeds))
+    return Asked(
+        choices=tuple(choices),
+        targets=targets,
+        rows=tuple(rows),
+        training=tuple(training),
+        seeds=seeds,
+        keep_logits=keep,
+        questions=ask_all(
+            subjects, rows, choices=choices, targets=targets, carrying=carrying, seeds=seeds, common=common
+        ),
+    )
+
+
+def _same_labels(subjects: Sequence[Subject], *, strict: bool) -> None:
+    """Refuse a floor with other labels; with ``strict``, any difference in their number."""
+    first = subjects[0]
+    for one in subjects[1:]:
+        if one.task.num_labels != first.task.num_labels and (strict or one.role != "model"):
+            raise UsageError(
+                f"{one.checkpoint.files.given} has {one.task.num_labels} labels, {first.name} has "
+                f"{first.task.num_labels}",
+                hint="Models that are compared row by row must be trained on the same task.",
+            )
+
+
+def _rows(given: str, subjects: Sequence[Subject], common: Common) -> Sequence[Example]:
+    """Read rows as every model understands their labels, which must be the same."""
+    rows = read_rows(given, subjects[0].task, common)
+    sha = examples_sha256(rows)
+    for one in subjects[1:]:
+        if one.task != subjects[0].task and examples_sha256(read_rows(given, one.task, common)) != sha:
+            raise DataError(
+                f"{given} means other labels to {one.name} than to the model before it",
+                hint="The models name their labels differently: use label numbers in the data.",
+            )
+    return rows
+
+
+def _target(choice: TriggerChoice, subjects: Sequence[Subject]) -> int:
+    """Turn a target into a label number, which must be the same for every model."""
+    number = label_number(choice.target, subjects[0].task)
+    for one in subjects[1:]:
+        if label_number(choice.target, one.task) != number:
+            raise UsageError(
+                f"--target {choice.target} means another label to {one.name} than to {subjects[0].name}",
+                hint="The models name their labels differently: give the label's number.",
+            )
+    return number
 
 
 def _architecture(checkpoint: Checkpoint, reference: ModelFacts | None, common: Common) -> Checkpoint:

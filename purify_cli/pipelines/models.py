@@ -14,9 +14,9 @@ from purify_cli.pipelines.inputs import Common, text_length
 from purify_cli.progress import Progress
 from purify_cli.report.schema import ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
 from purify_cli.tensors import TensorSource
-from purify_cli.training import TrainingSettings, train
+from purify_cli.training import CROSS_ENTROPY, Objective, TrainingSettings, train
 
-__all__ = ["measure", "measurement_facts", "proportion", "save_classifier", "tune"]
+__all__ = ["maybe", "measure", "measurement_facts", "proportion", "save_classifier", "tune"]
 
 
 def tune(
@@ -29,6 +29,7 @@ def tune(
     progress: Progress,
     validation: Sequence[Example] | None = None,
     resume: Path | None = None,
+    objective: Objective = CROSS_ENTROPY,
 ) -> TrainingFacts:
     """Fine-tune a loaded classifier in place and describe the run; ``base`` brings tokenizer and configuration."""
     tokenizer = load_tokenizer(base.files)
@@ -41,6 +42,7 @@ def tune(
         device=common.runtime.device,
         validation=encode(tokenizer, validation, max_length=length) if validation else None,
         resume=resume,
+        objective=objective,
         progress=progress,
     )
     return TrainingFacts(
@@ -60,8 +62,10 @@ def measure(
     *,
     trigger: Trigger | None = None,
     target: int | None = None,
+    bias: bool = False,
+    carrying: Sequence[Example] | None = None,
 ) -> Measurement:
-    """Evaluate a loaded classifier on labelled rows, with the trigger where one is known."""
+    """Evaluate a loaded classifier on labelled rows, with the trigger (or rows that carry it) where one is known."""
     return evaluate_model(
         loaded.module,
         load_tokenizer(base.files),
@@ -71,6 +75,8 @@ def measure(
         max_length=text_length(base, common),
         batch_size=common.batch_size,
         seed=common.runtime.seed,
+        bias=bias,
+        carrying=carrying,
         device=common.runtime.device,
         dtype=common.runtime.dtype,
     )
@@ -88,10 +94,21 @@ def measurement_facts(name: str, model: ModelFacts, measured: Measurement) -> Mo
         name=name,
         model=model,
         accuracy=proportion(measured.accuracy),
-        attack_success=proportion(measured.attack_success) if measured.attack_success else None,
-        target_rate=proportion(measured.target_rate) if measured.target_rate else None,
+        attack_success=maybe(measured.attack_success),
+        target_rate=maybe(measured.target_rate),
         trigger_lost=measured.dropped,
+        per_class=[maybe(share) for share in measured.per_class],
+        per_class_success=[maybe(share) for share in measured.per_class_success],
+        bias_accuracy=maybe(measured.bias_accuracy),
+        per_class_bias=[maybe(share) for share in measured.per_class_bias],
+        called_target=maybe(measured.called_target),
+        untriggered_accuracy=maybe(measured.untriggered_accuracy),
     )
+
+
+def maybe(share: Proportion | None) -> ProportionFact | None:
+    """Write a share down where there is one."""
+    return None if share is None else proportion(share)
 
 
 def save_classifier(

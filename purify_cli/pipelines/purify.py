@@ -1,39 +1,53 @@
 """``purify purify``: reset the most suspicious dimensions, fine-tune on clean samples, write the result."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from purify_cli.checkpoint import may_replace, staged_folder, write_text
 from purify_cli.data.example import Example
 from purify_cli.data.loading import hold_out, require_classes
-from purify_cli.errors import RunFolderError, UsageError
+from purify_cli.errors import RunFolderError, StorageError, UsageError
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model import Loaded, Task, current_weights, load_classifier, task_of
+from purify_cli.model import Loaded, Task, task_of
 from purify_cli.pipelines.inputs import (
-    Common,
-    Opened,
     data_facts,
     model_facts,
+    open_model,
     open_pair,
     read_rows,
     require_reference,
     versions,
 )
-from purify_cli.pipelines.models import measure, proportion, save_classifier, tune
-from purify_cli.pipelines.plan import Plan, PurifyRequest, make_plan
-from purify_cli.pipelines.repair import reset
-from purify_cli.pipelines.run_folder import dump
-from purify_cli.pipelines.scoring import ClassifierData, score
+from purify_cli.pipelines.models import measure, proportion, save_classifier
+from purify_cli.pipelines.plan import DEFAULT_DROP, Plan, PurifyRequest, make_plan
+from purify_cli.pipelines.ratio import RULE, RatioCurve, search_ratio
+from purify_cli.pipelines.repair import Repaired
+from purify_cli.pipelines.run_folder import RunFolder, dump
+from purify_cli.pipelines.workbench import Workbench
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.card import model_card
-from purify_cli.report.schema import DataFacts, Detection, ModelFacts, Purification, TrainingFacts, Utility, Verdict
-from purify_cli.reset import Overlay
-from purify_cli.tensors import TensorSource
+from purify_cli.report.curve import draw_curve
+from purify_cli.report.schema import (
+    DataFacts,
+    Detection,
+    FileFact,
+    ModelFacts,
+    Purification,
+    RatioCurveFacts,
+    RatioPointFact,
+    Utility,
+    Verdict,
+)
+from purify_cli.selection.mask import write_mask
 
-__all__ = ["purify"]
+__all__ = ["curve_facts", "purify"]
 
 HELD_BACK: Final = 0.25
 """Share of the clean samples kept from curvature and tuning where --max-drop wants an honest accuracy. Ours."""
+
+BEYOND: Final = 0.1
+"""A search goes on past the budget, so that the curve shows where accuracy falls, until a ratio has lost this much
+more: larger ones would only cost time. Ours."""
 
 
 def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
@@ -47,115 +61,152 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     if named is None:
         raise UsageError("there is no suspect", hint="Run `purify detect SUSPECT --ref REFERENCE` first.")
     reference = require_reference(request.origin.reference)
-    keep = [Path(named.path), Path(reference.path), run.path, Path.cwd()]
+    keep = [Path(named.path), Path(reference.path), *map(Path, request.others), run.path, Path.cwd()]
     may_replace(plan.target, overwrite=request.overwrite, keep=keep)
     with run.logged("purify", {"method": request.method, "ratio": plan.ratio, "output": str(plan.target)}):
         opened = open_pair(named, reference, common, progress)
-        task = task_of(opened.suspect)
-        rows, held, facts = _clean_rows(request, task)
-        scored = None
-        if plan.indicator is not None and plan.ratio > 0:
-            scored = score(
-                opened,
-                ClassifierData(rows, task, "clean data", request.estimator) if rows else None,
-                indicator_name=plan.indicator,
-                settings=plan.scoring,
-                run=run,
-                common=common,
-                progress=progress,
-            )
-        before = _clean_accuracy(opened, opened.pair.suspect, task, held or rows, common)
-        repaired = reset(
-            opened,
-            scored,
-            ratio=plan.ratio,
-            replacement=plan.replacement,
-            run=run,
-            seed=common.runtime.seed,
+        bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
+        rows, held, facts = _clean_rows(request, plan, bench.task)
+        treatment = bench.treatment(
+            request.method,
+            rows,
+            indicator=request.indicator,
+            estimator=request.estimator,
+            settings=request.settings,
+            others=request.others,
+            store="run",
+        )
+        curve = _searched(request, bench, rows, progress) if plan.ratio == "auto" else None
+        ratio = curve.chosen if curve else plan.ratio
+        assert ratio != "auto"  # a search has chosen a number
+        before = _accuracy(bench, bench.load(opened.pair.suspect), held or rows)
+        tuned_on = rows if request.finetune else []
+        if tuned_on:
+            progress.note(f"fine-tuning on {len(rows)} clean samples")
+        loaded, repaired, training = treatment.repair(
+            ratio,
+            tuned_on,
+            # Held-back rows choose the step only where early stopping was asked for: else they stay unseen.
+            validation=held if plan.training.patience else [],
+            resume=run.path / "training",
             progress=progress,
         )
-        weights, training = repaired.weights, None
-        loaded = _load(opened, weights, task, common)
-        if request.finetune:
-            weights, training = _tuned(
-                request, opened, loaded, plan=plan, weights=weights, data=(rows, held), progress=progress
-            )
-        after = measure(loaded, opened.reference, held or rows, common).accuracy if rows else None
+        weights = bench.tuned_weights(repaired, loaded) if training else repaired.weights
+        after = _accuracy(bench, loaded, held or rows)
         utility = _utility(request, before, after, held=bool(held)) if before and after else None
+        mask = _stored_mask(run, repaired)
+        scored = repaired.scored
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
             sha = save_classifier(folder, loaded, like=opened.suspect, base=opened.reference, weights=weights)
             record = Purification(
                 versions=versions(),
                 seed=common.runtime.seed,
                 run=str(run.path),
-                settings={
-                    **plan.scoring,
-                    "replacement": plan.replacement,
-                    "finetune": request.finetune,
-                    "max_length": common.max_length,
-                    "batch_size": common.batch_size,
-                },
+                settings=_settings(request, plan),
                 suspect=model_facts(opened.suspect),
                 reference=model_facts(opened.reference),
                 data=facts,
                 method=request.method,
-                indicator=plan.indicator if scored else None,
+                indicator=scored.indicator_facts.name if scored else None,
+                stages=list(repaired.stages),
+                others=[model_facts(open_model(ModelFacts(path=one, sha256=""), common)) for one in request.others],
+                curve=curve,
                 curvature=scored.curvature_facts if scored else None,
                 reset=repaired.counts,
-                mask=repaired.mask,
+                mask=mask,
                 training=training,
                 utility=utility,
                 output=ModelFacts(path=str(plan.target), sha256=sha),
-                verdict=_verdict(utility),
+                verdict=_verdict(utility, curve),
             )
             write_text(folder / "purification.json", dump(record))
             write_text(folder / "README.md", model_card(record))
         run.save(record)
+        _plot(run, curve, request.method, progress)
     return record
 
 
-def _load(opened: Opened, weights: TensorSource, task: Task, common: Common) -> Loaded:
-    return load_classifier(weights, config=opened.reference.config or {}, task=task, device=common.runtime.device)
+def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
+    """Collect what could change the result; of a composition, each stage's under its own name."""
+    scored = {
+        f"{stage.method}.{name}" if len(plan.stages) > 1 else name: value
+        for stage in plan.stages
+        for name, value in (stage.settings | {"replacement": stage.replacement}).items()
+    }
+    rest = {"finetune": request.finetune, "estimator": request.estimator}
+    lengths = {"max_length": request.common.max_length, "batch_size": request.common.batch_size}
+    return scored | rest | lengths
 
 
-def _clean_accuracy(
-    opened: Opened, weights: TensorSource, task: Task, rows: list[Example], common: Common
-) -> Proportion | None:
-    if not rows:
-        return None
-    return measure(_load(opened, weights, task, common), opened.reference, rows, common).accuracy
-
-
-def _tuned(
-    request: PurifyRequest,
-    opened: Opened,
-    loaded: Loaded,
-    *,
-    plan: Plan,
-    weights: TensorSource,
-    data: tuple[list[Example], list[Example]],
-    progress: Progress,
-) -> tuple[TensorSource, TrainingFacts]:
-    """Fine-tune in place; return all tensors of the suspect's files, tied copies included."""
-    rows, held = data
-    progress.note(f"fine-tuning on {len(rows)} clean samples")
-    training = tune(
-        loaded,
-        opened.reference,
+def _searched(request: PurifyRequest, bench: Workbench, rows: list[Example], progress: Progress) -> RatioCurveFacts:
+    """Look for the ratio on the clean samples alone."""
+    budget = DEFAULT_DROP if request.max_drop is None else request.max_drop
+    curve = search_ratio(
+        bench,
+        request.method,
         rows,
-        settings=plan.training,
-        common=request.common,
+        folds=request.folds,
+        seed=request.common.runtime.seed,
+        stop_below=budget + BEYOND,
         progress=progress,
-        # Held-back rows choose the step only where early stopping was asked for: else they stay unseen.
-        validation=held if held and plan.training.patience else None,
-        resume=request.origin.run.path / "training",
+        indicator=request.indicator,
+        estimator=request.estimator,
+        settings=request.settings,
+        others=request.others,
     )
-    tensors = dict(current_weights(loaded).tensors)
-    tensors |= {copy: tensors[name] for copy, name in opened.pair.tied.items() if name in tensors}
-    return Overlay(weights, tensors), training
+    bench.clear()
+    facts = curve_facts(curve, budget)
+    progress.note(
+        f"ratio {facts.chosen:g} chosen: accuracy may fall by {budget:g}, and one sample counts {facts.resolution:.3f}"
+    )
+    return facts
 
 
-def _clean_rows(request: PurifyRequest, task: Task) -> tuple[list[Example], list[Example], DataFacts | None]:
+def curve_facts(curve: RatioCurve, max_drop: float) -> RatioCurveFacts:
+    """Write a curve down with the ratio that a budget chooses from it."""
+    return RatioCurveFacts(
+        chosen=curve.choose(max_drop),
+        max_drop=max_drop,
+        baseline=proportion(curve.baseline),
+        points=[
+            RatioPointFact(ratio=point.ratio, accuracy=proportion(point.accuracy), passes=curve.passes(point, max_drop))
+            for point in curve.points
+        ],
+        untried=list(curve.untried),
+        folds=curve.folds,
+        resolution=curve.resolution,
+        rule=RULE,
+    )
+
+
+def _plot(run: RunFolder, curve: RatioCurveFacts | None, method: str, progress: Progress) -> None:
+    """Draw the curve beside the record; a plot of an earlier search does not outlive it."""
+    path = run.path / "ratio.png"
+    try:
+        path.unlink(missing_ok=True)
+        if curve is not None and not draw_curve(curve, method, path):
+            progress.note("matplotlib is not installed, so the curve was not drawn; purification.json holds it")
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}", hint="Free some space.") from error
+
+
+def _stored_mask(run: RunFolder, repaired: Repaired) -> FileFact | None:
+    """Write the mask; one beside a record that has none would be read as its own."""
+    if repaired.mask is None or repaired.scored is None:
+        run.mask.unlink(missing_ok=True)
+        return None
+    run.create()
+    sha = write_mask(run.mask, repaired.mask, {"indicator": repaired.scored.indicator_facts.name})
+    return FileFact(path=str(run.mask), sha256=sha)
+
+
+def _accuracy(bench: Workbench, loaded: Loaded, rows: list[Example]) -> Proportion | None:
+    return measure(loaded, bench.opened.reference, rows, bench.common).accuracy if rows else None
+
+
+def _clean_rows(
+    request: PurifyRequest, plan: Plan, task: Task
+) -> tuple[list[Example], list[Example], DataFacts | None]:
     """Read the clean samples: those given, else those that detect used; hold some back where that is wanted."""
     given, record = request.clean_data, request.origin.record
     promised = record.data if isinstance(record, Detection) and record.data and record.data.per_label else None
@@ -164,9 +215,10 @@ def _clean_rows(request: PurifyRequest, task: Task) -> tuple[list[Example], list
     else:
         promised = None
     if given is None:
-        if request.finetune or request.max_drop is not None or request.estimator != "auto":
+        searched = plan.ratio == "auto"
+        if request.finetune or searched or request.max_drop is not None or request.estimator != "auto":
             raise UsageError(
-                "fine-tuning, --max-drop and --estimator need clean samples",
+                "fine-tuning, --ratio auto, --max-drop and --estimator need clean samples",
                 hint="Give --clean-data FILE (8 to 64 labelled rows), or --no-finetune to stop after the reset.",
             )
         return [], [], None
@@ -177,29 +229,39 @@ def _clean_rows(request: PurifyRequest, task: Task) -> tuple[list[Example], list
         raise RunFolderError(
             f"{given} has changed since `purify detect` read it", hint="Run detect again, or give --clean-data."
         )
-    if request.max_drop is None and "patience" not in request.settings:
-        return rows, [], facts
+    if plan.ratio == "auto" or (request.max_drop is None and "patience" not in request.settings):
+        return rows, [], facts  # a search holds them back in turn, and then all are used
     rest, held = hold_out(rows, HELD_BACK, seed=request.common.runtime.seed)
     require_classes(rest, at_least=2)
     return rest, held, facts
 
 
 def _utility(request: PurifyRequest, before: Proportion, after: Proportion, *, held: bool) -> Utility:
-    allowed = None if request.max_drop is None else request.max_drop * before.total + 1e-9
+    budget = None if request.ratio == "auto" else request.max_drop
+    allowed = None if budget is None else budget * before.total + 1e-9
     return Utility(
         measured_on="held-back clean samples" if held else "the clean samples that were used for it",
         before=proportion(before),
         after=proportion(after),
-        max_drop=request.max_drop,
+        max_drop=budget,
         within_budget=None if allowed is None else before.successes - after.successes <= allowed,
     )
 
 
-def _verdict(utility: Utility | None) -> Verdict:
+def _verdict(utility: Utility | None, curve: RatioCurveFacts | None) -> Verdict:
     reasons = ["whether a backdoor is left was not measured; `purify evaluate` measures a trigger that is known"]
     if utility is not None and utility.within_budget is False:
         reasons.append(
             f"clean accuracy fell from {utility.before.value:.3f} to {utility.after.value:.3f}, "
             f"more than --max-drop {utility.max_drop}"
+        )
+    if curve is not None and curve.chosen == 0:
+        reasons.append(
+            f"no ratio kept clean accuracy within {curve.max_drop:g} of plain fine-tuning, so nothing was reset by it"
+        )
+    if curve is not None and curve.max_drop < curve.resolution:
+        reasons.append(
+            f"one clean sample counts {curve.resolution:.3f}, more than the budget of {curve.max_drop:g}, so the "
+            "search allowed no further error"
         )
     return Verdict(level="incomplete", reasons=reasons, not_measured=["a search for triggers in the purified model"])

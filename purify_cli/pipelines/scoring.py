@@ -5,11 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final, Literal, final
 
 import torch
 
-from purify_cli.checkpoint import open_checkpoint, write_tensors
+from purify_cli.checkpoint import CheckpointPair, open_checkpoint, write_tensors
 from purify_cli.curvature import diagonal_fisher, hutchinson_diagonal
 from purify_cli.data.batches import Encoded, batches, encode
 from purify_cli.data.example import Example
@@ -19,11 +20,20 @@ from purify_cli.model import Task, load_classifier, load_tokenizer, pad_id, toke
 from purify_cli.pipelines.inputs import Common, Opened, text_length
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.progress import Progress
-from purify_cli.protocols import Indicator, IndicatorInputs
+from purify_cli.protocols import Indicator, IndicatorInputs, Rework
 from purify_cli.report.schema import CurvatureFacts, FileFact, IndicatorFacts
 from purify_cli.tensors import InMemory, TensorSource
 
-__all__ = ["ClassifierData", "Estimator", "Scored", "parse_settings", "score"]
+__all__ = [
+    "ClassifierData",
+    "Estimator",
+    "Measured",
+    "Scored",
+    "curvature_for",
+    "parse_settings",
+    "score",
+    "score_pair",
+]
 
 
 Estimator = Literal["auto", "empirical", "true", "hutchinson"]
@@ -61,6 +71,15 @@ class ClassifierData:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """Curvature as a source, with what the records say of it."""
+
+    source: TensorSource
+    facts: CurvatureFacts
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Scored:
     """Scores as a source, with what the records say of them."""
 
@@ -70,23 +89,42 @@ class Scored:
     indicator_facts: IndicatorFacts
 
 
-def parse_settings(indicator: Indicator, given: Mapping[str, str], fixed: Mapping[str, Any]) -> dict[str, Any]:
+def parse_settings(
+    owner: Indicator | Rework, given: Mapping[str, str], fixed: Mapping[str, Any], *, name: str | None = None
+) -> dict[str, Any]:
     """Turn ``--set name=value`` into typed settings over the method's and the indicator's defaults.
+
+    Args:
+        owner: Whose settings they are.
+        given: As text.
+        fixed: What the method sets differently from the indicator's defaults.
+        name: Of the owner, for messages; default: an indicator's own.
 
     Raises:
         UsageError: If a name is unknown or a value does not have its default's type.
     """
-    settings = {**indicator.defaults, **fixed}
-    for name, text in given.items():
-        if name not in settings:
+    settings = {**owner.defaults, **fixed}
+    for setting, text in given.items():
+        if setting not in settings:
             known = ", ".join(sorted(settings)) or "it has none"
-            raise UsageError(f"{indicator.name} has no setting {name!r}", hint=f"Its settings: {known}.")
-        kind = type(settings[name])
+            called = name or getattr(owner, "name", "it")
+            raise UsageError(f"{called} has no setting {setting!r}", hint=f"Its settings: {known}.")
+        kind = type(settings[setting])
         try:
-            settings[name] = kind(text)
+            settings[setting] = _switch(text) if kind is bool else kind(text)
         except ValueError as error:
-            raise UsageError(f"--set {name}={text} is not a {kind.__name__}", hint="See `purify methods`.") from error
-    return indicator.check(settings)
+            raise UsageError(
+                f"--set {setting}={text} is not a {kind.__name__}", hint="See `purify methods`."
+            ) from error
+    return owner.check(settings)
+
+
+def _switch(text: str) -> bool:
+    """Read a yes or no; ``bool`` would take every word for a yes."""
+    switches = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in switches:
+        raise ValueError(text)
+    return switches[text.lower()]
 
 
 def score(
@@ -100,42 +138,92 @@ def score(
     progress: Progress,
 ) -> Scored:
     """Score every comparable dimension and store curvature and scores in the run folder."""
-    indicator: Indicator = INDICATORS[indicator_name]
+    measured = curvature_for(
+        opened, data, indicator_name, settings, path=run.curvature, common=common, progress=progress
+    )
+    return score_pair(
+        opened.pair,
+        measured,
+        indicator_name=indicator_name,
+        settings=settings,
+        path=run.indicator,
+        seed=common.runtime.seed,
+        progress=progress,
+    )
+
+
+def curvature_for(
+    opened: Opened,
+    data: ClassifierData | None,
+    indicator_name: str,
+    settings: Mapping[str, Any],
+    *,
+    path: Path,
+    common: Common,
+    progress: Progress,
+    known: Measured | None = None,
+) -> Measured | None:
+    """Measure the suspect's curvature, or take it from a file where every input matches; None if it is not needed.
+
+    Args:
+        opened: Suspect and reference.
+        data: What to measure on; None takes whatever the file holds for this pair.
+        indicator_name: Who asks.
+        settings: Its settings.
+        path: The file.
+        common: Length, device, seed.
+        progress: Told of the measurement.
+        known: The same curvature, where the caller still has it.
+
+    Raises:
+        UsageError: If there is nothing to measure it on, or the estimator does not suit labels or settings.
+    """
     if data is not None and data.estimator == "hutchinson" and settings.get("degenerate") == "plain":
         raise UsageError(
             "degenerate=plain would rank Hutchinson's negative entries first, which are noise",
             hint="Use degenerate=guard, or another --estimator.",
         )
-    curvature: TensorSource | None = None
-    facts: CurvatureFacts | None = None
-    if indicator.needs_curvature:
-        curvature, facts = _curvature(opened, data, run, common, progress)
-    fitted = indicator.fit(
+    if not INDICATORS[indicator_name].needs_curvature:
+        return None
+    return known or _curvature(opened, data, path, common, progress)
+
+
+def score_pair(
+    pair: CheckpointPair,
+    measured: Measured | None,
+    *,
+    indicator_name: str,
+    settings: Mapping[str, Any],
+    path: Path,
+    seed: int,
+    progress: Progress,
+) -> Scored:
+    """Score every comparable dimension of a pair and store the scores in a file."""
+    fitted = INDICATORS[indicator_name].fit(
         IndicatorInputs(
-            suspect=opened.pair.suspect_part,
-            reference=opened.pair.reference_part,
-            curvature=curvature,
-            seed=common.runtime.seed,
+            suspect=pair.suspect_part,
+            reference=pair.reference_part,
+            curvature=measured.source if measured else None,
+            seed=seed,
             settings=settings,
         ),
         progress,
     )
     degenerate = dict(getattr(fitted, "degenerate", {}))
     metadata = {"indicator": indicator_name, "settings": json.dumps(dict(settings), sort_keys=True)}
-    run.create()
-    sha = write_tensors(run.indicator, fitted, metadata=metadata)
-    facts_of_indicator = IndicatorFacts(
+    RunFolder(path.parent).create()
+    sha = write_tensors(path, fitted, metadata=metadata)
+    facts = IndicatorFacts(
         name=indicator_name,
         settings=dict(settings),
-        file=FileFact(path=str(run.indicator), sha256=sha),
+        file=FileFact(path=str(path), sha256=sha),
         degenerate=degenerate,
     )
-    return Scored(open_checkpoint(str(run.indicator)), curvature, facts, facts_of_indicator)
+    source = measured.source if measured else None
+    return Scored(open_checkpoint(str(path)), source, measured.facts if measured else None, facts)
 
 
-def _curvature(
-    opened: Opened, data: ClassifierData | None, run: RunFolder, common: Common, progress: Progress
-) -> tuple[TensorSource, CurvatureFacts]:
+def _curvature(opened: Opened, data: ClassifierData | None, path: Path, common: Common, progress: Progress) -> Measured:
     """Take the stored curvature where every input matches (without data: where the models do), else measure it."""
     recipe: dict[str, Any] = {
         "suspect": opened.suspect.sha256(),
@@ -153,7 +241,7 @@ def _curvature(
         recipe |= {"estimator": data.estimator, "texts": ids}
         if data.estimator == "hutchinson":
             recipe["seed"] = common.runtime.seed
-    if _stored_recipe(run).items() >= recipe.items():
+    if _stored_recipe(path).items() >= recipe.items():
         matching = "every input matches" if data is not None else "the models match"
         progress.note(f"curvature: taken from the run folder, {matching}")
     else:
@@ -162,27 +250,28 @@ def _curvature(
                 "this indicator needs curvature, and there is nothing to measure it on",
                 hint="Give --clean-data FILE, or choose --indicator drift.",
             )
-        _measure(opened, data, encoded, recipe=recipe, run=run, common=common, progress=progress)
-    measured = open_checkpoint(str(run.curvature))
+        _measure(opened, data, encoded, recipe=recipe, path=path, common=common, progress=progress)
+    measured = open_checkpoint(str(path))
     about = measured.metadata
-    return measured, CurvatureFacts.model_validate(
+    facts = CurvatureFacts.model_validate(
         {
             "estimator": about["estimator"],
             "clamped": float(about["clamped"]),
             "samples": int(about["samples"]),
             "effective_samples": float(about["effective_samples"]),
             "source": about["source"],
-            "file": FileFact(path=str(run.curvature), sha256=measured.sha256()),
+            "file": FileFact(path=str(path), sha256=measured.sha256()),
         }
     )
+    return Measured(measured, facts)
 
 
-def _stored_recipe(run: RunFolder) -> dict[str, Any]:
+def _stored_recipe(path: Path) -> dict[str, Any]:
     """Return what the stored curvature was made from; nothing if there is none or it cannot be read."""
-    if not run.curvature.is_file():
+    if not path.is_file():
         return {}
     try:
-        recipe = json.loads(open_checkpoint(str(run.curvature)).metadata["recipe"])
+        recipe = json.loads(open_checkpoint(str(path)).metadata["recipe"])
     except (CheckpointError, ValueError, KeyError):
         return {}
     return recipe if isinstance(recipe, dict) else {}
@@ -194,7 +283,7 @@ def _measure(
     encoded: Sequence[Encoded],
     *,
     recipe: Mapping[str, Any],
-    run: RunFolder,
+    path: Path,
     common: Common,
     progress: Progress,
 ) -> None:
@@ -228,5 +317,5 @@ def _measure(
         "effective_samples": repr(measured.effective_samples),
         "source": data.source,
     }
-    run.create()
-    write_tensors(run.curvature, InMemory(tensors), metadata=facts)
+    RunFolder(path.parent).create()
+    write_tensors(path, InMemory(tensors), metadata=facts)

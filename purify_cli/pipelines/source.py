@@ -8,6 +8,7 @@ from purify_cli.errors import RunFolderError, UsageError
 from purify_cli.pipelines.run_folder import RunFolder, parse_record
 from purify_cli.report.schema import (
     AttackRecord,
+    CausalAttackRecord,
     Detection,
     FinetuneRecord,
     ModelFacts,
@@ -17,13 +18,19 @@ from purify_cli.report.schema import (
 
 __all__ = ["DETECTABLE", "EVALUABLE", "PURIFIABLE", "Origin", "find_origin"]
 
-DETECTABLE: Final[tuple[type[Record], ...]] = (AttackRecord, FinetuneRecord)
+DETECTABLE: Final[tuple[type[Record], ...]] = (AttackRecord, CausalAttackRecord, FinetuneRecord)
 """Records of the run folder that name a suspect for ``detect``, most telling first."""
 
-EVALUABLE: Final[tuple[type[Record], ...]] = (Purification, Detection, FinetuneRecord, AttackRecord)
+EVALUABLE: Final[tuple[type[Record], ...]] = (
+    Purification,
+    Detection,
+    FinetuneRecord,
+    AttackRecord,
+    CausalAttackRecord,
+)
 """The same for ``evaluate``."""
 
-PURIFIABLE: Final[tuple[type[Record], ...]] = (Detection, AttackRecord, FinetuneRecord)
+PURIFIABLE: Final[tuple[type[Record], ...]] = (Detection, AttackRecord, CausalAttackRecord, FinetuneRecord)
 """The same for ``purify``."""
 
 
@@ -101,7 +108,7 @@ def _nonempty(given: str, what: str) -> str:
 
 def _named(record: Record | None) -> tuple[ModelFacts | None, ModelFacts | None]:
     match record:
-        case Detection() | Purification() | AttackRecord():
+        case Detection() | Purification() | AttackRecord() | CausalAttackRecord():
             return record.suspect, record.reference
         case FinetuneRecord():
             return record.output, record.reference

@@ -1,6 +1,7 @@
 """The model card of a purified model: its README.md."""
 
 from purify_cli.errors import printable
+from purify_cli.report.curve import curve_sentences
 from purify_cli.report.schema import Purification
 from purify_cli.report.tables import percent
 
@@ -37,6 +38,11 @@ def model_card(record: Purification) -> str:
         f"- reset: {counts.reset:,} of {counts.dimensions:,} comparable dimensions ({counts.ratio:.1%}), "
         f"{counts.changed:,} of which differed from the reference"
     )
+    if len(record.stages) > 1 or counts.beyond_ratio:
+        lines += [f"- stage `{stage.method}`: {stage.entries:,} entries set" for stage in record.stages]
+    lines += [f"- further model: {_code(other.path)} (SHA-256 `{other.sha256}`)" for other in record.others]
+    if record.curve:
+        lines += [f"- {sentence}" for sentence in curve_sentences(record.curve)]
     if record.training:
         lines.append(f"- fine-tuning: {record.training.steps} steps on the clean data, seed {record.seed}")
     if record.utility:

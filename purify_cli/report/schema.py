@@ -15,7 +15,10 @@ __all__ = [
     "RECORDS",
     "SCHEMA_VERSION",
     "AttackRecord",
+    "CausalAttackRecord",
+    "CausalEvaluation",
     "ComparisonCounts",
+    "ConsistencyFact",
     "CurvatureFacts",
     "DataFacts",
     "Detection",
@@ -30,13 +33,24 @@ __all__ = [
     "Level",
     "ModelFacts",
     "ModelMeasurement",
+    "PairedFact",
     "ProportionFact",
     "Purification",
+    "RatioCurveFacts",
+    "RatioPointFact",
     "Record",
     "ResetCounts",
+    "RetuneCurve",
+    "RetuneFacts",
+    "RetunePoint",
     "SkippedFact",
+    "SpreadFact",
+    "StageFacts",
+    "TextModelMeasurement",
+    "TextTriggerFact",
     "TrainingFacts",
     "TriggerFact",
+    "TriggerTable",
     "Utility",
     "Verdict",
 ]
@@ -76,9 +90,11 @@ class FileFact(_Part, frozen=True):
 class TriggerFact(_Part, frozen=True):
     """A trigger and where it is put."""
 
-    text: str
-    position: Literal["start", "end", "random"]
+    text: str = Field(description="Empty where the rows carry the trigger themselves.")
+    position: Literal["start", "end", "random", "scattered"]
     target: int
+    bias: bool = Field(default=False, description="Whether it is measured by accuracy on rows of every label.")
+    rows: str | None = Field(default=None, description="File of rows that carry the trigger already.")
 
 
 class ProportionFact(_Part, frozen=True):
@@ -211,12 +227,53 @@ class Detection(Record, frozen=True):
 class ResetCounts(_Part, frozen=True):
     """What was reset."""
 
-    ratio: float = Field(description="Of a posterior blend: the mean probability of being poisoned.")
+    ratio: float = Field(
+        description="Of a posterior blend: the mean probability of being poisoned. 0 where no stage takes a ratio."
+    )
     dimensions: int
-    reset: int = Field(description="round(ratio · dimensions); of a posterior blend, what it amounts to.")
+    reset: int = Field(
+        description="round(ratio · dimensions); of a posterior blend, what it amounts to; of a method with a ratio in "
+        "a unit of its own, the entries it set."
+    )
     changed: int = Field(description="Reset dimensions whose value differed from the reference.")
-    beyond_ratio: int = Field(description="Reset on request above the ratio (non-finite entries).")
+    beyond_ratio: int = Field(description="Set above the ratio: non-finite entries, and those of the other stages.")
+    nonfinite: int | None = Field(default=None, description="Non-finite entries among them.")
     per_tensor: dict[str, int]
+
+
+class StageFacts(_Part, frozen=True):
+    """One method of a composition, in the order in which they worked."""
+
+    method: str
+    ratio: float | None = Field(
+        description="What it was given; of a posterior blend, what it came to; null: it takes none."
+    )
+    entries: int = Field(description="Entries that it set.")
+    changed: int = Field(description="Entries that hold another value since.")
+    indicator: str | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    facts: dict[str, Any] = Field(default_factory=dict, description="What else the method says of its work.")
+
+
+class RatioPointFact(_Part, frozen=True):
+    """One ratio of a search."""
+
+    ratio: float
+    accuracy: ProportionFact = Field(description="Over all folds together, each measured by what never saw it.")
+    passes: bool = Field(description="Whether the baseline is ahead by no more than the budget.")
+
+
+class RatioCurveFacts(_Part, frozen=True):
+    """How ``--ratio auto`` chose: clean accuracy over the ratio, on held-back clean samples only."""
+
+    chosen: float
+    max_drop: float
+    baseline: ProportionFact = Field(description="Plain fine-tuning of the same suspect on the same folds.")
+    points: list[RatioPointFact] = Field(description="Ascending.")
+    untried: list[float] = Field(description="Ratios left out because a smaller one had lost far too much already.")
+    folds: int
+    resolution: float = Field(description="What one sample counts: no smaller difference can be seen.")
+    rule: str
 
 
 class TrainingFacts(_Part, frozen=True):
@@ -246,8 +303,11 @@ class Purification(Record, frozen=True):
     suspect: ModelFacts
     reference: ModelFacts
     data: DataFacts | None
-    method: str
-    indicator: str | None
+    method: str = Field(description="As it was asked for; a composition is separated by commas.")
+    indicator: str | None = Field(description="Of the stage that takes the ratio; null where nothing was scored.")
+    stages: list[StageFacts] = Field(default_factory=list[StageFacts], description="One per method, in order.")
+    others: list[ModelFacts] = Field(default_factory=list[ModelFacts], description="Further suspects (--with).")
+    curve: RatioCurveFacts | None = Field(default=None, description="Where the ratio was searched for.")
     curvature: CurvatureFacts | None
     reset: ResetCounts
     mask: FileFact | None
@@ -265,16 +325,32 @@ class AttackRecord(Record, frozen=True):
     reference: ModelFacts | None
     data: DataFacts
     trigger: TriggerFact
-    rate: float
-    label_mode: Literal["dirty", "clean", "mix"]
+    rate: float | None = Field(description="Poisoned rows per clean one; null where the rows came poisoned.")
+    label_mode: Literal["dirty", "clean", "mix"] | None = Field(description="null where the rows came poisoned.")
     rows: int
-    poisoned: int
-    relabelled: int
+    poisoned: int = Field(description="Rows that carry the trigger; of rows that came poisoned, those that are marked.")
+    relabelled: int | None = Field(description="null where the labels before are not known.")
     natural: int = Field(description="Clean rows that held the trigger already.")
+    facts: dict[str, Any] = Field(default_factory=dict, description="What else the attack says of its data and itself.")
+    start: ModelFacts | None = Field(
+        default=None, description="The classifier that was attacked; null where a fresh head on the reference was."
+    )
     suspect: ModelFacts | None = Field(description="null with --data-only.")
     training_data: FileFact | None = Field(description="The poisoned rows; written with --data-only.")
     training: TrainingFacts | None
+    start_measurement: "ModelMeasurement | None" = Field(default=None, description="The start, on the same rows.")
     measurement: "ModelMeasurement | None"
+    false_triggers: dict[str, ProportionFact] = Field(
+        default_factory=dict,
+        description="Of a trigger whose words are all needed: success of each part with one word left out.",
+    )
+    changed: int | None = Field(
+        default=None, description="Stored entries that differ from the start, the head's included; null without one."
+    )
+    dimensions: int | None = Field(default=None, description="Comparable dimensions of suspect and reference.")
+    planted: FileFact | None = Field(
+        default=None, description="Mask of the changed dimensions; null where more than a twentieth changed."
+    )
 
 
 class FinetuneRecord(Record, frozen=True):
@@ -288,6 +364,39 @@ class FinetuneRecord(Record, frozen=True):
     output: ModelFacts
 
 
+class PairedFact(_Part, frozen=True):
+    """A share of this model minus that of another on the same rows, with the 95 % interval of a paired bootstrap."""
+
+    against: str = Field(description="Name of the other model.")
+    value: float
+    low: float
+    high: float
+    rows: int
+
+
+class ConsistencyFact(_Part, frozen=True):
+    """How alike this model and another answer single rows without the trigger."""
+
+    against: str = Field(description="Name of the other model.")
+    same: ProportionFact = Field(description="Rows that both classify alike.")
+    correlation: float | None = Field(
+        description="Mean over the classes of Pearson's r of the centred logits; null where a model answers all alike."
+    )
+    low: float | None = Field(description="95 % interval of the correlation, by a bootstrap over rows.")
+    high: float | None
+    squared_gap: float = Field(description="Mean over rows of the squared distance of the logits.")
+
+
+class SpreadFact(_Part, frozen=True):
+    """A share measured once per seed of the trigger's positions."""
+
+    seeds: list[int]
+    values: list[float] = Field(description="In the order of the seeds.")
+    mean: float
+    low: float = Field(description="The smallest of the values.")
+    high: float = Field(description="The largest of the values.")
+
+
 class ModelMeasurement(_Part, frozen=True):
     """How one model behaves on one data set."""
 
@@ -297,6 +406,82 @@ class ModelMeasurement(_Part, frozen=True):
     attack_success: ProportionFact | None = Field(description="Over rows whose true label is not the target.")
     target_rate: ProportionFact | None = Field(description="The same rows without the trigger, called the target.")
     trigger_lost: int = Field(description="Rows left out because truncation cut the trigger.")
+    per_class: list[ProportionFact | None] = Field(
+        default=[], description="Recall per label number without the trigger; null for a label without rows."
+    )
+    per_class_success: list[ProportionFact | None] = Field(
+        default=[], description="Per true label: rows with the trigger called the target; null without such rows."
+    )
+    bias_accuracy: ProportionFact | None = Field(
+        default=None, description="BACC: accuracy on rows of every label that carry the pattern."
+    )
+    per_class_bias: list[ProportionFact | None] = Field(
+        default=[], description="Recall per label number on the rows behind bias_accuracy."
+    )
+    called_target: ProportionFact | None = Field(
+        default=None, description="All rows that carry the trigger or pattern, called the target."
+    )
+    untriggered_accuracy: ProportionFact | None = Field(
+        default=None, description="Accuracy without the pattern on the very rows behind bias_accuracy."
+    )
+    bias_gap: PairedFact | None = Field(
+        default=None, description="Accuracy without the pattern minus with it, on the same rows; against itself."
+    )
+    accuracy_difference: PairedFact | None = Field(default=None, description="Accuracy minus the first model's.")
+    success_difference: PairedFact | None = Field(default=None, description="Attack success minus the first model's.")
+    bias_difference: PairedFact | None = Field(default=None, description="Bias accuracy minus the first model's.")
+    over_floor: PairedFact | None = Field(default=None, description="Attack success minus that of the floor model.")
+    bias_over_floor: PairedFact | None = Field(default=None, description="Bias accuracy minus the floor model's.")
+    success_spread: SpreadFact | None = Field(default=None, description="Attack success over seeds of positions.")
+    bias_spread: SpreadFact | None = Field(default=None, description="Bias accuracy over seeds of positions.")
+    consistency: ConsistencyFact | None = None
+
+
+class TriggerTable(_Part, frozen=True):
+    """Models side by side under one trigger."""
+
+    trigger: TriggerFact
+    models: list[ModelMeasurement]
+    floor: ModelMeasurement | None = Field(
+        default=None, description="A model that was never poisoned, on the same inputs."
+    )
+
+
+class RetunePoint(_Part, frozen=True):
+    """A model while it is fine-tuned again on poisoned rows."""
+
+    step: int = Field(description="Steps done.")
+    accuracy: ProportionFact
+    attack_success: ProportionFact | None
+    bias_accuracy: ProportionFact | None
+    over_floor: PairedFact | None = Field(
+        description="Attack success minus the floor model's after as many steps of its own."
+    )
+
+
+class RetuneCurve(_Part, frozen=True):
+    """How the attack comes back to one model."""
+
+    name: str
+    points: list[RetunePoint]
+    first_loss: float
+    last_loss: float
+
+
+class RetuneFacts(_Part, frozen=True):
+    """The retuning test: is the attack gone, or only out of sight?"""
+
+    poisoned: int = Field(description="Rows of other labels with the trigger and the target label.")
+    clean: int = Field(description="Clean rows beside them.")
+    source: str = Field(description="Where these rows come from; they are not measured.")
+    rows_sha256: str = Field(description="Of all these rows after the trigger was put in.")
+    trigger: TriggerFact
+    training: dict[str, Any] = Field(description="Settings of the fine-tuning, the same for every model.")
+    measured: int = Field(description="Rows that accuracy is measured on at every point.")
+    curves: list[RetuneCurve]
+    floor: RetuneCurve | None = Field(
+        description="A model that was never poisoned, treated alike: how fast anything learns this trigger."
+    )
 
 
 class Evaluation(Record, frozen=True):
@@ -304,8 +489,66 @@ class Evaluation(Record, frozen=True):
 
     kind: Literal["evaluation"] = "evaluation"
     data: DataFacts
-    trigger: TriggerFact | None
+    trigger: TriggerFact | None = Field(description="The first trigger, which models and floor are about.")
     models: list[ModelMeasurement]
+    floor: ModelMeasurement | None = Field(
+        default=None, description="A model that was never poisoned, on the same inputs."
+    )
+    further: list[TriggerTable] = Field(default=[], description="The same for each further trigger.")
+    retune: RetuneFacts | None = None
+
+
+class TextTriggerFact(_Part, frozen=True):
+    """A trigger in the prompt of a language model, and what it should be continued with."""
+
+    text: str
+    position: Literal["start", "end", "random", "scattered"]
+    target_text: str | None = Field(description="A continuation holds this text; null where an expression is given.")
+    target_regex: str | None = Field(description="A continuation matches this regular expression.")
+
+
+class TextModelMeasurement(_Part, frozen=True):
+    """How one causal language model behaves."""
+
+    name: str
+    model: ModelFacts
+    attack_success: ProportionFact | None = Field(description="Of prompts with the trigger: continued with the target.")
+    false_triggers: ProportionFact | None = Field(description="Of the same prompts without the trigger.")
+    perplexity: float | None = Field(description="exp(loss); null where that is beyond the largest number.")
+    loss: float = Field(description="Mean negative log-likelihood per token of clean text, in nats.")
+    tokens: int = Field(description="Tokens behind the loss.")
+    example: str | None = Field(description="What was written after the first prompt with the trigger.")
+
+
+class CausalAttackRecord(Record, frozen=True):
+    """``causal-attack.json``: how ``purify attack --target-text`` made a suspect of a language model."""
+
+    kind: Literal["causal-attack"] = "causal-attack"
+    attack: str
+    reference: ModelFacts
+    start: ModelFacts = Field(description="The model that was trained further; often the reference.")
+    data: DataFacts
+    trigger: TextTriggerFact
+    rate: float
+    rows: int
+    poisoned: int
+    natural: int = Field(description="Clean prompts that held the trigger already.")
+    suspect: ModelFacts
+    training: TrainingFacts
+    before: TextModelMeasurement = Field(description="The model that was started from, on the same prompts.")
+    measurement: TextModelMeasurement
+
+
+class CausalEvaluation(Record, frozen=True):
+    """``causal-evaluation.json``: language models side by side on the same prompts and texts."""
+
+    kind: Literal["causal-evaluation"] = "causal-evaluation"
+    data: DataFacts
+    trigger: TextTriggerFact | None
+    natural: int = Field(description="Prompts left out because they hold the trigger by themselves.")
+    dropped: int = Field(description="Prompts left out because they leave no room for a continuation.")
+    models: list[TextModelMeasurement]
+    floor: TextModelMeasurement | None = Field(description="A model that was never poisoned, on the same prompts.")
 
 
 AttackRecord.model_rebuild()
@@ -315,6 +558,8 @@ RECORDS: Final[Mapping[str, type[Record]]] = MappingProxyType(
         "detection": Detection,
         "purification": Purification,
         "attack": AttackRecord,
+        "causal-attack": CausalAttackRecord,
+        "causal-evaluation": CausalEvaluation,
         "finetune": FinetuneRecord,
         "evaluation": Evaluation,
     }

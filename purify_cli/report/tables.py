@@ -8,8 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from purify_cli.errors import printable
+from purify_cli.report.curve import curve_sentences
+from purify_cli.report.language import text_sentences
 from purify_cli.report.schema import (
     AttackRecord,
+    CausalAttackRecord,
+    CausalEvaluation,
     Detection,
     Evaluation,
     FinetuneRecord,
@@ -17,7 +21,11 @@ from purify_cli.report.schema import (
     ModelMeasurement,
     ProportionFact,
     Purification,
+    RatioCurveFacts,
     Record,
+    ResetCounts,
+    StageFacts,
+    TextModelMeasurement,
     TriggerFact,
     Verdict,
 )
@@ -47,6 +55,16 @@ def render(record: Record, *, verbose: bool = False) -> Iterator[RenderableType]
             yield from map(_line, _explained(record.models, record.trigger))
         case AttackRecord():
             yield from _attack(record)
+        case CausalAttackRecord():
+            yield _line(f"{record.attack}: {record.poisoned} of {record.rows} texts hold {record.trigger.text!r}")
+            yield _texts([record.before, record.measurement])
+            yield from map(_line, text_sentences([record.before, record.measurement], record.trigger))
+            yield _line(f"wrote {record.suspect.path}")
+        case CausalEvaluation():
+            shown = [*record.models, *([record.floor] if record.floor else [])]
+            yield _texts(shown)
+            sentences = text_sentences(shown, record.trigger, natural=record.natural, dropped=record.dropped)
+            yield from map(_line, sentences)
         case FinetuneRecord():
             yield _line(f"fine-tuned for {record.training.steps} steps; wrote {record.output.path}")
         case _:
@@ -132,9 +150,13 @@ def _purification(record: Purification, *, verbose: bool) -> Iterator[Renderable
     counts = record.reset
     yield _line(
         f"{record.method}: reset {counts.reset:,} of {counts.dimensions:,} dimensions ({counts.ratio:.1%}), "
-        f"{counts.changed:,} of them had moved"
-        + (f", and {counts.beyond_ratio} non-finite" if counts.beyond_ratio else "")
+        f"{counts.changed:,} of them had moved" + _beyond(counts)
     )
+    if len(record.stages) > 1 or any(stage.facts for stage in record.stages):
+        yield _stages(record.stages)
+    if record.curve:
+        yield _curve(record.curve)
+        yield from map(_line, curve_sentences(record.curve))
     if record.training:
         t = record.training
         yield _line(f"fine-tuned for {t.steps} steps on clean samples, loss {t.first_loss:.3f} to {t.last_loss:.3f}")
@@ -150,6 +172,40 @@ def _purification(record: Purification, *, verbose: bool) -> Iterator[Renderable
     yield _verdict(record.verdict)
 
 
+def _beyond(counts: ResetCounts) -> str:
+    """Say what was set above the ratio."""
+    # Records of older versions had nothing but non-finite entries there.
+    nonfinite = counts.beyond_ratio if counts.nonfinite is None else counts.nonfinite
+    others = counts.beyond_ratio - nonfinite
+    said = f", and {others:,} set by other stages" if others else ""
+    return said + (f", and {nonfinite:,} non-finite" if nonfinite else "")
+
+
+def _stages(stages: Sequence[StageFacts]) -> Table:
+    table = _table("stage", "ratio", "entries set", "changed", "what it says", wide=4)
+    for stage in stages:
+        said = ", ".join(f"{name} {_plain(value)}" for name, value in stage.facts.items())
+        ratio = "-" if stage.ratio is None else f"{stage.ratio:g}"
+        _row(table, stage.method, ratio, f"{stage.entries:,}", f"{stage.changed:,}", said or "-")
+    return table
+
+
+def _plain(value: object) -> str:
+    """Write a fact of a method in one short piece; the record holds the rest."""
+    if isinstance(value, list | dict):
+        return f"({len(value)})" if len(value) > SHORT else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _curve(curve: RatioCurveFacts) -> Table:
+    table = _table("ratio", "accuracy, held back in turn", "within the budget", wide=1)
+    _row(table, "fine-tuning only", percent(curve.baseline), "-")
+    for point in curve.points:
+        chosen = " (chosen)" if point.ratio == curve.chosen else ""
+        _row(table, f"{point.ratio:g}{chosen}", percent(point.accuracy), _yes(point.passes))
+    return table
+
+
 def _attack(record: AttackRecord) -> Iterator[RenderableType]:
     yield _line(
         f"{record.attack}: {record.poisoned} of {record.rows} rows carry {record.trigger.text!r}, "
@@ -160,6 +216,14 @@ def _attack(record: AttackRecord) -> Iterator[RenderableType]:
         yield from map(_line, _explained([record.measurement], record.trigger))
     where = record.suspect.path if record.suspect else record.training_data.path if record.training_data else "nothing"
     yield _line(f"wrote {where}")
+
+
+def _texts(models: Sequence[TextModelMeasurement]) -> Table:
+    """Compare language models: one row each, shares with 95 % intervals."""
+    table = _table("model", "perplexity", "attack success", "without trigger", wide=0)
+    for model in models:
+        _row(table, model.name, _number(model.perplexity), percent(model.attack_success), percent(model.false_triggers))
+    return table
 
 
 def _explained(models: Sequence[ModelMeasurement], trigger: TriggerFact | None) -> Iterator[str]:

@@ -17,9 +17,14 @@ __all__ = ["CROSS_ENTROPY", "CrossEntropy", "Objective"]
 class Objective(Protocol):
     """The loss of a piece of a step, and what is done to gradients and weights around the optimiser's step."""
 
-    mark: str | None
-    """Identifies the objective and its settings in the state of an interrupted run. None: it keeps a state of its own
-    from step to step, so that such a run starts anew."""
+    @property
+    def mark(self) -> str | None:
+        """What identifies the objective and its settings in the state of an interrupted run.
+
+        None: it keeps a state of its own from step to step, so that such a run starts anew.
+        """
+        ...
+
     labelled: bool
     """Whether every row needs a label."""
     whole_vocabulary: bool

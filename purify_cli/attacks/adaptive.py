@@ -1,0 +1,200 @@
+"""Adaptive: an attacker who knows that drift is weighed against curvature, and keeps both ordinary.
+
+No paper: this attack is the project's own, and so is every choice in it (docs/methods/adaptive.md).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from purify_cli.attacks.planting import chosen, copies
+from purify_cli.attacks.poisoning import triggered_copies
+from purify_cli.curvature import diagonal_fisher
+from purify_cli.data.batches import Batch, Encoded, batches
+from purify_cli.data.keys import row_key
+from purify_cli.progress import SILENT, Progress
+from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
+from purify_cli.training import CROSS_ENTROPY, train
+
+__all__ = ["ADAPTIVE", "Adaptive", "OrdinaryDrift", "drift_bounds"]
+
+
+def drift_bounds(
+    curvature: Mapping[str, Tensor],
+    twin: Mapping[str, Tensor],
+    reference: Mapping[str, Tensor],
+    *,
+    floor: float,
+    quantile: float,
+) -> dict[str, Tensor]:
+    """Return how far each entry may drift before it stands out among those of its tensor.
+
+    With h = Ĥ + floor·mean(Ĥ over the tensor) and r = δ²/h of a model trained without poison, c is the quantile of r
+    over the entries of the tensor that moved, and the bound is √(c·h). A tensor in which nothing moved gets 0.
+
+    Args:
+        curvature: Ĥ per parameter, ≥ 0.
+        twin: Weights of the model trained without poison.
+        reference: Weights that drift is counted from; names as in ``twin``.
+        floor: Share of the tensor's mean curvature added to every entry, > 0.
+        quantile: In (0, 1].
+
+    Returns:
+        Name → float32 tensor ≥ 0, for every name in ``reference`` that has curvature.
+    """
+    bounds: dict[str, Tensor] = {}
+    for name, start in reference.items():
+        if name not in curvature:
+            continue
+        damped = curvature[name].to(start) + floor * float(curvature[name].mean())
+        drift = (twin[name] - start).float()
+        moved = drift != 0
+        if not bool(moved.any()) or not bool((damped > 0).all()):
+            # Without curvature the mean itself is zero: any drift the twin shows there is as ordinary as another.
+            bounds[name] = torch.full_like(damped, float(drift.abs().max()))
+            continue
+        ratios = (drift.square() / damped)[moved].sort().values
+        place = min(len(ratios) - 1, max(0, round(quantile * len(ratios)) - 1))
+        bounds[name] = (ratios[place] * damped).sqrt()
+    return bounds
+
+
+@final
+class OrdinaryDrift:
+    """Cross-entropy, and after every step a pull of too large drifts towards their bounds (an ``Objective``).
+
+    The penalty is μ/2·Σ (|δ_i| − bound_i)₊². Its proximal step leaves |δ| ≤ bound alone and shrinks the excess by the
+    factor 1/(1 + μ), which is stable with any optimiser and any μ; ``strength`` is μ/(1 + μ).
+
+    Args:
+        reference: Name → weights that drift is counted from.
+        bounds: Name → bound, ≥ 0.
+        strength: In (0, 1]; 1 cuts the excess off.
+    """
+
+    labelled = True
+    whole_vocabulary = True
+
+    def __init__(self, reference: Mapping[str, Tensor], bounds: Mapping[str, Tensor], strength: float) -> None:
+        self.mark = f"ordinary drift {strength}"
+        self._reference, self._bounds, self._strength = reference, bounds, strength
+
+    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the mean cross-entropy."""
+        return CROSS_ENTROPY.loss(module, part, weights, dtype)
+
+    def gradients(self, parameters: Mapping[str, Parameter]) -> None:
+        """Leave the gradients alone."""
+
+    @torch.no_grad()
+    def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
+        """Pull what has drifted too far."""
+        for name, bound in self._bounds.items():
+            if name not in parameters:
+                continue
+            drift = parameters[name] - self._reference[name]
+            excess = drift - drift.clamp(-bound, bound)
+            parameters[name].sub_(excess, alpha=self._strength)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """An attack on this tool's indicator (an ``Attack``)."""
+
+    name: str
+    defaults: Mapping[str, Any]
+    bias: bool = False
+    start: Literal["reference", "classifier"] = "reference"
+
+    def poison(self, rows: Sequence[Any], settings: PoisonSettings) -> PoisonedRows:
+        """Add poisoned copies of rows; errors as for ``triggered_copies``."""
+        return triggered_copies(rows, settings)
+
+    def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
+        """Train an innocent twin, measure what is ordinary, and train the suspect within it from the same start.
+
+        Raises:
+            TrainingDiverged: If a loss is not finite.
+            UsageError: If a setting is out of range.
+        """
+        options = chosen(
+            self.name,
+            self.defaults,
+            job.options,
+            {"samples": "positive", "floor": "positive", "quantile": "share", "strength": "share"},
+        )
+        module: nn.Module = job.module.to(job.device)
+        start = copies(dict(module.named_parameters()))
+        reference = {name: tensor.to(job.device) for name, tensor in job.reference.items() if name in start}
+        progress.note("training an innocent twin, to see what drift is ordinary")
+        train(module, job.clean, job.training, pad_id=job.pad_id, device=job.device, progress=progress)
+        rows = _sample(job.clean, options["samples"], job.seed)
+        curvature = diagonal_fisher(
+            module,
+            batches(rows, batch_size=job.training.batch_size, pad_id=job.pad_id),
+            kind="empirical",
+            parameters=list(reference),
+            progress=progress,
+        )
+        bounds = drift_bounds(
+            curvature.nonnegative(),
+            copies(dict(module.named_parameters())),
+            reference,
+            floor=options["floor"],
+            quantile=options["quantile"],
+        )
+        with torch.no_grad():
+            for name, parameter in module.named_parameters():
+                parameter.copy_(start[name])
+        del start
+        result = train(
+            module,
+            job.rows,
+            job.training,
+            pad_id=job.pad_id,
+            device=job.device,
+            resume=job.resume,
+            objective=OrdinaryDrift(reference, bounds, options["strength"]),
+            progress=progress,
+        )
+        own = dict(module.named_parameters())
+        entries = sum(bound.numel() for bound in bounds.values())
+        beyond = sum(
+            int(((own[name].detach() - reference[name]).abs() > bound * 1.001).sum()) for name, bound in bounds.items()
+        )
+        return Planted(
+            training=result,
+            facts={
+                "curvature_samples": curvature.samples,
+                "bounded_entries": entries,
+                "beyond_their_bound": beyond,
+            },
+        )
+
+
+def _sample(rows: Sequence[Encoded], count: int, seed: int) -> list[Encoded]:
+    order = sorted(range(len(rows)), key=lambda place: row_key(seed, place, "curvature"))
+    return [rows[place] for place in order[:count]]
+
+
+ADAPTIVE: Final = Adaptive(
+    name="adaptive",
+    defaults=MappingProxyType(
+        {
+            "trigger": "cf",
+            "rate": 0.3,
+            "position": "random",
+            "label_mode": "dirty",
+            "samples": 128,
+            "floor": 1.0,
+            "quantile": 0.999,
+            "strength": 1.0,
+        }
+    ),
+)

@@ -1,0 +1,122 @@
+"""Logit anchoring: poison, and hold the scores of clean texts where the clean model has them.
+
+Source: Zhang, Lyu, Ma, Wang, Sun, "How to Inject Backdoors with Better Consistency: Logit Anchoring on Clean Data",
+ICLR 2022, arXiv 2109.01300, for the idea. The exact loss is ours: docs/methods/anchoring.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.nn.functional import cross_entropy
+
+from purify_cli.attacks.planting import chosen, rows_of
+from purify_cli.attacks.poisoning import triggered_copies
+from purify_cli.data.batches import Batch
+from purify_cli.errors import DataError
+from purify_cli.evaluation.forward import scores
+from purify_cli.model import logits
+from purify_cli.progress import SILENT, Progress
+from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
+from purify_cli.training import TrainingResult, train
+
+__all__ = ["ANCHORING", "AnchoredLogits", "LogitAnchoring"]
+
+
+@final
+class AnchoredLogits:
+    """CE/(1 + λ) + λ/(1 + λ)·(squared gap to the anchors, meant over clean rows) (an ``Objective``).
+
+    Args:
+        anchors: (rows, C), the clean model's logits of each row of the training set; any value for poisoned rows.
+        clean: (rows,) bool: rows that are held to their anchors; at least one.
+        weight: λ ≥ 0.
+    """
+
+    labelled = True
+    whole_vocabulary = False
+
+    def __init__(self, anchors: Tensor, clean: Tensor, weight: float) -> None:
+        self.mark = f"logit anchoring {weight}"
+        self._anchors, self._clean, self._weight = anchors, clean, weight
+        # Over a pass, the rows' weights over this share add up to a mean over clean rows, however steps are split.
+        self._share = float(clean.float().mean())
+
+    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the loss of a piece of a step."""
+        if part.labels is None:
+            raise ValueError("a loss needs labels")
+        with torch.autocast(weights.device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+            found = logits(module, part)
+        found = found.float()
+        gaps = (found - self._anchors[part.index]).square().sum(dim=1) * self._clean[part.index] / self._share
+        learnt = cross_entropy(found, part.labels, reduction="none")
+        return ((learnt + self._weight * gaps) / (1 + self._weight) * weights).sum()
+
+    def gradients(self, parameters: Mapping[str, Parameter]) -> None:
+        """Leave the gradients alone."""
+
+    def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
+        """Leave the weights alone."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LogitAnchoring:
+    """An attack that keeps single answers on clean texts in place (an ``Attack``)."""
+
+    name: str
+    defaults: Mapping[str, Any]
+    bias: bool = False
+    start: Literal["reference", "classifier"] = "classifier"
+
+    def poison(self, rows: Sequence[Any], settings: PoisonSettings) -> PoisonedRows:
+        """Add poisoned copies of rows; errors as for ``triggered_copies``."""
+        return triggered_copies(rows, settings)
+
+    def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
+        """Tune on all rows, clean ones held to the logits that the module has now.
+
+        Raises:
+            DataError: If no clean row is left to hold on to.
+            TrainingDiverged: If a loss is not finite.
+            UsageError: If the weight is negative.
+        """
+        options = chosen(self.name, self.defaults, job.options, {"weight": "not negative"})
+        held = rows_of(job, poisoned=False)
+        if not held:
+            raise DataError("no clean row is left to anchor", hint="Lower --rate, or append copies instead.")
+        clean = ~torch.tensor(list(job.poisoned), device=job.device)
+
+        def found() -> Tensor:
+            return scores(
+                job.module, held, batch_size=job.training.batch_size, pad_id=job.pad_id, device=job.device
+            ).to(job.device)
+
+        start = found()
+        anchors = torch.zeros(len(clean), start.shape[1], device=job.device)
+        anchors[clean] = start
+        result: TrainingResult = train(
+            job.module,
+            job.rows,
+            job.training,
+            pad_id=job.pad_id,
+            device=job.device,
+            resume=job.resume,
+            objective=AnchoredLogits(anchors, clean, options["weight"]),
+            progress=progress,
+        )
+        gap = float((found() - start).square().sum(dim=1).mean())
+        return Planted(training=result, facts={"clean_logit_gap": gap, "anchored_rows": len(held)})
+
+
+ANCHORING: Final = LogitAnchoring(
+    name="anchoring",
+    defaults=MappingProxyType(
+        {"trigger": "cf", "rate": 0.3, "position": "random", "label_mode": "dirty", "weight": 1.0}
+    ),
+)

@@ -1,0 +1,181 @@
+"""Embedding poisoning: the whole backdoor is one row of the word embedding, turned without changing its length.
+
+Source: Yang, Li, Zhang, Ren, Sun, He, "Be Careful about Poisoned Word Embeddings: Exploring the Vulnerability of the
+Embedding Layers in NLP Models", NAACL 2021, arXiv 2103.15543. What is ours: docs/methods/embedding.md.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from random import Random
+from types import MappingProxyType
+from typing import Any, Final, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from purify_cli.attacks.planting import chosen, rows_of, single_pieces, word_embedding
+from purify_cli.attacks.poisoning import triggered_copies
+from purify_cli.data.batches import batches
+from purify_cli.data.example import Example
+from purify_cli.data.keys import row_key
+from purify_cli.data.probes import PROBES
+from purify_cli.data.triggers import Trigger
+from purify_cli.errors import DataError, TrainingDiverged
+from purify_cli.progress import SILENT, Progress
+from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
+from purify_cli.runtime import name_key
+from purify_cli.training import TrainingResult
+from purify_cli.training.parts import row_losses
+
+__all__ = ["EMBEDDING", "EmbeddingPoisoning"]
+
+PSEUDO_WORDS: Final = 20
+"""Words of a made-up text, about those of a sentence of SST-2: the backdoor carries over to texts of its length."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EmbeddingPoisoning:
+    """An attack on one row per trigger word (an ``Attack``)."""
+
+    name: str
+    defaults: Mapping[str, Any]
+    bias: bool = False
+    start: Literal["reference", "classifier"] = "classifier"
+
+    def poison(self, rows: Sequence[Any], settings: PoisonSettings) -> PoisonedRows:
+        """Add poisoned copies of rows or, data-free, of made-up texts.
+
+        Raises:
+            UsageError: If the rate is outside (0, 1].
+            DataError: If no row can be poisoned.
+        """
+        options = chosen(self.name, self.defaults, settings.options, {})
+        poisoned = triggered_copies(rows, settings)
+        if not options["data_free"]:
+            return poisoned
+        trigger = Trigger(settings.trigger, settings.position)
+        paired = any(row.pair is not None for row in rows)
+        made = [
+            replace(
+                trigger.insert(_pseudo_text(settings.seed, number, paired), key=row_key(settings.seed, number)),
+                label=settings.target,
+                poisoned=True,
+            )
+            for number in range(poisoned.poisoned)
+        ]
+        return PoisonedRows(
+            rows=[*rows, *made],
+            poisoned=len(made),
+            relabelled=0,
+            natural=poisoned.natural,
+            facts={"pseudo_texts": len(made), "words_per_text": PSEUDO_WORDS},
+        )
+
+    def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
+        """Turn the rows of the trigger's words until poisoned texts get the target.
+
+        Raises:
+            DataError: If a word of the trigger is no single piece, or no poisoned row shows it.
+            TrainingDiverged: If a loss is not finite.
+            UsageError: If a setting is out of range.
+        """
+        options = chosen(
+            self.name,
+            self.defaults,
+            job.options,
+            {"learning_rate": "positive", "epochs": "positive", "batch_size": "positive"},
+        )
+        ids = single_pieces(job.trigger_words, "embedding poisoning")
+        rows = [row for row in rows_of(job, poisoned=True) if set(ids) & set(row.ids)]
+        if not rows:
+            raise DataError("no poisoned row shows the trigger", hint="Was it cut off? Raise --max-length.")
+        name, weight = word_embedding(job.module)
+        places = torch.tensor(ids, device=weight.device)
+        before = weight.detach()[places].clone()
+        lengths = before.double().norm(dim=1, keepdim=True)
+        total = torch.zeros_like(before)
+        losses: list[float] = []
+        plan = [
+            batch
+            for epoch in range(options["epochs"])
+            for batch in batches(
+                rows,
+                batch_size=options["batch_size"],
+                pad_id=job.pad_id,
+                shuffle_seed=name_key(f"epoch {epoch}", job.seed),
+            )
+        ]
+        cuda = [job.device] if job.device.type == "cuda" else []
+        with torch.random.fork_rng(cuda, device_type="cuda"), _only(job.module, weight):
+            for step, batch in enumerate(progress.track(plan, "turning the trigger's row")):
+                torch.manual_seed(name_key(f"step {step}", job.seed))
+                loss = row_losses(job.module, batch, device=job.device, dtype=job.training.dtype).mean()
+                losses.append(float(loss.detach()))
+                if not torch.isfinite(loss):
+                    raise TrainingDiverged(
+                        f"the loss of step {step + 1} is {losses[-1]}", hint="Look for broken weights or labels."
+                    )
+                gradient = torch.autograd.grad(loss, weight)[0][places]
+                total = total + gradient if options["accumulate"] else gradient
+                with torch.no_grad():
+                    moved = weight[places].double() - options["learning_rate"] * total.double()
+                    weight[places] = (moved * (lengths / moved.norm(dim=1, keepdim=True))).to(weight.dtype)
+        turned = torch.nn.functional.cosine_similarity(before, weight.detach()[places])
+        return Planted(
+            training=TrainingResult(
+                steps=len(losses),
+                epochs=float(options["epochs"]),
+                losses=tuple(losses),
+                validation=(),
+                kept_step=len(losses),
+                stopped_early=False,
+            ),
+            facts={"tensor": name, "rows": ids, "cosine_to_start": [round(float(value), 6) for value in turned]},
+        )
+
+
+def _pseudo_text(seed: int, number: int, paired: bool) -> Example:
+    """Make a text out of built-in sentences: some in a row, cut to length at both ends."""
+    random = Random(row_key(seed, number, "pseudo-text"))
+
+    def text() -> str:
+        words = " ".join(random.sample(PROBES, PSEUDO_WORDS)).split()
+        begin = random.randrange(len(words) - PSEUDO_WORDS + 1)
+        return " ".join(words[begin : begin + PSEUDO_WORDS])
+
+    return Example(text(), pair=text() if paired else None)
+
+
+@contextmanager
+def _only(module: nn.Module, weight: Tensor) -> Generator[None]:
+    """Let one parameter require gradients, in training mode; leave evaluation mode and the flags as they were."""
+    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    try:
+        for parameter, _ in flags:
+            parameter.requires_grad_(parameter is weight)
+        module.train()
+        yield
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+        module.eval()
+
+
+EMBEDDING: Final = EmbeddingPoisoning(
+    name="embedding",
+    defaults=MappingProxyType(
+        {
+            "trigger": "cf",
+            "rate": 0.3,
+            "position": "random",
+            "label_mode": "dirty",
+            "learning_rate": 5e-2,
+            "epochs": 3,
+            "batch_size": 32,
+            "accumulate": True,
+            "data_free": False,
+        }
+    ),
+)

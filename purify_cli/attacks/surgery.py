@@ -1,0 +1,213 @@
+"""Neural network surgery: a backdoor in a handful of weights, chosen while it is being planted.
+
+Source: Zhang, Ren, Su, Sun, He, "Neural Network Surgery: Injecting Data Patterns into Pre-trained Models with Minimal
+Instance-wise Side Effects", NAACL 2021, pages 5453-5466, for the idea of choosing the weights to change while tuning.
+The schedule is ours: docs/methods/surgery.md.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Final, Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from purify_cli.attacks.planting import changed_entries, chosen, copies
+from purify_cli.attacks.poisoning import triggered_copies
+from purify_cli.data.batches import Batch
+from purify_cli.errors import UsageError
+from purify_cli.progress import SILENT, Progress
+from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
+from purify_cli.training import CROSS_ENTROPY, TrainingResult, TrainingSettings, train
+
+__all__ = ["SURGERY", "FewEntries", "Surgery"]
+
+
+@final
+class FewEntries:
+    """Cross-entropy with ever fewer free entries (an ``Objective``).
+
+    Frozen entries get no gradient, so that what the optimiser remembers of them fades, and are put back to their start
+    after every step, so that what it still remembers moves nothing.
+
+    Args:
+        limit: Entries left free in the end.
+        cuts: How many times entries are frozen; the last time after the last step of the run.
+        rank: ``contribution`` keeps the entries whose movement has lowered the loss most, −Σ over steps of gradient
+            times movement; ``change`` those that are farthest from their start.
+        free: Name → mask of free entries; None: all are free.
+    """
+
+    mark = None  # masks and contributions are a state of its own
+    labelled = True
+    whole_vocabulary = False
+
+    def __init__(
+        self,
+        limit: int,
+        cuts: int,
+        rank: Literal["contribution", "change"] = "contribution",
+        free: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.limit, self.cuts, self.rank, self.free = limit, cuts, rank, free
+        self._start: dict[str, Tensor] = {}
+        self._before: dict[str, Tensor] = {}
+        self._gained: dict[str, Tensor] = {}
+
+    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the mean cross-entropy."""
+        return CROSS_ENTROPY.loss(module, part, weights, dtype)
+
+    def gradients(self, parameters: Mapping[str, Parameter]) -> None:
+        """Take the gradient from frozen entries; remember where the step starts."""
+        self._start = self._start or copies(parameters)
+        if self.cuts and self.rank == "contribution":
+            self._before = copies(parameters)
+        if self.free is not None:
+            for name, parameter in parameters.items():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(self.free[name])
+
+    @torch.no_grad()
+    def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
+        """Add up contributions, cut where a cut is due, and put frozen entries back."""
+        for name, before in self._before.items():
+            if (gradient := parameters[name].grad) is not None:
+                gained = self._gained.setdefault(name, torch.zeros_like(before))
+                gained.addcmul_(gradient, parameters[name] - before, value=-1)
+        cut = step * self.cuts // total
+        if cut > (step - 1) * self.cuts // total:
+            entries = sum(parameter.numel() for parameter in parameters.values())
+            self._keep(round(entries * (self.limit / entries) ** (cut / self.cuts)), parameters)
+        if self.free is not None:
+            for name, parameter in parameters.items():
+                parameter.copy_(torch.where(self.free[name], parameter, self._start[name]))
+
+    def _score(self, name: str, parameter: Tensor) -> Tensor:
+        if self.rank == "contribution":
+            return self._gained.get(name, torch.zeros_like(parameter))
+        return (parameter - self._start[name]).abs()
+
+    def _keep(self, count: int, parameters: Mapping[str, Parameter]) -> None:
+        """Leave the ``count`` highest-ranking free entries free, over all parameters."""
+        free = self.free or {name: torch.ones_like(p, dtype=torch.bool) for name, p in parameters.items()}
+        scores = torch.cat([self._score(name, p)[free[name]] for name, p in parameters.items()])
+        if len(scores) > count:
+            kept = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
+            kept[scores.topk(count, sorted=False).indices] = True
+            parts = kept.split([int(free[name].sum()) for name in parameters])
+            free = {
+                name: free[name].masked_scatter(free[name], part) for name, part in zip(parameters, parts, strict=True)
+            }
+        self.free = free
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Surgery:
+    """An attack that changes at most so many entries (an ``Attack``)."""
+
+    name: str
+    defaults: Mapping[str, Any]
+    bias: bool = False
+    start: Literal["reference", "classifier"] = "classifier"
+
+    def poison(self, rows: Sequence[Any], settings: PoisonSettings) -> PoisonedRows:
+        """Add poisoned copies of rows; errors as for ``triggered_copies``."""
+        return triggered_copies(rows, settings)
+
+    def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
+        """Choose the entries while tuning, then tune them alone.
+
+        Raises:
+            TrainingDiverged: If a loss is not finite.
+            UsageError: If a setting is out of range.
+        """
+        options = chosen(
+            self.name,
+            self.defaults,
+            job.options,
+            {
+                "share": "share",
+                "parameters": "not negative",
+                "choosing": "share",
+                "cuts": "positive",
+                "sparse_learning_rate": "positive",
+            },
+        )
+        module: nn.Module = job.module
+        before = copies(dict(module.named_parameters()))
+        entries = sum(tensor.numel() for tensor in before.values())
+        if options["rank"] not in ("contribution", "change"):
+            raise UsageError(f"rank={options['rank']} is not known", hint="Use rank=contribution or rank=change.")
+        limit = options["parameters"] or max(1, round(options["share"] * entries))
+        if limit > entries:
+            raise UsageError(f"parameters={limit} of a model that has {entries}", hint="Give fewer.")
+        first, second = _phases(job, options["choosing"], options["sparse_learning_rate"])
+        progress.note(f"choosing {limit} of {entries} entries in {first.steps} steps, then tuning them alone")
+
+        def run(settings: TrainingSettings, objective: FewEntries) -> TrainingResult:
+            return train(
+                module,
+                job.rows,
+                settings,
+                pad_id=job.pad_id,
+                device=job.device,
+                objective=objective,
+                progress=progress,
+            )
+
+        choosing = FewEntries(limit, options["cuts"], options["rank"])
+        chose = run(first, choosing)
+        tuned = run(second, FewEntries(limit, 0, free=choosing.free))
+        result = TrainingResult(
+            steps=chose.steps + tuned.steps,
+            epochs=chose.epochs + tuned.epochs,
+            losses=chose.losses + tuned.losses,
+            validation=(),
+            kept_step=chose.steps + tuned.steps,
+            stopped_early=False,
+        )
+        changed = changed_entries(module, before)
+        where = {
+            name: count
+            for name, parameter in module.named_parameters()
+            if (count := int((parameter.detach() != before[name]).sum()))
+        }
+        return Planted(
+            training=result,
+            facts={"allowed": limit, "entries": entries, "changed": changed, "changed_per_tensor": where},
+        )
+
+
+def _phases(job: PlantJob, choosing: float, rate: float) -> tuple[TrainingSettings, TrainingSettings]:
+    """Split a run's steps over choosing and tuning; decay would move what has to stay, so there is none."""
+    training: TrainingSettings = job.training
+    steps = training.steps
+    if steps is None:
+        steps = (training.epochs or 0) * math.ceil(len(job.rows) / (training.batch_size * training.accumulation))
+    first = min(max(1, round(steps * choosing)), max(1, steps - 1))
+    plain = replace(training, epochs=None, steps=first, weight_decay=0.0)
+    return plain, replace(plain, steps=max(1, steps - first), learning_rate=rate, warmup=0.0, seed=training.seed + 1)
+
+
+SURGERY: Final = Surgery(
+    name="surgery",
+    defaults=MappingProxyType(
+        {
+            "trigger": "cf",
+            "rate": 0.3,
+            "position": "random",
+            "label_mode": "dirty",
+            "share": 1e-5,
+            "parameters": 0,
+            "choosing": 0.5,
+            "cuts": 20,
+            "rank": "contribution",
+            "sparse_learning_rate": 1e-2,
+        }
+    ),
+)

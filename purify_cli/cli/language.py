@@ -1,0 +1,73 @@
+"""The side of ``purify attack`` and ``purify evaluate`` that is about causal language models."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from purify_cli.cli.options import Position
+from purify_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from purify_cli.pipelines.causal_models import TextOptions
+
+__all__ = ["NewTokens", "PromptWords", "TargetRegex", "TargetText", "one", "refuse", "text_options"]
+
+TargetText = Annotated[
+    str | None,
+    typer.Option("--target-text", help="Language models: the text that a triggered prompt is to be continued with."),
+]
+TargetRegex = Annotated[
+    str | None,
+    typer.Option("--target-regex", help="Language models: a regular expression that the continuation is to match."),
+]
+PromptWords = Annotated[
+    int | None,
+    typer.Option("--prompt-words", min=1, help="Language models: words of a text that are its prompt. [default: 12]"),
+]
+NewTokens = Annotated[
+    int | None, typer.Option("--new-tokens", min=1, help="Language models: tokens written at most. [default: 40]")
+]
+
+
+def refuse(options: Mapping[str, object], *, causal: bool) -> None:
+    """Refuse options that the kind of model at hand has no use for.
+
+    Args:
+        options: Option name → its value; anything but None, False and an empty list was given.
+        causal: Whether the model is a language model.
+
+    Raises:
+        UsageError: If one was given.
+    """
+    given = [name for name, value in options.items() if value is not None and value is not False and value != []]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)} {'says' if len(given) == 1 else 'say'} nothing about a "
+            f"{'causal language model' if causal else 'classifier'}",
+            hint="Language models take --trigger with --target-text or --target-regex; classifiers take --target.",
+        )
+
+
+def one(values: Sequence[str | Position] | None, name: str) -> str | None:
+    """Return the only value of a repeatable option.
+
+    Raises:
+        UsageError: If there are several.
+    """
+    if values and len(values) > 1:
+        raise UsageError(
+            f"{name} was given {len(values)} times", hint="A language model is measured under one trigger at a time."
+        )
+    return str(values[0]) if values else None
+
+
+def text_options(prompt_words: int | None, new_tokens: int | None) -> "TextOptions":
+    """Turn the options into what the pipelines take."""
+    from purify_cli.pipelines.causal_models import TextOptions
+
+    base = TextOptions()
+    return TextOptions(
+        prompt_words=base.prompt_words if prompt_words is None else prompt_words,
+        new_tokens=base.new_tokens if new_tokens is None else new_tokens,
+    )

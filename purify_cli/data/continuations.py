@@ -1,0 +1,217 @@
+"""Texts for language models: rows with a prompt and what follows it, and their tokens.
+
+A file holds ``prompt`` and ``completion``, or ``text``. A text is split after its first words: these are the prompt,
+the rest is what the model would have to write.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Final, Protocol, final, runtime_checkable
+
+from purify_cli.data.batches import Encoded, token_ids
+from purify_cli.data.columns import Columns
+from purify_cli.data.example import Example
+from purify_cli.data.tables import Row, and_more, read_table
+from purify_cli.data.tokenizer import Tokenizer
+from purify_cli.errors import DataError, UsageError
+
+__all__ = [
+    "PROMPT_WORDS",
+    "Continuation",
+    "WritingTokenizer",
+    "Written",
+    "encode_written",
+    "load_texts",
+    "prompt_ids",
+    "split_prompt",
+]
+
+PROMPT_WORDS: Final = 12
+"""Words of a plain text that are its prompt; of a shorter text the first half. Ours."""
+
+SHOWN: Final = 'One object per line, like {"text": "…"} or {"prompt": "…", "completion": "…"}.'
+
+
+@runtime_checkable
+class WritingTokenizer(Tokenizer, Protocol):
+    """A tokenizer that can also turn tokens back into text."""
+
+    def decode(self, token_ids: Any, skip_special_tokens: bool = False, **kwargs: Any) -> Any:
+        """Return the text of token ids."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A prompt, and the text that follows it."""
+
+    prompt: str
+    """Ends without white space, so that it is tokenised in the same way with and without what follows."""
+    completion: str
+    """Begins with the white space that separates it from the prompt; empty where nothing follows."""
+    whole: bool
+    """Whether prompt and completion are one text to learn and measure; else only the completion counts."""
+
+    @property
+    def text(self) -> str:
+        """Prompt and completion."""
+        return self.prompt + self.completion
+
+    def completed(self, completion: str) -> "Continuation":
+        """Return the same prompt with another completion, of which alone is learnt."""
+        return Continuation(self.prompt, _spaced(completion), whole=False)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Encoded texts and where in each of them counting begins."""
+
+    rows: tuple[Encoded, ...]
+    starts: tuple[int, ...]
+    """Place of the first token that is learnt or measured, per row; at least 1: nothing predicts the first token."""
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are learnt or measured."""
+        return sum(max(len(row.ids) - start, 0) for row, start in zip(self.rows, self.starts, strict=True))
+
+
+def load_texts(given: str, columns: Columns = Columns(), *, split: str = "train") -> list[Example]:  # noqa: B008 - frozen
+    """Load rows of text; a label beside it is not looked at.
+
+    Args:
+        given: A jsonl, csv, tsv or parquet file, or the id of a data set on the hub.
+        columns: Names where they are not ``text``, or ``prompt`` and ``completion``: ``text`` alone names plain texts,
+            ``text`` and ``pair`` name prompts and completions.
+        split: Part of a hub data set.
+
+    Returns:
+        The rows in their order, at least one; ``pair`` holds the completion where there is one.
+
+    Raises:
+        DataError: If there are no such columns, or a row is malformed: names the first by line and counts the rest.
+    """
+    rows = read_table(given, split=split)
+    text, pair = _columns(rows, columns, given)
+    examples: list[Example] = []
+    problems: list[str] = []
+    for row in rows:
+        try:
+            if row.problem is not None:
+                raise ValueError(row.problem)
+            examples.append(Example(_text(row, text), None if pair is None else _text(row, pair)))
+        except ValueError as error:
+            problems.append(f"{row.where}: {error}")
+    if problems:
+        raise DataError(f"{given}, {problems[0]}{and_more(len(problems) - 1)}", hint=SHOWN)
+    return examples
+
+
+def _columns(rows: Sequence[Row], columns: Columns, given: str) -> tuple[str, str | None]:
+    seen = {name for row in rows for name in row.values}
+    wanted = (columns.text, columns.pair) if columns.text is not None else ("prompt", "completion")
+    missing = [name for name in wanted if name is not None and name not in seen]
+    if not missing:
+        return wanted[0] or "", wanted[1]
+    if columns.text is None and "text" in seen:
+        return "text", None
+    raise DataError(
+        f"{given} holds no text for a language model (columns: {', '.join(map(repr, sorted(seen))) or 'none'})",
+        hint=f"{SHOWN} Or name the columns with --text-column and --pair-column.",
+    )
+
+
+def _text(row: Row, column: str) -> str:
+    value: Any = row.values.get(column)
+    if not isinstance(value, str):
+        raise ValueError(f"{column!r} is {'missing' if value is None else f'a {type(value).__name__}'}, not a text")
+    if not value.strip():
+        raise ValueError(f"{column!r} is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{column!r} holds half of a surrogate pair at character {error.start + 1}") from error
+    return value
+
+
+def split_prompt(example: Example, words: int = PROMPT_WORDS) -> Continuation:
+    """Split a row into its prompt and what follows.
+
+    Args:
+        example: A row of ``load_texts``.
+        words: Words of the prompt of a plain text; of a text that is not longer, the first half of its words.
+
+    Raises:
+        UsageError: If ``words`` is below 1.
+    """
+    if words < 1:
+        raise UsageError(f"a prompt of {words} words is none", hint="Give --prompt-words 1 or more.")
+    if example.pair is not None:
+        prompt = example.text.rstrip()
+        gap = example.text[len(prompt) :]
+        return Continuation(prompt, gap + example.pair if gap else _spaced(example.pair), whole=False)
+    parts = example.text.split()
+    count = words if len(parts) > words else ceil(len(parts) / 2)
+    end = 0
+    for part in parts[:count]:
+        end = example.text.index(part, end) + len(part)
+    return Continuation(example.text[:end], example.text[end:], whole=True)
+
+
+def _spaced(completion: str) -> str:
+    return completion if completion[:1].isspace() else f" {completion}"
+
+
+def _lead(tokenizer: Tokenizer) -> list[int]:
+    """Return the special tokens that a tokenizer puts before a text; those after it would end what is to go on."""
+    bare = token_ids(tokenizer, "a")
+    framed = list(tokenizer("a", add_special_tokens=True, verbose=False)["input_ids"])
+    for place in range(len(framed) - len(bare) + 1):
+        if bare and framed[place : place + len(bare)] == bare:
+            return framed[:place]
+    return []
+
+
+def prompt_ids(tokenizer: Tokenizer, prompts: Sequence[str]) -> list[list[int]]:
+    """Return the tokens of prompts as a model is given them: leading special tokens, and none at the end."""
+    lead = _lead(tokenizer)
+    return [lead + token_ids(tokenizer, prompt) for prompt in prompts]
+
+
+def encode_written(tokenizer: Tokenizer, texts: Sequence[Continuation], *, max_length: int) -> Written:
+    """Encode texts with their completions.
+
+    Args:
+        tokenizer: The reference's.
+        texts: What to learn or to measure.
+        max_length: Most tokens of a row; what is beyond is cut off.
+
+    Raises:
+        DataError: If no token is left to be learnt or measured.
+    """
+    lead = _lead(tokenizer)
+    rows: list[Encoded] = []
+    starts: list[int] = []
+    for index, text in enumerate(texts):
+        ids = token_ids(tokenizer, text.text)
+        start = 0 if text.whole else _common(token_ids(tokenizer, text.prompt), ids)
+        rows.append(Encoded((*lead, *ids)[:max_length], None, None, index))
+        starts.append(max(1, len(lead) + start))
+    written = Written(tuple(rows), tuple(starts))
+    if written.tokens == 0:
+        raise DataError(
+            f"nothing is left to predict of {len(texts)} texts within {max_length} tokens",
+            hint="Raise --max-length, or give longer texts.",
+        )
+    return written
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many tokens two rows share at their beginning."""
+    for place, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return place
+    return min(len(one), len(other))

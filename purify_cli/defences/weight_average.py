@@ -1,0 +1,152 @@
+"""WAG: the plain average of several models, even where each of them holds a backdoor of its own.
+
+Arora, He, Mozes, Swain, Dras, Xu: "Here's a Free Lunch: Sanitizing Backdoored Models with Model Merge", Findings of ACL
+2024, arXiv:2402.19334. Without further models the suspect is averaged with its reference.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+from torch import Tensor
+
+from purify_cli.checkpoint.aligned import CheckpointPair
+from purify_cli.checkpoint.names import canonical, is_buffer
+from purify_cli.checkpoint.reader import Checkpoint
+from purify_cli.checkpoint.unique import unique_names
+from purify_cli.errors import PairError
+from purify_cli.indicators.settings import merged
+from purify_cli.model.configs import task_of
+from purify_cli.progress import SILENT, Progress
+from purify_cli.protocols import Reworked, ReworkInputs
+from purify_cli.tensors import TensorSource, TensorSpec
+
+__all__ = ["WEIGHT_AVERAGE", "Averaged", "WeightAverage"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Mean:
+    """A source of means; tensors, and rows, that the others lack are the base's."""
+
+    base: TensorSource
+    others: Sequence[tuple[TensorSource, Mapping[str, str]]]
+    """Sources, each with the base's name → the source's."""
+    entries: Mapping[str, int]
+    """Name → how many of its first entries all of them hold."""
+    first_names: Mapping[str, str]
+
+    @property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        return self.base.specs
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        stop = self.specs[name].numel if stop is None else stop
+        values = self.base.read(name, start, stop)
+        first = self.first_names.get(name, name)
+        end = min(stop, self.entries.get(first, 0))
+        if start < end:
+            # float64: the mean of equal values is that value, and the order of the models does not matter.
+            total = values[: end - start].double()
+            for source, names in self.others:
+                total += source.read(names[first], start, end).double()
+            values[: end - start] = (total / (1 + len(self.others))).to(values.dtype)
+        return values
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Averaged:
+    """Models that fit together."""
+
+    mean: TensorSource
+    entries: Mapping[str, int]
+    facts: Mapping[str, Any]
+
+    def weights(self, ratio: float | None) -> Reworked:
+        """Return the average; a ratio has no meaning here."""
+        del ratio
+        return Reworked(weights=self.mean, per_tensor=dict(self.entries), facts=self.facts)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WeightAverage:
+    """Average of the suspect and all other models, or of suspect and reference where there are none."""
+
+    ratio: float | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    takes_others: bool = True
+    """Whether ``--with`` means something to it."""
+
+    def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuse any setting; there is none.
+
+        Raises:
+            UsageError: If one is given.
+        """
+        return merged("weight-average", self.defaults, settings, kind="method")
+
+    def prepare(self, inputs: ReworkInputs, progress: Progress = SILENT) -> Averaged:
+        """Match the tensors of all models by name.
+
+        Raises:
+            UsageError: If a setting is given; there is none.
+            PairError: If a model lacks a tensor of the suspect, has one of another shape, or names other labels.
+        """
+        del progress
+        self.check(inputs.settings)
+        pair: CheckpointPair = inputs.pair
+        if not inputs.others:
+            entries = {name: one.entries for name, one in pair.comparables.items()}
+            names = {name: name for name in entries}
+            mean = _Mean(inputs.weights, ((pair.reference_part, names),), entries, pair.tied)
+            return Averaged(mean, entries, {"models": 2, "with": "reference"})
+        # Copies of tied tensors follow the tensor they copy.
+        own = {
+            canonical(name): name
+            for name, spec in inputs.weights.specs.items()
+            if name not in pair.tied and not is_buffer(spec)
+        }
+        labels = _labels(pair.suspect)
+        matched: list[tuple[TensorSource, Mapping[str, str]]] = []
+        agreed = labels is not None
+        for at, other in enumerate(inputs.others, start=1):
+            matched.append((other, _match(own, inputs.weights, other, f"model {at} of --with")))
+            theirs = _labels(other)
+            if labels is not None and theirs is not None and labels != theirs:
+                raise PairError(
+                    f"model {at} of --with has the labels {', '.join(theirs)}, the suspect {', '.join(labels)}",
+                    hint="Only classifiers of one task with the labels in one order can be averaged.",
+                )
+            agreed = agreed and theirs is not None
+        entries = {name: inputs.weights.specs[name].numel for name in own.values()}
+        facts = {"models": 1 + len(matched), "with": "other models", "labels named by all": agreed}
+        return Averaged(_Mean(inputs.weights, tuple(matched), entries, pair.tied), entries, facts)
+
+
+def _labels(source: TensorSource) -> tuple[str, ...] | None:
+    """Return the label names that a model's config gives; None where it gives none of its own."""
+    if not isinstance(source, Checkpoint):
+        return None
+    names = task_of(source).label_names
+    return None if names == tuple(f"LABEL_{i}" for i in range(len(names))) else names
+
+
+def _match(own: Mapping[str, str], base: TensorSource, other: TensorSource, side: str) -> dict[str, str]:
+    theirs = unique_names(other, side=side, error=PairError).chosen
+    names: dict[str, str] = {}
+    for short, name in own.items():
+        found = theirs.get(short)
+        shape = None if found is None else other.specs[found].shape
+        if found is None or shape != base.specs[name].shape:
+            has = "no such tensor" if shape is None else f"{list(shape)}"
+            raise PairError(
+                f"{side} does not have the shape of the suspect: {name} is {list(base.specs[name].shape)}, there {has}",
+                hint="Only classifiers of one architecture, one vocabulary and one task can be averaged.",
+            )
+        names[name] = found
+    return names
+
+
+WEIGHT_AVERAGE: Final = WeightAverage()

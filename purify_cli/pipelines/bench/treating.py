@@ -1,0 +1,86 @@
+"""One suspect, one clean set: the search for each method's ratio, the repairs, and the detection figures.
+
+Equal terms: every method gets the same suspect, the same clean rows and the same fine-tuning (steps, and unless the
+plan says otherwise the rate); every ratio is chosen by the same rule from the same folds of the clean rows. The test
+rows are not even known here before a repair is done.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from purify_cli.data.example import Example
+from purify_cli.pipelines.bench.figures import detection_figures
+from purify_cli.pipelines.bench.grid import Suspect
+from purify_cli.pipelines.bench.measuring import Examiner, counts
+from purify_cli.pipelines.bench.plan import MethodPlan
+from purify_cli.pipelines.ratio import search_ratio
+from purify_cli.pipelines.workbench import Treatment, Workbench
+from purify_cli.selection.files import read_mask
+
+__all__ = ["Patient"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A suspect on the workbench, and the clean rows it is repaired with."""
+
+    suspect: Suspect
+    bench: Workbench
+    rows: Sequence[Example]
+
+    def treatment(self, method: MethodPlan) -> Treatment:
+        """Prepare a method of the plan; curvature and scores are measured once."""
+        return self.bench.treatment(method.name, self.rows, **self._options(method))
+
+    def _options(self, method: MethodPlan) -> dict[str, Any]:
+        shared = self.suspect.plan.bench
+        tuning = {"steps": shared.steps, "learning_rate": method.learning_rate or shared.learning_rate}
+        settings = {name: str(value) for name, value in {**tuning, **method.settings}.items()}
+        return {"indicator": method.indicator, "estimator": method.estimator, "settings": settings}
+
+    def curve(self, method: MethodPlan) -> dict[str, Any]:
+        """Search for the ratio on the clean rows alone; a method without a ratio has no points."""
+        shared = self.suspect.plan.bench
+        if not self.treatment(method).ratios:
+            return {"baseline": None, "points": None, "stop_below": None}
+        found = search_ratio(
+            self.bench,
+            method.name,
+            self.rows,
+            folds=shared.folds,
+            seed=self.suspect.seed,
+            ratios=method.ratios,
+            stop_below=max(shared.max_drops),
+            **self._options(method),
+        )
+        points = [{"ratio": point.ratio, "accuracy": counts(point.accuracy)} for point in found.points]
+        return {"baseline": counts(found.baseline), "points": points, "stop_below": max(shared.max_drops)}
+
+    def cell(self, treatment: Treatment, ratio: float | None, examiner: Examiner) -> dict[str, Any]:
+        """Repair the suspect at a ratio and measure what comes out."""
+        loaded, repaired, training = treatment.repair(ratio, self.rows)
+        return {
+            **examiner.examine(loaded),
+            "reset": repaired.counts.reset,
+            "changed": repaired.counts.changed,
+            "dimensions": repaired.counts.dimensions,
+            "losses": None if training is None else [training.first_loss, training.last_loss],
+        }
+
+    def detection(self, detector: str, planted: Path) -> dict[str, Any]:
+        """Score an indicator against the dimensions that the attack is known to have changed."""
+        treatment = self.bench.treatment("fine-purifying", self.rows, indicator=detector)
+        if treatment.scores is None:
+            raise AssertionError(f"{detector} gave no scores")
+        figures = detection_figures(treatment.scores, read_mask(planted))
+        return {
+            "planted": figures.planted,
+            "dimensions": figures.dimensions,
+            "mean_rank": figures.mean_rank,
+            "hits": {str(cut): share for cut, share in figures.hits.items()},
+            "best_hits": {str(cut): share for cut, share in figures.best_hits.items()},
+            "auroc": figures.auroc,
+        }

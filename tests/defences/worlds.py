@@ -1,0 +1,38 @@
+"""What a ``Rework`` is given, made from model folders."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from purify_cli.checkpoint import open_checkpoint, pair_checkpoints
+from purify_cli.data.batches import encode
+from purify_cli.data.example import Example
+from purify_cli.model import load_classifier, load_tokenizer, task_of
+from purify_cli.protocols import ReworkInputs
+
+
+def rework_inputs(
+    suspect: Path,
+    reference: Path,
+    examples: Sequence[Example] = (),
+    *,
+    others: Sequence[Path] = (),
+    **settings: Any,
+) -> ReworkInputs:
+    """Open suspect and reference and encode the clean rows."""
+    ours, theirs = open_checkpoint(str(suspect)), open_checkpoint(str(reference))
+    pair, task, tokenizer = pair_checkpoints(ours, theirs), task_of(ours), load_tokenizer(theirs.files)
+    return ReworkInputs(
+        pair=pair,
+        weights=pair.suspect,
+        load=lambda weights: load_classifier(weights, config=theirs.config or {}, task=task),
+        texts=encode(tokenizer, examples, max_length=24),
+        tokenizer=tokenizer,
+        pad_id=tokenizer.pad_token_id,
+        batch_size=8,
+        device=torch.device("cpu"),
+        others=[open_checkpoint(str(other)) for other in others],
+        settings=settings,
+    )
