@@ -14,6 +14,7 @@ from purify_cli.detection.verdict import judge
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.model import Task, has_head, load_tokenizer, task_of
+from purify_cli.pipelines.curvature import ClassifierData, Estimator
 from purify_cli.pipelines.inputs import (
     Common,
     Opened,
@@ -24,7 +25,8 @@ from purify_cli.pipelines.inputs import (
     require_reference,
     versions,
 )
-from purify_cli.pipelines.scoring import ClassifierData, Estimator, parse_settings, score
+from purify_cli.pipelines.scoring import score
+from purify_cli.pipelines.settings import parse_settings
 from purify_cli.pipelines.source import Origin
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs

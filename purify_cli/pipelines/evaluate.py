@@ -10,6 +10,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
 from purify_cli.errors import DataError, RunFolderError, UsageError
 from purify_cli.model import load_tokenizer, task_of
+from purify_cli.pipelines.asking import Asked, Subject, answer, ask_all
 from purify_cli.pipelines.choices import TriggerChoice, recorded_choice
 from purify_cli.pipelines.inputs import (
     Common,
@@ -22,7 +23,7 @@ from purify_cli.pipelines.inputs import (
     versions,
 )
 from purify_cli.pipelines.retune import RetuneChoice, draw
-from purify_cli.pipelines.sidebyside import Asked, Subject, answer, ask_all, compare, retune_facts
+from purify_cli.pipelines.sidebyside import compare, retune_facts
 from purify_cli.pipelines.source import Origin
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import Detection, Evaluation, FinetuneRecord, ModelFacts, Purification, TriggerTable

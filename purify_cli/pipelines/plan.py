@@ -8,8 +8,9 @@ from typing import Any, Final, Literal, final
 from purify_cli.defences import METHODS
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
+from purify_cli.pipelines.curvature import Estimator
 from purify_cli.pipelines.inputs import Common
-from purify_cli.pipelines.scoring import Estimator, parse_settings
+from purify_cli.pipelines.settings import parse_settings
 from purify_cli.pipelines.source import Origin
 from purify_cli.protocols import Repair, Rework
 from purify_cli.training import TrainingSettings, repair_settings

@@ -1,81 +1,26 @@
-"""Several models, several triggers, the same rows: asked once, answered model by model, compared at the end."""
+"""Models side by side: their answers to the same questions, compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import final
 
-from purify_cli.checkpoint import Checkpoint
-from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
-from purify_cli.evaluation import Measurement, Question, Triggered, ask, measure_triggered
-from purify_cli.evaluation import measure as put
-from purify_cli.model import Loaded, Task, load_classifier, load_tokenizer
-from purify_cli.pipelines.choices import TriggerChoice
+from purify_cli.evaluation import Question
+from purify_cli.pipelines.asking import Answers, Asked
 from purify_cli.pipelines.comparison import bias_outcomes, consistency_fact, outcomes, paired, spread, success_outcomes
-from purify_cli.pipelines.inputs import Common, model_facts, text_length
-from purify_cli.pipelines.models import maybe, measurement_facts, proportion, tune
-from purify_cli.pipelines.retune import RetuneChoice, Watched, checkpoints
-from purify_cli.progress import SILENT, Progress
+from purify_cli.pipelines.inputs import Common
+from purify_cli.pipelines.models import maybe, measurement_facts, proportion
+from purify_cli.pipelines.retune import RetuneChoice
 from purify_cli.report.schema import (
-    ModelFacts,
     ModelMeasurement,
     PairedFact,
     RetuneCurve,
     RetuneFacts,
     RetunePoint,
-    TrainingFacts,
     TriggerFact,
 )
 
-__all__ = ["Answers", "Asked", "Compared", "Subject", "answer", "ask_all", "compare", "retune_facts"]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A model to be measured, opened but not loaded."""
-
-    name: str
-    role: Literal["model", "floor", "against"]
-    checkpoint: Checkpoint
-    base: Checkpoint
-    """Brings configuration and tokenizer."""
-    task: Task
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What every model is asked."""
-
-    choices: tuple[TriggerChoice, ...]
-    targets: tuple[int, ...]
-    """Label number per choice."""
-    rows: tuple[Example, ...]
-    """The measured rows."""
-    training: tuple[Example, ...]
-    """Rows of the retuning test; empty without one."""
-    seeds: tuple[int, ...]
-    """Of random trigger positions; the first is what tables show."""
-    keep_logits: bool
-    questions: Mapping[str, tuple[tuple[Question, ...], ...]]
-    """Per source of the tokenizer: per choice, per seed. Without a choice, one question about accuracy."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """What one model did."""
-
-    subject: Subject
-    model: ModelFacts
-    measured: tuple[Measurement, ...]
-    """Per choice; one without a choice."""
-    others: tuple[tuple[Triggered, ...], ...]
-    """Per choice: under the other seeds."""
-    curve: Mapping[int, Measurement]
-    """Step of the retuning test → measurement; empty without one."""
-    training: TrainingFacts | None
+__all__ = ["Compared", "compare", "retune_facts"]
 
 
 @final
@@ -86,105 +31,6 @@ class Compared:
     trigger: TriggerFact | None
     models: list[ModelMeasurement]
     floor: ModelMeasurement | None
-
-
-def ask_all(
-    subjects: Sequence[Subject],
-    rows: Sequence[Example],
-    *,
-    choices: Sequence[TriggerChoice],
-    targets: Sequence[int],
-    carrying: Sequence[Sequence[Example] | None],
-    seeds: Sequence[int],
-    common: Common,
-) -> dict[str, tuple[tuple[Question, ...], ...]]:
-    """Ask once per tokenizer.
-
-    Raises:
-        DataError: If rows or trigger cannot be used.
-    """
-    found: dict[str, tuple[tuple[Question, ...], ...]] = {}
-    for subject in subjects:
-        base = subject.base
-        if base.files.given in found:
-            continue
-        tokenizer, length = load_tokenizer(base.files), text_length(base, common)
-        if not choices:
-            plain = ask(tokenizer, rows, trigger=None, target=None, max_length=length, seed=seeds[0])
-            found[base.files.given] = ((plain,),)
-            continue
-        found[base.files.given] = tuple(
-            tuple(
-                ask(
-                    tokenizer,
-                    rows,
-                    trigger=choice.trigger,
-                    target=target,
-                    max_length=length,
-                    seed=seed,
-                    bias=choice.bias,
-                    carrying=carried,
-                )
-                for seed in (seeds if choice.varies else seeds[:1])
-            )
-            for choice, target, carried in zip(choices, targets, carrying, strict=True)
-        )
-    return found
-
-
-def answer(
-    subject: Subject, asked: Asked, common: Common, *, retune: RetuneChoice | None, progress: Progress
-) -> Answers:
-    """Load one model, put all questions to it, and fine-tune it again where that is asked for.
-
-    Raises:
-        PurifyError: If the model cannot be loaded, measured or trained.
-    """
-    base, runtime = subject.base, common.runtime
-    loaded = load_classifier(subject.checkpoint, config=base.config or {}, task=subject.task, device=runtime.device)
-    measured: list[Measurement] = []
-    others: list[tuple[Triggered, ...]] = []
-    for first, *rest in asked.questions[base.files.given]:
-        known = measured[0] if measured else None
-        measured.append(_put(loaded, first, common, keep_logits=asked.keep_logits, known=known))
-        others.append(
-            tuple(
-                measure_triggered(
-                    loaded.module,
-                    question,
-                    batch_size=common.batch_size,
-                    device=runtime.device,
-                    dtype=runtime.dtype,
-                )
-                for question in rest
-            )
-        )
-        if subject.role == "against":
-            break
-    curve: dict[int, Measurement] = {}
-    training: TrainingFacts | None = None
-    if retune is not None and subject.role != "against":
-        progress.note(f"{subject.name}: fine-tuning again on {len(asked.training)} rows, half of them poisoned")
-        question = asked.questions[base.files.given][0][0]
-        watched = Watched(loaded.module, checkpoints(retune.steps), lambda: _put(loaded, question, common))
-        training = tune(
-            loaded,
-            base,
-            asked.training,
-            settings=retune.settings(seed=runtime.seed, dtype=runtime.dtype),
-            common=common,
-            progress=SILENT,  # a bar inside the bar over models
-            objective=watched,
-        )
-        curve = {0: measured[0]} | watched.seen
-    return Answers(
-        subject=subject,
-        model=model_facts(subject.checkpoint),
-        measured=tuple(measured),
-        others=tuple(others),
-        curve=curve,
-        training=training,
-    )
 
 
 def compare(asked: Asked, answers: Sequence[Answers], seed: int) -> list[Compared]:
@@ -299,18 +145,4 @@ def _point(one: Answers, floor: Answers | None, step: int, asked: Asked, seed: i
         attack_success=maybe(measured.attack_success),
         bias_accuracy=maybe(measured.bias_accuracy),
         over_floor=over,
-    )
-
-
-def _put(
-    loaded: Loaded, question: Question, common: Common, *, keep_logits: bool = False, known: Measurement | None = None
-) -> Measurement:
-    return put(
-        loaded.module,
-        question,
-        batch_size=common.batch_size,
-        device=common.runtime.device,
-        dtype=common.runtime.dtype,
-        keep_logits=keep_logits,
-        known=known,
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from purify_cli.checkpoint import Checkpoint
+from purify_cli.checkpoint import Checkpoint, open_checkpoint
 from purify_cli.data.loading import load_examples
 from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation import Measurement, Question, ask, measure
@@ -12,9 +12,9 @@ from purify_cli.model import Loaded, load_classifier, load_tokenizer, task_of
 from purify_cli.pipelines.bench.grid import Suspect
 from purify_cli.pipelines.bench.rows import Files, TaskRows, columns_of
 from purify_cli.pipelines.inputs import Common, text_length
-from purify_cli.report.schema import AttackRecord
+from purify_cli.report.schema import AttackRecord, ModelFacts
 
-__all__ = ["Examiner", "counts", "examiner"]
+__all__ = ["Examiner", "counts", "examiner", "suspect_result"]
 
 BATCH: Final = 64
 """Rows per forward pass."""
@@ -97,3 +97,25 @@ def examiner(
         carrying=carrying,
     )
     return Examiner(question, reference, common)
+
+
+def suspect_result(twin: ModelFacts, facts: ModelFacts, record: AttackRecord, asking: Examiner) -> dict[str, Any]:
+    """Measure the suspect and its clean twin, which is the floor, on the same inputs."""
+
+    def measured(model: ModelFacts) -> dict[str, Any]:
+        with open_checkpoint(model.path) as checkpoint:
+            return asking.examine(asking.load(checkpoint))
+
+    return {
+        "measured": measured(facts),
+        "twin": measured(twin),
+        "twin_sha256": twin.sha256,
+        "attack": record.attack,
+        "bias": record.trigger.bias,
+        "trigger": record.trigger.model_dump(mode="json"),
+        "rows": record.rows,
+        "poisoned": record.poisoned,
+        "changed": record.changed,
+        "dimensions": record.dimensions,
+        "planted": None if record.planted is None else record.planted.sha256,
+    }

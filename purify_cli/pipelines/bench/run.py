@@ -13,26 +13,26 @@ from time import perf_counter
 from typing import Any, final
 
 from purify_cli.checkpoint import open_checkpoint
-from purify_cli.errors import DataError, NonFiniteWeights, RunFolderError, TrainingDiverged, UsageError
+from purify_cli.errors import DataError, NonFiniteWeights, TrainingDiverged, UsageError
 from purify_cli.model import task_of
 from purify_cli.pipelines.bench.grid import DETECTORS, Asked, Only, Suspect, methods_of, suspects_of
-from purify_cli.pipelines.bench.measuring import Examiner, examiner
+from purify_cli.pipelines.bench.measuring import Examiner, examiner, suspect_result
 from purify_cli.pipelines.bench.pace import Pace
 from purify_cli.pipelines.bench.plan import BenchPlan, MethodPlan
 from purify_cli.pipelines.bench.provenance import provenance
 from purify_cli.pipelines.bench.rows import Files, TaskRows, check_files, read_task
-from purify_cli.pipelines.bench.store import Row, Store, exclusive
+from purify_cli.pipelines.bench.store import Row, Store, claim, exclusive
 from purify_cli.pipelines.bench.suspects import Workshop
 from purify_cli.pipelines.bench.treating import Patient
 from purify_cli.pipelines.inputs import Common, open_pair
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.workbench import Workbench
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.bench_view import PLAN_KEY, best_ratio, budget_counts
+from purify_cli.report.bench_view import best_ratio, budget_counts
 from purify_cli.report.schema import AttackRecord, ModelFacts
 from purify_cli.runtime import DTYPES, Runtime
 
-__all__ = ["BenchRequest", "bench", "claim"]
+__all__ = ["BenchRequest", "bench"]
 
 REPAIR_BATCH = 16
 """Rows per forward pass of curvature and repair: the step size of ``repair_settings``."""
@@ -56,29 +56,6 @@ class BenchRequest:
     retry: bool = False
     """Measure again what failed."""
     runtime: Runtime = field(default_factory=Runtime)
-
-
-def claim(store: Store, plan: BenchPlan) -> None:
-    """Make a results file the plan's own, or see that it is.
-
-    The plan is a row of the file, so that reports need nothing else. A changed plan of the same name is written anew:
-    rows whose settings it changed no longer count and are measured again.
-
-    Raises:
-        RunFolderError: If the file holds the results of a plan of another name.
-    """
-    row = store.rows.get(PLAN_KEY)
-    record = plan.as_record()
-    if row is not None and row["result"] == record:
-        return
-    if row is not None and row["result"]["bench"]["name"] != plan.bench.name:
-        raise RunFolderError(
-            f"{store.path} holds results from another plan, {row['result']['bench']['name']!r}",
-            hint="Give each plan a --results file of its own.",
-        )
-    if row is None and store.rows:
-        raise RunFolderError(f"{store.path} names no plan", hint="Give another --results.")
-    store.add({"key": PLAN_KEY, "kind": PLAN_KEY, "result": record})
 
 
 def bench(request: BenchRequest, progress: Progress = SILENT) -> Store:
@@ -213,7 +190,7 @@ class _Loop:
             yield self._failed(whole, error, None, begin)
             return
         if not self.is_done(whole, facts.sha256):
-            yield self._measured(whole, facts.sha256, lambda: _suspect_row(twin, facts, record, asking), begin)
+            yield self._measured(whole, facts.sha256, lambda: suspect_result(twin, facts, record, asking), begin)
         if "result" not in self.store.rows[whole.key]:
             return
         for size in self._sizes():
@@ -284,25 +261,3 @@ class _Loop:
         }
         self.store.add(row)
         return row
-
-
-def _suspect_row(twin: ModelFacts, facts: ModelFacts, record: AttackRecord, asking: Examiner) -> dict[str, Any]:
-    """Measure the suspect and its clean twin, which is the floor, on the same inputs."""
-
-    def measured(model: ModelFacts) -> dict[str, Any]:
-        with open_checkpoint(model.path) as checkpoint:
-            return asking.examine(asking.load(checkpoint))
-
-    return {
-        "measured": measured(facts),
-        "twin": measured(twin),
-        "twin_sha256": twin.sha256,
-        "attack": record.attack,
-        "bias": record.trigger.bias,
-        "trigger": record.trigger.model_dump(mode="json"),
-        "rows": record.rows,
-        "poisoned": record.poisoned,
-        "changed": record.changed,
-        "dimensions": record.dimensions,
-        "planted": None if record.planted is None else record.planted.sha256,
-    }

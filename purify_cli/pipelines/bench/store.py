@@ -15,8 +15,10 @@ from typing import Any, final
 
 from purify_cli.checkpoint.places import storage_errors
 from purify_cli.errors import RunFolderError, StorageError
+from purify_cli.pipelines.bench.plan import BenchPlan
+from purify_cli.report.bench_view import PLAN_KEY
 
-__all__ = ["Row", "Store", "exclusive"]
+__all__ = ["Row", "Store", "claim", "exclusive"]
 
 Row = Mapping[str, Any]
 """One line: ``key``, ``kind``, marks, provenance, and ``result`` or ``failed``."""
@@ -116,3 +118,26 @@ def exclusive(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> Generator[int]
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def claim(store: Store, plan: BenchPlan) -> None:
+    """Make a results file the plan's own, or see that it is.
+
+    The plan is a row of the file, so that reports need nothing else. A changed plan of the same name is written anew:
+    rows whose settings it changed no longer count and are measured again.
+
+    Raises:
+        RunFolderError: If the file holds the results of a plan of another name.
+    """
+    row = store.rows.get(PLAN_KEY)
+    record = plan.as_record()
+    if row is not None and row["result"] == record:
+        return
+    if row is not None and row["result"]["bench"]["name"] != plan.bench.name:
+        raise RunFolderError(
+            f"{store.path} holds results from another plan, {row['result']['bench']['name']!r}",
+            hint="Give each plan a --results file of its own.",
+        )
+    if row is None and store.rows:
+        raise RunFolderError(f"{store.path} names no plan", hint="Give another --results.")
+    store.add({"key": PLAN_KEY, "kind": PLAN_KEY, "result": record})
