@@ -23,7 +23,7 @@ from purify_cli.progress import Progress
 from purify_cli.report.schema import CurvatureFacts, FileFact
 from purify_cli.tensors import InMemory, TensorSource
 
-__all__ = ["ClassifierData", "Estimator", "Measured", "curvature_for"]
+__all__ = ["ClassifierData", "Estimator", "Measured", "check_estimator", "curvature_for"]
 
 Estimator = Literal["auto", "empirical", "true", "hutchinson"]
 
@@ -68,6 +68,19 @@ class Measured:
     facts: CurvatureFacts
 
 
+def check_estimator(data: ClassifierData | None, settings: Mapping[str, Any]) -> None:
+    """Refuse an estimator that does not suit labels or settings; nothing is read or measured.
+
+    Raises:
+        UsageError: If it does not.
+    """
+    if data is not None and data.estimator == "hutchinson" and settings.get("degenerate") == "plain":
+        raise UsageError(
+            "degenerate=plain would rank Hutchinson's negative entries first, which are noise",
+            hint="Use degenerate=guard, or another --estimator.",
+        )
+
+
 def curvature_for(
     opened: Opened,
     data: ClassifierData | None,
@@ -94,11 +107,7 @@ def curvature_for(
     Raises:
         UsageError: If there is nothing to measure it on, or the estimator does not suit labels or settings.
     """
-    if data is not None and data.estimator == "hutchinson" and settings.get("degenerate") == "plain":
-        raise UsageError(
-            "degenerate=plain would rank Hutchinson's negative entries first, which are noise",
-            hint="Use degenerate=guard, or another --estimator.",
-        )
+    check_estimator(data, settings)
     if not INDICATORS[indicator_name].needs_curvature:
         return None
     return known or _curvature(opened, data, path, common, progress)

@@ -9,7 +9,7 @@ from purify_cli.checkpoint import CheckpointPair
 from purify_cli.data.example import Example
 from purify_cli.errors import UsageError
 from purify_cli.model import Loaded
-from purify_cli.pipelines.curvature import ClassifierData
+from purify_cli.pipelines.curvature import ClassifierData, check_estimator
 from purify_cli.pipelines.plan import Stage
 from purify_cli.pipelines.repair import Outcome, Repaired, reset_scored, set_by_rework, summed, untouched
 from purify_cli.pipelines.scoring import Scored, score_pair
@@ -34,6 +34,9 @@ class Treatment:
 
     What does not depend on the ratio (curvature, scores, the weights of earlier stages) is settled when it is first
     needed and kept.
+
+    Raises:
+        UsageError: If the estimator of the curvature does not suit the rows or a stage's settings.
     """
 
     def __init__(
@@ -49,6 +52,9 @@ class Treatment:
     ) -> None:
         self.bench, self.method, self.stages, self.training = bench, method, stages, training
         self._data, self._others, self._store = data, others, store
+        for stage in stages:
+            if stage.indicator is not None:
+                check_estimator(data, stage.settings)
         self._leader = next((i for i, stage in enumerate(stages) if stage.ratio is not None), None)
         self._settled: list[Outcome] = []
         self._ready: Scored | Prepared | None = None
