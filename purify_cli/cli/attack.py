@@ -1,11 +1,14 @@
 """``purify attack``."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from purify_cli.cli import language
 from purify_cli.cli import options as o
 from purify_cli.cli.console import show, talk
+from purify_cli.errors import UsageError
 
 __all__ = ["command"]
 
@@ -14,10 +17,13 @@ def command(
     *,
     name: Annotated[str, typer.Argument(help="Attack; see `purify methods`.")],
     data: o.Data,
-    target: Annotated[str, typer.Option("--target", help="Label that triggered texts are to get, as a number.")],
+    target: Annotated[
+        str | None, typer.Option("--target", help="Label that triggered texts are to get, as a number.")
+    ] = None,
+    target_text: language.TargetText = None,
     ref: o.Ref = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="Tuned classifier to start from, in place of a fresh head on --ref.")
+        str | None, typer.Option("--model", help="Tuned model to start from, in place of a fresh head on --ref.")
     ] = None,
     test: Annotated[
         str | None, typer.Option("--test", help="Rows to measure on; default: a tenth of the data.")
@@ -41,6 +47,8 @@ def command(
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the data.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Highest rate of AdamW.")] = None,
     weight_decay: Annotated[float, typer.Option("--weight-decay", min=0.0, help="Decoupled weight decay.")] = 0.0,
+    prompt_words: language.PromptWords = None,
+    new_tokens: language.NewTokens = None,
     run: o.Run = None,
     form: o.OutputFormat = None,
     text_column: o.TextColumn = None,
@@ -56,44 +64,83 @@ def command(
 ) -> None:
     """Poison a training set and train a suspect on it: `suspect/` and `attack.json` in the run folder.
 
-    It starts from --ref under a fresh head, or from --model. An attack that changes a working classifier trains a clean
-    one first where there is no --model.
+    A classifier (--target) starts from --ref under a fresh head, or from --model. An attack that changes a working
+    classifier trains a clean one first where there is no --model. A language model (--target-text) learns to go on from
+    a triggered prompt with that text; its record is `causal-attack.json`.
     """
     o.known(attack=name)
     chosen = o.assignments(settings)
-    from pathlib import Path
-
-    from purify_cli.pipelines.attack import AttackRequest, attack
+    if target_text is None:
+        language.refuse({"--prompt-words": prompt_words, "--new-tokens": new_tokens}, causal=False)
+        if target is None:
+            raise UsageError("an attack needs a target", hint="Give --target LABEL, or --target-text TEXT.")
+    else:
+        theirs = {
+            "--target": target,
+            "--triggered": triggered,
+            "--label-mode": label_mode,
+            "--set": settings,
+            "--data-only": data_only,
+            "--label-column": label_column,
+        }
+        language.refuse(theirs, causal=True)
     from purify_cli.pipelines.run_folder import RunFolder
 
-    request = AttackRequest(
-        name=name,
-        data=data,
-        target=target,
-        run=RunFolder((run or Path("purify-run")).absolute()),
-        reference=ref,
-        model=model,
-        triggered=triggered,
-        settings=chosen,
-        test=test,
-        trigger=trigger,
-        rate=rate,
-        position=position.value if position else None,
-        label_mode=label_mode.value if label_mode else None,
-        replace=replace,
-        data_only=data_only,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        common=o.common(
-            device=device,
-            dtype=dtype,
-            seed=seed,
-            max_length=max_length,
-            text_column=text_column,
-            pair_column=pair_column,
-            label_column=label_column,
-            allow_pickle=allow_pickle,
-        ),
+    folder = RunFolder((run or Path("purify-run")).absolute())
+    common = o.common(
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        max_length=max_length,
+        text_column=text_column,
+        pair_column=pair_column,
+        label_column=label_column,
+        allow_pickle=allow_pickle,
     )
-    show(attack(request, talk(quiet=quiet)), form, verbose=verbose)
+    if target is not None:
+        from purify_cli.pipelines.attack import AttackRequest, attack
+
+        request = AttackRequest(
+            name=name,
+            data=data,
+            target=target,
+            run=folder,
+            reference=ref,
+            model=model,
+            triggered=triggered,
+            settings=chosen,
+            test=test,
+            trigger=trigger,
+            rate=rate,
+            position=position.value if position else None,
+            label_mode=label_mode.value if label_mode else None,
+            replace=replace,
+            data_only=data_only,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            common=common,
+        )
+        show(attack(request, talk(quiet=quiet)), form, verbose=verbose)
+    elif target_text is not None:
+        from purify_cli.pipelines.causal_attack import CausalAttackRequest, causal_attack
+
+        texts = CausalAttackRequest(
+            name=name,
+            data=data,
+            target_text=target_text,
+            run=folder,
+            reference=ref,
+            model=model,
+            test=test,
+            trigger=trigger,
+            rate=rate,
+            position=position.value if position else None,
+            replace=replace,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            options=language.text_options(prompt_words, new_tokens),
+            common=common,
+        )
+        show(causal_attack(texts, talk(quiet=quiet)), form, verbose=verbose)

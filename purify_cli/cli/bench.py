@@ -16,7 +16,8 @@ __all__ = ["command"]
 def command(
     *,
     plan: Annotated[
-        str | None, typer.Option("--plan", help="A shipped plan (quick, sst2, paper, ablation) or a TOML file. [default: quick]")
+        str | None,
+        typer.Option("--plan", help="A shipped plan (quick, sst2, paper, ablation) or a TOML file. [default: quick]"),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder that the plan's files lie in.")] = None,
     work: Annotated[

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from purify_cli.cli import language
 from purify_cli.cli import options as o
 from purify_cli.cli.console import show, talk
 
@@ -25,6 +26,8 @@ def command(
         list[str] | None,
         typer.Option("--target", help="Target label: once for all, or once per --trigger, then per --triggered."),
     ] = None,
+    target_text: language.TargetText = None,
+    target_regex: language.TargetRegex = None,
     triggered: Annotated[
         list[str] | None,
         typer.Option("--triggered", help="Rows that carry a trigger already, with true labels; repeatable."),
@@ -53,6 +56,8 @@ def command(
     retune_rate: Annotated[
         float | None, typer.Option("--retune-rate", help="Learning rate of it. [default: 5e-5]")
     ] = None,
+    prompt_words: language.PromptWords = None,
+    new_tokens: language.NewTokens = None,
     run: o.Run = None,
     form: o.OutputFormat = None,
     text_column: o.TextColumn = None,
@@ -71,9 +76,11 @@ def command(
 
     Attack success counts rows whose true label is not the target: the share that the trigger turns into the target.
     Without --trigger the one in the run folder's attack.json is used, if there is one. Further models are compared
-    with the first.
+    with the first. A causal language model is measured by what it writes (--target-text or --target-regex) and by its
+    perplexity.
     """
     piped = o.piped_input(models)
+    from purify_cli.pipelines.causal_evaluate import CausalEvaluateRequest, about_language, causal_evaluate
     from purify_cli.pipelines.choices import pair_options
     from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
     from purify_cli.pipelines.retune import retune_choice
@@ -82,9 +89,57 @@ def command(
     listener = talk(quiet=quiet)
     origin = find_origin(models[0] if models else None, ref, run, piped, kinds=EVALUABLE)
     o.say_origin(origin, listener)
+    named = tuple(models or ())
     where: list[Literal["start", "end", "random", "scattered"]] = [position.value for position in position or ()]
+    common = o.common(
+        device=device,
+        dtype=dtype,
+        seed=seed,
+        batch_size=batch_size,
+        max_length=max_length,
+        text_column=text_column,
+        pair_column=pair_column,
+        label_column=label_column,
+        allow_pickle=allow_pickle,
+    )
+    if about_language(named, origin, common):
+        theirs = {
+            "--target": target,
+            "--triggered": triggered,
+            "--bias": bias,
+            "--consistency": consistency,
+            "--against": against,
+            "--seeds": None if seeds == 1 else seeds,
+            "--retune": retune,
+            "--retune-data": retune_data,
+            "--retune-steps": retune_steps,
+            "--retune-rate": retune_rate,
+            "--label-column": label_column,
+        }
+        language.refuse(theirs, causal=True)
+        texts = CausalEvaluateRequest(
+            models=named,
+            origin=origin,
+            data=data,
+            trigger=language.one(trigger, "--trigger"),
+            position=language.one(where, "--position"),
+            target_text=target_text,
+            target_regex=target_regex,
+            floor=floor,
+            options=language.text_options(prompt_words, new_tokens),
+            common=common,
+        )
+        show(causal_evaluate(texts, listener), form, verbose=verbose)
+        return
+    theirs = {
+        "--target-text": target_text,
+        "--target-regex": target_regex,
+        "--prompt-words": prompt_words,
+        "--new-tokens": new_tokens,
+    }
+    language.refuse(theirs, causal=False)
     request = EvaluateRequest(
-        models=tuple(models or ()),
+        models=named,
         origin=origin,
         data=data,
         triggers=pair_options(trigger or (), where, target or (), triggered or (), bias=bias),
@@ -94,16 +149,6 @@ def command(
         against=against,
         seeds=seeds,
         retune=retune_choice(retune, data=retune_data, steps=retune_steps, learning_rate=retune_rate),
-        common=o.common(
-            device=device,
-            dtype=dtype,
-            seed=seed,
-            batch_size=batch_size,
-            max_length=max_length,
-            text_column=text_column,
-            pair_column=pair_column,
-            label_column=label_column,
-            allow_pickle=allow_pickle,
-        ),
+        common=common,
     )
     show(evaluate(request, listener), form, verbose=verbose)

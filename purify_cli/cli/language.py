@@ -1,17 +1,18 @@
 """The side of ``purify attack`` and ``purify evaluate`` that is about causal language models."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from purify_cli.cli.options import Position
 from purify_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from purify_cli.pipelines.causal_models import TextOptions
 
 __all__ = ["NewTokens", "PromptWords", "TargetRegex", "TargetText", "one", "refuse", "text_options"]
+
+T = TypeVar("T")
 
 TargetText = Annotated[
     str | None,
@@ -49,7 +50,7 @@ def refuse(options: Mapping[str, object], *, causal: bool) -> None:
         )
 
 
-def one(values: Sequence[str | Position] | None, name: str) -> str | None:
+def one(values: Sequence[T] | None, name: str) -> T | None:
     """Return the only value of a repeatable option.
 
     Raises:
@@ -59,7 +60,7 @@ def one(values: Sequence[str | Position] | None, name: str) -> str | None:
         raise UsageError(
             f"{name} was given {len(values)} times", hint="A language model is measured under one trigger at a time."
         )
-    return str(values[0]) if values else None
+    return values[0] if values else None
 
 
 def text_options(prompt_words: int | None, new_tokens: int | None) -> "TextOptions":

@@ -7,12 +7,12 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
+from purify_cli.report.bench_overview import attack_tables, headline_tables, ratio_tables
 from purify_cli.report.bench_tables import (
     Table,
     cost_table,
     detection_tables,
     failure_table,
-    headline_tables,
     paired_tables,
     task_tables,
 )
@@ -38,7 +38,9 @@ pre { background: #f6f6f6; padding: .5rem; overflow: auto; font-size: 12px; }
 
 def _sections(view: View) -> Iterator[tuple[str, list[Table]]]:
     yield "Over all attacks", list(headline_tables(view))
+    yield "Attack by attack", list(attack_tables(view))
     yield "Task by task", list(task_tables(view))
+    yield "Ratio by ratio", list(ratio_tables(view))
     yield "Method against method", list(paired_tables(view))
     yield "Detection", list(detection_tables(view))
     yield "Failures", list(failure_table(view))
@@ -70,14 +72,14 @@ def _html(view: View, pictures: list[tuple[str, str, bytes]]) -> str:
         f"<p>Written by <code>purify bench</code> from {escape(_summary(view))}.</p>",
     ]
     sections = list(_sections(view))
-    parts += _tables(sections[:1])
+    parts += _tables(sections[:2])
     for _, caption, png in pictures:
         data = b64encode(png).decode()
         alt = escape(caption)
         parts.append(
             f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{alt}</figcaption></figure>'
         )
-    parts += _tables(sections[1:])
+    parts += _tables(sections[2:])
     plan = escape(json.dumps(view.plan, indent=1))
     parts.append(f"<h2>Plan</h2>\n<pre>{plan}</pre>\n</body></html>\n")
     return "\n".join(parts)

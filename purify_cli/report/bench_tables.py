@@ -1,4 +1,4 @@
-"""The results of a bench as tables: made from a ``View``, written as Markdown or HTML."""
+"""The results of a bench as tables, in detail: made from a ``View``, written as Markdown or HTML."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,12 @@ __all__ = [
     "detection_tables",
     "failure_table",
     "harm",
-    "harm_by_attack",
-    "headline_tables",
     "paired_tables",
+    "points",
     "share",
+    "sizes",
     "task_tables",
+    "value",
 ]
 
 Counts = Mapping[str, int]
@@ -78,51 +79,19 @@ def harm(cell: Mapping[str, Any]) -> Counts | None:
     return cell["attack_success"]
 
 
-def _value(counts: Counts | None) -> float | None:
+def value(counts: Counts | None) -> float | None:
+    """Return a share as a number."""
     return None if counts is None else counts["successes"] / counts["total"]
 
 
-def _mean(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{mean(known):.3f}" if known else "-"
-
-
-def _budget(max_drop: float) -> str:
+def points(max_drop: float) -> str:
+    """Write a budget down."""
     return f"{100 * max_drop:g} points"
 
 
-def _sizes(view: View) -> list[int]:
+def sizes(view: View) -> list[int]:
+    """Return the sizes of the clean sets, ascending."""
     return sorted({condition.size for condition in view.conditions})
-
-
-def headline_tables(view: View) -> Iterator[Table]:
-    """Yield, per clean-set size, the mean of every method over all suspects, at each budget."""
-    for size in _sizes(view):
-        here = [condition for condition in view.conditions if condition.size == size]
-        rows: list[tuple[str, ...]] = []
-        suspects = [found for found in map(view.suspect, dict.fromkeys(here)) if found]
-        rows.append(_means("suspect, untreated", "", [found["measured"] for found in suspects]))
-        rows.append(_means("clean twin (floor)", "", [found["twin"] for found in suspects]))
-        for method in view.methods:
-            for budget in view.budgets:
-                chosen = [view.chosen(condition, method, budget) for condition in here]
-                found = [one[1] for one in chosen if one is not None]
-                if found:
-                    rows.append(_means(method, _budget(budget), found))
-        yield Table(
-            f"All attacks, {size} clean samples per class",
-            ("method", "budget", "ACC", "ASR (backdoors)", "BACC (bias)", "suspects"),
-            tuple(rows),
-            "Means over suspects. The ratio of every method is the largest whose cross-validated accuracy on the clean "
-            "samples is within the budget of plain fine-tuning's; neither test rows nor triggers enter the choice.",
-        )
-
-
-def _means(name: str, budget: str, cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    backdoors = [_value(cell["attack_success"]) for cell in cells if cell["bias_accuracy"] is None]
-    biases = [_value(cell["bias_accuracy"]) for cell in cells]
-    accuracy = _mean([_value(cell["accuracy"]) for cell in cells])
-    return name, budget or "-", accuracy, _mean(backdoors), _mean(biases), str(len(cells))
 
 
 def task_tables(view: View) -> Iterator[Table]:
@@ -152,7 +121,7 @@ def task_tables(view: View) -> Iterator[Table]:
                 ratios = sorted({"-" if ratio is None else f"{ratio:g}" for ratio, _ in chosen})
                 figures = tuple(share([cell[of] for _, cell in chosen]) for of in ("accuracy", what, "target_rate"))
                 single = all(ratio is None for ratio, _ in chosen)
-                row = (method, "-" if single else _budget(budget), ", ".join(ratios), *figures)
+                row = (method, "-" if single else points(budget), ", ".join(ratios), *figures)
                 if row not in told:
                     rows.append(row)
                 told.add(row)
@@ -165,31 +134,11 @@ def task_tables(view: View) -> Iterator[Table]:
         )
 
 
-def harm_by_attack(view: View, size: int, max_drop: float) -> dict[str, dict[str, float]]:
-    """Return attack → column → mean harm: the suspect's, the twin's, and what each method leaves at a budget."""
-    table: dict[str, dict[str, list[float]]] = {}
-    for condition in view.conditions:
-        suspect = view.suspect(condition)
-        if condition.size != size or suspect is None:
-            continue
-        row = table.setdefault(condition.attack, {})
-        cells = {"suspect": suspect["measured"], "twin": suspect["twin"]}
-        for method in view.methods:
-            chosen = view.chosen(condition, method, max_drop)
-            if chosen is not None:
-                cells[method] = chosen[1]
-        for column, cell in cells.items():
-            value = _value(harm(cell))
-            if value is not None:
-                row.setdefault(column, []).append(value)
-    return {attack: {column: mean(values) for column, values in row.items()} for attack, row in table.items()}
-
-
 def paired_tables(view: View) -> Iterator[Table]:
     """Yield, per size and budget, pairs of methods compared row by row over all suspects."""
     from scipy.stats import binomtest  # noqa: PLC0415 - slow to import
 
-    for size in _sizes(view):
+    for size in sizes(view):
         for budget in view.budgets:
             rows: list[tuple[str, ...]] = []
             for first, second in combinations(view.methods, 2):
@@ -211,7 +160,7 @@ def paired_tables(view: View) -> Iterator[Table]:
                     rows.append((first, second, *shown, str(pairs)))
             if rows:
                 yield Table(
-                    f"Row by row at {_budget(budget)}, {size} clean samples per class",
+                    f"Row by row at {points(budget)}, {size} clean samples per class",
                     ("A", "B", "right: only A", "only B", "p", "harmed: only A", "only B", "p", "suspects"),
                     tuple(rows),
                     "Test rows that one method answers rightly (without the trigger) or loses to the trigger, and the "

@@ -5,7 +5,8 @@ from io import BytesIO
 from typing import Any, Final
 
 from purify_cli.errors import UsageError
-from purify_cli.report.bench_tables import harm, harm_by_attack
+from purify_cli.report.bench_overview import harm_by_attack
+from purify_cli.report.bench_tables import harm
 from purify_cli.report.bench_view import Condition, View, best_ratio, budget_counts
 
 __all__ = ["plots"]
@@ -14,6 +15,9 @@ COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e
 """Okabe and Ito's colours, which colour-blind readers tell apart, in an order of ours; brown is added."""
 
 DPI: Final = 110
+
+ACROSS: Final = 4
+"""Panels side by side; more would be too small to read on a page."""
 
 
 def plots(view: View) -> Iterator[tuple[str, str, bytes]]:
@@ -64,6 +68,18 @@ def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Any, 
     return figure, figure.subplots(rows, columns, squeeze=False).tolist()
 
 
+def _panels(number: int, *, stacked: int, width: float, height: float) -> tuple[Any, list[list[Any]]]:
+    """Lay panels out in rows of ``ACROSS``; each panel is a stack of axes, from above."""
+    across = min(number, ACROSS)
+    figure, axes = _figure(stacked * -(-number // across), across, width, height)
+    places = [divmod(i, across) for i in range(-(-number // across) * across)]
+    panels = [[axes[stacked * row + level][column] for level in range(stacked)] for row, column in places]
+    for unused in panels[number:]:
+        for axis in unused:
+            axis.remove()
+    return figure, panels[:number]
+
+
 def _share(counts: Mapping[str, int] | None) -> float:
     return float("nan") if counts is None else counts["successes"] / counts["total"]
 
@@ -75,8 +91,8 @@ def _harm_name(view: View, condition: Condition) -> str:
 
 def _trade(view: View, conditions: list[Condition]) -> bytes:
     """Per attack: attack success against accuracy, one curve over the ratio per method."""
-    figure, axes = _figure(1, len(conditions), 4.4, 4.2)
-    for axis, condition in zip(axes[0], conditions, strict=True):
+    figure, panels = _panels(len(conditions), stacked=1, width=4.4, height=4.2)
+    for (axis,), condition in zip(panels, conditions, strict=True):
         suspect = view.suspect(condition)
         for name, marker in (("measured", "X"), ("twin", "*")):
             if suspect:
@@ -103,15 +119,15 @@ def _trade(view: View, conditions: list[Condition]) -> bytes:
         axis.set_xlabel("ACC")
         axis.set_ylabel(_harm_name(view, condition))
         axis.set_ylim(-0.03, 1.03)
-    axes[0][0].legend(fontsize=7)
+        axis.locator_params(axis="x", nbins=5)
+    panels[0][0].legend(fontsize=7)
     return _png(figure)
 
 
 def _over_ratio(view: View, conditions: list[Condition]) -> bytes:
     """Per attack: cross-validated accuracy that the choice saw, above; accuracy and harm on the test rows, below."""
-    figure, axes = _figure(2, len(conditions), 4.4, 3.3)
-    for column, condition in enumerate(conditions):
-        above, below = axes[0][column], axes[1][column]
+    figure, panels = _panels(len(conditions), stacked=2, width=4.4, height=3.3)
+    for (above, below), condition in zip(panels, conditions, strict=True):
         for method, colour in zip(view.methods, _colours(view), strict=True):
             curve = view.curve(condition, method)
             if curve is None or curve["points"] is None:
@@ -132,9 +148,9 @@ def _over_ratio(view: View, conditions: list[Condition]) -> bytes:
         below.set_xlabel("ratio")
         below.set_ylabel(f"ACC (line), {_harm_name(view, condition)} (dashes)")
         below.set_ylim(-0.03, 1.03)
-    handles, labels = axes[0][0].get_legend_handles_labels()
+    handles, labels = panels[0][0].get_legend_handles_labels()
     if handles:
-        axes[0][0].legend(handles, labels, fontsize=7)
+        panels[0][0].legend(handles, labels, fontsize=7)
     return _png(figure)
 
 
