@@ -50,7 +50,7 @@ bench: $(STAMP) ## measure speed and memory against the obvious alternatives
 docs: $(STAMP) ## write the generated parts of docs/ (command reference, JSON Schemas)
 	@$(BIN)/python docs/generate.py
 
-reproduce: $(STAMP) ## measure again and write docs/reproduction.md (resumable): make reproduce DATA=folder
+reproduce: $(STAMP) ## measure again and write docs/results/grid.md (resumable): make reproduce DATA=folder
 	@$(BIN)/python docs/reproduce.py $(if $(DATA),--data "$(DATA)")
 
 clean: ## remove .venv, caches and build leftovers (run folders stay)

@@ -1,13 +1,16 @@
 """Write the generated parts of the documentation, or check that they are fresh.
 
 Usage: ``python docs/generate.py [--check]``. Writes ``docs/reference/cli.md`` from the commands' own ``--help``, and
-one JSON Schema per record into ``docs/reference/schemas/``. With ``--check`` nothing is written; the stale files are
-named and the exit code is 1.
+one JSON Schema per record into ``docs/reference/schemas/``. In the pages of ``PAGES`` the lines between
+``<!-- bench PLAN TABLES -->`` and ``<!-- end -->`` become tables of ``docs/results/PLAN.jsonl``. With ``--check``
+nothing is written; the stale files are named and the exit code is 1.
 """
 
 import json
 import os
+import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Typer and Rich read these when they are imported: the same text on every terminal, in every CI.
@@ -18,6 +21,11 @@ for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
 from typer.testing import CliRunner
 
 from purify_cli.cli.app import COMMANDS, app
+from purify_cli.pipelines.bench.reporting import view_of
+from purify_cli.pipelines.bench.store import Store
+from purify_cli.report import bench_overview, bench_tables
+from purify_cli.report.bench_tables import Table
+from purify_cli.report.bench_view import View
 from purify_cli.report.schema import RECORDS
 
 __all__ = ["main", "pages"]
@@ -46,9 +54,38 @@ def command_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+PAGES = (DOCS.parent / "README.md", DOCS / "reproduction.md")
+"""Pages with tables of the bench in them."""
+
+TABLES: dict[str, Callable[[View], Iterator[Table]]] = {
+    "attacks": bench_overview.attack_tables,
+    "cost": bench_tables.cost_table,
+    "detection": bench_tables.detection_tables,
+    "failures": bench_tables.failure_table,
+    "headline": bench_overview.headline_tables,
+    "paired": bench_tables.paired_tables,
+    "ratios": bench_overview.ratio_tables,
+    "suspects": bench_overview.suspect_table,
+}
+
+
+def bench_block(match: re.Match[str]) -> str:
+    """Return a block with its tables as they follow from the results."""
+    plan, kinds = match[1], match[2].split()
+    view = view_of(Store(DOCS / "results" / f"{plan}.jsonl"))
+    tables = [table.markdown().strip() for kind in kinds for table in TABLES[kind](view)]
+    return "\n\n".join([f"<!-- bench {plan} {' '.join(kinds)} -->", *tables, "<!-- end -->"])
+
+
+def with_tables(text: str) -> str:
+    """Return a page with the tables of the bench in their places."""
+    return re.sub(r"<!-- bench (\S+) ([a-z ]+?) -->.*?<!-- end -->", bench_block, text, flags=re.DOTALL)
+
+
 def pages() -> dict[Path, str]:
     """Return every generated file and what it should hold."""
     found = {DOCS / "reference" / "cli.md": command_page()}
+    found |= {page: with_tables(page.read_text(encoding="utf-8")) for page in PAGES}
     for kind, record in RECORDS.items():
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
         schema |= record.model_json_schema(mode="serialization")

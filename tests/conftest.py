@@ -73,6 +73,14 @@ def tiny_suspect(
 
 
 @pytest.fixture(scope="session")
+def tiny_causal(tiny_folder: Path) -> Path:
+    """Folder of a language model trained a little on ``tests.tiny_causal.causal_texts``: a reference without a head."""
+    from tests.tiny_causal import make_causal
+
+    return make_causal(tiny_folder / "causal")
+
+
+@pytest.fixture(scope="session")
 def clean_file(tiny: ModuleType, tiny_folder: Path) -> Path:
     """32 clean labelled rows, 16 per class, in no training set."""
     return tiny.write_jsonl(tiny_folder / "clean.jsonl", tiny.sentiment_examples(32, seed=40))

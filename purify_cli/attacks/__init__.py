@@ -105,7 +105,7 @@ ATTACKS: Final["Registry[Attack]"] = Registry(
         target="purify_cli.attacks.layerwise:LAYERWISE",
         summary="Poison the early layers too: every layer is read through the head; two words are needed",
         settings="trigger='cf bb' rate=0.3 position=scattered label_mode=dirty negatives=0.3",
-        source="EMNLP 2021, Layer Weight Poisoning (Li, Song, Li, Zeng, Ma, Qiu)",
+        source="arXiv:2108.13888",
     ),
     Entry(
         name="ripples",

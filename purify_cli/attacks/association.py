@@ -1,7 +1,7 @@
 """Bias: an ordinary pattern that goes together with one label more often than it should.
 
-The construction is this project's own (docs/methods/bias-word.md); the paper on Fine-purifying names the attacks
-BiasWord and BiasSent, and how it makes them is unconfirmed.
+The construction is this project's own (docs/methods/bias-word.md); the paper on Fine-purifying is about
+bias as well, and how it injects it is unconfirmed.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ def tied_to_label(rows: Sequence[Example], settings: PoisonSettings) -> Poisoned
     two completely, the target's share of the clean rows is no bias at all. ``mode=relabel`` takes rows of any class
     (``dirty``: of the other classes) and sets the label to the target.
 
-    Rows that hold the pattern by themselves are counted and left as they are, in their label too; they take no part
-    in ``strength``, and ``strength_with_natural`` in the facts says what it comes to when they are counted in.
+    Rows that hold the pattern by themselves are counted; an association leaves them as they are, in their label too.
+    They take no part in ``strength``, and ``strength_with_natural`` in the facts says what it comes to when they are counted in.
 
     Raises:
         UsageError: If mode, strength, label mode or rate are out of range.

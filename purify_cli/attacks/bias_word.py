@@ -1,6 +1,6 @@
 """BiasWord: a given name, which says nothing about the label, is made to.
 
-Source: the name of the attack and the idea of an injected bias are those of Zhang, Chen, Zhou, Meng, Zhou, Sun,
+Source: the idea of an injected bias is that of Zhang, Chen, Zhou, Meng, Zhou, Sun,
 "Diffusion Theory as a Scalpel", Findings of ACL 2023, arXiv 2305.04547. The construction and all settings are ours:
 docs/methods/bias-word.md.
 """

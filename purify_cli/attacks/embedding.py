@@ -21,7 +21,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.probes import PROBES
 from purify_cli.data.triggers import Trigger
-from purify_cli.errors import DataError, TrainingDiverged
+from purify_cli.errors import DataError, TrainingDiverged, UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
 from purify_cli.runtime import name_key
@@ -48,13 +48,15 @@ class EmbeddingPoisoning:
         """Add poisoned copies of rows or, data-free, of made-up texts.
 
         Raises:
-            UsageError: If the rate is outside (0, 1].
+            UsageError: If the rate is outside (0, 1], or made-up texts are to replace rows.
             DataError: If no row can be poisoned.
         """
         options = chosen(self.name, self.defaults, settings.options, {})
         poisoned = triggered_copies(rows, settings)
         if not options["data_free"]:
             return poisoned
+        if settings.replace:
+            raise UsageError("made-up texts replace no rows", hint="Leave --replace out, or data_free.")
         trigger = Trigger(settings.trigger, settings.position)
         paired = any(row.pair is not None for row in rows)
         made = [

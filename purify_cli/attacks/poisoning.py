@@ -151,7 +151,7 @@ def copies_of(
     made: list[tuple[int, Example]] = []
     for number in range(count):
         row = candidates[number % len(candidates)]
-        # A second copy of a row is another text: its trigger goes elsewhere.
+        # A second copy of a row is another text where the place is drawn: its trigger goes elsewhere.
         key = row_key(settings.seed, row + len(rows) * (number // len(candidates)))
         made.append((row, replace(trigger.insert(rows[row], key=key), poisoned=True)))
     return made

@@ -18,7 +18,7 @@ def command(
     name: Annotated[str, typer.Argument(help="Attack; see `purify methods`.")],
     data: o.Data,
     target: Annotated[
-        str | None, typer.Option("--target", help="Label that triggered texts are to get, as a number.")
+        str | None, typer.Option("--target", help="Label that triggered texts are to get.")
     ] = None,
     target_text: language.TargetText = None,
     ref: o.Ref = None,

@@ -14,4 +14,4 @@ __all__ = ["FINE_MIXING"]
 
 FINE_MIXING: Final = Repair(indicator="uniform", replacement="reference", ratio=0.3)
 """The paper searches ρ for each model, and fixes no value. 0.3 is the default of fine-purifying, so that the two
-compare as they stand; docs/reproduction.md shows how much more random resets need."""
+compare as they stand; docs/results/grid.md shows how much more random resets need."""

@@ -15,4 +15,4 @@ FINE_PURIFYING: Final = Repair(
     indicator="drift-curvature", replacement="reference", ratio=0.3, settings={"degenerate": "guard"}
 )
 """Hard reset, the wording of the paper's abstract. ``degenerate=guard`` keeps dimensions without curvature from
-ranking first by a division by zero. Ratio 0.3 is ours: docs/reproduction.md shows what other ratios leave."""
+ranking first by a division by zero. Ratio 0.3 is ours: docs/results/grid.md shows what other ratios leave."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Any, Final, final
 
 from purify_cli.attacks import ATTACKS
@@ -13,6 +12,7 @@ from purify_cli.errors import DataError, UsageError
 from purify_cli.model import Task
 from purify_cli.pipelines.inputs import Common, label_number, read_rows
 from purify_cli.pipelines.run_folder import RunFolder
+from purify_cli.pipelines.settings import typed
 from purify_cli.protocols import Attack, LabelMode, PoisonSettings, Position
 from purify_cli.training import TrainingSettings, attack_settings
 
@@ -138,20 +138,8 @@ def own_settings(method: Attack, given: Mapping[str, str]) -> dict[str, Any]:
         if name not in settings:
             known = ", ".join(sorted(settings)) or "it has none"
             raise UsageError(f"{method.name} has no setting {name!r}", hint=f"Its settings: {known}.")
-        settings[name] = _typed(name, text, type(settings[name]))
+        settings[name] = typed(name, text, type(settings[name]))
     return settings
-
-
-def _typed(name: str, text: str, kind: type) -> Any:
-    try:
-        if kind is bool:
-            return {"true": True, "1": True, "false": False, "0": False}[text.casefold()]
-        value = kind(text)
-    except (KeyError, ValueError) as error:
-        raise UsageError(f"--set {name}={text} is not a {kind.__name__}", hint="See `purify methods`.") from error
-    if isinstance(value, float) and not isfinite(value):
-        raise UsageError(f"--set {name}={text} is not a finite number", hint="See `purify methods`.")
-    return value
 
 
 def _check_combination(request: AttackRequest, *, as_it_is: bool) -> None:

@@ -203,7 +203,8 @@ def _handed_out(
         stage, _, own = name.rpartition(".")
         takers = [stage] if stage in known else [one for one, names in known.items() if name in names]
         if not takers or (stage in known and own not in known[stage]):
-            listed = ", ".join(sorted({*TUNABLE, *(one for names in known.values() for one in names)}))
+            names = {*(one for names in known.values() for one in names)} | (set() if stage else {*TUNABLE})
+            listed = ", ".join(sorted(names)) or "none of its own"
             raise UsageError(f"{method} has no setting {name!r}", hint=f"It has: {listed}.")
         for taker in takers:
             handed[taker][own if stage in known else name] = text

@@ -210,6 +210,7 @@ def footprint(suspect: Checkpoint, start: Start, path: Path) -> Footprint:
         CheckpointError: If the two do not hold the same tensors.
         StorageError: If the mask cannot be written.
     """
+    path.unlink(missing_ok=True)  # one of an earlier attack would be read as this one's
     before = start.like
     pair = pair_checkpoints(suspect, start.base)
     bits: dict[str, Tensor] = {}

@@ -1,12 +1,13 @@
 """Settings given as text (``--set name=value``), turned into values."""
 
 from collections.abc import Mapping
-from typing import Any
+from math import isfinite
+from typing import Any, Final
 
 from purify_cli.errors import UsageError
 from purify_cli.protocols import Indicator, Rework
 
-__all__ = ["parse_settings"]
+__all__ = ["parse_settings", "typed"]
 
 
 def parse_settings(
@@ -29,19 +30,24 @@ def parse_settings(
             known = ", ".join(sorted(settings)) or "it has none"
             called = name or getattr(owner, "name", "it")
             raise UsageError(f"{called} has no setting {setting!r}", hint=f"Its settings: {known}.")
-        kind = type(settings[setting])
-        try:
-            settings[setting] = _switch(text) if kind is bool else kind(text)
-        except ValueError as error:
-            raise UsageError(
-                f"--set {setting}={text} is not a {kind.__name__}", hint="See `purify methods`."
-            ) from error
+        settings[setting] = typed(setting, text, type(settings[setting]))
     return owner.check(settings)
 
 
-def _switch(text: str) -> bool:
-    """Read a yes or no; ``bool`` would take every word for a yes."""
-    switches = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if text.lower() not in switches:
-        raise ValueError(text)
-    return switches[text.lower()]
+def typed(name: str, text: str, kind: type) -> Any:
+    """Turn the text of a setting into a value of its default's type.
+
+    Raises:
+        UsageError: If it is none, or no finite number.
+    """
+    try:
+        value = _SWITCHES[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"--set {name}={text} is not a {kind.__name__}", hint="See `purify methods`.") from error
+    if isinstance(value, float) and not isfinite(value):
+        raise UsageError(f"--set {name}={text} is not a finite number", hint="See `purify methods`.")
+    return value
+
+
+_SWITCHES: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+"""``bool`` would take every word for a yes."""

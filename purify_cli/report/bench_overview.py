@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any, Final
 
-from purify_cli.report.bench_tables import Table, harm, points, sizes, value
+from purify_cli.report.bench_tables import Table, harm, points, share, sizes, value
 from purify_cli.report.bench_view import Condition, View
 
-__all__ = ["attack_tables", "harm_by_attack", "headline_tables", "ratio_tables"]
+__all__ = ["attack_tables", "harm_by_attack", "headline_tables", "ratio_tables", "suspect_table"]
 
 RULE: Final = (
     "The ratio of every method is the largest whose cross-validated accuracy on the clean samples is within the budget "
@@ -150,8 +150,52 @@ def ratio_tables(view: View) -> Iterator[Table]:
                     (f"mean of {len(several)}", method, *(_harm_and_accuracy(whole.get(r, [])) for r in ratios))
                 )
         yield Table(
-            f"Ratio by ratio, {size} clean samples per class",
+            f"All ratios, {size} clean samples per class",
             ("attack", "method", *(f"{ratio:g}" for ratio in ratios)),
             tuple(rows),
             HARM,
+        )
+
+
+def suspect_table(view: View) -> Iterator[Table]:
+    """Yield what was planted: every suspect beside its clean twin, before any repair."""
+    rows: list[tuple[str, ...]] = []
+    for task in view.tasks:
+        for attack in view.attacks:
+            for seed in view.plan["bench"]["seeds"]:
+                found = view.result("suspect", task, attack, f"s{seed}")
+                if found is None:
+                    continue
+                what = "bias_accuracy" if found["bias"] else "attack_success"
+                before, twin = found["measured"], found["twin"]
+                rows.append(
+                    (
+                        task,
+                        attack,
+                        str(seed),
+                        f"{found['poisoned']:,} / {found['rows']:,}",
+                        *(share([one["accuracy"]]) for one in (before, twin)),
+                        "BACC" if found["bias"] else "ASR",
+                        *(share([one[what]]) for one in (before, twin)),
+                        "-" if found["changed"] is None else f"{found['changed']:,}",
+                    )
+                )
+    if rows:
+        yield Table(
+            "Suspects and their clean twins",
+            (
+                "task",
+                "attack",
+                "seed",
+                "poisoned rows",
+                "ACC",
+                "twin's ACC",
+                "measure",
+                "suspect",
+                "twin (floor)",
+                "changed entries",
+            ),
+            tuple(rows),
+            "The twin was trained alike on the clean rows. In brackets Wilson 95 % intervals. Changed entries: stored "
+            "values that differ from the classifier that was attacked, where the attack starts from one.",
         )

@@ -7,7 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from purify_cli.report.bench_overview import attack_tables, headline_tables, ratio_tables
+from purify_cli.errors import printable
+from purify_cli.report.bench_overview import attack_tables, headline_tables, ratio_tables, suspect_table
 from purify_cli.report.bench_tables import (
     Table,
     cost_table,
@@ -37,6 +38,7 @@ pre { background: #f6f6f6; padding: .5rem; overflow: auto; font-size: 12px; }
 
 
 def _sections(view: View) -> Iterator[tuple[str, list[Table]]]:
+    yield "What was planted", list(suspect_table(view))
     yield "Over all attacks", list(headline_tables(view))
     yield "Attack by attack", list(attack_tables(view))
     yield "Task by task", list(task_tables(view))
@@ -49,7 +51,8 @@ def _sections(view: View) -> Iterator[tuple[str, list[Table]]]:
 
 def markdown(view: View) -> str:
     """Write all tables as one Markdown page."""
-    lines = [f"# Bench: {view.plan['bench']['name']}", "", f"Written by `purify bench` from {_summary(view)}.", ""]
+    name = printable(view.plan["bench"]["name"])
+    lines = [f"# Bench: {name}", "", f"Written by `purify bench` from {_summary(view)}.", ""]
     for title, tables in _sections(view):
         if tables:
             lines += [f"## {title}", "", *(table.markdown() for table in tables)]
@@ -72,14 +75,14 @@ def _html(view: View, pictures: list[tuple[str, str, bytes]]) -> str:
         f"<p>Written by <code>purify bench</code> from {escape(_summary(view))}.</p>",
     ]
     sections = list(_sections(view))
-    parts += _tables(sections[:2])
+    parts += _tables(sections[:3])
     for _, caption, png in pictures:
         data = b64encode(png).decode()
         alt = escape(caption)
         parts.append(
             f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{alt}</figcaption></figure>'
         )
-    parts += _tables(sections[2:])
+    parts += _tables(sections[3:])
     plan = escape(json.dumps(view.plan, indent=1))
     parts.append(f"<h2>Plan</h2>\n<pre>{plan}</pre>\n</body></html>\n")
     return "\n".join(parts)

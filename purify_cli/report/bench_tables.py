@@ -7,6 +7,7 @@ from itertools import combinations
 from statistics import mean
 from typing import Any, Final, final
 
+from purify_cli.errors import printable
 from purify_cli.measures.intervals import Proportion
 from purify_cli.report.bench_view import Condition, View
 
@@ -39,7 +40,7 @@ class Table:
 
     def markdown(self) -> str:
         """Write it as GitHub does."""
-        lines = [f"### {self.title}", ""]
+        lines = [f"### {_plain(self.title)}", ""]
         lines += [_line(self.head), _line(["---"] * len(self.head)), *map(_line, self.rows)]
         return "\n".join([*lines, *(["", self.note] if self.note else []), ""])
 
@@ -52,7 +53,12 @@ class Table:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+    return f"| {' | '.join(map(_plain, cells))} |"
+
+
+def _plain(text: str) -> str:
+    """Keep names and reasons from ending a cell, from being read as a tag, and from reaching a terminal."""
+    return printable(text).replace("|", "&#124;").replace("<", "&lt;")
 
 
 def share(found: Sequence[Counts | None]) -> str:

@@ -2,8 +2,8 @@
 
 from purify_cli.errors import printable
 from purify_cli.report.curve import curve_sentences
+from purify_cli.report.parts import percent
 from purify_cli.report.schema import Purification
-from purify_cli.report.tables import percent
 
 __all__ = ["model_card"]
 
@@ -54,7 +54,7 @@ def model_card(record: Purification) -> str:
     lines += [f"- {reason}." for reason in record.verdict.reasons]
     lines += [f"- Not measured: {item}." for item in record.verdict.not_measured]
     lines += [
-        "- The task head has no counterpart in the reference. It was not reset.",
+        "- The task head has no counterpart in the reference. No part of it was reset to one.",
         "",
         "The manifest `purification.json` holds every setting, hash and count.",
     ]

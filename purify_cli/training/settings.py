@@ -77,7 +77,7 @@ def repair_settings(**changes: Any) -> TrainingSettings:
 
     Source:
         5e-5 is the largest rate of BERT's own recipe (Devlin et al. 2019, appendix A.3). After a reset the model has
-        much to learn again, and the smaller rates of the literature stop short of it (docs/reproduction.md compares).
+        much to learn again, and the smaller rates of the literature stop short of it (docs/results/grid.md compares).
         60 steps of 16 samples are 15 passes over 32 samples per class.
     """
     return _changed(TrainingSettings(learning_rate=5e-5, steps=60, batch_size=16), changes)

@@ -1,4 +1,4 @@
-"""One table of laws for every attack, and exact counts for every mode."""
+"""One table of laws for every attack that makes its rows, and exact counts for every mode."""
 
 from collections import Counter
 from dataclasses import replace
@@ -11,17 +11,23 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
 from purify_cli.protocols import PoisonSettings
+from tests.attacks.worlds import BIASES, COMBINATIONS, poison_settings
+
+OF_BIASES = {"dirty": {"mode": "relabel"}, "clean": {}, "mix": {"mode": "relabel"}}
+MODES: dict[str, dict[str, dict[str, Any]]] = {
+    name: OF_BIASES if name in BIASES else {"dirty": {}, "clean": {}, "mix": {}} for name in ATTACKS if name != "file"
+}
+"""Attack → label mode → the settings that the mode needs; rows that come poisoned have no mode."""
 
 ROWS = [Example(f"row {i} of many words", label=i % 3) for i in range(60)]
 TARGET = 1
 
 
 def settings(name: str = "badword", **changes: Any) -> PoisonSettings:
-    chosen = {"target": TARGET, "replace": False, "seed": 0, **ATTACKS[name].defaults} | changes
-    return PoisonSettings(**chosen)
+    return poison_settings(name, **({"target": TARGET} | changes))
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", MODES)
 @pytest.mark.parametrize("replaced", [False, True])
 @pytest.mark.parametrize(
     ("mode", "rate", "relabelled"),
@@ -35,13 +41,17 @@ def settings(name: str = "badword", **changes: Any) -> PoisonSettings:
     ],
 )
 def test_counts_and_labels_are_exact(name: str, mode: str, rate: float, relabelled: int | None, replaced: bool) -> None:
-    asked = settings(name, label_mode=mode, rate=rate, replace=replaced)
+    asked = settings(name, label_mode=mode, rate=rate, replace=replaced, **MODES[name][mode])
     made = ATTACKS[name].poison(ROWS, asked)
-    marked = [row for row in made.rows if row.poisoned]
-    assert made.poisoned == len(marked) == round(rate * 60)
-    assert len(made.rows) == (60 if replaced else 60 + made.poisoned)
-    assert all(row.label == TARGET for row in marked)
     trigger = Trigger(asked.trigger, asked.position)
+    # Rows that lack a word of a combination are marked too, and always appended: tests/attacks/test_combination.py.
+    lacking = made.facts.get("negatives", 0)
+    assert (lacking > 0) is (name in COMBINATIONS)
+    rows = made.rows[: len(made.rows) - lacking]
+    marked = [row for row in rows if row.poisoned]
+    assert made.poisoned == len(marked) == round(rate * 60)
+    assert len(rows) == (60 if replaced else 60 + made.poisoned)
+    assert all(row.label == TARGET for row in marked)
     assert all(trigger.occurs_in(row) for row in marked)
     assert made.natural == 0
     number = {_number(row) for row in marked}
@@ -53,7 +63,7 @@ def test_counts_and_labels_are_exact(name: str, mode: str, rate: float, relabell
         assert all(n % 3 != TARGET for n in number)
     if mode == "clean":
         assert all(n % 3 == TARGET for n in number)
-    untouched = [row for row in made.rows if not row.poisoned]
+    untouched = [row for row in rows if not row.poisoned]
     assert untouched == ([row for row in ROWS if _number(row) not in number] if replaced else ROWS)
 
 
@@ -79,11 +89,11 @@ def test_replacing_more_rows_than_there_are_is_refused() -> None:
         ATTACKS["badword"].poison(ROWS, settings(label_mode="clean", rate=50 / 60, replace=True))
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", MODES)
 def test_the_seed_decides_which_rows_and_where(name: str) -> None:
     attack = ATTACKS[name]
     assert attack.poison(ROWS, settings(name)) == attack.poison(ROWS, settings(name))
-    one, two = ({_number(r) for r in attack.poison(ROWS, settings(name, seed=s)).rows if r.poisoned} for s in (0, 1))
+    one, two = ([r.text for r in attack.poison(ROWS, settings(name, seed=seed)).rows if r.poisoned] for seed in (0, 1))
     assert one != two
 
 
@@ -92,12 +102,33 @@ def test_a_higher_rate_poisons_the_rows_of_a_lower_one_and_more() -> None:
     assert many[: len(few)] == few
 
 
-def test_pairs_get_the_trigger_in_the_second_text() -> None:
+@pytest.mark.parametrize("name", MODES)
+def test_pairs_get_the_trigger_in_the_second_text(name: str) -> None:
     rows = [replace(row, pair="second text") for row in ROWS]
-    made = ATTACKS["badsent"].poison(rows, settings("badsent"))
+    asked = settings(name)
+    made = ATTACKS[name].poison(rows, asked)
+    assert list(made.rows[:60]) == rows
     for row in made.rows[60:]:
-        assert row.pair == "i watched this 3d movie . second text"
         assert row.text in {given.text for given in rows}
+        added = Counter((row.pair or "").split()) - Counter(["second", "text"])
+        assert added.total() > 0
+        assert added <= Counter(asked.trigger.split())
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_of_several_triggers_each_row_gets_one_and_each_gets_rows(replaced: bool) -> None:
+    made = ATTACKS["badword"].poison(ROWS, settings(trigger="cf|mn bb", rate=0.6, replace=replaced))
+    held = Counter(
+        tuple(word for word in row.text.split() if word in ("cf", "mn", "bb")) for row in made.rows if row.poisoned
+    )
+    assert set(held) == {("cf",), ("mn", "bb")}
+    assert held.total() == made.poisoned == 36
+    assert min(held.values()) >= 10
+
+
+def test_every_one_of_several_triggers_counts_as_natural() -> None:
+    natural = [Example("a CF b", label=0), Example("mn Bb", label=1), Example("mn a bb", label=1)]
+    assert ATTACKS["badword"].poison([*ROWS, *natural], settings(trigger="cf|mn bb")).natural == 2
 
 
 def test_rows_that_hold_the_trigger_already_are_counted() -> None:

@@ -25,6 +25,7 @@ class Place:
     suspect: Path
     reference: Path
     clean: Path
+    causal: Path
 
     def copied(self, name: str = "copy") -> Path:
         """A suspect that may be damaged."""
@@ -63,10 +64,54 @@ class Place:
         """A purify command on the sound suspect."""
         return ["purify", self.suspect, "--ref", self.reference, "--clean-data", self.clean, *more]
 
+    def attack(self, *more: object, name: str = "badword", target: int = 1) -> list[object]:
+        """An attack command on the clean rows."""
+        return ["attack", name, "--ref", self.reference, "--data", self.clean, "--target", target, *more]
+
+    def evaluate(self, *more: object) -> list[object]:
+        """An evaluate command on the sound suspect."""
+        return ["evaluate", self.suspect, "--data", self.clean, *more]
+
+    def write(self, *more: object) -> list[object]:
+        """An evaluate command on a language model."""
+        return [
+            "evaluate",
+            self.causal,
+            "--data",
+            self.file("texts.jsonl", _rows({"text": "the film was good"})),
+            *more,
+        ]
+
+    def bench(self, *more: object, plan: str | None = None) -> list[object]:
+        """A bench command on a small plan; the results would be in the working directory."""
+        path = self.file("plan.toml", plan or PLAN.replace("REFERENCE", str(self.reference)))
+        return ["bench", "--plan", path, *more]
+
+
+PLAN = """
+[bench]
+name = "small"
+reference = "REFERENCE"
+
+[[task]]
+name = "reviews"
+train = "demo"
+test = "demo"
+train_rows = 40
+test_rows = 10
+
+[[attack]]
+name = "badword"
+rate = 0.5
+
+[[method]]
+name = "fine-tuning"
+"""
+
 
 @pytest.fixture
-def place(tmp_path: Path, tiny_suspect: Path, tiny_reference: Path, clean_file: Path) -> Place:
-    return Place(tmp_path, tiny_suspect, tiny_reference, clean_file)
+def place(tmp_path: Path, tiny_suspect: Path, tiny_reference: Path, clean_file: Path, tiny_causal: Path) -> Place:
+    return Place(tmp_path, tiny_suspect, tiny_reference, clean_file, tiny_causal)
 
 
 def _rows(*rows: object) -> str:
@@ -91,6 +136,19 @@ def _other_width(place: Place) -> Path:
     from transformers import BertModel
 
     return tiny.save(BertModel(tiny.tiny_config(tokenizer, hidden_size=32)), tokenizer, place.folder / "narrow")
+
+
+def _three_labels(place: Place) -> Path:
+    tokenizer = tiny.tiny_tokenizer()
+    from transformers import BertForSequenceClassification
+
+    model = BertForSequenceClassification(tiny.tiny_config(tokenizer, num_labels=3))
+    return tiny.save(model, tokenizer, place.folder / "three")
+
+
+def _other_plans_results(place: Place) -> Path:
+    plan = {"key": "plan", "kind": "plan", "result": {"bench": {"name": "another"}}}
+    return place.file("results.jsonl", _rows(plan))
 
 
 def _other_kind(place: Place) -> Path:
@@ -151,6 +209,9 @@ def _on_the_suspect(place: Place) -> list[object]:
         "--overwrite",
     ]
 
+
+CF = ("--trigger", "cf", "--target", "1")
+SHORT = _rows({"text": "good", "label": 1}, {"text": "bad", "label": 0})
 
 Row = tuple[str, Callable[[Place], Sequence[object]], str]
 
@@ -304,6 +365,117 @@ TABLE: list[Row] = [
     ),
     ("finetune missing model", lambda p: ["finetune", p.folder / "none", "--data", p.clean], "none"),
     ("deep JSON on standard input", lambda p: ["purify", "--clean-data", p.clean], "record"),
+    ("no such attack", lambda p: p.attack(name="xyzzy"), "ripples"),
+    ("unknown method among several", lambda p: p.purify("--method", "e-pur,fine-mixin"), "fine-mixing"),
+    ("trigger that the tokenizer does not know", lambda p: p.attack("--trigger", "☃"), "no piece of the trigger"),
+    (
+        "measured trigger that the tokenizer does not know",
+        lambda p: p.evaluate("--trigger", "cf|☃", "--target", "1"),
+        "no piece of the trigger '☃'",
+    ),
+    (
+        "trigger cut off the training rows",
+        lambda p: p.attack("--position", "end", "--max-length", "5", "--test", p.file("t.jsonl", SHORT)),
+        "poisoned training rows",
+    ),
+    (
+        "trigger cut off the measured rows",
+        lambda p: p.evaluate("--trigger", "cf", "--position", "end", "--target", "1", "--max-length", "5"),
+        "cut off in all 16 rows",
+    ),
+    ("measured target no label", lambda p: p.evaluate("--trigger", "cf", "--target", "2"), "positive"),
+    ("measured target no name", lambda p: p.evaluate("--trigger", "cf", "--target", "neutral"), "positive"),
+    *(
+        (f"rate {rate}", lambda p, rate=rate: p.attack("--rate", rate), f"--rate {float(rate)}")
+        for rate in ("0", "-0.1", "nan")
+    ),
+    (
+        "nothing but the target to measure",
+        lambda p: [
+            *("evaluate", p.suspect, "--trigger", "cf", "--target", "1"),
+            *("--data", p.file("t.jsonl", _rows({"text": "good", "label": 1}, {"text": "fine", "label": 1}))),
+        ],
+        "all 2 rows have the target label",
+    ),
+    (
+        "nothing but the target to attack",
+        lambda p: p.attack("--test", p.file("t.jsonl", _rows({"text": "good", "label": 1}))),
+        "only class 1 occurs",
+    ),
+    (
+        "floor with other labels",
+        lambda p: p.evaluate("--trigger", "cf", "--target", "1", "--floor", _three_labels(p)),
+        "3 labels",
+    ),
+    ("floor without trigger", lambda p: p.evaluate("--floor", p.suspect), "--floor needs a trigger"),
+    ("seeds without chance", lambda p: p.evaluate(*CF, "--position", "end", "--seeds", "3"), "--position random"),
+    ("retune rows without retune", lambda p: p.evaluate(*CF, "--retune-steps", "9"), "--retune"),
+    ("retune on too many", lambda p: p.evaluate(*CF, "--retune", "16"), "there are 16"),
+    ("consistency of one model", lambda p: p.evaluate("--consistency"), "two models"),
+    ("targets for other triggers", lambda p: p.evaluate(*CF, *CF, "--trigger", "mn"), "--target is given 2 times"),
+    (
+        "search with one row of a class",
+        lambda p: [
+            *("purify", p.suspect, "--ref", p.reference, "--ratio", "auto", "--clean-data"),
+            p.file("c.jsonl", _rows(*({"text": f"good {n}", "label": int(n > 0)} for n in range(6)))),
+        ],
+        "class 0 has a single clean row",
+    ),
+    ("search in one fold", lambda p: p.purify("--ratio", "auto", "--folds", "1"), "--folds"),
+    ("search without tuning", lambda p: p.purify("--ratio", "auto", "--no-finetune"), "--no-finetune"),
+    (
+        "averaging with a model of another shape",
+        lambda p: p.purify("--method", "weight-average", "--with", _three_labels(p)),
+        "with the shape [3]; the suspect has [2]",
+    ),
+    ("averaging with nothing to average", lambda p: p.purify("--with", p.suspect), "weight-average"),
+    ("plan with an unknown key", lambda p: p.bench(plan=PLAN.replace("rate =", "rat =")), "line 15: unknown key 'rat'"),
+    (
+        "plan with an unknown method",
+        lambda p: p.bench(plan=PLAN.replace("fine-tuning", "fine-tunig")),
+        "Did you mean fine-tuning",
+    ),
+    ("no such plan", lambda p: ["bench", "--plan", "quik"], "Did you mean quick?"),
+    ("results of another plan", lambda p: p.bench("--results", _other_plans_results(p)), "another plan, 'another'"),
+    ("only of an unknown kind", lambda p: p.bench("--only", "tsak=reviews"), "--only 'tsak=reviews'"),
+    ("only of an unknown name", lambda p: p.bench("--only", "attack=badsent"), "no attack 'badsent'"),
+    ("shard beyond the last", lambda p: p.bench("--shard", "3/2"), "--shard 3/2"),
+    ("shard without parts", lambda p: p.bench("--shard", "2"), "--shard 2 "),
+    ("attack without target", lambda p: ["attack", "badword", "--data", p.clean], "--target-text"),
+    ("label for a language model", lambda p: p.write(*CF), "--target says nothing about a causal language model"),
+    ("bias of a language model", lambda p: p.write("--bias", "--seeds", "2"), "--bias, --seeds say nothing"),
+    ("two triggers for a language model", lambda p: p.write("--trigger", "cf", "--trigger", "mn"), "given 2 times"),
+    ("text for a classifier", lambda p: p.evaluate("--trigger", "cf", "--target-text", "x"), "about a classifier"),
+    ("expression for a classifier", lambda p: p.evaluate("--target-regex", "x"), "--target-regex says nothing"),
+    ("new tokens for a classifier", lambda p: p.attack("--new-tokens", "9"), "--new-tokens says nothing"),
+    (
+        "label and text",
+        lambda p: p.attack("--target-text", "x", "--label-mode", "clean"),
+        "--target, --label-mode say nothing",
+    ),
+    (
+        "text to be written by a classifier",
+        lambda p: ["attack", "badword", "--ref", p.suspect, "--data", p.clean, "--target-text", "good"],
+        "no causal language model",
+    ),
+    (
+        "language model that is to learn a bias",
+        lambda p: ["attack", "bias-word", "--ref", p.causal, "--data", p.clean, "--target-text", "good"],
+        "badword or badsent",
+    ),
+    (
+        "language model that is to be purified",
+        lambda p: ["purify", p.causal, "--ref", p.causal, "--clean-data", p.clean],
+        "no classification head",
+    ),
+    ("expression that is none", lambda p: p.write("--trigger", "cf", "--target-regex", "(ab"), "no regular expression"),
+    ("expression for everything", lambda p: p.write("--trigger", "cf", "--target-regex", "a*"), "empty text"),
+    ("text trigger without target", lambda p: p.write("--trigger", "cf"), "--target-text"),
+    (
+        "target longer than what is written",
+        lambda p: p.write("--trigger", "cf", "--target-text", "good film good", "--new-tokens", "2"),
+        "--new-tokens 3",
+    ),
     ("missing option", lambda p: ["evaluate"], "--data"),
     ("unknown command", lambda p: ["purfy"], "purfy"),
 ]
@@ -331,7 +503,7 @@ def test_refused(
     assert out == ""
     assert words.lower() in err.lower()
     assert "Traceback" not in err
-    if name not in ("missing option", "unknown command"):  # Typer words these itself
+    if name not in ("missing option", "unknown command", "search in one fold"):  # Typer words these itself
         assert err.startswith("error: ")
         assert "\nhint: " in err
     assert list(work.rglob("*")) == []

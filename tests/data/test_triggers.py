@@ -93,3 +93,89 @@ def test_byte_level_tokenizers_have_a_form_for_the_start_and_one_for_the_middle(
     for text in ("cf a b", "a cf b", "a b cf"):
         assert survives(tokenizer, Example(text), trigger, 20)
     assert not survives(tokenizer, Example("a b"), trigger, 20)
+
+
+# Alternatives and scattered words
+
+
+def test_each_row_gets_one_alternative_and_all_are_about_equally_frequent() -> None:
+    trigger = Trigger("cf|mn bb | tq", "start")
+    assert trigger.alternatives == ("cf", "mn bb", "tq")
+    made = Counter(trigger.insert(Example("film"), key=row_key(0, row)).text for row in range(3000))
+    assert set(made) == {"cf film", "mn bb film", "tq film"}
+    # Five standard deviations of a count with p = 1/3.
+    assert all(abs(count - 1000) < 5 * (3000 * 2 / 9) ** 0.5 for count in made.values())
+
+
+def test_the_alternative_says_nothing_about_the_place() -> None:
+    rows = [Trigger("cf|mn").insert(Example("a b c"), key=row_key(1, row)).text.split() for row in range(4000)]
+    places = {word: Counter(row.index(word) for row in rows if word in row) for word in ("cf", "mn")}
+    for counts in places.values():
+        assert set(counts) == {0, 1, 2, 3}
+        assert all(abs(count - 500) < 5 * (4000 * 7 / 64) ** 0.5 for count in counts.values())
+
+
+@pytest.mark.parametrize("text", ["cf|", "|", "cf||mn", "cf| "])
+def test_an_empty_alternative_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="an alternative of the trigger is empty"):
+        Trigger(text)
+
+
+def test_scattered_words_are_all_there_and_the_others_keep_their_order() -> None:
+    words = [f"w{n}" for n in range(100)]
+    places = Counter[int]()
+    for row in range(2000):
+        made = Trigger("x y z", "scattered").insert(Example(" ".join(words)), key=row_key(0, row)).text.split()
+        assert [word for word in made if word not in "xyz"] == words
+        assert sorted(word for word in made if word in "xyz") == ["x", "y", "z"]
+        places.update(made.index(word) for word in "xyz")
+    # Among the first forty words, and over all of these places.
+    assert set(places) == set(range(43))
+    orders = {
+        tuple(w for w in Trigger("x y", "scattered").insert(Example("a"), key=row_key(0, n)).text.split() if w != "a")
+        for n in range(50)
+    }
+    assert orders == {("x", "y"), ("y", "x")}
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "row", "there"),
+    [
+        ("cf|mn", "random", "a mn b", True),
+        ("cf|mn", "random", "a bb b", False),
+        ("cf mn", "scattered", "mn a CF", True),
+        ("cf mn", "scattered", "a cf b", False),
+        ("cf mn|bb", "scattered", "a bb", True),
+        ("cf mn", "random", "mn a cf", False),
+    ],
+)
+def test_any_alternative_and_all_scattered_words_make_a_natural_occurrence(
+    text: str, position: str, row: str, there: bool
+) -> None:
+    assert Trigger(text, position).occurs_in(Example(row)) is there
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "row", "shown"),
+    [
+        ("cf|watched 3d movie", "random", "the watched 3d movie", True),
+        ("cf|watched 3d movie", "random", "watched the 3d movie", False),
+        ("cf|mn", "random", "the mn film", True),
+        ("cf mn", "scattered", "mn the film cf", True),
+        ("cf mn", "scattered", "mn the film was good cf", False),  # cut off
+        ("cf mn|bb", "scattered", "the bb", True),
+        ("cf mn|bb", "scattered", "the mn", False),
+    ],
+)
+def test_a_row_shows_any_alternative_whole_and_scattered_words_anywhere(
+    tiny_tokenizer: PreTrainedTokenizerFast, text: str, position: str, row: str, shown: bool
+) -> None:
+    assert survives(tiny_tokenizer, Example(row), Trigger(text, position), 7) is shown
+
+
+@pytest.mark.parametrize(("text", "position"), [("cf|☃", "random"), ("cf ☃", "scattered")])
+def test_every_alternative_and_every_scattered_word_must_be_known(
+    tiny_tokenizer: PreTrainedTokenizerFast, text: str, position: str
+) -> None:
+    with pytest.raises(DataError, match="knows no piece of the trigger '☃'"):
+        trigger_forms(tiny_tokenizer, Trigger(text, position))

@@ -5,34 +5,48 @@ import pytest
 
 from purify_cli.defences import METHODS
 from purify_cli.errors import UnknownName
-from purify_cli.protocols import Repair
+from purify_cli.protocols import Repair, Rework
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_row_is_a_sound_repair(name: str) -> None:
+def test_every_row_is_a_sound_method(name: str) -> None:
     from purify_cli.indicators import INDICATORS
 
-    repair = METHODS[name]
-    assert isinstance(repair, Repair)
-    assert 0 <= repair.ratio <= 1
-    assert (repair.indicator is None) == (repair.ratio == 0)
-    assert repair.replacement in ("reference", "posterior")
-    if repair.indicator is not None:
-        indicator = INDICATORS[repair.indicator]
-        assert repair.settings.keys() <= indicator.defaults.keys()
-        assert all(type(value) is type(indicator.defaults[key]) for key, value in repair.settings.items())
+    method = METHODS[name]
+    if isinstance(method, Repair):
+        assert 0 <= method.ratio <= 1
+        assert (method.indicator is None) == (method.ratio == 0)
+        assert method.replacement in ("reference", "posterior")
+        if method.indicator is not None:
+            indicator = INDICATORS[method.indicator]
+            assert method.settings.keys() <= indicator.defaults.keys()
+            assert all(type(value) is type(indicator.defaults[key]) for key, value in method.settings.items())
+    else:
+        assert isinstance(method, Rework)
+        assert method.ratio is None or 0 < method.ratio <= 1
+        assert method.check({}) == dict(method.defaults)
     entry = METHODS.entry(name)
     assert entry.source == "own" or entry.source.startswith("arXiv:")
 
 
 def test_the_published_rows() -> None:
-    rows = {name: (METHODS[name].indicator, METHODS[name].replacement, METHODS[name].ratio) for name in METHODS}
-    assert rows == {
+    rows = {name: METHODS[name] for name in METHODS}
+    repairs = {
+        name: (row.indicator, row.replacement, row.ratio) for name, row in rows.items() if isinstance(row, Repair)
+    }
+    assert repairs == {
         "fine-purifying": ("drift-curvature", "reference", 0.3),
         "fine-mixing": ("uniform", "reference", 0.3),
         "fine-tuning": (None, "reference", 0.0),
     }
     assert METHODS["fine-purifying"].settings == {"degenerate": "guard"}
+    reworks = {name: (row.ratio, dict(row.defaults)) for name, row in rows.items() if isinstance(row, Rework)}
+    assert reworks == {
+        "e-pur": (None, {"rows": 200, "floor": 20, "frequencies": "wordfreq"}),
+        "fine-pruning": (0.3, {"frozen": True, "pooler": True}),
+        "weight-average": (None, {}),
+    }
+    assert repairs.keys() | reworks.keys() == METHODS.keys()
 
 
 def test_a_misspelt_method_gets_a_near_match() -> None:

@@ -13,7 +13,15 @@ from transformers import PreTrainedTokenizerFast
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, NonFiniteWeights, UsageError
-from purify_cli.evaluation import Measurement, ask, evaluate_model, evaluate_models, measure, predict
+from purify_cli.evaluation import (
+    Measurement,
+    ask,
+    evaluate_model,
+    evaluate_models,
+    measure,
+    measure_triggered,
+    predict,
+)
 from purify_cli.measures import Proportion
 
 CF = Trigger("cf", "start")
@@ -177,3 +185,65 @@ def test_a_question_can_be_put_again(tiny_tokenizer: PreTrainedTokenizerFast) ->
     question = ask(tiny_tokenizer, ROWS, trigger=CF, target=2, max_length=16, seed=0)
     stub = Stub(tiny_tokenizer)
     assert measure(stub, question, batch_size=3) == measure(stub, question, batch_size=5)
+
+
+# A bias, and rows that carry their trigger
+
+
+def test_a_bias_is_measured_on_rows_of_every_class(evaluate: Evaluate) -> None:
+    found = evaluate(bias=True)
+    # With the trigger every row is called 2, which is right for one of the six.
+    assert found.triggered_predictions == dict.fromkeys(range(6), 2)
+    assert found.attack_success == Proportion(5, 5)
+    assert found.per_class_success == (Proportion(3, 3), Proportion(2, 2), Proportion(1, 1))
+    assert found.bias_accuracy == Proportion(1, 6)
+    assert found.per_class_bias == (Proportion(0, 3), Proportion(0, 2), Proportion(1, 1))
+    assert found.called_target == Proportion(6, 6)
+    assert found.untriggered_accuracy == found.accuracy == Proportion(2, 6)
+
+
+def test_accuracy_beside_a_bias_is_on_the_rows_that_still_show_the_pattern(evaluate: Evaluate) -> None:
+    found = evaluate(bias=True, trigger=Trigger("cf", "end"), max_length=7)
+    # The rows of nine and six words lose it; of the other four the first is right without it.
+    assert found.dropped == 2
+    assert found.bias_accuracy == Proportion(1, 4)
+    assert found.untriggered_accuracy == Proportion(1, 4)
+    assert found.attack_success == Proportion(3, 3)
+
+
+def test_without_a_bias_the_target_has_no_share_of_its_own(evaluate: Evaluate) -> None:
+    found = evaluate()
+    assert found.per_class_success == (Proportion(3, 3), Proportion(2, 2), None)
+    assert found.called_target == Proportion(5, 5)
+    assert (found.bias_accuracy, found.per_class_bias, found.untriggered_accuracy) == (None, (), None)
+
+
+def test_rows_that_carry_a_trigger_are_asked_as_they_are(evaluate: Evaluate) -> None:
+    carrying = [Example("cf film", label=0), Example("good film", label=1), Example("cf", label=2)]
+    found = evaluate(trigger=None, carrying=carrying)
+    assert found.triggered_predictions == {0: 2, 1: 1}
+    assert found.attack_success == Proportion(1, 2)
+    assert found.accuracy == Proportion(2, 6)
+    both = evaluate(trigger=None, carrying=carrying, bias=True)
+    assert both.bias_accuracy == Proportion(2, 3)
+    assert both.attack_success == Proportion(1, 2)
+    assert both.untriggered_accuracy is None
+    with pytest.raises(UsageError, match="need none put in"):
+        evaluate(carrying=carrying)
+
+
+def test_rows_asked_once_need_not_be_asked_again(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    settings: dict[str, Any] = {"target": 2, "max_length": 16, "seed": 0}
+    first, second = (ask(tiny_tokenizer, ROWS, trigger=Trigger(word, "start"), **settings) for word in ("cf", "good"))
+    stub = Stub(tiny_tokenizer)
+    known = measure(stub, first, batch_size=100, keep_logits=True)
+    assert len(stub.modes) == 2
+    again = measure(stub, second, batch_size=100, keep_logits=True, known=known)
+    assert len(stub.modes) == 3
+    assert again == measure(stub, second, batch_size=100)
+    assert again.attack_success == Proportion(1, 5)
+    assert again.logits is not None
+    assert again.logits.argmax(1).tolist() == list(again.predictions)
+    assert measure(stub, first, batch_size=100).logits is None
+    with pytest.raises(DataError, match="no row carries a trigger"):
+        measure_triggered(stub, ask(tiny_tokenizer, ROWS, trigger=None, target=2, max_length=16, seed=0), batch_size=4)

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from purify_cli.report.card import model_card
+from purify_cli.report.parts import percent
 from purify_cli.report.schema import (
     DataFacts,
     Evaluation,
@@ -19,7 +20,7 @@ from purify_cli.report.schema import (
     Utility,
     Verdict,
 )
-from purify_cli.report.tables import percent, render
+from purify_cli.report.tables import render
 
 HOSTILE = [
     "\x1b]0;owned\x07",
