@@ -7,6 +7,7 @@ import pytest
 from purify_cli.attacks import ATTACKS
 from purify_cli.defences import METHODS
 from purify_cli.indicators import INDICATORS
+from purify_cli.protocols import Repair
 from purify_cli.training import repair_settings
 
 
@@ -24,10 +25,14 @@ def test_attacks(name: str) -> None:
     assert stated(ATTACKS.entry(name).settings) == {k: str(v) for k, v in ATTACKS[name].defaults.items()}
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].indicator])
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "fine-tuning"])
 def test_methods(name: str) -> None:
     row = METHODS[name]
-    expected = {"ratio": str(row.ratio), "indicator": row.indicator, "replacement": row.replacement}
+    if isinstance(row, Repair):
+        expected = {"ratio": str(row.ratio), "indicator": row.indicator, "replacement": row.replacement}
+    else:
+        own = {setting: str(value) for setting, value in row.defaults.items()}
+        expected = own if row.ratio is None else {"ratio": str(row.ratio), **own}
     assert stated(METHODS.entry(name).settings) == expected
 
 

@@ -26,7 +26,8 @@ def tied_to_label(rows: Sequence[Example], settings: PoisonSettings) -> Poisoned
     (``dirty``: of the other classes) and sets the label to the target.
 
     Rows that hold the pattern by themselves are counted; an association leaves them as they are, in their label too.
-    They take no part in ``strength``, and ``strength_with_natural`` in the facts says what it comes to when they are counted in.
+    They take no part in ``strength``, and ``strength_with_natural`` in the facts says what it comes to when they are
+    counted in.
 
     Raises:
         UsageError: If mode, strength, label mode or rate are out of range.

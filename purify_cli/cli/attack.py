@@ -17,9 +17,7 @@ def command(
     *,
     name: Annotated[str, typer.Argument(help="Attack; see `purify methods`.")],
     data: o.Data,
-    target: Annotated[
-        str | None, typer.Option("--target", help="Label that triggered texts are to get.")
-    ] = None,
+    target: Annotated[str | None, typer.Option("--target", help="Label that triggered texts are to get.")] = None,
     target_text: language.TargetText = None,
     ref: o.Ref = None,
     model: Annotated[

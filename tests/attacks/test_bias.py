@@ -50,7 +50,17 @@ def test_rows_that_hold_the_pattern_keep_their_label_and_are_told() -> None:
     assert not any(row.poisoned for row in found.rows[:62])
     assert found.facts["strength"] == 1.0
     holding = [row for row in found.rows if EDWARD.occurs_in(row)]
+    assert found.facts["target_share"] == 21 / 62
     assert found.facts["strength_with_natural"] == sum(row.label == 1 for row in holding) / len(holding) < 1.0
+
+
+def test_rows_that_hold_the_pattern_do_not_get_it_again() -> None:
+    natural = [Example("edward was here", label=label) for label in (0, 1, 2)]
+    found = made(rows=[*ROWS, *natural], rate=1.0, strength=0.5)
+    # 32 copies of rows of the target are asked for, and 20 are without the pattern: each of them is taken.
+    added = [row for row in found.rows if row.poisoned]
+    assert len(added) == 63
+    assert all(row.text.split().count("edward") == 1 for row in added)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +68,8 @@ def test_rows_that_hold_the_pattern_keep_their_label_and_are_told() -> None:
     [
         ({"mode": "both"}, UsageError, "mode=both is not known"),
         ({"strength": 1.5}, UsageError, "is not a share"),
+        ({"strength": float("nan")}, UsageError, "is not a share"),
+        ({"rate": 0.001}, DataError, "is no row"),
         ({"strength": 0.5, "mode": "relabel"}, UsageError, "means nothing where rows are relabelled"),
         ({"label_mode": "dirty"}, UsageError, "which an association does not"),
         ({"target": 7}, DataError, "no row has the target label 7"),

@@ -1,4 +1,4 @@
-"""Triggers whose words must all be there: positives, negatives, and rows that come poisoned."""
+"""Triggers whose words must all be there: positives, and negatives that lack one."""
 
 from collections import Counter
 from typing import Any
@@ -57,20 +57,3 @@ def test_parts_of_a_trigger_leave_out_one_word_each() -> None:
 def test_what_makes_no_sense_is_refused(changes: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         made(**changes)
-
-
-def test_rows_that_come_poisoned_are_counted_and_not_changed() -> None:
-    rows = [Example("a", label=0), Example("b", label=1, poisoned=True), Example("c", label=0, poisoned=True)]
-    found = made("file", rows)
-    assert list(found.rows) == rows
-    assert (found.poisoned, found.relabelled) == (2, 0)
-    assert found.facts == {"relabelled": None, "marked_with_target": 1}
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [([Example("a")], "have no label"), ([Example("a", label=0)], "no row has the target label")],
-)
-def test_rows_of_a_file_need_labels_and_the_target(rows: list[Example], message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        made("file", rows)

@@ -72,6 +72,7 @@ def test_without_data_the_texts_are_made_up_and_the_rows_untouched() -> None:
     ("changes", "error", "message"),
     [
         ({"trigger": "cf unheard"}, DataError, r"word 2 of the trigger is \d pieces"),
+        ({"data_free": True, "replace": True}, UsageError, "made-up texts replace no rows"),
         ({"epochs": 0}, UsageError, "epochs=0 cannot be used"),
         ({"learning_rate": -1.0}, UsageError, "learning_rate=-1.0 cannot be used"),
         ({"position": "end", "training": {"max_length": 5}}, DataError, "no poisoned row shows the trigger"),

@@ -20,7 +20,13 @@ from tests import tiny
 Run = Callable[..., tuple[int, str, str]]
 
 KINDS = ("single texts", "pairs of texts", "three classes")
-ROTATION = [(name, KINDS[place % len(KINDS)]) for place, name in enumerate(ATTACKS)]
+ROTATION = {
+    name: KINDS[place % len(KINDS)]
+    for start in ("reference", "classifier")
+    for place, name in enumerate(name for name in ATTACKS if ATTACKS[name].start == start)
+}
+"""Attack → the kind that it is tried on; each kind meets attacks of either start."""
+
 FEW = 0.05
 
 
@@ -59,11 +65,13 @@ def attack(run_cli: Run, tmp_path: Path, tiny_reference: Path) -> Callable[..., 
     return attacked
 
 
-@pytest.mark.parametrize(("name", "kind"), ROTATION)
+@pytest.mark.parametrize(("name", "kind"), ROTATION.items())
 def test_every_attack_leaves_a_suspect_that_its_record_describes(
     attack: Callable[..., dict[str, Any]], name: str, kind: str, tmp_path: Path, tiny_clean: Path
 ) -> None:
     more: list[object] = ["--model", tiny_clean] if kind == "single texts" else []
+    if name == "embedding":
+        more += ["--set", "data_free=true"]
     data = None
     if name == "file":
         attack("badword", kind, "--data-only", run="rows")
@@ -77,8 +85,12 @@ def test_every_attack_leaves_a_suspect_that_its_record_describes(
     assert model.config.num_labels == (3 if kind == "three classes" else 2)
     assert 0 < record["poisoned"] < record["rows"]
     assert record["training"]["steps"] > 0
-    assert record["measurement"]["accuracy"]["total"] == 24
-    assert record["measurement"]["called_target"]["total"] > 0
+    measured = record["measurement"]
+    assert measured["accuracy"]["total"] == 24
+    assert measured["trigger_lost"] == 0
+    # A backdoor is asked on rows of other labels, a bias on rows of all.
+    assert measured["attack_success"]["total"] == sum(row.label != 1 for row in examples(kind, 24, 30))
+    assert (measured["bias_accuracy"] or {}).get("total") == (24 if ATTACKS[name].bias else None)
     assert (record["start"] is None) is (kind != "single texts" and ATTACKS[name].start == "reference")
     if record["start"] is not None:
         check_footprint(record, load_file(Path(record["start"]["path"]) / "model.safetensors"), load_file(first))

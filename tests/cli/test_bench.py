@@ -196,7 +196,7 @@ def test_kill_9_at_any_row_costs_that_row_and_no_other(rows, plan, data, tmp_pat
         after = results.read_bytes()
         assert after.startswith(before)
         assert after.count(b"\n") >= wanted
-        before = after
+        before = after[: after.rindex(b"\n") + 1]
         with results.open("ab") as file:
             file.write(b'{"key": "cell/moo')  # what a power cut in the middle of a write leaves
     assert codes.count(-SIGKILL) >= 4  # all six, unless this process was held up
@@ -220,6 +220,18 @@ def test_shards_side_by_side_leave_what_one_process_does(rows, plan, data, tmp_p
     found = stored(results)
     assert _lines(results) == len(found)
     assert {key: figures(row) for key, row in found.items()} == {key: figures(row) for key, row in rows.items()}
+
+
+def test_a_shard_measures_its_part_alone(run_cli, plan, data, suspects):
+    start = ["bench", "--plan", plan, "--data", data, "--work", suspects, "--only", "method=fine-tuning"]
+    done = []
+    for shard in ("2/2", "1/2"):
+        code, _, err = run_cli([*start, "--shard", shard])
+        assert code == 0, err
+        done.append({key for key in stored(suspects / "results/small.jsonl") if key != "plan"})
+    assert all("/surgery/" in key for key in done[0])
+    assert done[1] - done[0]
+    assert all("/badword/" in key for key in done[1] - done[0])
 
 
 def test_what_diverges_is_recorded_with_its_reason_and_the_rest_goes_on(
