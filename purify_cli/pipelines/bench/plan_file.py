@@ -18,7 +18,7 @@ from purify_cli.pipelines.bench.plan import AttackPlan, BenchPlan, MethodPlan, S
 
 __all__ = ["PLANS", "load_plan", "parse_plan"]
 
-PLANS: Final = ("quick", "sst2", "paper", "ablation")
+PLANS: Final = ("quick", "sst2", "sst2-more", "paper", "ablation")
 """Plans that come with the package."""
 
 SECTIONS: Final[dict[str, type[BaseModel]]] = {
