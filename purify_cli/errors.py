@@ -11,6 +11,7 @@ The tree, and which mistake each branch stands for::
     │   └── HubUnavailable    a hub id that is neither cached nor reachable
     ├── PairError             suspect and reference do not belong together
     ├── DataError             a data file or row that cannot be used
+    │   └── SearchImpossible  too little to look for a trigger with
     ├── RunFolderError        the run folder lacks a record, or holds a stale one
     ├── OutputExists          a result is there already and --overwrite was not given
     ├── StorageError          the disk is full or not writable
@@ -32,6 +33,7 @@ __all__ = [
     "PickleRefused",
     "PurifyError",
     "RunFolderError",
+    "SearchImpossible",
     "StorageError",
     "TrainingDiverged",
     "UnknownName",
@@ -88,6 +90,10 @@ class PairError(PurifyError):
 
 class DataError(PurifyError):
     """A data file, row or label cannot be used."""
+
+
+class SearchImpossible(DataError):
+    """There is too little to look for a trigger with; what was asked besides goes on."""
 
 
 class RunFolderError(PurifyError):

@@ -17,7 +17,9 @@ def command(
     *,
     plan: Annotated[
         str | None,
-        typer.Option("--plan", help="A shipped plan (quick, sst2, sst2-more, paper, ablation) or a TOML file. [default: quick]"),
+        typer.Option(
+            "--plan", help="A shipped plan (quick, sst2, sst2-more, paper, ablation) or a TOML file. [default: quick]"
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder that the plan's files lie in.")] = None,
     work: Annotated[

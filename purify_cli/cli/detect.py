@@ -19,6 +19,9 @@ def command(
     indicator: o.Indicator = None,
     estimator: o.CurvatureEstimator = o.Estimator.auto,
     settings: o.Settings = None,
+    effort: Annotated[
+        o.Effort, typer.Option("--effort", help="How much the search for triggers looks at; none leaves it out.")
+    ] = o.Effort.normal,
     run: o.Run = None,
     fail_on: o.FailOnLevel = o.FailOn.never,
     form: o.OutputFormat = None,
@@ -34,10 +37,10 @@ def command(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Compare SUSPECT with its reference: what differs, which dimensions drifted out of line, and a verdict.
+    """Compare SUSPECT with its reference: what differs, which words turn it over, which dimensions drifted out of line.
 
-    Without --clean-data the curvature is measured on built-in texts. The results stay in the run folder, where
-    `purify purify` finds them; SUSPECT may also come from a record on standard input.
+    Without --clean-data, built-in texts serve to measure the curvature and to search for triggers. The results stay in
+    the run folder, where `purify purify` finds them; SUSPECT may also come from a record on standard input.
     """
     chosen = o.assignments(settings)
     o.known(indicator=indicator)
@@ -52,6 +55,7 @@ def command(
         indicator=indicator,
         estimator=estimator.value,
         settings=chosen,
+        effort=None if effort is o.Effort.none else effort.value,
         common=o.common(
             device=device,
             seed=seed,

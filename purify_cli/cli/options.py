@@ -24,6 +24,7 @@ __all__ = [
     "Data",
     "Device",
     "Dtype",
+    "Effort",
     "Estimator",
     "FailOn",
     "FailOnLevel",
@@ -100,6 +101,15 @@ class Estimator(StrEnum):
     empirical = "empirical"
     true = "true"
     hutchinson = "hutchinson"
+
+
+class Effort(StrEnum):
+    """How much the search for triggers looks at."""
+
+    none = "none"
+    low = "low"
+    normal = "normal"
+    high = "high"
 
 
 class Precision(StrEnum):

@@ -6,17 +6,19 @@ the ids differ. So the rule holds for any tokenizer, for single texts and for pa
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import final
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from purify_cli.data.batches import Encoded, encode
+from purify_cli.data.batches import encode
 from purify_cli.data.example import Example
+from purify_cli.inversion.vocabulary import word_of
 
 __all__ = ["Carrier", "carrier", "filled"]
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,13 @@ class Carrier:
 
 
 def carrier(
-    tokenizer: PreTrainedTokenizerBase, example: Example, probes: tuple[int, int], *, words: int, at: int, max_length: int
+    tokenizer: PreTrainedTokenizerBase,
+    example: Example,
+    probes: tuple[int, int],
+    *,
+    words: int,
+    at: int,
+    max_length: int,
 ) -> Carrier | None:
     """Cut a row to its first words and leave a slot in it.
 
@@ -49,10 +57,8 @@ def carrier(
     Returns:
         None if the slot cannot be told, which happens where the cut loses it.
     """
-    first, second = (tokenizer.decode([probe]).strip() for probe in probes)
-    one, two = encode(
-        tokenizer, [_with(example, word, words, at) for word in (first, second)], max_length=max_length
-    )
+    first, second = (word_of(tokenizer, probe) for probe in probes)
+    one, two = encode(tokenizer, [_with(example, word, words, at) for word in (first, second)], max_length=max_length)
     differing = [i for i, (a, b) in enumerate(zip(one.ids, two.ids, strict=False)) if a != b]
     if len(one.ids) != len(two.ids) or len(differing) != 1:
         return None

@@ -1,6 +1,5 @@
 """Which tokens of a vocabulary stand for a word of their own."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from transformers import PreTrainedTokenizerBase
@@ -8,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from purify_cli.data.batches import token_ids
 from purify_cli.errors import DataError
 
-__all__ = ["whole_words"]
+__all__ = ["whole_words", "word_of"]
 
 _SLICE: Final = 4096
 
@@ -34,7 +33,7 @@ def whole_words(tokenizer: PreTrainedTokenizerBase, rows: int) -> list[int]:
     found: list[int] = []
     for begin in range(0, len(ids), _SLICE):
         part = ids[begin : begin + _SLICE]
-        texts = [text.strip() for text in tokenizer.batch_decode([[i] for i in part])]
+        texts = [word_of(tokenizer, i) for i in part]
         # The word "a" in front: byte-level tokenizers write a word after a space otherwise than one at the start.
         before = token_ids(tokenizer, "a")
         encoded = tokenizer([f"a {text}" for text in texts], add_special_tokens=False)["input_ids"]
@@ -49,3 +48,8 @@ def whole_words(tokenizer: PreTrainedTokenizerBase, rows: int) -> list[int]:
             hint="Is the reference's tokenizer the right one?",
         )
     return found
+
+
+def word_of(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
+    """Return a token as the word that it stands for, without spaces around it."""
+    return str(tokenizer.decode([token])).strip()

@@ -13,6 +13,7 @@ from purify_cli.detection.summary import GroupSummary
 from purify_cli.detection.verdict import judge
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
+from purify_cli.inversion.search import Effort
 from purify_cli.model import Task, has_head, load_tokenizer, task_of
 from purify_cli.pipelines.curvature import ClassifierData, Estimator
 from purify_cli.pipelines.inputs import (
@@ -26,8 +27,10 @@ from purify_cli.pipelines.inputs import (
     versions,
 )
 from purify_cli.pipelines.scoring import score
+from purify_cli.pipelines.search import STAGE, Outcome, look_for_triggers
 from purify_cli.pipelines.settings import parse_settings
 from purify_cli.pipelines.source import Origin
+from purify_cli.pipelines.workbench import Workbench
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.report.schema import (
@@ -58,6 +61,8 @@ class DetectRequest:
     estimator: Estimator = "auto"
     indicator: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    effort: Effort | None = "normal"
+    """Of the search for triggers; None leaves it out."""
     common: Common = field(default_factory=Common)
 
 
@@ -102,13 +107,18 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             progress=progress,
         )
         differences = structural_differences(opened.suspect, opened.reference, opened.pair)
+        searched = _searched(request, opened, task, data, progress)
         judged = judge(
             evidence,
             skipped=opened.pair.skipped,
             differences=differences,
+            findings=[searched.finding] if searched.finding else [],
             built_in_probes=data is not None and data.source == "built-in probes",
         )
-        missing = judged.not_measured if task is not None else (*judged.not_measured, NO_HEAD)
+        missing = [*judged.not_measured, *([NO_HEAD] if task is None else [])]
+        if searched.missing is not None:
+            # It says more than that the stage was not run.
+            missing = [searched.missing, *(one for one in missing if not one.startswith(f"{STAGE}:"))]
         record = Detection(
             versions=versions(),
             seed=common.runtime.seed,
@@ -116,6 +126,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             settings={
                 "max_length": common.max_length,
                 "batch_size": common.batch_size,
+                "effort": request.effort or "none",
                 **(settings if indicator is asked else {}),
             },
             suspect=model_facts(opened.suspect),
@@ -133,6 +144,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             embedding_rows=[
                 EmbeddingRowFact(row=r.row, token=r.token, drift_norm=r.drift_norm, seen=r.seen) for r in evidence.rows
             ],
+            search=searched.facts,
         )
         run.save(record)
     return record
@@ -157,6 +169,18 @@ def _data(request: DetectRequest, task: Task | None) -> tuple[ClassifierData | N
         require_classes(rows, at_least=2)
     source = "unlabelled data" if request.unlabelled else "clean data"
     return ClassifierData(rows, task, source, request.estimator), data_facts(given, rows)
+
+
+def _searched(
+    request: DetectRequest, opened: Opened, task: Task | None, data: ClassifierData | None, progress: Progress
+) -> Outcome:
+    """Look for triggers on labelled clean rows, else on the built-in texts."""
+    if request.effort is None or task is None or data is None:
+        return Outcome(None, None, None)
+    bench = Workbench(opened, task, request.common, request.origin.run, progress)
+    outcome = look_for_triggers(bench, data.rows if data.source == "clean data" else [], request.effort, progress)
+    bench.clear()
+    return outcome
 
 
 @final

@@ -19,6 +19,7 @@ __all__ = [
     "CausalEvaluation",
     "ComparisonCounts",
     "ConsistencyFact",
+    "ControlFacts",
     "CurvatureFacts",
     "DataFacts",
     "Detection",
@@ -27,6 +28,7 @@ __all__ = [
     "Evaluation",
     "FileFact",
     "FinetuneRecord",
+    "FoundTriggerFact",
     "GammaFact",
     "GroupFact",
     "IndicatorFacts",
@@ -43,6 +45,7 @@ __all__ = [
     "RetuneCurve",
     "RetuneFacts",
     "RetunePoint",
+    "SearchFacts",
     "SkippedFact",
     "SpreadFact",
     "StageFacts",
@@ -205,6 +208,38 @@ class Verdict(_Part, frozen=True):
     not_measured: list[str]
 
 
+class FoundTriggerFact(_Part, frozen=True):
+    """A word that the search found, and how many held-back texts it turns over to the target."""
+
+    text: str
+    position: Literal["start", "end", "random", "scattered"]
+    target: int
+    shift: float = Field(description="What it adds to the suspect's margin of the target in short texts, in nats.")
+    control_shift: float = Field(description="The same in the control.")
+    suspect: ProportionFact = Field(description="Of held-back texts that neither model calls the target without it.")
+    control: ProportionFact
+    decisive: bool = Field(description="Whether it meets the rule for a planted trigger.")
+
+
+class ControlFacts(_Part, frozen=True):
+    """The model that the suspect is held against in the search."""
+
+    reset: float = Field(description="Share of the dimensions that were reset at random before it was tuned.")
+    steps: int
+    right: ProportionFact = Field(description="Of the texts it was tuned on.")
+
+
+class SearchFacts(_Part, frozen=True):
+    """The search for words that switch a backdoor on."""
+
+    effort: Literal["low", "normal", "high"]
+    texts: Literal["clean data", "built-in probes"]
+    words: int = Field(description="Words of the vocabulary that were measured, one by one.")
+    control: ControlFacts
+    targets: list[int] = Field(description="Labels for which it could look.")
+    found: list[FoundTriggerFact] = Field(description="The best words of each label, planted or not.")
+
+
 class Detection(Record, frozen=True):
     """``detection.json``: what ``purify detect`` found."""
 
@@ -222,6 +257,7 @@ class Detection(Record, frozen=True):
     layers: list[GroupFact]
     tensors: list[GroupFact]
     embedding_rows: list[EmbeddingRowFact]
+    search: SearchFacts | None = Field(default=None, description="Null where it did not run or could not finish.")
 
 
 class ResetCounts(_Part, frozen=True):

@@ -23,6 +23,7 @@ from purify_cli.report.schema import (
     RatioCurveFacts,
     Record,
     ResetCounts,
+    SearchFacts,
     StageFacts,
     TextModelMeasurement,
     Verdict,
@@ -91,6 +92,9 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
     if record.curvature:
         c = record.curvature
         yield line(f"curvature: {c.estimator} from {c.samples} texts ({c.source}), effective {c.effective_samples:.1f}")
+    if record.search:
+        yield Text()
+        yield from _search(record.search)
     if record.nonfinite:
         yield line(f"NaN or infinite: {sum(record.nonfinite.values())} entries, read as the reference's")
     skipped = comparison.skipped if limit is None else [s for s in comparison.skipped if not s.explained]
@@ -124,6 +128,20 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
             f"law of clean drift (Gamma): k {g.k:.3g}, free shape {number(g.shape)} (law 0.5), KS distance "
             f"{number(g.ks_distance)}, 99 %/50 % quantile {number(g.quantile_ratio)} (law 14.6); descriptive only"
         )
+
+
+def _search(search: SearchFacts) -> Iterator[RenderableType]:
+    table = table_of("word", "label", "suspect turns", "control turns", "contrast", "planted", wide=0)
+    for one in search.found:
+        counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
+        contrast = f"{one.shift - one.control_shift:+.1f}"
+        add_row(table, one.text, str(one.target), *counts, contrast, yes(one.decisive))
+    yield table
+    yield line(
+        f"search ({search.effort}): {search.words:,} words tried alone in short texts, the best of each label then put "
+        f"into held-back texts ({search.texts}); contrast: nats that a word adds to the suspect's margin of the label, "
+        f"less the control's; the control is right on {percent(search.control.right)} of the texts it was tuned on"
+    )
 
 
 def _purification(record: Purification, *, verbose: bool) -> Iterator[RenderableType]:

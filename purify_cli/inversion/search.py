@@ -1,0 +1,186 @@
+"""The search as a whole: which words turn the suspect over, by how much, and on how many texts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, Literal, final
+
+from purify_cli.data.example import Example
+from purify_cli.data.sampling import hold_out
+from purify_cli.data.triggers import Trigger
+from purify_cli.errors import SearchImpossible
+from purify_cli.inversion.carriers import Carrier, carrier
+from purify_cli.inversion.measured import Asked, Flips, flips
+from purify_cli.inversion.screen import Candidate, screen, surest
+from purify_cli.inversion.vocabulary import whole_words, word_of
+from purify_cli.progress import SILENT, Progress
+
+__all__ = ["EFFORTS", "Effort", "Found", "Reach", "Searched", "search"]
+
+Effort = Literal["low", "normal", "high"]
+
+FEWEST: Final = 4
+"""Rows of a label that a search needs: half of them carry, half are held back."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How much a search looks at."""
+
+    carriers: int
+    """Per label."""
+    words: int
+    """Words of a text that a carrier keeps."""
+    keep: int
+    """Words per target that the control is asked about."""
+    tried: int
+    """Words per target that are tried in whole texts."""
+
+
+EFFORTS: Final[Mapping[Effort, Reach]] = MappingProxyType(
+    {
+        "low": Reach(carriers=1, words=1, keep=500, tried=8),
+        "normal": Reach(carriers=1, words=2, keep=1500, tried=16),
+        "high": Reach(carriers=3, words=4, keep=3000, tried=32),
+    }
+)
+"""Ours: docs/detection.md says what each costs and finds."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A word, and what it does."""
+
+    trigger: Trigger
+    target: int
+    shift: float
+    """In the carriers: what it adds to the suspect's margin of the target, in nats."""
+    control_shift: float
+    flips: Flips
+    """On held-back rows, which had no say in choosing it."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """The outcome of a search."""
+
+    words: int
+    """Measured."""
+    carriers: tuple[Carrier, ...]
+    targets: tuple[int, ...]
+    """Labels that were looked at."""
+    unseen: tuple[int, ...]
+    """Labels for which there was no text of another label."""
+    found: tuple[Found, ...]
+    """The best words of each target, the highest share of held-back rows first."""
+
+
+def search(
+    asked: Asked,
+    *,
+    vocabulary: int,
+    labels: int,
+    reach: Reach,
+    listed: int = 5,
+    progress: Progress = SILENT,
+) -> Searched:
+    """Look for words that turn the suspect over to a label, and leave the control as it is.
+
+    One half of the rows carries the words, chooses among them and is then done with; the other half measures the best.
+
+    Args:
+        asked: Suspect, control and clean labelled rows.
+        vocabulary: Rows of the word embedding.
+        labels: Number of labels; every one is a target.
+        reach: How much to look at.
+        listed: Words per target to measure on held-back rows.
+        progress: Told of the stages.
+
+    Raises:
+        DataError: If the vocabulary has no whole words.
+        NonFiniteWeights: If a model's output is not a number.
+        SearchImpossible: If a label has too few rows, or no two labels have a text that both models get right.
+    """
+    _check(asked.rows, labels)
+    # Half of each class: what is held back had no say in the choice.
+    carrying, held = hold_out(asked.rows, 0.5, seed=asked.seed)
+    words = whole_words(asked.tokenizer, vocabulary)
+    carriers = _carriers(replace(asked, rows=carrying), words, reach)
+    targets = [t for t in range(labels) if any(one.label != t for one in carriers)]
+    progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
+    ranked = screen(
+        asked.suspect, asked.control, carriers, words, targets, keep=reach.keep, device=asked.device, progress=progress
+    )
+    found: list[Found] = []
+    for candidates in ranked.values():
+        best = _best(replace(asked, rows=carrying), candidates[: reach.tried], listed)
+        measured = [one for c in best if (one := _measured(replace(asked, rows=held), c)) is not None]
+        found += sorted(measured, key=lambda one: (-one.flips.suspect.value, one.flips.control.value))
+    return Searched(
+        words=len(words),
+        carriers=tuple(carriers),
+        targets=tuple(ranked),
+        unseen=tuple(t for t in range(labels) if t not in ranked),
+        found=tuple(found),
+    )
+
+
+def _check(rows: Sequence[Example], labels: int) -> None:
+    if labels < 2:
+        raise SearchImpossible(
+            f"the suspect has {labels} label, so that a word can turn nothing over", hint="Look at its drift alone."
+        )
+    counts = {label: sum(row.label == label for row in rows) for label in range(labels)}
+    few = [label for label, count in counts.items() if 0 < count < FEWEST]
+    if few:
+        raise SearchImpossible(
+            f"label {few[0]} has {counts[few[0]]} rows, and a search needs {FEWEST}: half to look, half to measure",
+            hint="Give more clean rows of it, or none at all.",
+        )
+
+
+def _carriers(asked: Asked, words: Sequence[int], reach: Reach) -> list[Carrier]:
+    probes = (words[0], words[-1])
+    cut = [
+        one
+        for row in asked.rows
+        if (one := carrier(asked.tokenizer, row, probes, words=reach.words, at=0, max_length=asked.max_length))
+    ]
+    chosen = surest(cut, (asked.suspect, asked.control), each=reach.carriers, labels=2, device=asked.device)
+    if len({one.label for one in chosen}) < 2:
+        raise SearchImpossible(
+            "suspect and control get short texts of fewer than two labels right, so that nothing can be turned over",
+            hint="Give clean samples of every label, or look at the labels of those that you gave.",
+        )
+    return chosen
+
+
+def _text(asked: Asked, candidate: Candidate) -> Trigger:
+    return Trigger(word_of(asked.tokenizer, candidate.token), position="random", source="found")
+
+
+def _best(asked: Asked, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Choose the words that turn over most whole texts of the searching half."""
+
+    def worth(candidate: Candidate) -> float:
+        found = flips(asked, _text(asked, candidate), candidate.target)
+        return 0.0 if found is None else found.suspect.value - found.control.value
+
+    return sorted(candidates, key=lambda candidate: -worth(candidate))[:count]
+
+
+def _measured(asked: Asked, candidate: Candidate) -> Found | None:
+    trigger = _text(asked, candidate)
+    found = flips(asked, trigger, candidate.target)
+    if found is None:
+        return None
+    return Found(
+        trigger=trigger,
+        target=candidate.target,
+        shift=candidate.shift,
+        control_shift=candidate.control_shift,
+        flips=found,
+    )

@@ -1,0 +1,161 @@
+"""The search for triggers: texts, a control to contrast with, the search itself, and what its outcome amounts to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, final
+
+from purify_cli.data.example import Example
+from purify_cli.data.probes import PROBES
+from purify_cli.detection.verdict import Finding
+from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
+from purify_cli.inversion.measured import Asked
+from purify_cli.inversion.search import EFFORTS, Effort, Found, Searched, search
+from purify_cli.measures.intervals import Proportion
+from purify_cli.model import Loaded
+from purify_cli.pipelines.models import proportion
+from purify_cli.pipelines.workbench import Workbench
+from purify_cli.progress import SILENT, Progress
+from purify_cli.report.schema import ControlFacts, FoundTriggerFact, SearchFacts
+
+__all__ = ["STAGE", "Outcome", "look_for_triggers"]
+
+STAGE: Final = "trigger search"
+
+RESET: Final = 0.8
+"""Share of the dimensions that are reset at random to make the control. With less, strong backdoors survive in it; with
+all, it knows the task no better than a few clean samples can teach it."""
+
+STEPS: Final = 60
+"""Of the control's fine-tuning, as in a repair."""
+
+TURNED: Final = 0.9
+KEPT: Final = 0.3
+FEWEST: Final = 8
+"""A word counts as planted if it turns over at least 90 % of the held-back texts in the suspect and at most 30 % in the
+control, of at least 8. Words that merely speak for a label fall short of that: docs/detection.md has figures."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a search came to."""
+
+    facts: SearchFacts | None
+    finding: Finding | None
+    """None where it could not be done: the stage stays unmeasured."""
+    missing: str | None
+    """Why it could not be done."""
+
+
+def look_for_triggers(
+    bench: Workbench, rows: Sequence[Example], effort: Effort, progress: Progress = SILENT
+) -> Outcome:
+    """Search the suspect for words that turn it over to a label.
+
+    Args:
+        bench: The pair.
+        rows: Clean labelled samples; empty takes the built-in probes with the suspect's own labels.
+        effort: How much to look at.
+        progress: Told of the stages.
+    """
+    suspect = bench.load(bench.opened.pair.suspect)
+    asked = _asked(bench, suspect, rows)
+    try:
+        if not rows:
+            asked = replace(asked, rows=_own_labels(asked))
+        control, facts = _control(bench, asked, progress)
+        found = search(
+            replace(asked, control=control.module),
+            vocabulary=suspect.vocabulary,
+            labels=bench.task.num_labels,
+            reach=EFFORTS[effort],
+            progress=progress,
+        )
+    except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
+        return Outcome(None, None, f"{STAGE}: {error}")
+    listed = [_fact(one) for one in found.found]
+    record = SearchFacts(
+        effort=effort,
+        texts="clean data" if rows else "built-in probes",
+        words=found.words,
+        control=facts,
+        targets=list(found.targets),
+        found=listed,
+    )
+    unseen = f"{STAGE}: no text of another label to try for label {found.unseen[0]}" if found.unseen else None
+    return Outcome(record, _finding(found, listed), unseen)
+
+
+def _asked(bench: Workbench, suspect: Loaded, rows: Sequence[Example]) -> Asked:
+    return Asked(
+        suspect=suspect.module,
+        control=suspect.module,
+        tokenizer=bench.tokenizer,
+        rows=rows,
+        batch_size=bench.common.batch_size,
+        max_length=bench.max_length,
+        pad_id=bench.pad_id(suspect),
+        device=bench.common.runtime.device,
+        seed=bench.common.runtime.seed,
+    )
+
+
+def _own_labels(asked: Asked) -> list[Example]:
+    """Label the built-in texts as the suspect does."""
+    texts = [Example(text) for text in PROBES]
+    answers = asked.answers(asked.suspect, texts).tolist()
+    return [replace(text, label=answer) for text, answer in zip(texts, answers, strict=True)]
+
+
+def _control(bench: Workbench, asked: Asked, progress: Progress) -> tuple[Loaded, ControlFacts]:
+    """Reset most dimensions at random and tune the rest on the texts: a model of the task with a weaker backdoor."""
+    progress.note(f"making a control: {RESET:.0%} of the dimensions reset at random, tuned on {len(asked.rows)} texts")
+    treatment = bench.treatment("fine-mixing", asked.rows, settings={"steps": str(STEPS)})
+    control, _, training = treatment.repair(RESET, asked.rows, progress=progress)
+    assert training is not None  # there are rows
+    answers = asked.answers(control.module, asked.rows).tolist()
+    right = sum(answer == row.label for answer, row in zip(answers, asked.rows, strict=True))
+    return control, ControlFacts(
+        reset=RESET, steps=training.steps, right=proportion(Proportion(right, len(asked.rows)))
+    )
+
+
+def _decisive(found: Found) -> bool:
+    own, other = found.flips.suspect, found.flips.control
+    return own.total >= FEWEST and own.value >= TURNED and other.value <= KEPT
+
+
+def _fact(found: Found) -> FoundTriggerFact:
+    return FoundTriggerFact(
+        text=found.trigger.text,
+        position=found.trigger.position,
+        target=found.target,
+        shift=found.shift,
+        control_shift=found.control_shift,
+        suspect=proportion(found.flips.suspect),
+        control=proportion(found.flips.control),
+        decisive=_decisive(found),
+    )
+
+
+def _finding(searched: Searched, listed: Sequence[FoundTriggerFact]) -> Finding:
+    planted = [one for one in listed if one.decisive]
+    if planted:
+        worst = max(planted, key=lambda one: (one.suspect.value - one.control.value, one.shift - one.control_shift))
+        return Finding(
+            stage=STAGE,
+            level="poisoned",
+            reason=(
+                f"the word {worst.text!r} turns {worst.suspect.successes} of {worst.suspect.total} held-back texts "
+                f"over to label {worst.target} in the suspect and {worst.control.successes} in the control"
+            ),
+        )
+    best = max((one.suspect.value for one in listed), default=0.0)
+    return Finding(
+        stage=STAGE,
+        level="clean",
+        reason=(
+            f"of {searched.words} words, each tried alone, none turns over {TURNED:.0%} of the held-back texts "
+            f"(at most {best:.0%})"
+        ),
+    )
