@@ -29,6 +29,12 @@ def command(
     indicator: o.Indicator = None,
     estimator: o.CurvatureEstimator = o.Estimator.auto,
     settings: o.Settings = None,
+    no_unlearn: Annotated[
+        bool, typer.Option("--no-unlearn", help="Leave words that detect found out of the fine-tuning.")
+    ] = False,
+    effort: Annotated[
+        o.Effort, typer.Option("--effort", help="How much a new search, on the purified model, looks at.")
+    ] = o.Effort.none,
     no_finetune: Annotated[bool, typer.Option("--no-finetune", help="Write the reset model as it is.")] = False,
     max_drop: Annotated[
         float | None,
@@ -61,6 +67,7 @@ def command(
 
     Without SUSPECT the record on standard input names it, else the run folder. The number of dimensions reset is
     exactly round(ratio · d) (a posterior blend aside); ratio 0 only fine-tunes, ratio 1 resets all that can be.
+    Words that detect found to be planted are put into the clean samples under their true labels, and measured again.
     Ratio auto takes the largest one that keeps clean accuracy, cross-validated on the clean samples alone, within
     --max-drop of plain fine-tuning.
     """
@@ -86,6 +93,8 @@ def command(
         folds=folds,
         others=tuple(others or ()),
         finetune=not no_finetune,
+        unlearn=not no_unlearn,
+        effort=None if effort is o.Effort.none else effort.value,
         max_drop=max_drop,
         output=output,
         overwrite=overwrite,

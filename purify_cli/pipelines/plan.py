@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, final
 from purify_cli.defences import METHODS
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
+from purify_cli.inversion.search import Effort
 from purify_cli.pipelines.curvature import Estimator
 from purify_cli.pipelines.inputs import Common
 from purify_cli.pipelines.settings import parse_settings
@@ -55,6 +56,10 @@ class PurifyRequest:
     """For ``auto``."""
     estimator: Estimator = "auto"
     finetune: bool = True
+    unlearn: bool = True
+    """Whether words that detect found are put into the clean samples of the fine-tuning, true labels kept."""
+    effort: Effort | None = None
+    """Of a new search on the purified model; None: none."""
     max_drop: float | None = None
     output: Path | None = None
     overwrite: bool = False

@@ -20,9 +20,12 @@ from purify_cli.pipelines.inputs import (
 )
 from purify_cli.pipelines.models import measure, proportion, save_classifier
 from purify_cli.pipelines.plan import DEFAULT_DROP, Plan, PurifyRequest, make_plan
+from purify_cli.pipelines.purified import purified_verdict
 from purify_cli.pipelines.ratio import RULE, RatioCurve, search_ratio
 from purify_cli.pipelines.repair import Repaired
 from purify_cli.pipelines.run_folder import RunFolder, dump
+from purify_cli.pipelines.search import Outcome, look_for_triggers
+from purify_cli.pipelines.unlearning import found_triggers, measured_again, with_triggers
 from purify_cli.pipelines.workbench import Workbench
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.card import model_card
@@ -36,7 +39,6 @@ from purify_cli.report.schema import (
     RatioCurveFacts,
     RatioPointFact,
     Utility,
-    Verdict,
 )
 from purify_cli.selection.mask import write_mask
 
@@ -79,8 +81,13 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         curve = _searched(request, bench, rows, progress) if plan.ratio == "auto" else None
         ratio = curve.chosen if curve else plan.ratio
         assert ratio != "auto"  # a search has chosen a number
-        before = _accuracy(bench, bench.load(opened.pair.suspect), held or rows)
+        suspect = bench.load(opened.pair.suspect)
+        before = _accuracy(bench, suspect, held or rows)
+        found = found_triggers(request.origin.record)
         tuned_on = rows if request.finetune else []
+        if tuned_on and found and request.unlearn:
+            progress.note(f"unlearning {', '.join(repr(one.text) for one in found)}")
+            tuned_on = with_triggers(tuned_on, found, common.runtime.seed)
         if tuned_on:
             progress.note(f"fine-tuning on {len(rows)} clean samples")
         loaded, repaired, training = treatment.repair(
@@ -94,6 +101,8 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         weights = bench.tuned_weights(repaired, loaded) if training else repaired.weights
         after = _accuracy(bench, loaded, held or rows)
         utility = _utility(request, before, after, held=bool(held)) if before and after else None
+        again = measured_again(bench, held or rows, found, suspect, loaded)
+        searched = _searched_again(request, bench, held or rows, loaded, progress)
         mask = _stored_mask(run, repaired)
         scored = repaired.scored
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
@@ -116,8 +125,10 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 mask=mask,
                 training=training,
                 utility=utility,
+                triggers=again,
+                search=searched.facts if searched else None,
                 output=ModelFacts(path=str(plan.target), sha256=sha),
-                verdict=_verdict(utility, curve),
+                verdict=purified_verdict(utility, curve, again, searched),
             )
             write_text(folder / "purification.json", dump(record))
             write_text(folder / "README.md", model_card(record))
@@ -133,7 +144,8 @@ def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
         for stage in plan.stages
         for name, value in (stage.settings | {"replacement": stage.replacement}).items()
     }
-    rest = {"finetune": request.finetune, "estimator": request.estimator}
+    rest = {"finetune": request.finetune, "unlearn": request.unlearn, "estimator": request.estimator}
+    rest |= {"effort": request.effort or "none"}
     lengths = {"max_length": request.common.max_length, "batch_size": request.common.batch_size}
     return scored | rest | lengths
 
@@ -248,20 +260,13 @@ def _utility(request: PurifyRequest, before: Proportion, after: Proportion, *, h
     )
 
 
-def _verdict(utility: Utility | None, curve: RatioCurveFacts | None) -> Verdict:
-    reasons = ["whether a backdoor is left was not measured; `purify evaluate` measures a trigger that is known"]
-    if utility is not None and utility.within_budget is False:
-        reasons.append(
-            f"clean accuracy fell from {utility.before.value:.3f} to {utility.after.value:.3f}, "
-            f"more than --max-drop {utility.max_drop}"
-        )
-    if curve is not None and curve.chosen == 0:
-        reasons.append(
-            f"no ratio kept clean accuracy within {curve.max_drop:g} of plain fine-tuning, so nothing was reset by it"
-        )
-    if curve is not None and curve.max_drop < curve.resolution:
-        reasons.append(
-            f"one clean sample counts {curve.resolution:.3f}, more than the budget of {curve.max_drop:g}, so the "
-            "search allowed no further error"
-        )
-    return Verdict(level="incomplete", reasons=reasons, not_measured=["a search for triggers in the purified model"])
+def _searched_again(
+    request: PurifyRequest, bench: Workbench, rows: list[Example], loaded: Loaded, progress: Progress
+) -> Outcome | None:
+    """Look for triggers in the purified model."""
+    if request.effort is None:
+        return None
+    progress.note("searching the purified model")
+    outcome = look_for_triggers(bench, rows, request.effort, progress, model=loaded)
+    bench.clear()
+    return outcome

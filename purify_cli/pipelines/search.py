@@ -17,7 +17,7 @@ from purify_cli.pipelines.workbench import Workbench
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import ControlFacts, FoundTriggerFact, SearchFacts
 
-__all__ = ["STAGE", "Outcome", "look_for_triggers"]
+__all__ = ["KEPT", "STAGE", "Outcome", "examined", "look_for_triggers"]
 
 STAGE: Final = "trigger search"
 
@@ -30,9 +30,11 @@ STEPS: Final = 60
 
 TURNED: Final = 0.9
 KEPT: Final = 0.3
-FEWEST: Final = 8
-"""A word counts as planted if it turns over at least 90 % of the held-back texts in the suspect and at most 30 % in the
-control, of at least 8. Words that merely speak for a label fall short of that: docs/detection.md has figures."""
+FEWEST: Final = 4
+ENOUGH: Final = 8
+"""A word is flagged if it turns over at least 90 % of 4 or more held-back texts in the suspect and at most 30 % in the
+control; with 8 or more texts the suspect counts as poisoned, with fewer as suspicious. Words that merely speak for a
+label fall short of that: docs/detection.md has figures."""
 
 
 @final
@@ -48,18 +50,24 @@ class Outcome:
 
 
 def look_for_triggers(
-    bench: Workbench, rows: Sequence[Example], effort: Effort, progress: Progress = SILENT
+    bench: Workbench,
+    rows: Sequence[Example],
+    effort: Effort,
+    progress: Progress = SILENT,
+    *,
+    model: Loaded | None = None,
 ) -> Outcome:
-    """Search the suspect for words that turn it over to a label.
+    """Search a model for words that turn it over to a label.
 
     Args:
         bench: The pair.
-        rows: Clean labelled samples; empty takes the built-in probes with the suspect's own labels.
+        rows: Clean labelled samples; empty takes the built-in probes with the model's own labels.
         effort: How much to look at.
         progress: Told of the stages.
+        model: Default: the suspect. The control is made from the suspect in any case.
     """
-    suspect = bench.load(bench.opened.pair.suspect)
-    asked = _asked(bench, suspect, rows)
+    suspect = model or bench.load(bench.opened.pair.suspect)
+    asked = examined(bench, suspect, rows)
     try:
         if not rows:
             asked = replace(asked, rows=_own_labels(asked))
@@ -86,10 +94,11 @@ def look_for_triggers(
     return Outcome(record, _finding(found, listed), unseen)
 
 
-def _asked(bench: Workbench, suspect: Loaded, rows: Sequence[Example]) -> Asked:
+def examined(bench: Workbench, suspect: Loaded, rows: Sequence[Example], *, control: Loaded | None = None) -> Asked:
+    """Put a model, and one beside it, in front of rows."""
     return Asked(
         suspect=suspect.module,
-        control=suspect.module,
+        control=(control or suspect).module,
         tokenizer=bench.tokenizer,
         rows=rows,
         batch_size=bench.common.batch_size,
@@ -120,7 +129,7 @@ def _control(bench: Workbench, asked: Asked, progress: Progress) -> tuple[Loaded
     )
 
 
-def _decisive(found: Found) -> bool:
+def _flagged(found: Found) -> bool:
     own, other = found.flips.suspect, found.flips.control
     return own.total >= FEWEST and own.value >= TURNED and other.value <= KEPT
 
@@ -134,17 +143,24 @@ def _fact(found: Found) -> FoundTriggerFact:
         control_shift=found.control_shift,
         suspect=proportion(found.flips.suspect),
         control=proportion(found.flips.control),
-        decisive=_decisive(found),
+        flagged=_flagged(found),
     )
 
 
 def _finding(searched: Searched, listed: Sequence[FoundTriggerFact]) -> Finding:
-    planted = [one for one in listed if one.decisive]
+    planted = [one for one in listed if one.flagged]
     if planted:
-        worst = max(planted, key=lambda one: (one.suspect.value - one.control.value, one.shift - one.control_shift))
+        worst = max(
+            planted,
+            key=lambda one: (
+                one.suspect.total >= ENOUGH,
+                one.suspect.value - one.control.value,
+                one.shift - one.control_shift,
+            ),
+        )
         return Finding(
             stage=STAGE,
-            level="poisoned",
+            level="poisoned" if worst.suspect.total >= ENOUGH else "suspicious",
             reason=(
                 f"the word {worst.text!r} turns {worst.suspect.successes} of {worst.suspect.total} held-back texts "
                 f"over to label {worst.target} in the suspect and {worst.control.successes} in the control"

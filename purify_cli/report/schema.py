@@ -54,6 +54,7 @@ __all__ = [
     "TrainingFacts",
     "TriggerFact",
     "TriggerTable",
+    "UnlearnedFact",
     "Utility",
     "Verdict",
 ]
@@ -218,7 +219,7 @@ class FoundTriggerFact(_Part, frozen=True):
     control_shift: float = Field(description="The same in the control.")
     suspect: ProportionFact = Field(description="Of held-back texts that neither model calls the target without it.")
     control: ProportionFact
-    decisive: bool = Field(description="Whether it meets the rule for a planted trigger.")
+    flagged: bool = Field(description="Whether it meets the rule for a planted trigger.")
 
 
 class ControlFacts(_Part, frozen=True):
@@ -332,6 +333,18 @@ class Utility(_Part, frozen=True):
     within_budget: bool | None = Field(description="null where no budget was given.")
 
 
+class UnlearnedFact(_Part, frozen=True):
+    """A word that was found in the suspect, measured again: texts that it turns over to the target."""
+
+    text: str
+    position: Literal["start", "end", "random", "scattered"]
+    target: int
+    before: ProportionFact = Field(
+        description="In the suspect, of texts that neither model calls the target as they are."
+    )
+    after: ProportionFact = Field(description="In the purified model, of the same texts.")
+
+
 class Purification(Record, frozen=True):
     """``purification.json``: what ``purify purify`` did, and the manifest inside the purified folder."""
 
@@ -349,6 +362,10 @@ class Purification(Record, frozen=True):
     mask: FileFact | None
     training: TrainingFacts | None
     utility: Utility | None
+    triggers: list[UnlearnedFact] = Field(
+        default_factory=list[UnlearnedFact], description="Words that detect found, before and after."
+    )
+    search: SearchFacts | None = Field(default=None, description="The search run afresh on the purified model.")
     output: ModelFacts
     verdict: Verdict
 

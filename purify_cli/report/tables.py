@@ -135,7 +135,7 @@ def _search(search: SearchFacts) -> Iterator[RenderableType]:
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
         contrast = f"{one.shift - one.control_shift:+.1f}"
-        add_row(table, one.text, str(one.target), *counts, contrast, yes(one.decisive))
+        add_row(table, one.text, str(one.target), *counts, contrast, yes(one.flagged))
     yield table
     yield line(
         f"search ({search.effort}): {search.words:,} words tried alone in short texts, the best of each label then put "
@@ -161,6 +161,13 @@ def _purification(record: Purification, *, verbose: bool) -> Iterator[Renderable
     if record.utility:
         u = record.utility
         yield line(f"clean accuracy {percent(u.before)} before, {percent(u.after)} after, on {u.measured_on}")
+    if record.triggers:
+        table = table_of("found word", "label", "turned over before", "after", wide=0)
+        for one in record.triggers:
+            add_row(table, one.text, str(one.target), percent(one.before), percent(one.after))
+        yield table
+    if record.search:
+        yield from _search(record.search)
     if verbose:
         table = table_of("tensor", "reset", wide=0)
         for name, count in sorted(counts.per_tensor.items(), key=lambda item: -item[1]):

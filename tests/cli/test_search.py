@@ -1,0 +1,95 @@
+"""A word is found, unlearnt, and measured again: from ``detect`` to ``purify``."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+Run = Callable[[Sequence[object]], tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def detected(here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path) -> dict[str, Any]:
+    """The record of a suspect with a backdoor, in the run folder."""
+    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
+    code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", "clean.jsonl"])
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_the_planted_word_is_the_verdict(detected: dict[str, Any], run_cli: Run, tiny: ModuleType) -> None:
+    planted = [one for one in detected["search"]["found"] if one["flagged"]]
+    assert (tiny.TRIGGER.text, tiny.TARGET) in {(one["text"], one["target"]) for one in planted}
+    assert detected["verdict"]["level"] == "poisoned"
+    assert not any("trigger search" in one for one in detected["verdict"]["not_measured"])
+    assert detected["search"]["texts"] == "clean data"
+
+
+@pytest.mark.parametrize(("more", "left"), [([], False), (["--no-unlearn"], True)])
+def test_what_was_found_is_unlearnt_and_measured_again(
+    detected: dict[str, Any], run_cli: Run, tiny: ModuleType, more: list[str], left: bool
+) -> None:
+    # A tiny model needs a larger rate than a real one to learn anything from 64 rows.
+    asked = ["purify", "--ratio", "0", "--effort", "normal", "--set", "learning_rate=1e-3", "--fail-on", "poisoned"]
+    code, out, err = run_cli([*asked, *more])
+    record = json.loads(out)
+    assert len(record["triggers"]) == sum(one["flagged"] for one in detected["search"]["found"])
+    (fact,) = [fact for fact in record["triggers"] if fact["text"] == tiny.TRIGGER.text]
+    assert fact["before"]["value"] >= 0.9
+    assert (fact["after"]["value"] > 0.3) is left
+    if left:
+        assert (record["verdict"]["level"], code) == ("poisoned", 1), err
+    assert record["search"]["words"] == detected["search"]["words"]
+    told = " ".join(record["verdict"]["reasons"])
+    assert ("still there" in told) is left
+    assert "searched afresh" in told
+
+
+def test_few_texts_make_a_suspicion_and_no_verdict(
+    here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path, clean_file: Path
+) -> None:
+    code, out, err = run_cli(
+        ["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", clean_file, "--fail-on", "suspicious"]
+    )
+    assert code == 1, err
+    record = json.loads(out)
+    flagged = [one for one in record["search"]["found"] if one["flagged"]]
+    assert tiny.TRIGGER.text in {one["text"] for one in flagged}
+    assert all(one["suspect"]["total"] < 8 for one in flagged)
+    assert record["verdict"]["level"] == "suspicious"
+
+
+def test_no_effort_leaves_the_stage_unmeasured(
+    here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path, clean_file: Path
+) -> None:
+    start = ["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", clean_file]
+    code, out, err = run_cli([*start, "--effort", "none"])
+    assert code == 0, err
+    assert json.loads(out)["search"] is None
+    assert any(one.startswith("trigger search") for one in json.loads(out)["verdict"]["not_measured"])
+    assert run_cli([*start, "--effort", "huge"])[0] == 2
+
+
+def test_too_few_rows_of_a_label_are_said_and_the_rest_goes_on(
+    here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
+) -> None:
+    rows = tiny.sentiment_examples(40, seed=50)
+    kept = [row for row in rows if row.label == 0] + [row for row in rows if row.label == 1][:3]
+    Path("few.jsonl").write_text("".join(json.dumps({"text": row.text, "label": row.label}) + "\n" for row in kept))
+    code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", "few.jsonl"])
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["search"] is None
+    assert record["curvature"]["samples"] == len(kept)
+    assert record["verdict"]["level"] == "incomplete"
+    assert any("label 1 has 3 rows" in one for one in record["verdict"]["not_measured"])
