@@ -102,7 +102,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         after = _accuracy(bench, loaded, held or rows)
         utility = _utility(request, before, after, held=bool(held)) if before and after else None
         again = measured_again(bench, held or rows, found, suspect, loaded)
-        searched = _searched_again(request, bench, held or rows, loaded, progress)
+        searched = _searched_again(request, bench, [*rows, *held], loaded, progress)
         mask = _stored_mask(run, repaired)
         scored = repaired.scored
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
