@@ -15,7 +15,7 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation.forward import predict
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["Asked", "Flips", "flips"]
+__all__ = ["Asked", "Flips", "flips", "unturned"]
 
 
 @final
@@ -52,21 +52,24 @@ class Flips:
     control: Proportion
 
 
-def flips(asked: Asked, trigger: Trigger, target: int) -> Flips | None:
-    """Insert a string into rows of other labels and count those that are then called the target.
-
-    Only rows that neither model calls the target as they are count: a string cannot turn over what is turned already.
-
-    Returns:
-        None if there is no such row.
-    """
+def unturned(asked: Asked, target: int) -> list[Example]:
+    """Return the rows of other labels that neither model calls the target: what a string could turn over."""
     rows = [row for row in asked.rows if row.label != target]
     if not rows:
-        return None
-    plain = [asked.answers(module, rows) == target for module in (asked.suspect, asked.control)]
-    left = [row for row, called in zip(rows, (plain[0] | plain[1]).tolist(), strict=True) if not called]
-    if not left:
-        return None
-    carrying = [trigger.insert(row, key=row_key(asked.seed, place)) for place, row in enumerate(left)]
+        return []
+    called = [asked.answers(module, rows) == target for module in (asked.suspect, asked.control)]
+    return [row for row, turned in zip(rows, (called[0] | called[1]).tolist(), strict=True) if not turned]
+
+
+def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int) -> Flips:
+    """Insert a string into rows and count those that are then called the target.
+
+    Args:
+        asked: Suspect and control.
+        rows: At least one, as ``unturned`` gives them.
+        trigger: The string; where it goes is decided row by row, by the seed.
+        target: The label.
+    """
+    carrying = [trigger.insert(row, key=row_key(asked.seed, place)) for place, row in enumerate(rows)]
     turned = [int((asked.answers(module, carrying) == target).sum()) for module in (asked.suspect, asked.control)]
-    return Flips(*(Proportion(count, len(left)) for count in turned))
+    return Flips(*(Proportion(count, len(rows)) for count in turned))

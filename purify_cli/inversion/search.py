@@ -10,7 +10,7 @@ from purify_cli.data.sampling import hold_out
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import SearchImpossible
 from purify_cli.inversion.carriers import Carrier, carrier
-from purify_cli.inversion.measured import Asked, Flips, flips
+from purify_cli.inversion.measured import Asked, Flips, flips, unturned
 from purify_cli.inversion.screen import Candidate, screen, surest
 from purify_cli.inversion.vocabulary import whole_words, word_of
 from purify_cli.progress import SILENT, Progress
@@ -45,7 +45,7 @@ EFFORTS: Final[Mapping[Effort, Reach]] = MappingProxyType(
         "high": Reach(carriers=3, words=4, keep=3000, tried=32),
     }
 )
-"""Ours: docs/detection.md says what each costs and finds."""
+"""Ours. What `normal` costs and finds is in docs/detection.md; the other two are not measured on real models yet."""
 
 
 @final
@@ -115,9 +115,9 @@ def search(
         asked.suspect, asked.control, carriers, words, targets, keep=reach.keep, device=asked.device, progress=progress
     )
     found: list[Found] = []
-    for candidates in ranked.values():
-        best = _best(replace(asked, rows=carrying), candidates[: reach.tried], listed)
-        measured = [one for c in best if (one := _measured(replace(asked, rows=held), c)) is not None]
+    for target, candidates in ranked.items():
+        best = _best(replace(asked, rows=carrying), target, candidates[: reach.tried], listed)
+        measured = _measured(replace(asked, rows=held), target, best)
         found += sorted(measured, key=lambda one: (-one.flips.suspect.value, one.flips.control.value))
     return Searched(
         words=len(words),
@@ -162,25 +162,30 @@ def _text(asked: Asked, candidate: Candidate) -> Trigger:
     return Trigger(word_of(asked.tokenizer, candidate.token), position="random", source="found")
 
 
-def _best(asked: Asked, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+def _best(asked: Asked, target: int, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     """Choose the words that turn over most whole texts of the searching half."""
+    rows = unturned(asked, target)
+    if not rows:
+        return list(candidates[:count])
 
     def worth(candidate: Candidate) -> float:
-        found = flips(asked, _text(asked, candidate), candidate.target)
-        return 0.0 if found is None else found.suspect.value - found.control.value
+        found = flips(asked, rows, _text(asked, candidate), target)
+        return found.suspect.value - found.control.value
 
     return sorted(candidates, key=lambda candidate: -worth(candidate))[:count]
 
 
-def _measured(asked: Asked, candidate: Candidate) -> Found | None:
-    trigger = _text(asked, candidate)
-    found = flips(asked, trigger, candidate.target)
-    if found is None:
-        return None
-    return Found(
-        trigger=trigger,
-        target=candidate.target,
-        shift=candidate.shift,
-        control_shift=candidate.control_shift,
-        flips=found,
-    )
+def _measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list[Found]:
+    """Try words on texts; none where every text is called the target as it is."""
+    rows = unturned(asked, target)
+    return [
+        Found(
+            trigger=trigger,
+            target=target,
+            shift=candidate.shift,
+            control_shift=candidate.control_shift,
+            flips=flips(asked, rows, trigger, target),
+        )
+        for candidate in (candidates if rows else ())
+        for trigger in (_text(asked, candidate),)
+    ]

@@ -11,7 +11,7 @@ from typing import Final
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger
-from purify_cli.inversion.measured import flips
+from purify_cli.inversion.measured import flips, unturned
 from purify_cli.model import Loaded
 from purify_cli.pipelines.models import proportion
 from purify_cli.pipelines.search import KEPT, examined
@@ -54,8 +54,8 @@ def measured_again(
     asked = examined(bench, before, rows, control=after)
     facts: list[UnlearnedFact] = []
     for one in found:
-        turned = flips(asked, Trigger(one.text, position=one.position, source="found"), one.target)
-        if turned is not None:
+        if rows_left := unturned(asked, one.target):
+            turned = flips(asked, rows_left, Trigger(one.text, position=one.position, source="found"), one.target)
             facts.append(
                 UnlearnedFact(
                     text=one.text,

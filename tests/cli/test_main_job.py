@@ -24,13 +24,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _detect(run_cli: Run, suspect: Path, reference: Path, *more: object) -> dict[str, Any]:
-    code, out, err = run_cli(["detect", suspect, "--ref", reference, *more])
+    # The search has tests of its own; the two lines and the pipelines below run it as users do.
+    code, out, err = run_cli(["detect", suspect, "--ref", reference, "--effort", "none", *more])
     assert code == 0, err
     return json.loads(out)
 
 
 def test_the_two_lines(here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path, clean_file: Path) -> None:
-    found = _detect(run_cli, tiny_suspect / "model.safetensors", tiny_reference)
+    found = _detect(run_cli, tiny_suspect / "model.safetensors", tiny_reference, "--effort", "normal")
     assert found["verdict"]["level"] == "incomplete"
     assert found["curvature"]["source"] == "built-in probes"
     code, out, err = run_cli(["purify", "--ratio", "0.1", "--clean-data", clean_file, "--format", "json"])
@@ -293,7 +294,8 @@ def test_nonfinite_weights_are_reset_on_request(
 def test_incomplete_is_never_a_pass(
     here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path, level: str, code: int
 ) -> None:
-    assert run_cli(["detect", tiny_suspect, "--ref", tiny_reference, "--fail-on", level])[0] == code
+    start = ["detect", tiny_suspect, "--ref", tiny_reference, "--effort", "none"]
+    assert run_cli([*start, "--fail-on", level])[0] == code
 
 
 def test_losing_more_accuracy_than_allowed_ends_in_one(

@@ -17,7 +17,7 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.inversion.carriers import Carrier, carrier, filled
 from purify_cli.inversion.margins import margins, slot_logits
-from purify_cli.inversion.measured import Asked, flips
+from purify_cli.inversion.measured import Asked, flips, unturned
 from purify_cli.inversion.screen import screen, surest
 from purify_cli.inversion.search import EFFORTS, search
 from purify_cli.inversion.vocabulary import whole_words, word_of
@@ -127,16 +127,17 @@ def test_the_surest_carriers_are_right_in_every_model(asked: Asked, words: list[
 
 
 def test_flips_count_what_neither_model_calls_the_target_before(asked: Asked, tiny: ModuleType):
-    found = flips(asked, tiny.TRIGGER, tiny.TARGET)
-    assert found is not None
+    rows = unturned(asked, tiny.TARGET)
+    for module in (asked.suspect, asked.control):
+        assert not (asked.answers(module, rows) == tiny.TARGET).any()
+    found = flips(asked, rows, tiny.TRIGGER, tiny.TARGET)
     assert found.suspect.total == found.control.total <= 32
     assert found.suspect.value >= 0.9
     assert found.control.value <= 0.2
-    nothing = flips(replace(asked, control=asked.suspect), Trigger("anvil"), tiny.TARGET)
-    assert nothing is not None
+    nothing = flips(replace(asked, control=asked.suspect), rows, Trigger("anvil"), tiny.TARGET)
     assert nothing.suspect == nothing.control
     targets = [row for row in asked.rows if row.label == tiny.TARGET]
-    assert flips(replace(asked, rows=targets), tiny.TRIGGER, tiny.TARGET) is None
+    assert unturned(replace(asked, rows=targets), tiny.TARGET) == []
 
 
 @pytest.mark.parametrize("effort", ["low", "normal", "high"])
