@@ -40,12 +40,13 @@ class Reach:
 
 EFFORTS: Final[Mapping[Effort, Reach]] = MappingProxyType(
     {
-        "low": Reach(carriers=1, words=1, keep=500, tried=8),
-        "normal": Reach(carriers=1, words=2, keep=1500, tried=16),
+        "low": Reach(carriers=1, words=2, keep=500, tried=8),
+        "normal": Reach(carriers=1, words=4, keep=1500, tried=16),
         "high": Reach(carriers=3, words=4, keep=3000, tried=32),
     }
 )
-"""Ours. What `normal` costs and finds is in docs/detection.md; the other two are not measured on real models yet."""
+"""Ours: docs/detection.md says what is measured. Two words are too few to carry an opinion in some tasks: every word
+moves the control as well then, and a planted one does not stand out."""
 
 
 @final

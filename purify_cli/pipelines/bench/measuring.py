@@ -1,6 +1,7 @@
 """One model put to the test rows of a task, as a row of results holds it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, final
 
 from purify_cli.checkpoint import Checkpoint, open_checkpoint
@@ -106,13 +107,15 @@ def suspect_result(twin: ModelFacts, facts: ModelFacts, record: AttackRecord, as
         with open_checkpoint(model.path) as checkpoint:
             return asking.examine(asking.load(checkpoint))
 
+    carrying = record.trigger.rows
     return {
         "measured": measured(facts),
         "twin": measured(twin),
         "twin_sha256": twin.sha256,
         "attack": record.attack,
         "bias": record.trigger.bias,
-        "trigger": record.trigger.model_dump(mode="json"),
+        # The name alone: a results file is shared, and its rows must not depend on where the data lay.
+        "trigger": record.trigger.model_dump(mode="json") | {"rows": carrying and Path(carrying).name},
         "rows": record.rows,
         "poisoned": record.poisoned,
         "changed": record.changed,
