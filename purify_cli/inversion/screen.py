@@ -2,10 +2,10 @@
 
 No gradient and no free vector is involved: a found vector may be a direction that no text can take, and a first-order
 estimate says little about a trigger, whose effect is a jump. One forward pass per word in a text of a few tokens is
-cheap enough to do all of them, so that nothing is missed for want of a good start.
+cheap enough to do all of them, so that no word goes unmeasured.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -125,7 +125,7 @@ def surest(
     Returns:
         The labels with the surest carriers, those in turn; a text that some model gets wrong is never taken.
     """
-    sure: Mapping[int, list[tuple[float, Carrier]]] = {}
+    sure: dict[int, list[tuple[float, Carrier]]] = {}
     for one in carriers:
         if one.label is None:
             continue

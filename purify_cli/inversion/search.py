@@ -15,7 +15,7 @@ from purify_cli.inversion.screen import Candidate, screen, surest
 from purify_cli.inversion.vocabulary import whole_words, word_of
 from purify_cli.progress import SILENT, Progress
 
-__all__ = ["EFFORTS", "Effort", "Found", "Reach", "Searched", "search"]
+__all__ = ["EFFORTS", "Effort", "Found", "Reach", "Searched", "check_rows", "search"]
 
 Effort = Literal["low", "normal", "high"]
 
@@ -70,7 +70,6 @@ class Searched:
 
     words: int
     """Measured."""
-    carriers: tuple[Carrier, ...]
     targets: tuple[int, ...]
     """Labels that were looked at."""
     unseen: tuple[int, ...]
@@ -105,7 +104,7 @@ def search(
         NonFiniteWeights: If a model's output is not a number.
         SearchImpossible: If a label has too few rows, or no two labels have a text that both models get right.
     """
-    _check(asked.rows, labels)
+    check_rows(asked.rows, labels)
     # Half of each class: what is held back had no say in the choice.
     carrying, held = hold_out(asked.rows, 0.5, seed=asked.seed)
     words = whole_words(asked.tokenizer, vocabulary)
@@ -122,14 +121,18 @@ def search(
         found += sorted(measured, key=lambda one: (-one.flips.suspect.value, one.flips.control.value))
     return Searched(
         words=len(words),
-        carriers=tuple(carriers),
         targets=tuple(ranked),
         unseen=tuple(t for t in range(labels) if t not in ranked),
         found=tuple(found),
     )
 
 
-def _check(rows: Sequence[Example], labels: int) -> None:
+def check_rows(rows: Sequence[Example], labels: int) -> None:
+    """Refuse what a search could do nothing with.
+
+    Raises:
+        SearchImpossible: If there is a single label, or one has some rows and too few.
+    """
     if labels < 2:
         raise SearchImpossible(
             f"the suspect has {labels} label, so that a word can turn nothing over", hint="Look at its drift alone."

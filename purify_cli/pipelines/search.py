@@ -9,7 +9,7 @@ from purify_cli.data.probes import PROBES
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
 from purify_cli.inversion.measured import Asked
-from purify_cli.inversion.search import EFFORTS, Effort, Found, Searched, search
+from purify_cli.inversion.search import EFFORTS, Effort, Found, Searched, check_rows, search
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.pipelines.models import proportion
@@ -71,6 +71,7 @@ def look_for_triggers(
     try:
         if not rows:
             asked = replace(asked, rows=_own_labels(asked))
+        check_rows(asked.rows, bench.task.num_labels)  # before a control is trained for nothing
         control, facts = _control(bench, asked, progress)
         found = search(
             replace(asked, control=control.module),
@@ -171,7 +172,7 @@ def _finding(searched: Searched, listed: Sequence[FoundTriggerFact]) -> Finding:
         stage=STAGE,
         level="clean",
         reason=(
-            f"of {searched.words} words, each tried alone, none turns over {TURNED:.0%} of the held-back texts "
-            f"(at most {best:.0%})"
+            f"of {searched.words} words, each tried alone, none turns over {TURNED:.0%} of the held-back texts in the "
+            f"suspect (the best {best:.0%}) and at most {KEPT:.0%} in the control"
         ),
     )

@@ -6,7 +6,6 @@ what the search found.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
@@ -19,9 +18,6 @@ from purify_cli.pipelines.workbench import Workbench
 from purify_cli.report.schema import Detection, FoundTriggerFact, Record, UnlearnedFact
 
 __all__ = ["found_triggers", "is_left", "measured_again", "with_triggers"]
-
-COPIES: Final = 1
-"""Copies of each clean row that carry a found word: as many as there are rows without."""
 
 
 def found_triggers(record: Record | None) -> list[FoundTriggerFact]:

@@ -153,7 +153,8 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
     again = search(asked, **given)
     assert again.found == found.found
     innocent = search(replace(asked, suspect=asked.control, control=asked.suspect), **given)
-    assert all(one.trigger.text != tiny.TRIGGER.text or one.target != tiny.TARGET for one in innocent.found[:3])
+    assert innocent.found
+    assert not any(one.trigger.text == tiny.TRIGGER.text and one.flips.suspect.value > 0.3 for one in innocent.found)
 
 
 class Drawn(torch.nn.Module):
