@@ -24,6 +24,7 @@ from purify_cli.cli.app import COMMANDS, app
 from purify_cli.pipelines.bench.reporting import view_of
 from purify_cli.pipelines.bench.store import Store
 from purify_cli.report import bench_overview, bench_tables
+from purify_cli.report.bench_found import found_table
 from purify_cli.report.bench_tables import Table
 from purify_cli.report.bench_view import View
 from purify_cli.report.schema import RECORDS
@@ -62,6 +63,7 @@ TABLES: dict[str, Callable[[View], Iterator[Table]]] = {
     "widest": lambda view: iter(list(bench_overview.attack_tables(view))[-1:]),
     "cost": bench_tables.cost_table,
     "detection": bench_tables.detection_tables,
+    "found": found_table,
     "failures": bench_tables.failure_table,
     "headline": bench_overview.headline_tables,
     "paired": bench_tables.paired_tables,

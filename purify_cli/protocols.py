@@ -57,6 +57,9 @@ class IndicatorInputs:
     reference: TensorSource
     curvature: TensorSource | None = None
     """Ĥ, float32, ≥ 0; None where the indicator does not need it."""
+    gradient: TensorSource | None = None
+    """Gradient of the target's margin under the found triggers, float32, averaged on the way from suspect to reference;
+    None where the indicator does not need it."""
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The method's own settings, by name, already parsed."""
@@ -73,6 +76,8 @@ class Indicator(Protocol):
 
     name: str
     needs_curvature: bool
+    needs_triggers: bool
+    """Whether it scores what carries triggers that were found (``gradient``)."""
     defaults: Mapping[str, Any]
     """Settings it understands and their default values; the type of the default is the type of the setting."""
 
@@ -96,6 +101,8 @@ class Repair:
     """``reference``: hard reset. ``posterior``: δ is scaled by the posterior probability of being clean."""
     ratio: float
     """Default share of comparable dimensions to reset."""
+    unlearns: bool = False
+    """Whether the fine-tuning gets copies of its rows that carry the found triggers under their true labels."""
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Settings that differ from the indicator's defaults."""
 

@@ -21,17 +21,19 @@ def command(
     ] = None,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Parts of the clean samples for --ratio auto.")] = 4,
     method: Annotated[
-        str, typer.Option("--method", help="Defence, or several in order: e-pur,fine-mixing; see `purify methods`.")
-    ] = "fine-purifying",
+        str,
+        typer.Option(
+            "--method",
+            help="Defence, or several in order: e-pur,fine-mixing; see `purify methods`. auto: unlearning where detect "
+            "flagged a word, else fine-purifying.",
+        ),
+    ] = "auto",
     others: Annotated[
         list[str] | None, typer.Option("--with", metavar="MODEL", help="Further suspect to average; repeatable.")
     ] = None,
     indicator: o.Indicator = None,
     estimator: o.CurvatureEstimator = o.Estimator.auto,
     settings: o.Settings = None,
-    no_unlearn: Annotated[
-        bool, typer.Option("--no-unlearn", help="Leave words that detect found out of the fine-tuning.")
-    ] = False,
     effort: Annotated[
         o.Effort, typer.Option("--effort", help="How much a new search, on the purified model, looks at.")
     ] = o.Effort.none,
@@ -67,14 +69,14 @@ def command(
 
     Without SUSPECT the record on standard input names it, else the run folder. The number of dimensions reset is
     exactly round(ratio · d) (a posterior blend aside); ratio 0 only fine-tunes, ratio 1 resets all that can be.
-    Words that detect found to be planted are put into the clean samples under their true labels, and measured again.
+    Words that detect found to be planted say what is reset, are unlearnt on the clean samples, and measured again.
     Ratio auto takes the largest one that keeps clean accuracy, cross-validated on the clean samples alone, within
     --max-drop of plain fine-tuning.
     """
     share = "auto" if ratio == "auto" else o.parse_ratio(ratio)
     chosen = o.assignments(settings)
     o.known(indicator=indicator)
-    for name in method.split(","):
+    for name in method.split(",") if method != "auto" else ():
         o.known(method=name.strip())
     piped = o.piped_input(suspect)
     from purify_cli.pipelines.plan import PurifyRequest
@@ -93,7 +95,6 @@ def command(
         folds=folds,
         others=tuple(others or ()),
         finetune=not no_finetune,
-        unlearn=not no_unlearn,
         effort=None if effort is o.Effort.none else effort.value,
         max_drop=max_drop,
         output=output,

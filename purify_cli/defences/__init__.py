@@ -17,6 +17,13 @@ __all__ = ["METHODS"]
 METHODS: Final["Registry[Repair | Rework]"] = Registry(
     "method",
     Entry(
+        name="unlearning",
+        target="purify_cli.defences.unlearning:UNLEARNING",
+        summary="Reset what carries the triggers that were found, then fine-tune on clean samples that hold them",
+        settings="ratio=0.1 indicator=attribution replacement=reference",
+        source="own",
+    ),
+    Entry(
         name="fine-purifying",
         target="purify_cli.defences.fine_purifying:FINE_PURIFYING",
         summary="Reset the dimensions that drifted most for their curvature, then fine-tune on clean samples",

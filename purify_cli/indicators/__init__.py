@@ -24,6 +24,12 @@ INDICATORS: Final["Registry[Indicator]"] = Registry(
         source="arXiv:2305.04547",
     ),
     Entry(
+        name="attribution",
+        target="purify_cli.indicators.attribution:ATTRIBUTION",
+        summary="Share in the effect of a trigger that was found, over the root of its reset's cost",
+        source="own",
+    ),
+    Entry(
         name="drift",
         target="purify_cli.indicators.drift:DRIFT",
         summary="Absolute drift: whatever moved furthest",

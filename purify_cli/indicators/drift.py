@@ -27,6 +27,7 @@ class Drift:
 
     name: str = "drift"
     needs_curvature: bool = False
+    needs_triggers: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,7 @@ class DriftCurvature:
 
     name: str = "drift-curvature"
     needs_curvature: bool = True
+    needs_triggers: bool = False
     defaults: Mapping[str, Any] = field(
         default_factory=lambda: {"exponent": 1.0, "degenerate": "guard", "damping": 1.0}
     )

@@ -58,6 +58,7 @@ class EmbeddingRows:
 
     name: str = "embedding-rows"
     needs_curvature: bool = False
+    needs_triggers: bool = False
     defaults: Mapping[str, Any] = field(default_factory=lambda: {"floor": 20, "frequencies": "none", "tokenizer": ""})
 
     def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,7 @@ class InverseCurvature:
 
     name: str = "inverse-curvature"
     needs_curvature: bool = True
+    needs_triggers: bool = False
     defaults: Mapping[str, Any] = field(default_factory=lambda: {"degenerate": "guard", "damping": 1.0})
 
     def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:

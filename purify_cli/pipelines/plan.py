@@ -13,20 +13,26 @@ from purify_cli.pipelines.curvature import Estimator
 from purify_cli.pipelines.inputs import Common
 from purify_cli.pipelines.settings import parse_settings
 from purify_cli.pipelines.source import Origin
+from purify_cli.pipelines.triggers import found_triggers
 from purify_cli.protocols import Repair, Rework
 from purify_cli.training import TrainingSettings, repair_settings
 
 __all__ = [
+    "AUTO",
     "DEFAULT_DROP",
     "FOLDS",
     "TUNABLE",
     "Plan",
     "PurifyRequest",
     "Stage",
+    "chosen_method",
     "make_plan",
     "plan_stages",
     "takes_others",
+    "works_on_triggers",
 ]
+
+AUTO: Final = "auto"
 
 TUNABLE: Final = {"learning_rate": float, "steps": int, "weight_decay": float, "patience": int}
 """Settings of the fine-tuning that ``--set`` reaches."""
@@ -46,8 +52,9 @@ class PurifyRequest:
 
     origin: Origin
     clean_data: str | None = None
-    method: str = "fine-purifying"
-    """One method, or several separated by commas, which work on each other's weights in this order."""
+    method: str = AUTO
+    """One method, or several separated by commas, which work on each other's weights in this order; ``auto`` is
+    unlearning where a planted word is known, else fine-purifying."""
     others: Sequence[str] = ()
     """Further suspects, for a method that takes them."""
     indicator: str | None = None
@@ -56,8 +63,6 @@ class PurifyRequest:
     """For ``auto``."""
     estimator: Estimator = "auto"
     finetune: bool = True
-    unlearn: bool = True
-    """Whether words that detect found are put into the clean samples of the fine-tuning, true labels kept."""
     effort: Effort | None = None
     """Of a new search on the purified model; None: none."""
     max_drop: float | None = None
@@ -80,6 +85,12 @@ class Stage:
     settings: dict[str, Any]
 
     @property
+    def needs_triggers(self) -> bool:
+        """Whether it works on triggers that were found."""
+        unlearns = isinstance(self.row, Repair) and self.row.unlearns
+        return unlearns or (self.indicator is not None and INDICATORS[self.indicator].needs_triggers)
+
+    @property
     def ratio(self) -> float | None:
         """The default ratio; None where the stage takes none."""
         if isinstance(self.row, Repair):
@@ -92,6 +103,8 @@ class Stage:
 class Plan:
     """A request with its defaults filled in and its settings parsed."""
 
+    method: str
+    """``auto`` is settled."""
     stages: tuple[Stage, ...]
     ratio: float | Literal["auto"] | None
     """None where no stage takes a ratio."""
@@ -105,8 +118,9 @@ def make_plan(request: PurifyRequest) -> Plan:
     Raises:
         UsageError: If a name, a setting or a combination is not known.
     """
+    method = chosen_method(request.method, known=bool(found_triggers(request.origin.record)))
     stages, training = plan_stages(
-        request.method,
+        method,
         request.common,
         indicator=request.indicator,
         settings=request.settings,
@@ -115,14 +129,29 @@ def make_plan(request: PurifyRequest) -> Plan:
     default = _default_ratio(stages)
     if default is None and request.ratio is not None and request.ratio != 0:
         raise UsageError(
-            f"{request.method} takes no ratio",
+            f"{method} takes no ratio",
             hint="Leave --ratio out, or choose another --method; see `purify methods`.",
         )
     ratio = default if request.ratio is None or default is None else request.ratio
     if ratio == "auto":
         _check_search(request)
     target = (request.output or request.origin.run.path / "purified").absolute()
-    return Plan(stages, ratio, training, target)
+    return Plan(method, stages, ratio, training, target)
+
+
+def chosen_method(method: str, *, known: bool) -> str:
+    """Settle ``auto``: by whether a planted word is known."""
+    if method != AUTO:
+        return method
+    return "unlearning" if known else "fine-purifying"
+
+
+def works_on_triggers(method: str, indicator: str | None) -> bool:
+    """Say whether a method, or several separated by commas, asks for triggers that were found."""
+    if method == AUTO or (indicator is not None and INDICATORS[indicator].needs_triggers):
+        return True
+    rows = [METHODS[name.strip()] for name in method.split(",")]
+    return any(isinstance(row, Repair) and row.unlearns for row in rows)
 
 
 def _check_search(request: PurifyRequest) -> None:

@@ -1,5 +1,6 @@
 """``purify purify``: reset the most suspicious dimensions, fine-tune on clean samples, write the result."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +26,9 @@ from purify_cli.pipelines.ratio import RULE, RatioCurve, search_ratio
 from purify_cli.pipelines.repair import Repaired
 from purify_cli.pipelines.run_folder import RunFolder, dump
 from purify_cli.pipelines.search import Outcome, look_for_triggers
-from purify_cli.pipelines.unlearning import found_triggers, measured_again, with_triggers
-from purify_cli.pipelines.workbench import Workbench
+from purify_cli.pipelines.triggers import found_triggers
+from purify_cli.pipelines.unlearning import measured_again
+from purify_cli.pipelines.workbench import Treatment, Workbench
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.card import model_card
 from purify_cli.report.curve import draw_curve
@@ -34,6 +36,7 @@ from purify_cli.report.schema import (
     DataFacts,
     Detection,
     FileFact,
+    FoundTriggerFact,
     ModelFacts,
     Purification,
     RatioCurveFacts,
@@ -65,29 +68,26 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     reference = require_reference(request.origin.reference)
     keep = [Path(named.path), Path(reference.path), *map(Path, request.others), run.path, Path.cwd()]
     may_replace(plan.target, overwrite=request.overwrite, keep=keep)
-    with run.logged("purify", {"method": request.method, "ratio": plan.ratio, "output": str(plan.target)}):
+    with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
         opened = open_pair(named, reference, common, progress)
         bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
         rows, held, facts = _clean_rows(request, plan, bench.task)
-        treatment = bench.treatment(
-            request.method,
-            rows,
-            indicator=request.indicator,
-            estimator=request.estimator,
-            settings=request.settings,
-            others=request.others,
-            store="run",
-        )
-        curve = _searched(request, bench, rows, progress) if plan.ratio == "auto" else None
+        found = found_triggers(request.origin.record)
+        options: dict[str, Any] = {
+            "indicator": request.indicator,
+            "estimator": request.estimator,
+            "settings": request.settings,
+            "others": request.others,
+            "triggers": found,
+        }
+        treatment = bench.treatment(plan.method, rows, **options, store="run")
+        progress.note(_said(plan, found))
+        curve = _searched(request, treatment, rows, options, progress) if plan.ratio == "auto" else None
         ratio = curve.chosen if curve else plan.ratio
         assert ratio != "auto"  # a search has chosen a number
         suspect = bench.load(opened.pair.suspect)
         before = _accuracy(bench, suspect, held or rows)
-        found = found_triggers(request.origin.record)
         tuned_on = rows if request.finetune else []
-        if tuned_on and found and request.unlearn:
-            progress.note(f"unlearning {', '.join(repr(one.text) for one in found)}")
-            tuned_on = with_triggers(tuned_on, found, common.runtime.seed)
         if tuned_on:
             progress.note(f"fine-tuning on {len(rows)} clean samples")
         loaded, repaired, training = treatment.repair(
@@ -115,7 +115,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 suspect=model_facts(opened.suspect),
                 reference=model_facts(opened.reference),
                 data=facts,
-                method=request.method,
+                method=plan.method,
                 indicator=scored.indicator_facts.name if scored else None,
                 stages=list(repaired.stages),
                 others=[model_facts(open_model(ModelFacts(path=one, sha256=""), common)) for one in request.others],
@@ -133,7 +133,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
             write_text(folder / "purification.json", dump(record))
             write_text(folder / "README.md", model_card(record))
         run.save(record)
-        _plot(run, curve, request.method, progress)
+        _plot(run, curve, plan.method, progress)
     return record
 
 
@@ -144,29 +144,41 @@ def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
         for stage in plan.stages
         for name, value in (stage.settings | {"replacement": stage.replacement}).items()
     }
-    rest = {"finetune": request.finetune, "unlearn": request.unlearn, "estimator": request.estimator}
+    rest = {"finetune": request.finetune, "estimator": request.estimator}
     rest |= {"effort": request.effort or "none"}
     lengths = {"max_length": request.common.max_length, "batch_size": request.common.batch_size}
     return scored | rest | lengths
 
 
-def _searched(request: PurifyRequest, bench: Workbench, rows: list[Example], progress: Progress) -> RatioCurveFacts:
+def _said(plan: Plan, found: Sequence[FoundTriggerFact]) -> str:
+    """Say which method works on which words: what ``auto`` chose is not to be guessed."""
+    words = ", ".join(repr(one.text) for one in found) or "none"
+    unlearnt = any(stage.needs_triggers for stage in plan.stages)
+    return f"method {plan.method}; planted words that are known: {words}" + (
+        "" if unlearnt or not found else ", which this method leaves alone"
+    )
+
+
+def _searched(
+    request: PurifyRequest,
+    treatment: Treatment,
+    rows: list[Example],
+    options: Mapping[str, Any],
+    progress: Progress,
+) -> RatioCurveFacts:
     """Look for the ratio on the clean samples alone."""
     budget = DEFAULT_DROP if request.max_drop is None else request.max_drop
     curve = search_ratio(
-        bench,
-        request.method,
+        treatment.bench,
+        treatment.method,
         rows,
         folds=request.folds,
         seed=request.common.runtime.seed,
         stop_below=budget + BEYOND,
         progress=progress,
-        indicator=request.indicator,
-        estimator=request.estimator,
-        settings=request.settings,
-        others=request.others,
+        **options,
     )
-    bench.clear()
+    treatment.bench.clear()
     facts = curve_facts(curve, budget)
     progress.note(
         f"ratio {facts.chosen:g} chosen: accuracy may fall by {budget:g}, and one sample counts {facts.resolution:.3f}"

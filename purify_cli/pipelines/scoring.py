@@ -63,6 +63,7 @@ def score_pair(
     settings: Mapping[str, Any],
     path: Path,
     seed: int,
+    gradient: TensorSource | None = None,
     progress: Progress,
 ) -> Scored:
     """Score every comparable dimension of a pair and store the scores in a file."""
@@ -71,6 +72,7 @@ def score_pair(
             suspect=pair.suspect_part,
             reference=pair.reference_part,
             curvature=measured.source if measured else None,
+            gradient=gradient,
             seed=seed,
             settings=settings,
         ),

@@ -13,9 +13,10 @@ from purify_cli.pipelines.curvature import ClassifierData, check_estimator
 from purify_cli.pipelines.plan import Stage
 from purify_cli.pipelines.repair import Outcome, Repaired, reset_scored, set_by_rework, summed, untouched
 from purify_cli.pipelines.scoring import Scored, score_pair
+from purify_cli.pipelines.triggers import carried_gradient, with_triggers
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Prepared, Repair, ReworkInputs
-from purify_cli.report.schema import TrainingFacts
+from purify_cli.report.schema import FoundTriggerFact, TrainingFacts
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingSettings
 
@@ -36,7 +37,8 @@ class Treatment:
     needed and kept.
 
     Raises:
-        UsageError: If the estimator of the curvature does not suit the rows or a stage's settings.
+        UsageError: If the estimator of the curvature does not suit the rows or a stage's settings, or a stage needs a
+            trigger and none is known.
     """
 
     def __init__(
@@ -48,10 +50,16 @@ class Treatment:
         *,
         data: ClassifierData | None,
         others: Sequence[TensorSource],
+        triggers: Sequence[FoundTriggerFact],
         store: Literal["bench", "run"],
     ) -> None:
         self.bench, self.method, self.stages, self.training = bench, method, stages, training
-        self._data, self._others, self._store = data, others, store
+        self._data, self._others, self._triggers, self._store = data, others, triggers, store
+        if not triggers and any(stage.needs_triggers for stage in stages):
+            raise UsageError(
+                f"{method} works on words that were found to be planted, and none is known",
+                hint="Run `purify detect` on this suspect first; where it flags nothing, use --method fine-purifying.",
+            )
         for stage in stages:
             if stage.indicator is not None:
                 check_estimator(data, stage.settings)
@@ -119,7 +127,8 @@ class Treatment:
 
         Args:
             ratio: As for ``reset``.
-            rows: To tune on; none leaves the reset model as it is.
+            rows: To tune on; none leaves the reset model as it is. Where a stage unlearns, copies of them that carry
+                the triggers are added.
             training: Default: the treatment's own.
             validation: Rows that choose the step, where patience is set.
             resume: Folder for the state of an interrupted training.
@@ -132,6 +141,8 @@ class Treatment:
         loaded = self.bench.load(repaired.weights)
         if not rows:
             return loaded, repaired, None
+        if any(isinstance(stage.row, Repair) and stage.row.unlearns for stage in self.stages):
+            rows = with_triggers(rows, self._triggers, self.bench.common.runtime.seed)
         facts = self.bench.tune(
             loaded, rows, training or self.training, repaired, validation=validation, resume=resume, progress=progress
         )
@@ -223,6 +234,25 @@ class Treatment:
             progress,
         )
 
+    def _gradient(self, weights: TensorSource, progress: Progress) -> TensorSource:
+        """Differentiate what the triggers do to the weights of the stage before."""
+        bench = self.bench
+        if self._data is None:
+            raise UsageError(
+                "what carries a trigger shows in texts, and there are none", hint="Give --clean-data FILE."
+            )
+        loaded = bench.load(weights)
+        return carried_gradient(
+            self._pair(weights),
+            loaded,
+            self._data.rows,
+            self._triggers,
+            encoded=bench.encoded,
+            pad_id=bench.pad_id(loaded),
+            common=bench.common,
+            progress=progress,
+        )
+
     def _score(self, stage: Stage, weights: TensorSource, progress: Progress) -> Scored:
         bench, own = self.bench, self._store == "run"
         measured = bench.curvature(
@@ -233,6 +263,7 @@ class Treatment:
         scored = score_pair(
             self._pair(weights),
             measured,
+            gradient=self._gradient(weights, progress) if stage.needs_triggers else None,
             indicator_name=stage.indicator,
             settings=stage.settings,
             path=path,

@@ -25,7 +25,7 @@ from purify_cli.pipelines.repair import Repaired
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.treatment import RATIOS, Treatment
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import TrainingFacts
+from purify_cli.report.schema import FoundTriggerFact, TrainingFacts
 from purify_cli.reset import Overlay
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingSettings, train
@@ -123,6 +123,7 @@ class Workbench:
         estimator: Estimator = "auto",
         settings: Mapping[str, str] | None = None,
         others: Sequence[str] = (),
+        triggers: Sequence[FoundTriggerFact] = (),
         source: Source = "clean data",
         store: Literal["bench", "run"] = "bench",
     ) -> Treatment:
@@ -135,6 +136,7 @@ class Workbench:
             estimator: Of the curvature.
             settings: As given by ``--set``; also those of the fine-tuning.
             others: Further suspects, for methods that take them.
+            triggers: Words that were found to be planted, for methods that work on them.
             source: What the rows are.
             store: ``run`` keeps curvature and scores under the run folder's own names, and takes a curvature that is
                 there; ``bench`` keeps them apart, the scores only as long as the treatment lives.
@@ -150,6 +152,7 @@ class Workbench:
             training,
             data=ClassifierData(rows, self.task, source, estimator) if rows else None,
             others=open_others(others, self.opened, self.common, self.progress),
+            triggers=triggers,
             store=store,
         )
 

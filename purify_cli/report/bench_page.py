@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from purify_cli.errors import printable
+from purify_cli.report.bench_found import found_table
 from purify_cli.report.bench_overview import attack_tables, headline_tables, ratio_tables, suspect_table
 from purify_cli.report.bench_tables import (
     Table,
@@ -39,6 +40,7 @@ pre { background: #f6f6f6; padding: .5rem; overflow: auto; font-size: 12px; }
 
 def _sections(view: View) -> Iterator[tuple[str, list[Table]]]:
     yield "What was planted", list(suspect_table(view))
+    yield "What was found", list(found_table(view))
     yield "Over all attacks", list(headline_tables(view))
     yield "Attack by attack", list(attack_tables(view))
     yield "Task by task", list(task_tables(view))

@@ -35,7 +35,7 @@ def test_the_planted_word_is_the_verdict(detected: dict[str, Any], run_cli: Run,
     assert detected["search"]["texts"] == "clean data"
 
 
-@pytest.mark.parametrize(("more", "left"), [([], False), (["--no-unlearn"], True)])
+@pytest.mark.parametrize(("more", "left"), [([], False), (["--method", "fine-purifying"], True)])
 def test_what_was_found_is_unlearnt_and_measured_again(
     detected: dict[str, Any], run_cli: Run, tiny: ModuleType, more: list[str], left: bool
 ) -> None:

@@ -35,6 +35,7 @@ def test_the_published_rows() -> None:
         name: (row.indicator, row.replacement, row.ratio) for name, row in rows.items() if isinstance(row, Repair)
     }
     assert repairs == {
+        "unlearning": ("attribution", "reference", 0.1),
         "fine-purifying": ("drift-curvature", "reference", 0.3),
         "fine-mixing": ("uniform", "reference", 0.3),
         "fine-tuning": (None, "reference", 0.0),

@@ -15,8 +15,14 @@ def inputs(**settings):
     old = {"a__weight": torch.randn(20, 16, generator=g), "b__bias": torch.randn(9, generator=g)}
     new = {name: w + 1e-3 * torch.randn(w.shape, generator=g) for name, w in old.items()}
     bent = {name: torch.rand(w.shape, generator=g) for name, w in old.items()}
+    slope = {name: torch.randn(w.shape, generator=g) for name, w in old.items()}
     return IndicatorInputs(
-        suspect=memory(**new), reference=memory(**old), curvature=memory(**bent), seed=3, settings=settings
+        suspect=memory(**new),
+        reference=memory(**old),
+        curvature=memory(**bent),
+        gradient=memory(**slope),
+        seed=3,
+        settings=settings,
     )
 
 

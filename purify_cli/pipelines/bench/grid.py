@@ -11,9 +11,10 @@ from typing import Any, Final, final
 
 from purify_cli.errors import UsageError
 from purify_cli.pipelines.bench.plan import AttackPlan, BenchPlan, MethodPlan, TaskPlan
+from purify_cli.pipelines.plan import works_on_triggers
 from purify_cli.report.bench_view import budget_counts, key_of, mark_of
 
-__all__ = ["DETECTORS", "Asked", "Only", "Suspect", "expected_marks", "methods_of", "suspects_of"]
+__all__ = ["DETECTORS", "Asked", "Only", "Suspect", "expected_marks", "methods_of", "suspects_of", "wants_search"]
 
 DETECTORS: Final = ("drift-curvature", "drift", "inverse-curvature", "uniform")
 """Indicators that are scored against the known changed dimensions."""
@@ -122,7 +123,7 @@ class Asked:
     """One row of results that a plan asks for."""
 
     kind: str
-    """suspect, detection, curve or cell."""
+    """suspect, search, detection, curve or cell."""
     suspect: Suspect
     size: int | None = None
     method: MethodPlan | None = None
@@ -199,6 +200,11 @@ def methods_of(suspect: Suspect, size: int, only: Only) -> Iterator[MethodPlan]:
             yield method
 
 
+def wants_search(suspect: Suspect, size: int, only: Only) -> bool:
+    """Say whether a method is tried that works on words that a search finds."""
+    return any(works_on_triggers(method.name, method.indicator) for method in methods_of(suspect, size, only))
+
+
 def expected_marks(plan: BenchPlan, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return the mark that each row of the plan must have to count; of the ratios, those that a stored curve tried."""
     everything = Only({})
@@ -206,6 +212,7 @@ def expected_marks(plan: BenchPlan, rows: Mapping[str, Mapping[str, Any]]) -> di
     for suspect in suspects_of(plan, everything):
         found = [Asked("suspect", suspect)]
         for size in plan.bench.clean_per_class:
+            found += [Asked("search", suspect, size)]
             found += [Asked("detection", suspect, size, detector=name) for name in DETECTORS]
             for method in methods_of(suspect, size, everything):
                 curve = Asked("curve", suspect, size, method)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import mean
 from typing import Any, Final, final
 
-from purify_cli.pipelines.bench.grid import DETECTORS, Asked, Only, Suspect, methods_of
+from purify_cli.pipelines.bench.grid import DETECTORS, Asked, Only, Suspect, methods_of, wants_search
+from purify_cli.pipelines.bench.plan import MethodPlan
 from purify_cli.pipelines.bench.store import Row, Store
 from purify_cli.report.bench_view import budget_counts
 
@@ -49,20 +50,27 @@ class Pace:
                 if known is not None and known["planted"] is not None and suspect.plan.bench.detection:
                     detections = (Asked("detection", suspect, size, detector=name) for name in DETECTORS)
                     yield from (("detection", "") for asked in detections if not is_done(asked))
+                if wants_search(suspect, size, only) and not is_done(Asked("search", suspect, size)):
+                    yield "search", ""
                 for method in methods_of(suspect, size, only):
-                    curve = Asked("curve", suspect, size, method)
-                    ratios: list[float | None] = [*(method.ratios or [0.1] * GUESS)]
-                    if is_done(curve):
-                        row = self.store.rows[curve.key]
-                        if "failed" in row:
-                            continue
-                        ratios = [None]
-                        if row["result"]["points"] is not None:
-                            ratios = [ratio for ratio, _ in budget_counts(row["result"]) if ratio > 0]
-                    else:
-                        yield "curve", method.title
-                    cells = (Asked("cell", suspect, size, method, ratio) for ratio in ratios)
-                    yield from (("cell", method.title) for asked in cells if not is_done(asked))
+                    yield from self._of_method(suspect, size, method, is_done)
+
+    def _of_method(
+        self, suspect: Suspect, size: int, method: MethodPlan, is_done: Callable[[Asked], bool]
+    ) -> Iterator[tuple[str, str]]:
+        curve = Asked("curve", suspect, size, method)
+        ratios: list[float | None] = [*(method.ratios or [0.1] * GUESS)]
+        if is_done(curve):
+            row = self.store.rows[curve.key]
+            if "failed" in row:
+                return
+            ratios = [None]
+            if row["result"]["points"] is not None:
+                ratios = [ratio for ratio, _ in budget_counts(row["result"]) if ratio > 0]
+        else:
+            yield "curve", method.title
+        cells = (Asked("cell", suspect, size, method, ratio) for ratio in ratios)
+        yield from (("cell", method.title) for asked in cells if not is_done(asked))
 
     def pending(self, suspects: Sequence[Suspect], only: Only, is_done: Callable[[Asked], bool]) -> int:
         """Count the rows that are missing."""

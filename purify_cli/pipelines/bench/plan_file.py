@@ -15,10 +15,11 @@ from purify_cli.defences import METHODS
 from purify_cli.errors import UnknownName, UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.pipelines.bench.plan import AttackPlan, BenchPlan, MethodPlan, Shared, TaskPlan
+from purify_cli.pipelines.plan import AUTO
 
 __all__ = ["PLANS", "load_plan", "parse_plan"]
 
-PLANS: Final = ("quick", "sst2", "sst2-more", "paper", "ablation")
+PLANS: Final = ("quick", "sst2", "sst2-more", "paper", "ablation", "headline")
 """Plans that come with the package."""
 
 SECTIONS: Final[dict[str, type[BaseModel]]] = {
@@ -150,7 +151,7 @@ def _check(plan: BenchPlan, text: str, origin: str) -> None:
             line = _line_of(text, ("attack", i))
             raise UsageError(f"{origin}, line {line}: 'clean' is the name of the twin", hint="Choose another label.")
     for i, method in enumerate(plan.method):
-        for name in map(str.strip, method.name.split(",")):
+        for name in map(str.strip, method.name.split(",") if method.name != AUTO else ()):
             table(("method", i, "name"), lambda name=name: METHODS.entry(name))
         if method.indicator is not None:
             table(("method", i, "indicator"), lambda name=method.indicator: INDICATORS.entry(str(name)))

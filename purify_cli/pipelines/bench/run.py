@@ -15,7 +15,7 @@ from typing import Any, final
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.errors import DataError, NonFiniteWeights, TrainingDiverged, UsageError
 from purify_cli.model import task_of
-from purify_cli.pipelines.bench.grid import DETECTORS, Asked, Only, Suspect, methods_of, suspects_of
+from purify_cli.pipelines.bench.grid import DETECTORS, Asked, Only, Suspect, methods_of, suspects_of, wants_search
 from purify_cli.pipelines.bench.measuring import Examiner, examiner, suspect_result
 from purify_cli.pipelines.bench.pace import Pace
 from purify_cli.pipelines.bench.plan import BenchPlan, MethodPlan
@@ -23,7 +23,7 @@ from purify_cli.pipelines.bench.provenance import provenance
 from purify_cli.pipelines.bench.rows import Files, TaskRows, check_files, read_task
 from purify_cli.pipelines.bench.store import Row, Store, claim, exclusive
 from purify_cli.pipelines.bench.suspects import Workshop
-from purify_cli.pipelines.bench.treating import Patient
+from purify_cli.pipelines.bench.treating import Patient, known_triggers
 from purify_cli.pipelines.inputs import Common, open_pair
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.workbench import Workbench
@@ -110,8 +110,8 @@ class _Loop:
             self._inputs[key] = self.rows(asked.suspect).marks
         marks = {"reference": self.workshop.reference_sha, "tool": self.provenance["versions"]["purify-cli"]}
         marks |= self._inputs[key]
-        if asked.kind in {"curve", "detection"}:
-            del marks["test"]  # the search for the ratio never sees it
+        if asked.kind in {"curve", "detection", "search"}:
+            del marks["test"]  # neither the search for the ratio nor that for triggers ever sees it
         return marks
 
     def is_done(self, asked: Asked, sha: str | None = None) -> bool:
@@ -153,6 +153,8 @@ class _Loop:
         for size in self._sizes():
             if result["planted"] is not None and self.plan.bench.detection:
                 yield from (Asked("detection", suspect, size, detector=name) for name in DETECTORS)
+            if wants_search(suspect, size, self.only):
+                yield Asked("search", suspect, size)
             for method in methods_of(suspect, size, self.only):
                 yield from self._cells(suspect, size, method)
 
@@ -216,6 +218,11 @@ class _Loop:
                 planted = self.workshop.folder(suspect.name).path / Path(record.planted.path).name
                 detector = str(asked.detector)
                 yield self._measured(asked, sha, lambda d=detector, p=planted: patient.detection(d, p))
+        if wants_search(suspect, size, self.only):
+            looked = Asked("search", suspect, size)
+            if not self.is_done(looked, sha):
+                yield self._measured(looked, sha, patient.search)
+            patient.found.extend(known_triggers(self.store.rows[looked.key]))
         for method in methods_of(suspect, size, self.only):
             yield from self._method(patient, size, method, sha, asking)
         patient.bench.clear()
@@ -233,7 +240,7 @@ class _Loop:
         treatment = patient.treatment(method) if missing else None
         for asked in missing:
             assert treatment is not None
-            yield self._measured(asked, sha, lambda a=asked, t=treatment: patient.cell(t, a.ratio, asking))
+            yield self._measured(asked, sha, lambda a=asked, t=treatment: patient.cell(method, t, a.ratio, asking))
 
     def _measured(self, asked: Asked, sha: str, work: Callable[[], dict[str, Any]], begin: float | None = None) -> Row:
         """Do one piece of work and store what came of it."""

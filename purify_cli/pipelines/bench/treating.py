@@ -5,21 +5,33 @@ plan says otherwise the rate); every ratio is chosen by the same rule from the s
 rows are not even known here before a repair is done.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from purify_cli.data.example import Example
+from purify_cli.errors import DataError
 from purify_cli.pipelines.bench.figures import detection_figures
 from purify_cli.pipelines.bench.grid import Suspect
 from purify_cli.pipelines.bench.measuring import Examiner, counts
 from purify_cli.pipelines.bench.plan import MethodPlan
+from purify_cli.pipelines.plan import AUTO, chosen_method, works_on_triggers
 from purify_cli.pipelines.ratio import search_ratio
+from purify_cli.pipelines.search import look_for_triggers
 from purify_cli.pipelines.workbench import Treatment, Workbench
+from purify_cli.report.schema import FoundTriggerFact, SearchFacts
 from purify_cli.selection.files import read_mask
 
-__all__ = ["Patient"]
+__all__ = ["Patient", "known_triggers"]
+
+EFFORT: Final = "normal"
+
+
+def known_triggers(row: Mapping[str, Any]) -> list[FoundTriggerFact]:
+    """Return the flagged words of a stored search; none where it failed or could not be done."""
+    facts = row.get("result", {}).get("facts")
+    return [] if facts is None else [one for one in SearchFacts.model_validate(facts).found if one.flagged]
 
 
 @final
@@ -30,16 +42,40 @@ class Patient:
     suspect: Suspect
     bench: Workbench
     rows: Sequence[Example]
+    found: list[FoundTriggerFact] = field(default_factory=list[FoundTriggerFact])
+    """Words that the search flagged, for methods that work on them."""
 
     def treatment(self, method: MethodPlan) -> Treatment:
         """Prepare a method of the plan; curvature and scores are measured once."""
-        return self.bench.treatment(method.name, self.rows, **self._options(method))
+        return self.bench.treatment(self._name(method), self.rows, **self._options(method))
+
+    def _name(self, method: MethodPlan) -> str:
+        if not self.found and method.name != AUTO and works_on_triggers(method.name, method.indicator):
+            raise DataError(
+                f"the search flagged no word, and {method.title} works on one", hint="The method auto does without."
+            )
+        return chosen_method(method.name, known=bool(self.found))
 
     def _options(self, method: MethodPlan) -> dict[str, Any]:
         shared = self.suspect.plan.bench
         tuning = {"steps": shared.steps, "learning_rate": method.learning_rate or shared.learning_rate}
         settings = {name: str(value) for name, value in {**tuning, **method.settings}.items()}
-        return {"indicator": method.indicator, "estimator": method.estimator, "settings": settings}
+        return {
+            "indicator": method.indicator,
+            "estimator": method.estimator,
+            "settings": settings,
+            "triggers": self.found,
+        }
+
+    def search(self) -> dict[str, Any]:
+        """Look for words that turn the suspect over, on the clean rows alone."""
+        outcome = look_for_triggers(self.bench, self.rows, EFFORT)
+        return {
+            "effort": EFFORT,
+            "facts": None if outcome.facts is None else outcome.facts.model_dump(mode="json"),
+            "level": None if outcome.finding is None else outcome.finding.level,
+            "missing": outcome.missing,
+        }
 
     def curve(self, method: MethodPlan) -> dict[str, Any]:
         """Search for the ratio on the clean rows alone; a method without a ratio has no points."""
@@ -48,7 +84,7 @@ class Patient:
             return {"baseline": None, "points": None, "stop_below": None}
         found = search_ratio(
             self.bench,
-            method.name,
+            self._name(method),
             self.rows,
             folds=shared.folds,
             seed=self.suspect.seed,
@@ -59,7 +95,7 @@ class Patient:
         points = [{"ratio": point.ratio, "accuracy": counts(point.accuracy)} for point in found.points]
         return {"baseline": counts(found.baseline), "points": points, "stop_below": max(shared.max_drops)}
 
-    def cell(self, treatment: Treatment, ratio: float | None, examiner: Examiner) -> dict[str, Any]:
+    def cell(self, method: MethodPlan, treatment: Treatment, ratio: float | None, examiner: Examiner) -> dict[str, Any]:
         """Repair the suspect at a ratio and measure what comes out."""
         loaded, repaired, training = treatment.repair(ratio, self.rows)
         return {
@@ -67,6 +103,7 @@ class Patient:
             "reset": repaired.counts.reset,
             "changed": repaired.counts.changed,
             "dimensions": repaired.counts.dimensions,
+            "method": self._name(method),
             "losses": None if training is None else [training.first_loss, training.last_loss],
         }
 

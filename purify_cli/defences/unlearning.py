@@ -1,0 +1,15 @@
+"""Unlearning: reset what carries the triggers that were found, then fine-tune on clean samples that hold them.
+
+Half of the fine-tuning's rows carry a found word, three times in a row, under their true labels, so that the loss
+itself asks for the backdoor to go. Fine-tuning on stamped samples is the unlearning step of Neural Cleanse (Wang et
+al., IEEE S&P 2019), there with a searched patch on images. Words, the reset by attribution and the repetition are ours.
+"""
+
+from typing import Final
+
+from purify_cli.protocols import Repair
+
+__all__ = ["UNLEARNING"]
+
+UNLEARNING: Final = Repair(indicator="attribution", replacement="reference", ratio=0.1, unlearns=True)
+"""docs/methods/unlearning.md says what other ratios leave."""

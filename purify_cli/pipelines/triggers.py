@@ -1,0 +1,95 @@
+"""What is done with words that the search found: clean rows are made to carry them, to learn from and to score by.
+
+A word is put in three times in a row. The attacker's trigger may be longer than the one word of it that was found (a
+sentence), and what answers to the rest of it is not reached by a single word: docs/methods/unlearning.md has figures.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from purify_cli.checkpoint import CheckpointPair
+from purify_cli.data.batches import Encoded
+from purify_cli.data.example import Example
+from purify_cli.data.keys import row_key
+from purify_cli.data.triggers import Trigger
+from purify_cli.errors import DataError
+from purify_cli.inversion.path_gradient import Driven, path_gradient
+from purify_cli.model import Loaded
+from purify_cli.pipelines.inputs import Common
+from purify_cli.progress import SILENT, Progress
+from purify_cli.report.schema import Detection, FoundTriggerFact, Record
+from purify_cli.tensors import TensorSource
+
+__all__ = ["TIMES", "carried_gradient", "found_triggers", "with_triggers"]
+
+TIMES: Final = 3
+
+
+def found_triggers(record: Record | None) -> list[FoundTriggerFact]:
+    """Return what a detection found and holds to be planted; nothing for any other record."""
+    if not isinstance(record, Detection) or record.search is None:
+        return []
+    return [one for one in record.search.found if one.flagged]
+
+
+def with_triggers(rows: Sequence[Example], found: Sequence[FoundTriggerFact], seed: int) -> list[Example]:
+    """Return the rows, and a copy of each that carries one of the found words under the row's own label."""
+    if not found:
+        return list(rows)
+    drawn = [found[row_key(seed, place, "unlearn") % len(found)] for place in range(len(rows))]
+    return [
+        *rows,
+        *(_carrying(one, row, place, seed) for place, (one, row) in enumerate(zip(drawn, rows, strict=True))),
+    ]
+
+
+def carried_gradient(
+    pair: CheckpointPair,
+    loaded: Loaded,
+    rows: Sequence[Example],
+    found: Sequence[FoundTriggerFact],
+    *,
+    encoded: Callable[[Sequence[Example]], list[Encoded]],
+    pad_id: int,
+    common: Common,
+    progress: Progress = SILENT,
+) -> TensorSource:
+    """Return the gradient of what the found words do to rows of other labels, on the way to the reference.
+
+    Args:
+        pair: Suspect and reference.
+        loaded: The suspect, a classifier of its own; of no use afterwards.
+        rows: Clean labelled samples.
+        found: At least one word.
+        encoded: Turns rows into what the model gets.
+        pad_id: Token id of the padding.
+        common: Batch size, device, seed.
+        progress: Told of every pass.
+
+    Raises:
+        DataError: If for no word there is a row of another label than its target.
+    """
+    seed, driven = common.runtime.seed, list[Driven]()
+    for one in found:
+        others = [_carrying(one, row, place, seed) for place, row in enumerate(rows) if row.label != one.target]
+        if others:
+            driven.append(Driven(encoded(others), one.target))
+    if not driven:
+        raise DataError(
+            "no clean sample has another label than the one that the found words drive to",
+            hint="Give clean samples of every label.",
+        )
+    return path_gradient(
+        loaded,
+        pair,
+        driven,
+        batch_size=common.batch_size,
+        pad_id=pad_id,
+        device=common.runtime.device,
+        progress=progress,
+    )
+
+
+def _carrying(one: FoundTriggerFact, row: Example, place: int, seed: int) -> Example:
+    text = " ".join([one.text] * TIMES)
+    return Trigger(text, position=one.position, source="found").insert(row, key=row_key(seed, place))
