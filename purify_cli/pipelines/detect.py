@@ -76,6 +76,11 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
     if named is None:
         raise UsageError("there is no suspect", hint="Name one: purify detect SUSPECT --ref REFERENCE.")
     asked = INDICATORS[request.indicator or "drift-curvature"]
+    if asked.needs_triggers:
+        raise UsageError(
+            f"{asked.name} scores what a found trigger does, and detect scores before it searches",
+            hint="Leave --indicator out; `purify purify` uses it where a trigger was found.",
+        )
     settings = parse_settings(asked, request.settings, {})
     with run.logged("detect", {"suspect": named.path, "indicator": asked.name}):
         reference = require_reference(request.origin.reference)

@@ -81,10 +81,10 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
             "triggers": found,
         }
         treatment = bench.treatment(plan.method, rows, **options, store="run")
-        progress.note(_said(plan, found))
         curve = _searched(request, treatment, rows, options, progress) if plan.ratio == "auto" else None
         ratio = curve.chosen if curve else plan.ratio
         assert ratio != "auto"  # a search has chosen a number
+        progress.note(_said(plan, found))
         suspect = bench.load(opened.pair.suspect)
         before = _accuracy(bench, suspect, held or rows)
         tuned_on = rows if request.finetune else []

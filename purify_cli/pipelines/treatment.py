@@ -58,7 +58,7 @@ class Treatment:
         if not triggers and any(stage.needs_triggers for stage in stages):
             raise UsageError(
                 f"{method} works on words that were found to be planted, and none is known",
-                hint="Run `purify detect` on this suspect first; where it flags nothing, use --method fine-purifying.",
+                hint="Run `purify detect SUSPECT`, then this without SUSPECT; or use --method fine-purifying.",
             )
         for stage in stages:
             if stage.indicator is not None:

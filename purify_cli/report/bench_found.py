@@ -17,8 +17,8 @@ def found_table(view: View) -> Iterator[Table]:
             "What the search found",
             ("task", "attack", "seed", "per class", "trigger", "found", "suspect", "control", "finding"),
             tuple(rows),
-            "Flagged words, else in brackets the one that came closest. Suspect, control: held-back clean texts that it "
-            "turns over, of those that neither model calls its label without it.",
+            "Flagged words, else in brackets the one that came closest. Suspect, control: held-back clean texts that "
+            "it turns over, of those that neither model calls its label without it.",
         )
 
 

@@ -1,0 +1,63 @@
+"""A bench whose method works on what a search finds: ``auto``, as ``purify purify`` does without ``--method``."""
+
+import pytest
+
+from tests.pipelines.benches import BADWORD, BENCH, SURGERY, TASK, TUNING, stored, write_data, write_plan
+
+DEFAULT = """
+[[method]]
+name = "auto"
+label = "default"
+ratios = [0.1]
+"""
+
+EXPLICIT = """
+[[method]]
+name = "unlearning"
+ratios = [0.1]
+"""
+
+
+@pytest.fixture
+def bench(run_cli, tiny_reference, tmp_path, monkeypatch):
+    """Run a plan of these parts with sets of 24 rows per class; return rows and the report's text."""
+    monkeypatch.setattr("purify_cli.report.bench_page.plots", lambda view: iter(()))
+
+    def run(*parts):
+        # Many passes, so that the word is learnt; 24 rows, so that half of them make a verdict.
+        changed = [
+            part.replace("clean_per_class = [8]", "clean_per_class = [24]").replace("epochs = 3", "epochs = 25")
+            for part in parts
+        ]
+        plan = write_plan(tmp_path / "small.toml", tiny_reference, *changed)
+        start = ["bench", "--plan", plan, "--data", write_data(tmp_path / "data"), "--work", tmp_path / "work"]
+        code, out, err = run_cli([*start, "--format", "text"])
+        assert code == 0, err
+        return stored(tmp_path / "work/results/small.jsonl"), out
+
+    return run
+
+
+def test_what_the_search_flags_is_unlearnt_and_stands_in_the_report(bench):
+    rows, out = bench(BENCH, TASK, BADWORD, TUNING, DEFAULT, EXPLICIT)
+    looked = rows["search/moods/badword/s0/n24"]
+    assert "test" not in looked["inputs"]
+    flagged = [one["text"] for one in looked["result"]["facts"]["found"] if one["flagged"]]
+    # Which words is the search's own concern (tests/inversion); a control of so small a world knows little.
+    assert flagged
+    assert looked["result"]["level"] in {"poisoned", "suspicious"}
+    one, other = (rows[f"cell/moods/badword/s0/n24/{name}/0.1"]["result"] for name in ("default", "unlearning"))
+    assert one["method"] == "unlearning"
+    assert one == other
+    assert "What the search found" in out
+    assert f"| cf | {', '.join(f'`{word}`' for word in flagged)} |" in out
+
+
+def test_where_nothing_is_flagged_the_default_falls_back_and_the_explicit_method_fails(bench, monkeypatch):
+    monkeypatch.setattr("purify_cli.pipelines.search.TURNED", 1.1)
+    rows, _ = bench(BENCH, TASK, SURGERY, DEFAULT, EXPLICIT)
+    assert rows["search/moods/surgery/s0/n24"]["result"]["level"] == "clean"
+    assert rows["cell/moods/surgery/s0/n24/default/0.1"]["result"]["method"] == "fine-purifying"
+    failed = rows["curve/moods/surgery/s0/n24/unlearning"]["failed"]
+    assert failed["error"] == "DataError"
+    assert "flagged no word" in failed["reason"]
