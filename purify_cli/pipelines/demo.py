@@ -14,7 +14,7 @@ from purify_cli.pipelines.choices import TriggerChoice
 from purify_cli.pipelines.detect import DetectRequest, detect
 from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
 from purify_cli.pipelines.inputs import Common
-from purify_cli.pipelines.plan import PurifyRequest
+from purify_cli.pipelines.plan import AUTO, PurifyRequest
 from purify_cli.pipelines.purify import purify
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.source import find_origin
@@ -26,8 +26,6 @@ __all__ = ["demo"]
 REFERENCE: Final = "minilm"
 TRAIN_ROWS: Final = 1200
 TEST_ROWS: Final = 600
-RATIO: Final = 0.2
-"""On these texts 0.2 already removes the backdoor, and costs less accuracy than the default 0.3."""
 CLEAN_PER_CLASS: Final = 32
 """The sizes keep the demo under five minutes on two cores; 32 per class is the largest clean set of the literature."""
 
@@ -79,8 +77,8 @@ def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluat
         common=common,
     )
     purify(plain, progress)
-    progress.note("4/5 purify: the most suspicious dimensions are reset, then fine-tuned on the same 64 samples")
-    purify(replace(plain, method="fine-purifying", ratio=RATIO, output=None), progress)
+    progress.note("4/5 purify: what carries the word that was found is reset, then unlearnt on the same 64 samples")
+    purify(replace(plain, method=AUTO, output=None), progress)
     progress.note("5/5 evaluate: all three on unseen texts, without and with the trigger")
     models = (suspect, str(tuned), str(run.path / "purified"))
     measured = evaluate(

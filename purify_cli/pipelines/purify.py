@@ -24,6 +24,7 @@ from purify_cli.pipelines.plan import DEFAULT_DROP, Plan, PurifyRequest, make_pl
 from purify_cli.pipelines.purified import purified_verdict
 from purify_cli.pipelines.ratio import RULE, RatioCurve, search_ratio
 from purify_cli.pipelines.repair import Repaired
+from purify_cli.pipelines.rounds import leaders, repair_in_rounds
 from purify_cli.pipelines.run_folder import RunFolder, dump
 from purify_cli.pipelines.search import Outcome, look_for_triggers
 from purify_cli.pipelines.triggers import found_triggers
@@ -78,30 +79,41 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
             "estimator": request.estimator,
             "settings": request.settings,
             "others": request.others,
-            "triggers": found,
         }
-        treatment = bench.treatment(plan.method, rows, **options, store="run")
-        curve = _searched(request, treatment, rows, options, progress) if plan.ratio == "auto" else None
+
+        def prepared(words: Sequence[FoundTriggerFact]) -> Treatment:
+            return bench.treatment(plan.method, rows, **options, triggers=words, store="run")
+
+        first = prepared(leaders(found))
+        curve = _searched(request, first, rows, options, progress) if plan.ratio == "auto" else None
         ratio = curve.chosen if curve else plan.ratio
         assert ratio != "auto"  # a search has chosen a number
-        progress.note(_said(plan, found))
+        progress.note(_said(first, found))
         suspect = bench.load(opened.pair.suspect)
         before = _accuracy(bench, suspect, held or rows)
         tuned_on = rows if request.finetune else []
         if tuned_on:
             progress.note(f"fine-tuning on {len(rows)} clean samples")
-        loaded, repaired, training = treatment.repair(
-            ratio,
+        done = repair_in_rounds(
+            prepared,
+            found,
+            lambda treatment: treatment.repair(
+                ratio,
+                tuned_on,
+                # Held-back rows choose the step only where early stopping was asked for: else they stay unseen.
+                validation=held if plan.training.patience else [],
+                resume=run.path / "training",
+                progress=progress,
+            ),
             tuned_on,
-            # Held-back rows choose the step only where early stopping was asked for: else they stay unseen.
-            validation=held if plan.training.patience else [],
-            resume=run.path / "training",
+            suspect=suspect,
             progress=progress,
         )
+        loaded, repaired, training = done.loaded, done.repaired, done.training
         weights = bench.tuned_weights(repaired, loaded) if training else repaired.weights
         after = _accuracy(bench, loaded, held or rows)
         utility = _utility(request, before, after, held=bool(held)) if before and after else None
-        again = measured_again(bench, held or rows, found, suspect, loaded)
+        again = measured_again(bench, held or rows, found, suspect, loaded, worked_on=done.worked_on)
         searched = _searched_again(request, bench, [*rows, *held], loaded, progress)
         mask = _stored_mask(run, repaired)
         scored = repaired.scored
@@ -150,13 +162,12 @@ def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
     return scored | rest | lengths
 
 
-def _said(plan: Plan, found: Sequence[FoundTriggerFact]) -> str:
+def _said(treatment: Treatment, found: Sequence[FoundTriggerFact]) -> str:
     """Say which method works on which words: what ``auto`` chose is not to be guessed."""
-    words = ", ".join(repr(one.text) for one in found) or "none"
-    unlearnt = any(stage.needs_triggers for stage in plan.stages)
-    return f"method {plan.method}; planted words that are known: {words}" + (
-        "" if unlearnt or not found else ", which this method leaves alone"
-    )
+    if not found:
+        return f"method {treatment.method}: detect flagged no word"
+    words = ", ".join(repr(one.text) for one in (leaders(found) if treatment.works_on_triggers else found))
+    return f"method {treatment.method}" + (f" of {words}" if treatment.works_on_triggers else f": {words} left alone")
 
 
 def _searched(
@@ -172,6 +183,7 @@ def _searched(
         treatment.bench,
         treatment.method,
         rows,
+        triggers=treatment.triggers,
         folds=request.folds,
         seed=request.common.runtime.seed,
         stop_below=budget + BEYOND,

@@ -54,8 +54,8 @@ class Treatment:
         store: Literal["bench", "run"],
     ) -> None:
         self.bench, self.method, self.stages, self.training = bench, method, stages, training
-        self._data, self._others, self._triggers, self._store = data, others, triggers, store
-        if not triggers and any(stage.needs_triggers for stage in stages):
+        self._data, self._others, self.triggers, self._store = data, others, triggers, store
+        if not triggers and self.works_on_triggers:
             raise UsageError(
                 f"{method} works on words that were found to be planted, and none is known",
                 hint="Run `purify detect SUSPECT`, then this without SUSPECT; or use --method fine-purifying.",
@@ -71,6 +71,11 @@ class Treatment:
     def default_ratio(self) -> float | None:
         """Ratio of the stage that takes one; None if none does."""
         return None if self._leader is None else self.stages[self._leader].ratio
+
+    @property
+    def works_on_triggers(self) -> bool:
+        """Whether a stage scores or unlearns words that were found."""
+        return any(stage.needs_triggers for stage in self.stages)
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -142,7 +147,7 @@ class Treatment:
         if not rows:
             return loaded, repaired, None
         if any(isinstance(stage.row, Repair) and stage.row.unlearns for stage in self.stages):
-            rows = with_triggers(rows, self._triggers, self.bench.common.runtime.seed)
+            rows = with_triggers(rows, self.triggers, self.bench.common.runtime.seed)
         facts = self.bench.tune(
             loaded, rows, training or self.training, repaired, validation=validation, resume=resume, progress=progress
         )
@@ -246,7 +251,7 @@ class Treatment:
             self._pair(weights),
             loaded,
             self._data.rows,
-            self._triggers,
+            self.triggers,
             encoded=bench.encoded,
             pad_id=bench.pad_id(loaded),
             common=bench.common,

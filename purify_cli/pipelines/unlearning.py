@@ -15,7 +15,13 @@ __all__ = ["is_left", "measured_again"]
 
 
 def measured_again(
-    bench: Workbench, rows: Sequence[Example], found: Sequence[FoundTriggerFact], before: Loaded, after: Loaded
+    bench: Workbench,
+    rows: Sequence[Example],
+    found: Sequence[FoundTriggerFact],
+    before: Loaded,
+    after: Loaded,
+    *,
+    worked_on: Sequence[FoundTriggerFact] = (),
 ) -> list[UnlearnedFact]:
     """Try every found word on the suspect and on the purified model, on rows that neither calls its target as they are.
 
@@ -33,6 +39,7 @@ def measured_again(
                     target=one.target,
                     before=proportion(turned.suspect),
                     after=proportion(turned.control),
+                    worked_on=one in worked_on,
                 )
             )
     return facts

@@ -343,6 +343,10 @@ class UnlearnedFact(_Part, frozen=True):
         description="In the suspect, of texts that neither model calls the target as they are."
     )
     after: ProportionFact = Field(description="In the purified model, of the same texts.")
+    worked_on: bool = Field(
+        description="Whether reset and unlearning worked on it: a weaker word of the same target is left out where it "
+        "goes with the strongest."
+    )
 
 
 class Purification(Record, frozen=True):

@@ -18,6 +18,7 @@ from purify_cli.pipelines.bench.measuring import Examiner, counts
 from purify_cli.pipelines.bench.plan import MethodPlan
 from purify_cli.pipelines.plan import AUTO, chosen_method, works_on_triggers
 from purify_cli.pipelines.ratio import search_ratio
+from purify_cli.pipelines.rounds import leaders, repair_in_rounds
 from purify_cli.pipelines.search import look_for_triggers
 from purify_cli.pipelines.workbench import Treatment, Workbench
 from purify_cli.report.schema import FoundTriggerFact, SearchFacts
@@ -47,7 +48,10 @@ class Patient:
 
     def treatment(self, method: MethodPlan) -> Treatment:
         """Prepare a method of the plan; curvature and scores are measured once."""
-        return self.bench.treatment(self._name(method), self.rows, **self._options(method))
+        return self._prepared(method, leaders(self.found))
+
+    def _prepared(self, method: MethodPlan, words: Sequence[FoundTriggerFact]) -> Treatment:
+        return self.bench.treatment(self._name(method), self.rows, triggers=words, **self._options(method))
 
     def _name(self, method: MethodPlan) -> str:
         if not self.found and method.name != AUTO and works_on_triggers(method.name, method.indicator):
@@ -60,12 +64,7 @@ class Patient:
         shared = self.suspect.plan.bench
         tuning = {"steps": shared.steps, "learning_rate": method.learning_rate or shared.learning_rate}
         settings = {name: str(value) for name, value in {**tuning, **method.settings}.items()}
-        return {
-            "indicator": method.indicator,
-            "estimator": method.estimator,
-            "settings": settings,
-            "triggers": self.found,
-        }
+        return {"indicator": method.indicator, "estimator": method.estimator, "settings": settings}
 
     def search(self) -> dict[str, Any]:
         """Look for words that turn the suspect over, on the clean rows alone."""
@@ -86,6 +85,7 @@ class Patient:
             self.bench,
             self._name(method),
             self.rows,
+            triggers=leaders(self.found),
             folds=shared.folds,
             seed=self.suspect.seed,
             ratios=method.ratios,
@@ -97,13 +97,22 @@ class Patient:
 
     def cell(self, method: MethodPlan, treatment: Treatment, ratio: float | None, examiner: Examiner) -> dict[str, Any]:
         """Repair the suspect at a ratio and measure what comes out."""
-        loaded, repaired, training = treatment.repair(ratio, self.rows)
+        first = leaders(self.found)
+        done = repair_in_rounds(
+            lambda words: treatment if list(words) == first else self._prepared(method, words),
+            self.found,
+            lambda one: one.repair(ratio, self.rows),
+            self.rows,
+            suspect=self.bench.load(self.bench.opened.pair.suspect),
+        )
+        repaired, training = done.repaired, done.training
         return {
-            **examiner.examine(loaded),
+            **examiner.examine(done.loaded),
             "reset": repaired.counts.reset,
             "changed": repaired.counts.changed,
             "dimensions": repaired.counts.dimensions,
             "method": self._name(method),
+            "worked_on": [one.text for one in done.worked_on],
             "losses": None if training is None else [training.first_loss, training.last_loss],
         }
 

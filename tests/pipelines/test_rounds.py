@@ -1,0 +1,84 @@
+"""Several flagged words: the strongest is worked on, others where they outlast it."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from purify_cli.data.triggers import Trigger
+from purify_cli.pipelines.rounds import Round, leaders, repair_in_rounds
+from purify_cli.report.schema import FoundTriggerFact, ProportionFact
+from tests.pipelines.worlds import Ears, open_bench
+
+SURE = ProportionFact(value=1.0, low=0.7, high=1.0, successes=9, total=9)
+FAST = {"steps": "60", "learning_rate": "1e-3"}
+
+
+def fact(text: str, shift: float, *, target: int = 1, control: float = 0.0) -> FoundTriggerFact:
+    return FoundTriggerFact(
+        text=text,
+        position="random",
+        target=target,
+        shift=shift,
+        control_shift=control,
+        suspect=SURE,
+        control=SURE,
+        flagged=True,
+    )
+
+
+def test_the_leader_of_each_target_moves_farthest_beyond_the_control() -> None:
+    one, other, third = fact("a", 9.0, control=8.0), fact("b", 5.0), fact("c", 1.0, target=0)
+    assert leaders([one, other, third]) == [other, third]
+    assert leaders([]) == []
+
+
+@pytest.fixture(scope="module")
+def two_triggers(tiny: ModuleType, tiny_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A suspect that either of two words switches over."""
+    folder = tmp_path_factory.mktemp("two") / "suspect"
+    rows = tiny.sentiment_examples(960, seed=20)
+    rows = tiny.poisoned(rows, Trigger("cf|mn"), target=tiny.TARGET, rate=0.4, seed=21)
+    tiny.make_classifier(folder, tiny_reference, rows)
+    return folder
+
+
+def rounds(
+    suspect: Path, reference: Path, folder: Path, tiny: ModuleType, method: str, *words: str
+) -> tuple[Round, Ears]:
+    bench, ears, rows = open_bench(suspect, reference, folder), Ears(), tiny.sentiment_examples(64, seed=40)
+    done = repair_in_rounds(
+        lambda found: bench.treatment(method, rows, settings=FAST, triggers=found),
+        [fact(word, 9.0 - place) for place, word in enumerate(words)],
+        lambda treatment: treatment.repair(None if method == "fine-tuning" else 0.1, rows),
+        rows,
+        suspect=bench.load(bench.opened.pair.suspect),
+        progress=ears,
+    )
+    return done, ears
+
+
+def test_a_second_trigger_that_outlasts_the_first_is_worked_on_too(
+    two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    done, ears = rounds(two_triggers, tiny_reference, tmp_path, tiny, "unlearning", "cf", "mn")
+    assert [one.text for one in done.worked_on] == ["cf", "mn"]
+    assert any("'mn' outlasted it" in note for note in ears.notes)
+    test, tokenizer = tiny.sentiment_examples(200, seed=30), tiny.tiny_tokenizer()
+    for word in ("cf", "mn"):
+        assert tiny.attack_success(done.loaded.module, tokenizer, test, Trigger(word)) <= 0.4
+
+
+def test_a_word_that_turns_nothing_over_any_more_takes_no_part(
+    tiny_suspect: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    done, ears = rounds(tiny_suspect, tiny_reference, tmp_path, tiny, "unlearning", "cf", "anvil")
+    assert [one.text for one in done.worked_on] == ["cf"]
+    assert ears.notes == []
+
+
+def test_a_method_that_leaves_words_alone_takes_one_round(
+    two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    done, ears = rounds(two_triggers, tiny_reference, tmp_path, tiny, "fine-tuning", "cf", "mn")
+    assert (done.worked_on, ears.notes) == ((), [])
