@@ -215,7 +215,7 @@ def failure_table(view: View) -> Iterator[Table]:
 
 def cost_table(view: View) -> Iterator[Table]:
     """Yield how long it took, with which code, on what."""
-    kinds: Final = ("suspect", "detection", "curve", "cell")
+    kinds: Final = ("suspect", "search", "detection", "curve", "cell")
     own = [row for row in view.rows.values() if row["kind"] in kinds]
     found: dict[tuple[str, str, str], list[float]] = {}
     for row in own:
