@@ -24,6 +24,7 @@ from purify_cli.cli.app import COMMANDS, app
 from purify_cli.pipelines.bench.reporting import view_of
 from purify_cli.pipelines.bench.store import Store
 from purify_cli.report import bench_overview, bench_tables
+from purify_cli.report.bench_fixed import fixed_tables
 from purify_cli.report.bench_found import found_table
 from purify_cli.report.bench_tables import Table
 from purify_cli.report.bench_view import View
@@ -63,6 +64,7 @@ TABLES: dict[str, Callable[[View], Iterator[Table]]] = {
     "widest": lambda view: iter(list(bench_overview.attack_tables(view))[-1:]),
     "cost": bench_tables.cost_table,
     "detection": bench_tables.detection_tables,
+    "fixed": fixed_tables,
     "found": found_table,
     "failures": bench_tables.failure_table,
     "headline": bench_overview.headline_tables,

@@ -8,6 +8,8 @@ import pytest
 
 from purify_cli.pipelines.bench.plan_file import parse_plan
 from purify_cli.report import bench_page
+from purify_cli.report.bench_fixed import fixed_tables
+from purify_cli.report.bench_found import found_table
 from purify_cli.report.bench_overview import attack_tables, harm_by_attack, headline_tables, ratio_tables, suspect_table
 from purify_cli.report.bench_page import MARKDOWN, PAGE, markdown, report_files
 from purify_cli.report.bench_tables import (
@@ -82,6 +84,7 @@ def row(kind, attack, result, *, method=None, ratio=None, detector=None, seed=0)
 def suspect(attack, *, bias=False):
     found = {"measured": measured(10, 10 if bias else 5, bias=bias), "twin": measured(10, 0, bias=bias), "bias": bias}
     found |= {"attack": attack, "rows": 1300, "poisoned": 300, "changed": None, "dimensions": 1000, "planted": None}
+    found |= {"trigger": {"text": "cf"}}
     return row("suspect", attack, found)
 
 
@@ -311,3 +314,47 @@ def test_tables_for_a_terminal_keep_a_hostile_name_inside_its_cell(hostile):
     blocks = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
     for block in blocks:
         assert len({len(re.findall(r"\|", one)) for one in block.splitlines()}) == 1, block
+
+
+def test_at_one_ratio_nothing_is_chosen_and_what_needs_no_ratio_stands_as_it_is():
+    small, large = fixed_tables(view(*badword(), *biasword()))
+    assert (small.title, large.title) == tuple(
+        f"What is left at ratio {ratio}, 8 clean samples per class" for ratio in ("0.1", "0.5")
+    )
+    assert small.head == ("task", "attack", "suspect", "fine-tuning", "fine-mixing", "twin (floor)")
+    assert line(small, "sst2", "badword")[2] == "0.800 (1.000)"
+    assert line(large, "sst2", "badword")[2] == "0.200 (0.800)"
+    assert line(small, "sst2", "bias-word")[1] == line(large, "sst2", "bias-word")[1]
+
+
+def word(text, own, control, *, flagged):
+    counted = {
+        name: {"successes": n, "total": 10, "value": n / 10} for name, n in (("suspect", own), ("control", control))
+    }
+    return {"text": text, "flagged": flagged, **counted}
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (
+            {
+                "facts": {"found": [word("cf", 10, 0, flagged=True), word("bad", 7, 1, flagged=False)]},
+                "level": "poisoned",
+            },
+            ("cf", "`cf`", "10 of 10", "0 of 10", "poisoned"),
+        ),
+        (
+            {
+                "facts": {"found": [word("dull", 7, 6, flagged=False), word("bad", 7, 1, flagged=False)]},
+                "level": "clean",
+            },
+            ("cf", "(`bad`)", "7 of 10", "1 of 10", "clean"),
+        ),
+        ({"facts": None, "missing": "too few rows", "level": None}, ("cf", "-", "-", "-", "too few rows")),
+    ],
+)
+def test_what_a_search_found_stands_beside_what_was_planted(result, told):
+    found = view(*badword(), row("search", "badword", result))
+    assert line(only(found_table(found)), "sst2", "badword", "0", "8") == told
+    assert list(found_table(view(*badword()))) == []

@@ -1,0 +1,55 @@
+"""All methods at one ratio, and beside it what needs no ratio: a comparison without any choice."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from purify_cli.report.bench_tables import Table, harm, sizes, value
+from purify_cli.report.bench_view import Condition, View
+
+__all__ = ["fixed_tables"]
+
+Cell = Mapping[str, Any]
+
+
+def fixed_tables(view: View) -> Iterator[Table]:
+    """Yield, per size and per ratio that all grids of the plan hold, what every method leaves of every attack."""
+    grids = [set(method["ratios"]) for method in view.plan["method"] if method["ratios"] is not None]
+    for size in sizes(view):
+        for ratio in sorted(set.intersection(*grids)) if grids else ():
+            rows: list[tuple[str, ...]] = []
+            for (task, attack), conditions in _groups(view, size).items():
+                suspects = [found for found in map(view.suspect, conditions) if found]
+                columns = [[_at(view, one, method, ratio) for one in conditions] for method in view.methods]
+                cells = [[one["measured"] for one in suspects], *columns, [one["twin"] for one in suspects]]
+                rows.append((task, attack, *(_shown([one for one in several if one]) for several in cells)))
+            if rows:
+                yield Table(
+                    f"What is left at ratio {ratio:g}, {size} clean samples per class",
+                    ("task", "attack", "suspect", *view.methods, "twin (floor)"),
+                    tuple(rows),
+                    "ASR, of a bias attack 1 − BACC; in brackets ACC. A method without a ratio stands as it is.",
+                )
+
+
+def _groups(view: View, size: int) -> dict[tuple[str, str], list[Condition]]:
+    """Return the conditions of a size that any method was tried on, seeds together."""
+    found: dict[tuple[str, str], list[Condition]] = {}
+    for condition in view.conditions:
+        tried = any(view.curve(condition, method) for method in view.methods)
+        if condition.size == size and view.suspect(condition) is not None and tried:
+            found.setdefault((condition.task, condition.attack), []).append(condition)
+    return found
+
+
+def _at(view: View, condition: Condition, method: str, ratio: float) -> Cell | None:
+    return view.cell(condition, method, None) or view.cell(condition, method, ratio)
+
+
+def _shown(cells: Sequence[Cell]) -> str:
+    known = [(value(harm(cell)), value(cell["accuracy"])) for cell in cells]
+    if not known:
+        return "-"
+    harms, accuracies = zip(*known, strict=True)
+    told = [one for one in harms if one is not None]
+    return f"{mean(told):.3f} ({mean(one for one in accuracies if one is not None):.3f})" if told else "-"
