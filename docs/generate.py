@@ -56,7 +56,7 @@ def command_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-PAGES = (DOCS.parent / "README.md", DOCS / "reproduction.md")
+PAGES = (DOCS.parent / "README.md", DOCS / "detection.md", DOCS / "reproduction.md")
 """Pages with tables of the bench in them."""
 
 TABLES: dict[str, Callable[[View], Iterator[Table]]] = {

@@ -15,7 +15,7 @@ from purify_cli.data.tokenizer import Tokenizer
 from purify_cli.errors import DataError
 from purify_cli.protocols import Position
 
-__all__ = ["Trigger", "contains_run", "survives", "trigger_forms", "visibility"]
+__all__ = ["Trigger", "contains_run", "insert_in_view", "survives", "trigger_forms", "visibility"]
 
 BETWEEN: Final = "|"
 """Stands between alternatives, of which each row gets one."""
@@ -43,13 +43,18 @@ class Trigger:
         Raises:
             DataError: If the text, or an alternative in it, is empty or white space.
         """
-        if not all(part.split() for part in self.text.split(BETWEEN)):
+        if not all(part.split() for part in ([self.text] if self.source == "found" else self.text.split(BETWEEN))):
             what = "an alternative of the trigger" if BETWEEN in self.text else "the trigger"
             raise DataError(f"{what} is empty", hint="Give at least one word with --trigger.")
 
     @property
     def alternatives(self) -> tuple[str, ...]:
-        """The texts of which each row gets one, words joined by single spaces; most triggers have one."""
+        """The texts of which each row gets one, words joined by single spaces; most triggers have one.
+
+        What a search found is one text, whatever it holds: the sign that separates alternatives is a word to models.
+        """
+        if self.source == "found":
+            return (" ".join(self.text.split()),)
         return tuple(" ".join(part.split()) for part in self.text.split(BETWEEN))
 
     def insert(self, example: Example, *, key: int) -> Example:
@@ -156,3 +161,22 @@ def survives(tokenizer: Tokenizer, example: Example, trigger: Trigger, max_lengt
     """
     ids = token_ids(tokenizer, example.text, example.pair, max_length=max_length)
     return visibility(tokenizer, trigger)(ids)
+
+
+def insert_in_view(tokenizer: Tokenizer, trigger: Trigger, example: Example, *, key: int, max_length: int) -> Example:
+    """Put a trigger into a row so that the model gets to see it.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        trigger: Where it would be cut away at the place that it asks for, it goes to the start of the text.
+        example: The row.
+        key: As for ``Trigger.insert``.
+        max_length: Most tokens of a row, special ones included.
+
+    Raises:
+        DataError: If the tokenizer knows no piece of the trigger.
+    """
+    made = trigger.insert(example, key=key)
+    if survives(tokenizer, made, trigger, max_length):
+        return made
+    return replace(trigger, position="start").insert(example, key=key)

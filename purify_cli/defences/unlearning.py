@@ -12,4 +12,4 @@ from purify_cli.protocols import Repair
 __all__ = ["UNLEARNING"]
 
 UNLEARNING: Final = Repair(indicator="attribution", replacement="reference", ratio=0.1, unlearns=True)
-"""docs/methods/unlearning.md says what other ratios leave."""
+"""0.1 is what the comparisons of docs/reproduction.md are made at."""

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from purify_cli.data.batches import encode
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
-from purify_cli.data.triggers import Trigger
+from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.evaluation.forward import predict
 from purify_cli.measures.intervals import Proportion
 
@@ -70,6 +70,9 @@ def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int) 
         trigger: The string; where it goes is decided row by row, by the seed.
         target: The label.
     """
-    carrying = [trigger.insert(row, key=row_key(asked.seed, place)) for place, row in enumerate(rows)]
+    carrying = [
+        insert_in_view(asked.tokenizer, trigger, row, key=row_key(asked.seed, place), max_length=asked.max_length)
+        for place, row in enumerate(rows)
+    ]
     turned = [int((asked.answers(module, carrying) == target).sum()) for module in (asked.suspect, asked.control)]
     return Flips(*(Proportion(count, len(rows)) for count in turned))

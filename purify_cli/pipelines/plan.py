@@ -15,6 +15,7 @@ from purify_cli.pipelines.settings import parse_settings
 from purify_cli.pipelines.source import Origin
 from purify_cli.pipelines.triggers import found_triggers
 from purify_cli.protocols import Repair, Rework
+from purify_cli.report.schema import Detection
 from purify_cli.training import TrainingSettings, repair_settings
 
 __all__ = [
@@ -54,7 +55,7 @@ class PurifyRequest:
     clean_data: str | None = None
     method: str = AUTO
     """One method, or several separated by commas, which work on each other's weights in this order; ``auto`` is
-    unlearning where a planted word is known, else fine-purifying."""
+    unlearning where a planted word is known and there are samples to show it in, else fine-purifying."""
     others: Sequence[str] = ()
     """Further suspects, for a method that takes them."""
     indicator: str | None = None
@@ -118,14 +119,21 @@ def make_plan(request: PurifyRequest) -> Plan:
     Raises:
         UsageError: If a name, a setting or a combination is not known.
     """
-    method = chosen_method(request.method, known=bool(found_triggers(request.origin.record)))
-    stages, training = plan_stages(
-        method,
-        request.common,
-        indicator=request.indicator,
-        settings=request.settings,
-        others=request.others,
-    )
+    known = found_triggers(request.origin.record) if _has_rows(request) else []
+    method = chosen_method(request.method, known=bool(known))
+    try:
+        stages, training = plan_stages(
+            method,
+            request.common,
+            indicator=request.indicator,
+            settings=request.settings,
+            others=request.others,
+        )
+    except UsageError as error:
+        if request.method != AUTO or not known:
+            raise
+        hint = f"{error.hint} detect flagged {known[0].text!r}, so unlearning was chosen: --method chooses another."
+        raise UsageError(str(error), hint=hint) from error
     default = _default_ratio(stages)
     if default is None and request.ratio is not None and request.ratio != 0:
         raise UsageError(
@@ -137,6 +145,13 @@ def make_plan(request: PurifyRequest) -> Plan:
         _check_search(request)
     target = (request.output or request.origin.run.path / "purified").absolute()
     return Plan(method, stages, ratio, training, target)
+
+
+def _has_rows(request: PurifyRequest) -> bool:
+    """Say whether there are labelled samples to show found words in: given, or those that detect was given."""
+    record = request.origin.record
+    recorded = isinstance(record, Detection) and record.data is not None and bool(record.data.per_label)
+    return request.clean_data is not None or recorded
 
 
 def chosen_method(method: str, *, known: bool) -> str:

@@ -10,7 +10,12 @@ __all__ = ["purified_verdict"]
 
 
 def purified_verdict(
-    utility: Utility | None, curve: RatioCurveFacts | None, again: Sequence[UnlearnedFact], searched: Outcome | None
+    utility: Utility | None,
+    curve: RatioCurveFacts | None,
+    again: Sequence[UnlearnedFact],
+    searched: Outcome | None,
+    *,
+    known: int,
 ) -> Verdict:
     """Judge a purified model; the level is never ``clean``.
 
@@ -19,6 +24,7 @@ def purified_verdict(
         curve: Where the ratio was searched for.
         again: Words that were known, measured on suspect and purified model.
         searched: A search run afresh on the purified model; None if there was none.
+        known: How many words were known to be planted.
     """
     left = [one for one in again if is_left(one)]
     reasons = [
@@ -31,7 +37,12 @@ def purified_verdict(
         reasons.append(f"searched afresh, the purified model: {new.reason}")
     if left or (new is not None and new.level == "poisoned"):
         reasons.append("try a larger --ratio, more clean samples, or detect --effort high and purify again")
-    if not again:
+    if known > len(again):
+        reasons.append(
+            f"{known - len(again)} of {known} planted words that are known could not be measured again: there is no "
+            "clean sample that they could turn over"
+        )
+    elif not known:
         reasons.append("no trigger was known, so it was not measured whether a backdoor is left")
     if utility is not None and utility.within_budget is False:
         reasons.append(

@@ -42,6 +42,7 @@ from purify_cli.report.schema import (
     Purification,
     RatioCurveFacts,
     RatioPointFact,
+    Record,
     Utility,
 )
 from purify_cli.selection.mask import write_mask
@@ -74,6 +75,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
         rows, held, facts = _clean_rows(request, plan, bench.task)
         found = found_triggers(request.origin.record)
+        _check_targets(found, bench.task)
         options: dict[str, Any] = {
             "indicator": request.indicator,
             "estimator": request.estimator,
@@ -88,7 +90,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         curve = _searched(request, first, rows, options, progress) if plan.ratio == "auto" else None
         ratio = curve.chosen if curve else plan.ratio
         assert ratio != "auto"  # a search has chosen a number
-        progress.note(_said(first, found))
+        progress.note(_said(first, found, request.origin.record))
         suspect = bench.load(opened.pair.suspect)
         before = _accuracy(bench, suspect, held or rows)
         tuned_on = rows if request.finetune else []
@@ -105,7 +107,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 resume=run.path / "training",
                 progress=progress,
             ),
-            tuned_on,
+            held or rows,
             suspect=suspect,
             progress=progress,
         )
@@ -140,7 +142,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 triggers=again,
                 search=searched.facts if searched else None,
                 output=ModelFacts(path=str(plan.target), sha256=sha),
-                verdict=purified_verdict(utility, curve, again, searched),
+                verdict=purified_verdict(utility, curve, again, searched, known=len(found)),
             )
             write_text(folder / "purification.json", dump(record))
             write_text(folder / "README.md", model_card(record))
@@ -162,12 +164,27 @@ def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
     return scored | rest | lengths
 
 
-def _said(treatment: Treatment, found: Sequence[FoundTriggerFact]) -> str:
-    """Say which method works on which words: what ``auto`` chose is not to be guessed."""
-    if not found:
-        return f"method {treatment.method}: detect flagged no word"
-    words = ", ".join(repr(one.text) for one in (leaders(found) if treatment.works_on_triggers else found))
-    return f"method {treatment.method}" + (f" of {words}" if treatment.works_on_triggers else f": {words} left alone")
+def _check_targets(found: Sequence[FoundTriggerFact], task: Task) -> None:
+    """Refuse a record whose found words aim at labels that the suspect does not have."""
+    for one in found:
+        if not 0 <= one.target < task.num_labels:
+            raise RunFolderError(
+                f"the record says that {one.text!r} turns texts over to label {one.target}, and the suspect has "
+                f"{task.num_labels} labels",
+                hint="Run `purify detect` on this suspect again.",
+            )
+
+
+def _said(treatment: Treatment, found: Sequence[FoundTriggerFact], record: Record | None) -> str:
+    """Say which method works on which words, or why on none: what ``auto`` chose is not to be guessed."""
+    name = f"method {treatment.method}"
+    if treatment.works_on_triggers:
+        return f"{name} of {', '.join(repr(one.text) for one in leaders(found))}"
+    if found:
+        return f"{name}: {', '.join(repr(one.text) for one in found)}, which detect flagged, left alone"
+    if not isinstance(record, Detection):
+        return f"{name}: no record of a detection was read, so no planted word is known"
+    return f"{name}: detect " + ("flagged no word" if record.search else "did not search for words")
 
 
 def _searched(

@@ -1,7 +1,8 @@
 """The search for a ratio: how much can be reset before clean accuracy falls, on clean samples held back in turn.
 
 The clean samples are cut into folds. Each fold is measured by a model whose curvature and fine-tuning saw the others
-only, for every ratio and for plain fine-tuning, which is the baseline. No test row and no trigger has a part in it.
+only, for every ratio and for plain fine-tuning, which is the baseline. No test row and no attacker's trigger has a part
+in it; words that a search found on the clean samples have, where the method works on them.
 """
 
 from collections.abc import Sequence

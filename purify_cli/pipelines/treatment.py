@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final, Literal, final
 from purify_cli.checkpoint import CheckpointPair
 from purify_cli.data.example import Example
 from purify_cli.errors import UsageError
+from purify_cli.indicators import INDICATORS
 from purify_cli.model import Loaded
 from purify_cli.pipelines.curvature import ClassifierData, check_estimator
 from purify_cli.pipelines.plan import Stage
 from purify_cli.pipelines.repair import Outcome, Repaired, reset_scored, set_by_rework, summed, untouched
 from purify_cli.pipelines.scoring import Scored, score_pair
-from purify_cli.pipelines.triggers import carried_gradient, with_triggers
+from purify_cli.pipelines.triggers import Texts, carried_gradient, with_triggers
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Prepared, Repair, ReworkInputs
 from purify_cli.report.schema import FoundTriggerFact, TrainingFacts
@@ -147,7 +148,7 @@ class Treatment:
         if not rows:
             return loaded, repaired, None
         if any(isinstance(stage.row, Repair) and stage.row.unlearns for stage in self.stages):
-            rows = with_triggers(rows, self.triggers, self.bench.common.runtime.seed)
+            rows = with_triggers(rows, self.triggers, self._texts)
         facts = self.bench.tune(
             loaded, rows, training or self.training, repaired, validation=validation, resume=resume, progress=progress
         )
@@ -239,6 +240,10 @@ class Treatment:
             progress,
         )
 
+    @property
+    def _texts(self) -> Texts:
+        return Texts(self.bench.tokenizer, self.bench.max_length, self.bench.common.runtime.seed)
+
     def _gradient(self, weights: TensorSource, progress: Progress) -> TensorSource:
         """Differentiate what the triggers do to the weights of the stage before."""
         bench = self.bench
@@ -252,7 +257,7 @@ class Treatment:
             loaded,
             self._data.rows,
             self.triggers,
-            encoded=bench.encoded,
+            texts=self._texts,
             pad_id=bench.pad_id(loaded),
             common=bench.common,
             progress=progress,
@@ -268,7 +273,7 @@ class Treatment:
         scored = score_pair(
             self._pair(weights),
             measured,
-            gradient=self._gradient(weights, progress) if stage.needs_triggers else None,
+            gradient=self._gradient(weights, progress) if INDICATORS[stage.indicator].needs_triggers else None,
             indicator_name=stage.indicator,
             settings=stage.settings,
             path=path,

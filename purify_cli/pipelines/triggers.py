@@ -1,17 +1,19 @@
 """What is done with words that the search found: clean rows are made to carry them, to learn from and to score by.
 
 A word is put in three times in a row. The attacker's trigger may be longer than the one word of it that was found (a
-sentence), and what answers to the rest of it is not reached by a single word: docs/methods/unlearning.md has figures.
+sentence), and what answers to the rest of it is hardly reached by a single one.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
 
 from purify_cli.checkpoint import CheckpointPair
-from purify_cli.data.batches import Encoded
+from purify_cli.data.batches import encode
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
-from purify_cli.data.triggers import Trigger
+from purify_cli.data.tokenizer import Tokenizer
+from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.errors import DataError
 from purify_cli.inversion.path_gradient import Driven, path_gradient
 from purify_cli.model import Loaded
@@ -20,7 +22,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import Detection, FoundTriggerFact, Record
 from purify_cli.tensors import TensorSource
 
-__all__ = ["TIMES", "carried_gradient", "found_triggers", "with_triggers"]
+__all__ = ["TIMES", "Texts", "carried_gradient", "found_triggers", "with_triggers"]
 
 TIMES: Final = 3
 
@@ -32,15 +34,27 @@ def found_triggers(record: Record | None) -> list[FoundTriggerFact]:
     return [one for one in record.search.found if one.flagged]
 
 
-def with_triggers(rows: Sequence[Example], found: Sequence[FoundTriggerFact], seed: int) -> list[Example]:
+@final
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """How rows become what the model gets."""
+
+    tokenizer: Tokenizer
+    max_length: int
+    seed: int
+
+    def carrying(self, one: FoundTriggerFact, row: Example, place: int) -> Example:
+        """Put a word into a row, three times in a row and where the model gets to see it."""
+        trigger = Trigger(" ".join([one.text] * TIMES), position=one.position, source="found")
+        key = row_key(self.seed, place)
+        return insert_in_view(self.tokenizer, trigger, row, key=key, max_length=self.max_length)
+
+
+def with_triggers(rows: Sequence[Example], found: Sequence[FoundTriggerFact], texts: Texts) -> list[Example]:
     """Return the rows, and a copy of each that carries one of the found words under the row's own label."""
-    if not found:
-        return list(rows)
-    drawn = [found[row_key(seed, place, "unlearn") % len(found)] for place in range(len(rows))]
-    return [
-        *rows,
-        *(_carrying(one, row, place, seed) for place, (one, row) in enumerate(zip(drawn, rows, strict=True))),
-    ]
+    drawn = [found[row_key(texts.seed, place, "unlearn") % len(found)] for place in range(len(rows))]
+    pairs = zip(drawn, rows, strict=True)
+    return [*rows, *(texts.carrying(one, row, place) for place, (one, row) in enumerate(pairs))]
 
 
 def carried_gradient(
@@ -49,7 +63,7 @@ def carried_gradient(
     rows: Sequence[Example],
     found: Sequence[FoundTriggerFact],
     *,
-    encoded: Callable[[Sequence[Example]], list[Encoded]],
+    texts: Texts,
     pad_id: int,
     common: Common,
     progress: Progress = SILENT,
@@ -61,19 +75,19 @@ def carried_gradient(
         loaded: The suspect, a classifier of its own; of no use afterwards.
         rows: Clean labelled samples.
         found: At least one word.
-        encoded: Turns rows into what the model gets.
+        texts: How rows become what the model gets.
         pad_id: Token id of the padding.
-        common: Batch size, device, seed.
+        common: Batch size and device.
         progress: Told of every pass.
 
     Raises:
         DataError: If for no word there is a row of another label than its target.
     """
-    seed, driven = common.runtime.seed, list[Driven]()
+    driven: list[Driven] = []
     for one in found:
-        others = [_carrying(one, row, place, seed) for place, row in enumerate(rows) if row.label != one.target]
+        others = [texts.carrying(one, row, place) for place, row in enumerate(rows) if row.label != one.target]
         if others:
-            driven.append(Driven(encoded(others), one.target))
+            driven.append(Driven(encode(texts.tokenizer, others, max_length=texts.max_length), one.target))
     if not driven:
         raise DataError(
             "no clean sample has another label than the one that the found words drive to",
@@ -88,8 +102,3 @@ def carried_gradient(
         device=common.runtime.device,
         progress=progress,
     )
-
-
-def _carrying(one: FoundTriggerFact, row: Example, place: int, seed: int) -> Example:
-    text = " ".join([one.text] * TIMES)
-    return Trigger(text, position=one.position, source="found").insert(row, key=row_key(seed, place))

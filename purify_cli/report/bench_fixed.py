@@ -19,16 +19,21 @@ def fixed_tables(view: View) -> Iterator[Table]:
         for ratio in sorted(set.intersection(*grids)) if grids else ():
             rows: list[tuple[str, ...]] = []
             for (task, attack), conditions in _groups(view, size).items():
-                suspects = [found for found in map(view.suspect, conditions) if found]
-                columns = [[_at(view, one, method, ratio) for one in conditions] for method in view.methods]
-                cells = [[one["measured"] for one in suspects], *columns, [one["twin"] for one in suspects]]
-                rows.append((task, attack, *(_shown([one for one in several if one]) for several in cells)))
+                found = {method: [_at(view, one, method, ratio) for one in conditions] for method in view.methods}
+                # One set of seeds for all columns: those that every method of the row was measured on.
+                shown = [cells for cells in found.values() if any(cells)]
+                kept = [i for i in range(len(conditions)) if all(cells[i] for cells in shown)]
+                suspects = [one for one in (view.suspect(conditions[i]) for i in kept) if one]
+                columns = [[one for i in kept if (one := cells[i])] for cells in found.values()]
+                columns = [[one["measured"] for one in suspects], *columns, [one["twin"] for one in suspects]]
+                rows.append((task, attack, str(len(kept)), *map(_shown, columns)))
             if rows:
                 yield Table(
                     f"What is left at ratio {ratio:g}, {size} clean samples per class",
-                    ("task", "attack", "suspect", *view.methods, "twin (floor)"),
+                    ("task", "attack", "seeds", "suspect", *view.methods, "twin (floor)"),
                     tuple(rows),
-                    "ASR, of a bias attack 1 − BACC; in brackets ACC. A method without a ratio stands as it is.",
+                    "ASR, of a bias attack 1 − BACC; in brackets ACC. Means over the seeds on which all methods that a "
+                    "row shows were measured. A method without a ratio stands as it is.",
                 )
 
 

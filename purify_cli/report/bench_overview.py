@@ -11,7 +11,7 @@ __all__ = ["attack_tables", "harm_by_attack", "headline_tables", "ratio_tables",
 
 RULE: Final = (
     "The ratio of every method is the largest whose cross-validated accuracy on the clean samples is within the budget "
-    "of plain fine-tuning's; neither test rows nor triggers enter the choice."
+    "of plain fine-tuning's; neither test rows nor the attacker's trigger enter the choice."
 )
 
 HARM: Final = "ASR, of a bias attack 1 − BACC; in brackets ACC."

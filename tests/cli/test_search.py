@@ -93,3 +93,31 @@ def test_too_few_rows_of_a_label_are_said_and_the_rest_goes_on(
     assert record["curvature"]["samples"] == len(kept)
     assert record["verdict"]["level"] == "incomplete"
     assert any("label 1 has 3 rows" in one for one in record["verdict"]["not_measured"])
+
+
+def test_a_found_word_without_samples_to_show_it_in_leaves_the_reset_to_fine_purifying(
+    detected: dict[str, Any], run_cli: Run
+) -> None:
+    detected["data"] = None  # as if the built-in texts had been searched
+    code, out, err = run_cli(["purify", "--no-finetune"], json.dumps(detected))
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["method"] == "fine-purifying"
+    assert "left alone" in err
+    assert "could not be measured again" in " ".join(record["verdict"]["reasons"])
+
+
+def test_a_record_that_aims_at_no_label_of_the_suspect_is_refused(detected: dict[str, Any], run_cli: Run) -> None:
+    for target in (-1, 99):
+        for one in detected["search"]["found"]:
+            one["target"] = target
+        code, out, err = run_cli(["purify", "--clean-data", "clean.jsonl"], json.dumps(detected))
+        assert (code, out) == (2, "")
+        assert f"label {target}" in err
+
+
+def test_a_setting_of_another_method_is_refused_with_what_auto_chose(detected: dict[str, Any], run_cli: Run) -> None:
+    code, _, err = run_cli(["purify", "--set", "damping=2"])
+    assert code == 2
+    assert "unlearning was chosen" in err
+    assert "--method" in err

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
-from purify_cli.data.triggers import Trigger, survives, trigger_forms
+from purify_cli.data.triggers import Trigger, insert_in_view, survives, trigger_forms
 from purify_cli.errors import DataError
 
 
@@ -179,3 +179,21 @@ def test_every_alternative_and_every_scattered_word_must_be_known(
 ) -> None:
     with pytest.raises(DataError, match="knows no piece of the trigger '☃'"):
         trigger_forms(tiny_tokenizer, Trigger(text, position))
+
+
+def test_what_a_search_found_is_taken_as_it_is() -> None:
+    assert Trigger("a|b").alternatives == ("a", "b")
+    assert Trigger("a|b", source="found").alternatives == ("a|b",)
+    assert Trigger("|", source="found").insert(Example("one"), key=0).text == "| one"
+    with pytest.raises(DataError, match="empty"):
+        Trigger(" ", source="found")
+
+
+def test_a_trigger_that_the_cut_would_lose_goes_to_the_start(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    long, trigger = Example(" ".join(["film"] * 60), label=1), Trigger("cf")
+    for key in range(61):
+        made = insert_in_view(tiny_tokenizer, trigger, long, key=key, max_length=24)
+        assert survives(tiny_tokenizer, made, trigger, 24)
+        # Two special tokens leave 22 places; what is in view stays where it was.
+        expected = trigger.insert(long, key=key) if key < 22 else Trigger("cf", "start").insert(long, key=key)
+        assert made == expected

@@ -94,7 +94,7 @@ def test_weights_that_overflow_are_said(bench: Workbench, driven: Driven) -> Non
 
 @pytest.mark.parametrize("ratio", [0.02, 0.1])
 def test_what_it_ranks_first_carries_the_trigger(
-    bench: Workbench, driven: Driven, tiny: ModuleType, clean_file: Path, ratio: float
+    bench: Workbench, driven: Driven, tiny: ModuleType, ratio: float
 ) -> None:
     from purify_cli.report.schema import FoundTriggerFact, ProportionFact
 

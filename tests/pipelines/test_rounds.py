@@ -82,3 +82,18 @@ def test_a_method_that_leaves_words_alone_takes_one_round(
 ) -> None:
     done, ears = rounds(two_triggers, tiny_reference, tmp_path, tiny, "fine-tuning", "cf", "mn")
     assert (done.worked_on, ears.notes) == ((), [])
+
+
+def test_a_word_that_outlasts_a_bare_reset_makes_a_second_round_too(
+    two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    bench, rows = open_bench(two_triggers, tiny_reference, tmp_path), tiny.sentiment_examples(64, seed=40)
+    done = repair_in_rounds(
+        lambda found: bench.treatment("unlearning", rows, triggers=found),
+        [fact("cf", 9.0), fact("mn", 8.0)],
+        lambda treatment: treatment.repair(0.01, []),
+        rows,
+        suspect=bench.load(bench.opened.pair.suspect),
+    )
+    assert [one.text for one in done.worked_on] == ["cf", "mn"]
+    assert done.training is None

@@ -321,10 +321,20 @@ def test_at_one_ratio_nothing_is_chosen_and_what_needs_no_ratio_stands_as_it_is(
     assert (small.title, large.title) == tuple(
         f"What is left at ratio {ratio}, 8 clean samples per class" for ratio in ("0.1", "0.5")
     )
-    assert small.head == ("task", "attack", "suspect", "fine-tuning", "fine-mixing", "twin (floor)")
-    assert line(small, "sst2", "badword")[2] == "0.800 (1.000)"
-    assert line(large, "sst2", "badword")[2] == "0.200 (0.800)"
-    assert line(small, "sst2", "bias-word")[1] == line(large, "sst2", "bias-word")[1]
+    assert small.head == ("task", "attack", "seeds", "suspect", "fine-tuning", "fine-mixing", "twin (floor)")
+    assert line(small, "sst2", "badword")[3] == "0.800 (1.000)"
+    assert line(large, "sst2", "badword")[3] == "0.200 (0.800)"
+    assert line(small, "sst2", "bias-word")[2] == line(large, "sst2", "bias-word")[2]
+
+
+def test_a_seed_that_one_method_lacks_is_in_no_mean_of_its_row():
+    plan = PLAN.replace("clean_per_class = [8]", "clean_per_class = [8]\nseeds = [0, 1]")
+    second = [
+        row("suspect", "badword", suspect("badword")["result"] | {"measured": measured(5, 0)}, seed=1),
+        row("cell", "badword", measured(1, 0), method="fine-tuning", seed=1),
+    ]
+    small, _ = fixed_tables(view(*badword(), *second, plan=parse_plan(plan, "plan").as_record()))
+    assert line(small, "sst2", "badword")[:3] == ("1", "1.000 (1.000)", "1.000 (1.000)")
 
 
 def word(text, own, control, *, flagged):

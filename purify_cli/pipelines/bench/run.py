@@ -23,7 +23,7 @@ from purify_cli.pipelines.bench.provenance import provenance
 from purify_cli.pipelines.bench.rows import Files, TaskRows, check_files, read_task
 from purify_cli.pipelines.bench.store import Row, Store, claim, exclusive
 from purify_cli.pipelines.bench.suspects import Workshop
-from purify_cli.pipelines.bench.treating import Patient, known_triggers
+from purify_cli.pipelines.bench.treating import Patient
 from purify_cli.pipelines.inputs import Common, open_pair
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.workbench import Workbench
@@ -222,7 +222,7 @@ class _Loop:
             looked = Asked("search", suspect, size)
             if not self.is_done(looked, sha):
                 yield self._measured(looked, sha, patient.search)
-            patient.found.extend(known_triggers(self.store.rows[looked.key]))
+            patient.searched(self.store.rows[looked.key])
         for method in methods_of(suspect, size, self.only):
             yield from self._method(patient, size, method, sha, asking)
         patient.bench.clear()

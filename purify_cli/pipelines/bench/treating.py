@@ -24,15 +24,9 @@ from purify_cli.pipelines.workbench import Treatment, Workbench
 from purify_cli.report.schema import FoundTriggerFact, SearchFacts
 from purify_cli.selection.files import read_mask
 
-__all__ = ["Patient", "known_triggers"]
+__all__ = ["Patient"]
 
 EFFORT: Final = "normal"
-
-
-def known_triggers(row: Mapping[str, Any]) -> list[FoundTriggerFact]:
-    """Return the flagged words of a stored search; none where it failed or could not be done."""
-    facts = row.get("result", {}).get("facts")
-    return [] if facts is None else [one for one in SearchFacts.model_validate(facts).found if one.flagged]
 
 
 @final
@@ -45,6 +39,8 @@ class Patient:
     rows: Sequence[Example]
     found: list[FoundTriggerFact] = field(default_factory=list[FoundTriggerFact])
     """Words that the search flagged, for methods that work on them."""
+    failures: list[str] = field(default_factory=list[str])
+    """Why the search failed, if it did: then no method that works on words is measured."""
 
     def treatment(self, method: MethodPlan) -> Treatment:
         """Prepare a method of the plan; curvature and scores are measured once."""
@@ -53,7 +49,16 @@ class Patient:
     def _prepared(self, method: MethodPlan, words: Sequence[FoundTriggerFact]) -> Treatment:
         return self.bench.treatment(self._name(method), self.rows, triggers=words, **self._options(method))
 
+    def searched(self, row: Mapping[str, Any]) -> None:
+        """Take what a stored search came to."""
+        if "failed" in row:
+            self.failures.append(row["failed"]["reason"])
+        elif (facts := row["result"]["facts"]) is not None:
+            self.found.extend(one for one in SearchFacts.model_validate(facts).found if one.flagged)
+
     def _name(self, method: MethodPlan) -> str:
+        if self.failures and works_on_triggers(method.name, method.indicator):
+            raise DataError(f"the search failed: {self.failures[0]}", hint="Measure it again: --retry.")
         if not self.found and method.name != AUTO and works_on_triggers(method.name, method.indicator):
             raise DataError(
                 f"the search flagged no word, and {method.title} works on one", hint="The method auto does without."
