@@ -22,6 +22,8 @@ def fixed_tables(view: View) -> Iterator[Table]:
                 found = {method: [_at(view, one, method, ratio) for one in conditions] for method in view.methods}
                 # One set of seeds for all columns: those that every method of the row was measured on.
                 shown = [cells for cells in found.values() if any(cells)]
+                if not shown:
+                    continue
                 kept = [i for i in range(len(conditions)) if all(cells[i] for cells in shown)]
                 suspects = [one for one in (view.suspect(conditions[i]) for i in kept) if one]
                 columns = [[one for i in kept if (one := cells[i])] for cells in found.values()]
@@ -38,11 +40,10 @@ def fixed_tables(view: View) -> Iterator[Table]:
 
 
 def _groups(view: View, size: int) -> dict[tuple[str, str], list[Condition]]:
-    """Return the conditions of a size that any method was tried on, seeds together."""
+    """Return the conditions of a size whose suspect was measured, seeds together."""
     found: dict[tuple[str, str], list[Condition]] = {}
     for condition in view.conditions:
-        tried = any(view.curve(condition, method) for method in view.methods)
-        if condition.size == size and view.suspect(condition) is not None and tried:
+        if condition.size == size and view.suspect(condition) is not None:
             found.setdefault((condition.task, condition.attack), []).append(condition)
     return found
 
