@@ -6,16 +6,14 @@ from typing import Any, Final
 
 from purify_cli.checkpoint import may_replace, staged_folder, write_text
 from purify_cli.data.example import Example
-from purify_cli.data.loading import hold_out, require_classes
-from purify_cli.errors import RunFolderError, StorageError, UsageError
+from purify_cli.errors import StorageError, UsageError
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model import Loaded, Task, task_of
+from purify_cli.model import Loaded, task_of
+from purify_cli.pipelines.clean_rows import clean_rows
 from purify_cli.pipelines.inputs import (
-    data_facts,
     model_facts,
     open_model,
     open_pair,
-    read_rows,
     require_reference,
     versions,
 )
@@ -24,33 +22,27 @@ from purify_cli.pipelines.plan import DEFAULT_DROP, Plan, PurifyRequest, make_pl
 from purify_cli.pipelines.purified import purified_verdict
 from purify_cli.pipelines.ratio import RULE, RatioCurve, search_ratio
 from purify_cli.pipelines.repair import Repaired
-from purify_cli.pipelines.rounds import leaders, repair_in_rounds
+from purify_cli.pipelines.rounds import leaders, repair_in_rounds, said
 from purify_cli.pipelines.run_folder import RunFolder, dump
 from purify_cli.pipelines.search import Outcome, look_for_triggers
-from purify_cli.pipelines.triggers import found_triggers
+from purify_cli.pipelines.triggers import check_targets, found_triggers
 from purify_cli.pipelines.unlearning import measured_again
 from purify_cli.pipelines.workbench import Treatment, Workbench
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.card import model_card
 from purify_cli.report.curve import draw_curve
 from purify_cli.report.schema import (
-    DataFacts,
-    Detection,
     FileFact,
     FoundTriggerFact,
     ModelFacts,
     Purification,
     RatioCurveFacts,
     RatioPointFact,
-    Record,
     Utility,
 )
 from purify_cli.selection.mask import write_mask
 
 __all__ = ["curve_facts", "purify"]
-
-HELD_BACK: Final = 0.25
-"""Share of the clean samples kept from curvature and tuning where --max-drop wants an honest accuracy. Ours."""
 
 BEYOND: Final = 0.1
 """A search goes on past the budget, so that the curve shows where accuracy falls, until a ratio has lost this much
@@ -73,9 +65,9 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
         opened = open_pair(named, reference, common, progress)
         bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
-        rows, held, facts = _clean_rows(request, plan, bench.task)
+        rows, held, facts = clean_rows(request, plan, bench.task)
         found = found_triggers(request.origin.record)
-        _check_targets(found, bench.task)
+        check_targets(found, bench.task.num_labels)
         options: dict[str, Any] = {
             "indicator": request.indicator,
             "estimator": request.estimator,
@@ -90,7 +82,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         curve = _searched(request, first, rows, options, progress) if plan.ratio == "auto" else None
         ratio = curve.chosen if curve else plan.ratio
         assert ratio != "auto"  # a search has chosen a number
-        progress.note(_said(first, found, request.origin.record))
+        progress.note(said(first, found, request.origin.record))
         suspect = bench.load(opened.pair.suspect)
         before = _accuracy(bench, suspect, held or rows)
         tuned_on = rows if request.finetune else []
@@ -164,29 +156,6 @@ def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
     return scored | rest | lengths
 
 
-def _check_targets(found: Sequence[FoundTriggerFact], task: Task) -> None:
-    """Refuse a record whose found words aim at labels that the suspect does not have."""
-    for one in found:
-        if not 0 <= one.target < task.num_labels:
-            raise RunFolderError(
-                f"the record says that {one.text!r} turns texts over to label {one.target}, and the suspect has "
-                f"{task.num_labels} labels",
-                hint="Run `purify detect` on this suspect again.",
-            )
-
-
-def _said(treatment: Treatment, found: Sequence[FoundTriggerFact], record: Record | None) -> str:
-    """Say which method works on which words, or why on none: what ``auto`` chose is not to be guessed."""
-    name = f"method {treatment.method}"
-    if treatment.works_on_triggers:
-        return f"{name} of {', '.join(repr(one.text) for one in leaders(found))}"
-    if found:
-        return f"{name}: {', '.join(repr(one.text) for one in found)}, which detect flagged, left alone"
-    if not isinstance(record, Detection):
-        return f"{name}: no record of a detection was read, so no planted word is known"
-    return f"{name}: detect " + ("flagged no word" if record.search else "did not search for words")
-
-
 def _searched(
     request: PurifyRequest,
     treatment: Treatment,
@@ -255,38 +224,6 @@ def _stored_mask(run: RunFolder, repaired: Repaired) -> FileFact | None:
 
 def _accuracy(bench: Workbench, loaded: Loaded, rows: list[Example]) -> Proportion | None:
     return measure(loaded, bench.opened.reference, rows, bench.common).accuracy if rows else None
-
-
-def _clean_rows(
-    request: PurifyRequest, plan: Plan, task: Task
-) -> tuple[list[Example], list[Example], DataFacts | None]:
-    """Read the clean samples: those given, else those that detect used; hold some back where that is wanted."""
-    given, record = request.clean_data, request.origin.record
-    promised = record.data if isinstance(record, Detection) and record.data and record.data.per_label else None
-    if given is None and promised is not None:
-        given = promised.path
-    else:
-        promised = None
-    if given is None:
-        searched = plan.ratio == "auto"
-        if request.finetune or searched or request.max_drop is not None or request.estimator != "auto":
-            raise UsageError(
-                "fine-tuning, --ratio auto, --max-drop and --estimator need clean samples",
-                hint="Give --clean-data FILE (8 to 64 labelled rows), or --no-finetune to stop after the reset.",
-            )
-        return [], [], None
-    rows = read_rows(given, task, request.common)
-    require_classes(rows, at_least=2)
-    facts = data_facts(given, rows)
-    if promised is not None and promised.sha256 != facts.sha256:
-        raise RunFolderError(
-            f"{given} has changed since `purify detect` read it", hint="Run detect again, or give --clean-data."
-        )
-    if plan.ratio == "auto" or (request.max_drop is None and "patience" not in request.settings):
-        return rows, [], facts  # a search holds them back in turn, and then all are used
-    rest, held = hold_out(rows, HELD_BACK, seed=request.common.runtime.seed)
-    require_classes(rest, at_least=2)
-    return rest, held, facts
 
 
 def _utility(request: PurifyRequest, before: Proportion, after: Proportion, *, held: bool) -> Utility:

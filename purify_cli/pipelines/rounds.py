@@ -15,9 +15,9 @@ from purify_cli.pipelines.repair import Repaired
 from purify_cli.pipelines.treatment import Treatment
 from purify_cli.pipelines.unlearning import is_left, measured_again
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import FoundTriggerFact, TrainingFacts
+from purify_cli.report.schema import Detection, FoundTriggerFact, Record, TrainingFacts
 
-__all__ = ["Round", "leaders", "repair_in_rounds"]
+__all__ = ["Round", "leaders", "repair_in_rounds", "said"]
 
 
 @final
@@ -74,3 +74,15 @@ def repair_in_rounds(
             return Round(*outcome, worked_on=tuple(words))
         progress.note(f"{', '.join(repr(one.text) for one in further)} outlasted it: once more, with all of them")
         words = [*words, *further]
+
+
+def said(treatment: Treatment, found: Sequence[FoundTriggerFact], record: Record | None) -> str:
+    """Say which method works on which words, or why on none: what ``auto`` chose is not to be guessed."""
+    name = f"method {treatment.method}"
+    if treatment.works_on_triggers:
+        return f"{name} of {', '.join(repr(one.text) for one in leaders(found))}"
+    if found:
+        return f"{name}: {', '.join(repr(one.text) for one in found)}, which detect flagged, left alone"
+    if not isinstance(record, Detection):
+        return f"{name}: no record of a detection was read, so no planted word is known"
+    return f"{name}: detect " + ("flagged no word" if record.search else "did not search for words")

@@ -14,7 +14,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.tokenizer import Tokenizer
 from purify_cli.data.triggers import Trigger, insert_in_view
-from purify_cli.errors import DataError
+from purify_cli.errors import DataError, RunFolderError
 from purify_cli.inversion.path_gradient import Driven, path_gradient
 from purify_cli.model import Loaded
 from purify_cli.pipelines.inputs import Common
@@ -22,7 +22,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import Detection, FoundTriggerFact, Record
 from purify_cli.tensors import TensorSource
 
-__all__ = ["TIMES", "Texts", "carried_gradient", "found_triggers", "with_triggers"]
+__all__ = ["TIMES", "Texts", "carried_gradient", "check_targets", "found_triggers", "with_triggers"]
 
 TIMES: Final = 3
 
@@ -32,6 +32,21 @@ def found_triggers(record: Record | None) -> list[FoundTriggerFact]:
     if not isinstance(record, Detection) or record.search is None:
         return []
     return [one for one in record.search.found if one.flagged]
+
+
+def check_targets(found: Sequence[FoundTriggerFact], labels: int) -> None:
+    """Refuse a record whose found words aim at labels that the suspect does not have.
+
+    Raises:
+        RunFolderError: If one does.
+    """
+    for one in found:
+        if not 0 <= one.target < labels:
+            raise RunFolderError(
+                f"the record says that {one.text!r} turns texts over to label {one.target}, and the suspect has "
+                f"{labels} labels",
+                hint="Run `purify detect` on this suspect again.",
+            )
 
 
 @final
