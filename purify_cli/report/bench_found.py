@@ -33,7 +33,7 @@ def _row(view: View, condition: Condition) -> tuple[str, ...] | None:
     found = looked["facts"]["found"]
     flagged = [one for one in found if one["flagged"]]
     shown = flagged or sorted(found, key=_contrast, reverse=True)[:1]
-    words = ", ".join(f"`{one['text']}`" for one in shown)
+    words = ", ".join(str(one["text"]) for one in shown)
     counts = (", ".join(f"{one[model]['successes']} of {one[model]['total']}" for one in shown) for model in _MODELS)
     return *where, trigger, words if flagged else f"({words})", *counts, str(looked["level"])
 

@@ -352,14 +352,14 @@ def word(text, own, control, *, flagged):
                 "facts": {"found": [word("cf", 10, 0, flagged=True), word("bad", 7, 1, flagged=False)]},
                 "level": "poisoned",
             },
-            ("cf", "`cf`", "10 of 10", "0 of 10", "poisoned"),
+            ("cf", "cf", "10 of 10", "0 of 10", "poisoned"),
         ),
         (
             {
                 "facts": {"found": [word("dull", 7, 6, flagged=False), word("bad", 7, 1, flagged=False)]},
                 "level": "clean",
             },
-            ("cf", "(`bad`)", "7 of 10", "1 of 10", "clean"),
+            ("cf", "(bad)", "7 of 10", "1 of 10", "clean"),
         ),
         ({"facts": None, "missing": "too few rows", "level": None}, ("cf", "-", "-", "-", "too few rows")),
     ],
