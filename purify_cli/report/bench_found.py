@@ -35,7 +35,9 @@ def _row(view: View, condition: Condition) -> tuple[str, ...] | None:
     shown = flagged or sorted(found, key=_contrast, reverse=True)[:1]
     words = ", ".join(str(one["text"]) for one in shown)
     counts = (", ".join(f"{one[model]['successes']} of {one[model]['total']}" for one in shown) for model in _MODELS)
-    return *where, trigger, words if flagged else f"({words})", *counts, str(looked["level"])
+    # A search that flags nothing acquits nobody.
+    finding = str(looked["level"]) if flagged else "nothing flagged"
+    return *where, trigger, words if flagged else f"({words})", *counts, finding
 
 
 _MODELS = ("suspect", "control")

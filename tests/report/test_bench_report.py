@@ -359,7 +359,7 @@ def word(text, own, control, *, flagged):
                 "facts": {"found": [word("dull", 7, 6, flagged=False), word("bad", 7, 1, flagged=False)]},
                 "level": "clean",
             },
-            ("cf", "(bad)", "7 of 10", "1 of 10", "clean"),
+            ("cf", "(bad)", "7 of 10", "1 of 10", "nothing flagged"),
         ),
         ({"facts": None, "missing": "too few rows", "level": None}, ("cf", "-", "-", "-", "too few rows")),
     ],
