@@ -43,7 +43,7 @@ class Trigger:
         Raises:
             DataError: If the text, or an alternative in it, is empty or white space.
         """
-        if not all(part.split() for part in ([self.text] if self.source == "found" else self.text.split(BETWEEN))):
+        if not all(self.alternatives):
             what = "an alternative of the trigger" if BETWEEN in self.text else "the trigger"
             raise DataError(f"{what} is empty", hint="Give at least one word with --trigger.")
 
