@@ -88,8 +88,7 @@ class Stage:
     @property
     def needs_triggers(self) -> bool:
         """Whether it works on triggers that were found."""
-        unlearns = isinstance(self.row, Repair) and self.row.unlearns
-        return unlearns or (self.indicator is not None and INDICATORS[self.indicator].needs_triggers)
+        return _works_on_triggers(self.row, self.indicator)
 
     @property
     def ratio(self) -> float | None:
@@ -163,10 +162,12 @@ def chosen_method(method: str, *, known: bool) -> str:
 
 def works_on_triggers(method: str, indicator: str | None) -> bool:
     """Say whether a method, or several separated by commas, asks for triggers that were found."""
-    if method == AUTO or (indicator is not None and INDICATORS[indicator].needs_triggers):
-        return True
-    rows = [METHODS[name.strip()] for name in method.split(",")]
-    return any(isinstance(row, Repair) and row.unlearns for row in rows)
+    return method == AUTO or any(_works_on_triggers(METHODS[name.strip()], indicator) for name in method.split(","))
+
+
+def _works_on_triggers(row: Repair | Rework, indicator: str | None) -> bool:
+    unlearns = isinstance(row, Repair) and row.unlearns
+    return unlearns or (indicator is not None and INDICATORS[indicator].needs_triggers)
 
 
 def _check_search(request: PurifyRequest) -> None:
