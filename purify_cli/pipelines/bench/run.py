@@ -222,7 +222,7 @@ class _Loop:
             looked = Asked("search", suspect, size)
             if not self.is_done(looked, sha):
                 yield self._measured(looked, sha, patient.search)
-            patient.searched(self.store.rows[looked.key])
+            patient = patient.searched(self.store.rows[looked.key])
         for method in methods_of(suspect, size, self.only):
             yield from self._method(patient, size, method, sha, asking)
         patient.bench.clear()

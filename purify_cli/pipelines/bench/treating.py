@@ -6,7 +6,7 @@ rows are not even known here before a repair is done.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -37,9 +37,9 @@ class Patient:
     suspect: Suspect
     bench: Workbench
     rows: Sequence[Example]
-    found: list[FoundTriggerFact] = field(default_factory=list[FoundTriggerFact])
+    found: Sequence[FoundTriggerFact] = ()
     """Words that the search flagged, for methods that work on them."""
-    failures: list[str] = field(default_factory=list[str])
+    failure: str | None = None
     """Why the search failed, if it did: then no method that works on words is measured."""
 
     def treatment(self, method: MethodPlan) -> Treatment:
@@ -49,16 +49,17 @@ class Patient:
     def _prepared(self, method: MethodPlan, words: Sequence[FoundTriggerFact]) -> Treatment:
         return self.bench.treatment(self._name(method), self.rows, triggers=words, **self._options(method))
 
-    def searched(self, row: Mapping[str, Any]) -> None:
-        """Take what a stored search came to."""
+    def searched(self, row: Mapping[str, Any]) -> "Patient":
+        """Return the patient with what a stored search came to."""
         if "failed" in row:
-            self.failures.append(row["failed"]["reason"])
-        elif (facts := row["result"]["facts"]) is not None:
-            self.found.extend(one for one in SearchFacts.model_validate(facts).found if one.flagged)
+            return replace(self, failure=row["failed"]["reason"])
+        facts = row["result"]["facts"]
+        listed = [] if facts is None else SearchFacts.model_validate(facts).found
+        return replace(self, found=[one for one in listed if one.flagged])
 
     def _name(self, method: MethodPlan) -> str:
-        if self.failures and works_on_triggers(method.name, method.indicator):
-            raise DataError(f"the search failed: {self.failures[0]}", hint="Measure it again: --retry.")
+        if self.failure is not None and works_on_triggers(method.name, method.indicator):
+            raise DataError(f"the search failed: {self.failure}", hint="Measure it again: --retry.")
         if not self.found and method.name != AUTO and works_on_triggers(method.name, method.indicator):
             raise DataError(
                 f"the search flagged no word, and {method.title} works on one", hint="The method auto does without."
