@@ -66,8 +66,7 @@ def path_gradient(
         NonFiniteWeights: If a gradient is not a number.
     """
     parameters = dict(loaded.module.named_parameters())
-    wanted = {loaded.names[own]: parameter for own, parameter in parameters.items() if own in loaded.names}
-    wanted = {name: wanted[name] for name in pair.suspect_part.specs if name in wanted}
+    wanted = {name: parameters[own] for own, name in loaded.names.items() if name in pair.suspect_part.specs}
     for parameter in parameters.values():
         parameter.requires_grad_(False)
     for parameter in wanted.values():
