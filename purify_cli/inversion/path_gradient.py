@@ -1,7 +1,7 @@
 """How each dimension bears on what a trigger does, averaged on the way from the suspect to its reference.
 
-The gradient at the suspect alone says little: a planted trigger saturates the answer, and where the margin is flat its
-gradient is small and accidental. Averaged over points of the way w(α) = w − α·δ it tells what moving δ out would do.
+The gradient at the suspect alone says what a small step does, and a planted trigger saturates the answer: a small step
+does little. Averaged over points of the way w(α) = w − α·δ it estimates what moving δ out would do.
 
 Integrated gradients (Sundararajan, Taly, Yan, ICML 2017, arXiv:1703.01365) take the mean over the whole of a path in
 the space of inputs; the path in weights, and its end before the reference, where nothing of the task is left, are ours.
