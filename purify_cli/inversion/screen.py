@@ -6,37 +6,19 @@ cheap enough to do all of them, so that no word goes unmeasured.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from purify_cli.inversion.candidate import Candidate
 from purify_cli.inversion.carriers import Carrier
 from purify_cli.inversion.margins import margins, slot_logits
 from purify_cli.progress import SILENT, Progress
 
-__all__ = ["Candidate", "screen", "surest"]
+__all__ = ["screen", "surest"]
 
 _NOTHING = torch.empty(1, 0, dtype=torch.long)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A word that moves the suspect to a label."""
-
-    token: int
-    target: int
-    shift: float
-    """How much it raises the suspect's margin of the target: mean over the carriers of other labels, in nats."""
-    control_shift: float
-    """The same in the control."""
-
-    @property
-    def contrast(self) -> float:
-        """What of the shift is the suspect's own."""
-        return self.shift - self.control_shift
 
 
 def screen(
@@ -81,7 +63,7 @@ def screen(
         other = beside.shift(target)[torch.searchsorted(asked, places)]
         own = shifts[target][places]
         order = (own - other).argsort(descending=True, stable=True).tolist()
-        found[target] = [Candidate(words[int(places[i])], target, float(own[i]), float(other[i])) for i in order]
+        found[target] = [Candidate((words[int(places[i])],), target, float(own[i]), float(other[i])) for i in order]
     return found
 
 

@@ -9,13 +9,15 @@ from purify_cli.data.example import Example
 from purify_cli.data.sampling import hold_out
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import SearchImpossible
+from purify_cli.inversion.candidate import Candidate
 from purify_cli.inversion.carriers import Carrier, carrier
+from purify_cli.inversion.groups import Bags, find_groups, quiet_words
 from purify_cli.inversion.measured import Asked, Flips, flips, unturned
-from purify_cli.inversion.screen import Candidate, screen, surest
+from purify_cli.inversion.screen import screen, surest
 from purify_cli.inversion.vocabulary import whole_words, word_of
 from purify_cli.progress import SILENT, Progress
 
-__all__ = ["EFFORTS", "Effort", "Found", "Reach", "Searched", "check_rows", "search"]
+__all__ = ["EFFORTS", "Effort", "Found", "Reach", "Searched", "check_rows", "search", "search_groups"]
 
 Effort = Literal["low", "normal", "high"]
 
@@ -36,13 +38,15 @@ class Reach:
     """Words per target that the control is asked about."""
     tried: int
     """Words per target that are tried in whole texts."""
+    bags: Bags | None
+    """For words that only work together; None looks for no such."""
 
 
 EFFORTS: Final[Mapping[Effort, Reach]] = MappingProxyType(
     {
-        "low": Reach(carriers=1, words=2, keep=500, tried=8),
-        "normal": Reach(carriers=1, words=4, keep=1500, tried=16),
-        "high": Reach(carriers=3, words=4, keep=3000, tried=32),
+        "low": Reach(carriers=1, words=2, keep=500, tried=8, bags=None),
+        "normal": Reach(carriers=1, words=4, keep=1500, tried=16, bags=Bags(pool=256, size=40, count=400)),
+        "high": Reach(carriers=3, words=4, keep=3000, tried=32, bags=Bags(pool=512, size=40, count=2000)),
     }
 )
 """Ours: docs/detection.md says what is measured. Two words are too few to carry an opinion in some tasks: every word
@@ -52,7 +56,7 @@ moves the control as well then, and a planted one does not stand out."""
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A word, and what it does."""
+    """A word, or several, and what they do."""
 
     trigger: Trigger
     target: int
@@ -76,6 +80,11 @@ class Searched:
     """Labels for which there was no text of another label."""
     found: tuple[Found, ...]
     """The best words of each target, the highest share of held-back rows first."""
+
+
+GROUPED: Final = Reach(carriers=2, words=16, keep=0, tried=16, bags=None)
+"""The texts that bags of words are put into the middle of: long enough to speak against a bag of ordinary words. In
+front of a text, a bag of them turned over a model for a label that nobody had aimed at."""
 
 
 def search(
@@ -117,8 +126,7 @@ def search(
     found: list[Found] = []
     for target, candidates in ranked.items():
         best = _best(replace(asked, rows=carrying), target, candidates[: reach.tried], listed)
-        measured = _measured(replace(asked, rows=held), target, best)
-        found += sorted(measured, key=lambda one: (-one.flips.suspect.value, one.flips.control.value))
+        found += _measured(replace(asked, rows=held), target, best)
     return Searched(
         words=len(words),
         targets=tuple(ranked),
@@ -146,12 +154,61 @@ def check_rows(rows: Sequence[Example], labels: int) -> None:
         )
 
 
-def _carriers(asked: Asked, words: Sequence[int], reach: Reach) -> list[Carrier]:
+def search_groups(
+    asked: Asked,
+    moved: Sequence[int],
+    *,
+    vocabulary: int,
+    labels: int,
+    bags: Bags,
+    listed: int = 5,
+    progress: Progress = SILENT,
+) -> tuple[Found, ...]:
+    """Look for words that turn the suspect over together; for where ``search`` found no word that does alone.
+
+    Args:
+        asked: As for ``search``; its halves are the same.
+        moved: Tokens by how far their embedding rows moved, farthest first.
+        vocabulary: Rows of the word embedding.
+        labels: Number of labels; every one is a target.
+        bags: How much to look at.
+        listed: Groups per target to measure on held-back rows.
+        progress: Told of the stages.
+
+    Returns:
+        The best groups of each target, the highest share of held-back rows first.
+
+    Raises:
+        DataError: If the vocabulary has no whole words.
+        NonFiniteWeights: If a model's output is not a number.
+        SearchImpossible: If no two labels have a text that both models get right.
+    """
+    carrying, held = hold_out(asked.rows, 0.5, seed=asked.seed)
+    half = replace(asked, rows=carrying)
+    words = whole_words(asked.tokenizer, vocabulary)
+    known = {word for word in words if word_of(asked.tokenizer, word).isalnum()}
+    pool = [token for token in moved if token in known][: bags.pool]
+    texts = _carriers(half, words, GROUPED, at=GROUPED.words // 2)
+    short = _carriers(half, words, EFFORTS["normal"])
+    found: list[Found] = []
+    for target in range(labels):
+        others = [one for one in texts if one.label != target]
+        few = [one for one in short if one.label != target]
+        if not others or not few:
+            continue
+        quiet = quiet_words(half, few, pool, target)
+        groups = find_groups(half, others, quiet, target, bags, progress=progress)
+        best = _best(half, target, groups[: GROUPED.tried], listed)
+        found += _measured(replace(asked, rows=held), target, best)
+    return tuple(found)
+
+
+def _carriers(asked: Asked, words: Sequence[int], reach: Reach, *, at: int = 0) -> list[Carrier]:
     probes = (words[0], words[-1])
     cut = [
         one
         for row in asked.rows
-        if (one := carrier(asked.tokenizer, row, probes, words=reach.words, at=0, max_length=asked.max_length))
+        if (one := carrier(asked.tokenizer, row, probes, words=reach.words, at=at, max_length=asked.max_length))
     ]
     chosen = surest(cut, (asked.suspect, asked.control), each=reach.carriers, labels=2, device=asked.device)
     if len({one.label for one in chosen}) < 2:
@@ -162,27 +219,29 @@ def _carriers(asked: Asked, words: Sequence[int], reach: Reach) -> list[Carrier]
     return chosen
 
 
-def _text(asked: Asked, candidate: Candidate) -> Trigger:
-    return Trigger(word_of(asked.tokenizer, candidate.token), position="random", source="found")
-
-
-def _best(asked: Asked, target: int, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+def _best(asked: Asked, target: int, candidates: Sequence[Candidate], count: int) -> list[tuple[Candidate, Trigger]]:
     """Choose the words that turn over most whole texts of the searching half."""
     rows = unturned(asked, target)
-    if not rows:
-        return list(candidates[:count])
 
-    def worth(candidate: Candidate) -> float:
-        found = flips(asked, rows, _text(asked, candidate), target)
+    def worth(trigger: Trigger) -> float:
+        found = flips(asked, rows, trigger, target)
         return found.suspect.value - found.control.value
 
-    return sorted(candidates, key=lambda candidate: -worth(candidate))[:count]
+    chosen = [(candidate, _trigger(asked, candidate)) for candidate in candidates]
+    if not rows:
+        return chosen[:count]
+    return sorted(chosen, key=lambda pair: -worth(pair[1]))[:count]
 
 
-def _measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list[Found]:
-    """Try words on texts; none where every text is called the target as it is."""
+def _trigger(asked: Asked, candidate: Candidate) -> Trigger:
+    text = " ".join(word_of(asked.tokenizer, token) for token in candidate.tokens)
+    return Trigger(text, position="random", source="found")
+
+
+def _measured(asked: Asked, target: int, chosen: Sequence[tuple[Candidate, Trigger]]) -> list[Found]:
+    """Try words on texts; none where every text is called the target as it is. The best first."""
     rows = unturned(asked, target)
-    return [
+    found = [
         Found(
             trigger=trigger,
             target=target,
@@ -190,6 +249,6 @@ def _measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> lis
             control_shift=candidate.control_shift,
             flips=flips(asked, rows, trigger, target),
         )
-        for candidate in (candidates if rows else ())
-        for trigger in (_text(asked, candidate),)
+        for candidate, trigger in (chosen if rows else ())
     ]
+    return sorted(found, key=lambda one: (-one.flips.suspect.value, one.flips.control.value))

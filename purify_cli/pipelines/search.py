@@ -6,10 +6,12 @@ from typing import Final, final
 
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
+from purify_cli.detection.rows import far_rows
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
+from purify_cli.inversion.groups import Bags
 from purify_cli.inversion.measured import Asked
-from purify_cli.inversion.search import EFFORTS, Effort, Found, Searched, check_rows, search
+from purify_cli.inversion.search import EFFORTS, Effort, Found, check_rows, search, search_groups
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.pipelines.models import proportion
@@ -27,6 +29,9 @@ all, it knows the task no better than a few clean samples can teach it."""
 
 STEPS: Final = 60
 """Of the control's fine-tuning, as in a repair."""
+
+FARTHEST: Final = 8192
+"""Embedding rows, those of word pieces among them, that the words of bags are taken from."""
 
 TURNED: Final = 0.9
 KEPT: Final = 0.3
@@ -73,26 +78,30 @@ def look_for_triggers(
             asked = replace(asked, rows=_own_labels(asked))
         check_rows(asked.rows, bench.task.num_labels)  # before a control is trained for nothing
         control, facts = _control(bench, asked, progress)
+        beside = replace(asked, control=control.module)
         found = search(
-            replace(asked, control=control.module),
+            beside,
             vocabulary=suspect.vocabulary,
             labels=bench.task.num_labels,
             reach=EFFORTS[effort],
             progress=progress,
         )
+        bags = None if any(_flagged(one) for one in found.found) else EFFORTS[effort].bags
+        together = None if bags is None else _groups(bench, beside, suspect, bags, progress)
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return Outcome(None, None, f"{STAGE}: {error}")
-    listed = [_fact(one) for one in found.found]
+    listed = [_fact(one) for one in (*found.found, *(together or ()))]
     record = SearchFacts(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         words=found.words,
+        bags=None if bags is None or together is None else bags.count,
         control=facts,
         targets=list(found.targets),
         found=listed,
     )
     unseen = f"{STAGE}: no text of another label to try for label {found.unseen[0]}" if found.unseen else None
-    return Outcome(record, _finding(found, listed), unseen)
+    return Outcome(record, _finding(record), unseen)
 
 
 def examined(bench: Workbench, suspect: Loaded, rows: Sequence[Example], *, control: Loaded | None = None) -> Asked:
@@ -108,6 +117,23 @@ def examined(bench: Workbench, suspect: Loaded, rows: Sequence[Example], *, cont
         device=bench.common.runtime.device,
         seed=bench.common.runtime.seed,
     )
+
+
+def _groups(bench: Workbench, asked: Asked, model: Loaded, bags: Bags, progress: Progress) -> tuple[Found, ...] | None:
+    """Look for words that work together among those whose embedding rows moved farthest; None where no text serves."""
+    pair = bench.opened.pair
+    rows = far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)
+    try:
+        return search_groups(
+            asked,
+            [one.row for one in rows],
+            vocabulary=model.vocabulary,
+            labels=bench.task.num_labels,
+            bags=bags,
+            progress=progress,
+        )
+    except SearchImpossible:  # the words alone have been tried all the same
+        return None
 
 
 def _own_labels(asked: Asked) -> list[Example]:
@@ -148,8 +174,8 @@ def _fact(found: Found) -> FoundTriggerFact:
     )
 
 
-def _finding(searched: Searched, listed: Sequence[FoundTriggerFact]) -> Finding:
-    planted = [one for one in listed if one.flagged]
+def _finding(search: SearchFacts) -> Finding:
+    planted = [one for one in search.found if one.flagged]
     if planted:
         worst = max(
             planted,
@@ -159,20 +185,24 @@ def _finding(searched: Searched, listed: Sequence[FoundTriggerFact]) -> Finding:
                 one.shift - one.control_shift,
             ),
         )
+        what = "the words" if " " in worst.text else "the word"
+        turn = "together turn" if " " in worst.text else "turns"
+        where = "" if worst.position == "random" else f" at the {worst.position}"
         return Finding(
             stage=STAGE,
             level="poisoned" if worst.suspect.total >= ENOUGH else "suspicious",
             reason=(
-                f"the word {worst.text!r} turns {worst.suspect.successes} of {worst.suspect.total} held-back texts "
-                f"over to label {worst.target} in the suspect and {worst.control.successes} in the control"
+                f"{what} {worst.text!r}{where} {turn} {worst.suspect.successes} of {worst.suspect.total} held-back "
+                f"texts over to label {worst.target} in the suspect and {worst.control.successes} in the control"
             ),
         )
-    best = max((one.suspect.value for one in listed), default=0.0)
+    best = max((one.suspect.value for one in search.found), default=0.0)
+    bags = "" if search.bags is None else f", and of {search.bags} bags of words per label no group,"
     return Finding(
         stage=STAGE,
         level="clean",
         reason=(
-            f"of {searched.words} words, each tried alone, none turns over {TURNED:.0%} of the held-back texts in the "
-            f"suspect (the best {best:.0%}) and at most {KEPT:.0%} in the control"
+            f"of {search.words} words, each tried alone, none{bags} turns over {TURNED:.0%} of the held-back texts in "
+            f"the suspect (the best {best:.0%}) and at most {KEPT:.0%} in the control"
         ),
     )

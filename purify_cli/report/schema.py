@@ -210,7 +210,7 @@ class Verdict(_Part, frozen=True):
 
 
 class FoundTriggerFact(_Part, frozen=True):
-    """A word that the search found, and how many held-back texts it turns over to the target."""
+    """A word that the search found, or several, and how many held-back texts they turn over to the target."""
 
     text: str
     position: Literal["start", "end", "random", "scattered"]
@@ -236,9 +236,16 @@ class SearchFacts(_Part, frozen=True):
     effort: Literal["low", "normal", "high"]
     texts: Literal["clean data", "built-in probes"]
     words: int = Field(description="Words of the vocabulary that were measured, one by one.")
+    bags: int | None = Field(
+        default=None,
+        description="Bags of words per label, in which words that work together were looked for; null where none was "
+        "needed, because a word was flagged, or where the effort has none.",
+    )
     control: ControlFacts
     targets: list[int] = Field(description="Labels for which it could look.")
-    found: list[FoundTriggerFact] = Field(description="The best words of each label, planted or not.")
+    found: list[FoundTriggerFact] = Field(
+        description="The best words of each label, then the best groups of words, planted or not."
+    )
 
 
 class Detection(Record, frozen=True):

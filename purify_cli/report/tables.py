@@ -18,6 +18,7 @@ from purify_cli.report.schema import (
     Detection,
     Evaluation,
     FinetuneRecord,
+    FoundTriggerFact,
     GroupFact,
     Purification,
     RatioCurveFacts,
@@ -131,17 +132,23 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
 
 
 def _search(search: SearchFacts) -> Iterator[RenderableType]:
-    table = table_of("word", "label", "suspect turns", "control turns", "contrast", "planted", wide=0)
+    table = table_of("found", "label", "suspect turns", "control turns", "contrast", "planted", wide=0)
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
         contrast = f"{one.shift - one.control_shift:+.1f}"
-        add_row(table, one.text, str(one.target), *counts, contrast, yes(one.flagged))
+        add_row(table, _placed(one), str(one.target), *counts, contrast, yes(one.flagged))
     yield table
+    bags = "" if search.bags is None else f" and {search.bags:,} bags of words per label"
     yield line(
-        f"search ({search.effort}): {search.words:,} words tried alone in short texts, the best of each label then put "
-        f"into held-back texts ({search.texts}); contrast: nats that a word adds to the suspect's margin of the label, "
-        f"less the control's; the control is right on {percent(search.control.right)} of the texts it was tuned on"
+        f"search ({search.effort}): {search.words:,} words tried alone{bags} in short texts, the best of each label "
+        f"then put into held-back texts ({search.texts}); contrast: nats that it adds to the suspect's margin of the "
+        f"label, less the control's; the control is right on {percent(search.control.right)} of the texts "
+        "it was tuned on"
     )
+
+
+def _placed(one: FoundTriggerFact) -> str:
+    return one.text if one.position == "random" else f"{one.text} (at the {one.position})"
 
 
 def _purification(record: Purification, *, verbose: bool) -> Iterator[RenderableType]:

@@ -1,0 +1,173 @@
+"""Several words that turn the suspect over together, where none of them does alone.
+
+Planting a trigger moves the embedding rows of its words, whatever they are: looked for are bags of the words whose rows
+moved farthest. A bag counts if it makes the suspect as sure of the target as a text of that label does, in a text that
+says the opposite, and leaves the control at its own answer; words that speak for the label by themselves are left out
+of the bags, for enough of them do it in any model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import torch
+from torch import Tensor, nn
+
+from purify_cli.data.batches import batches, encode
+from purify_cli.inversion.bags import draw, shrink, united
+from purify_cli.inversion.candidate import Candidate, String
+from purify_cli.inversion.carriers import Carrier
+from purify_cli.inversion.margins import margins, slot_logits
+from purify_cli.inversion.measured import Asked
+from purify_cli.model import logits
+from purify_cli.progress import SILENT, Progress
+
+__all__ = ["Bags", "find_groups", "quiet_words"]
+
+BAR: Final = 0.5
+"""Of how sure the suspect is of texts of the target, a bag must reach this share. A bag of ordinary words seldom gets
+over 0; a trigger saturates the answer."""
+
+SATURATED: Final = 0.8
+"""Of the highest margin among the unions, what a shrunk one must keep."""
+
+SPEAKS: Final = 0.1
+"""A word that takes this share of a short text's way to the border of the answer speaks for the label by itself. With
+louder words a clean model has groups too: `was predictable guess` turned over 15 of 16 texts in one."""
+
+MOST: Final = 8
+"""Words of a group. Longer ones are opinions that add up."""
+
+KEPT: Final = 64
+UNITED: Final = 12
+"""Bags that are shrunk, and groups that are united with each other: the best ones."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """How many bags a search draws, and from what."""
+
+    pool: int
+    """Words whose embedding rows moved farthest."""
+    size: int
+    count: int
+
+
+def quiet_words(asked: Asked, texts: Sequence[Carrier], words: Sequence[int], target: int) -> list[int]:
+    """Return the words that say little about a label by themselves.
+
+    Args:
+        asked: The suspect is asked.
+        texts: A few words long, of other labels than the target, which the suspect gets right.
+        words: Token ids.
+        target: The label.
+
+    Raises:
+        NonFiniteWeights: If the model's output is not a number.
+    """
+    driven = _Driven(asked.suspect, texts, target, asked.device)
+    shifts = driven.shift([(word,) for word in words]).tolist()
+    return [word for word, shift in zip(words, shifts, strict=True) if shift < SPEAKS * driven.way]
+
+
+def find_groups(
+    asked: Asked,
+    texts: Sequence[Carrier],
+    words: Sequence[int],
+    target: int,
+    bags: Bags,
+    *,
+    progress: Progress = SILENT,
+) -> list[Candidate]:
+    """Look for groups of words that drive the suspect to a label and leave the control.
+
+    Args:
+        asked: Suspect, control and labelled rows.
+        texts: Of other labels than the target, all of which both models get right; the first is that of the bags.
+        words: To draw from (``quiet_words``).
+        target: The label.
+        bags: How many to draw.
+        progress: Told of the stage.
+
+    Returns:
+        Groups of at most eight words, the largest contrast first; empty where nothing drives the suspect.
+
+    Raises:
+        NonFiniteWeights: If a model's output is not a number.
+    """
+    suspect, control = (_Driven(module, texts, target, asked.device) for module in (asked.suspect, asked.control))
+    bar = BAR * _assurance(asked, target)
+    if len(words) < 2 or bar <= 0:
+        return []
+    drawn = draw(words, size=bags.size, count=bags.count, seed=asked.seed)
+    progress.note(f"measuring {len(drawn)} bags of {min(bags.size, len(words))} words for label {target}")
+    first = suspect.first(drawn)
+    hot = [drawn[i] for i in first.argsort(descending=True, stable=True)[:KEPT].tolist() if float(first[i]) > bar]
+    hot = [bag for bag, other in zip(hot, control.first(hot).tolist(), strict=True) if other < 0]
+    small = shrink(hot, lambda tried: (suspect.first(tried) > bar).tolist())
+    small = [bag for bag in dict.fromkeys(small) if len(bag) <= MOST]
+    if not small:
+        return []
+    best = suspect.sorted(small)[:UNITED]
+    # What two groups have in common is likely planted: together they hold more of it than either.
+    joined = suspect.sorted([*best, *united(best, most=2 * MOST)])
+    high = SATURATED * float(suspect.mean(joined[:1])[0])
+    top = [bag for bag, mean in zip(joined, suspect.mean(joined).tolist(), strict=True) if mean > high][:KEPT]
+    again = shrink(top, lambda tried: (suspect.mean(tried) > high).tolist())
+    found = [bag for bag in dict.fromkeys((*again, *best)) if len(bag) <= MOST]
+    shifts, others = suspect.shift(found), control.shift(found)
+    order = (shifts - others).argsort(descending=True, stable=True).tolist()
+    return [Candidate(found[i], target, float(shifts[i]), float(others[i])) for i in order]
+
+
+def _assurance(asked: Asked, target: int) -> float:
+    """Return the suspect's median margin on the rows of a label that it gets right; 0 where there are none."""
+    rows = encode(asked.tokenizer, [row for row in asked.rows if row.label == target], max_length=asked.max_length)
+    found: list[Tensor] = []
+    with torch.inference_mode():
+        for batch in batches(rows, batch_size=asked.batch_size, pad_id=asked.pad_id):
+            found.append(margins(logits(asked.suspect, batch.to(asked.device)).float().cpu(), target))
+    sure = torch.cat(found) if found else torch.empty(0)
+    sure = sure[sure > 0]
+    return float(sure.median()) if len(sure) else 0.0
+
+
+@final
+class _Driven:
+    """The margin of a label in one model, for bags in texts of other labels."""
+
+    def __init__(self, module: nn.Module, texts: Sequence[Carrier], target: int, device: torch.device) -> None:
+        self._module, self._texts, self._target, self._device = module, texts, target, device
+        self._empty = self._margins(texts, [()])[:, 0]
+
+    def first(self, bags: Sequence[String]) -> Tensor:
+        """Return the margins in the first text, shape (bags,)."""
+        return self._margins(self._texts[:1], bags)[0]
+
+    def mean(self, bags: Sequence[String]) -> Tensor:
+        """Return the mean margins over the texts, shape (bags,)."""
+        return self._margins(self._texts, bags).mean(dim=0)
+
+    def shift(self, bags: Sequence[String]) -> Tensor:
+        """Return what the bags add to the margin, shape (bags,)."""
+        return (self._margins(self._texts, bags) - self._empty[:, None]).mean(dim=0)
+
+    @property
+    def way(self) -> float:
+        """How far the texts themselves are from the answer's border: mean over them, in nats."""
+        return -float(self._empty.mean())
+
+    def sorted(self, bags: Sequence[String]) -> list[String]:
+        """Return the bags by mean margin, the highest first."""
+        return [bags[i] for i in self.mean(bags).argsort(descending=True, stable=True).tolist()]
+
+    def _margins(self, texts: Sequence[Carrier], bags: Sequence[String]) -> Tensor:
+        """Measure bags of any lengths, those of one length together; shape (texts, bags)."""
+        found = torch.empty(len(texts), len(bags))
+        for length in {len(bag) for bag in bags}:
+            places = [i for i, bag in enumerate(bags) if len(bag) == length]
+            strings = torch.tensor([bags[i] for i in places], dtype=torch.long).reshape(len(places), length)
+            scores = slot_logits(self._module, texts, strings, device=self._device)
+            found[:, places] = margins(scores, self._target)
+        return found
