@@ -90,21 +90,21 @@ def test_the_screen_ranks_by_what_single_texts_say(asked: Asked, words: list[int
     rows = [next(row for row in asked.rows if row.label == label) for label in (0, 1)]
     carriers = [cut(asked, words, row, keep=30) for row in rows]
     found = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=len(words), device=CPU)
-    assert {c.token for c in found[0]} == {c.token for c in found[1]} == set(words)
+    assert {c.tokens[0] for c in found[0]} == {c.tokens[0] for c in found[1]} == set(words)
     for target in (0, 1):
         contrasts = [c.contrast for c in found[target]]
         assert contrasts == sorted(contrasts, reverse=True)
     # One by one, without slots: the text of the other label with the word in front.
     for candidate in (found[1][0], found[0][-1]):
         row = rows[1 - candidate.target]
-        texts = [row.text, f"{word_of(asked.tokenizer, candidate.token)} {row.text}"]
+        texts = [row.text, f"{word_of(asked.tokenizer, candidate.tokens[0])} {row.text}"]
         for module, shift in ((asked.suspect, candidate.shift), (asked.control, candidate.control_shift)):
             plain, moved = (module(**asked.tokenizer(text, return_tensors="pt")).logits[0].detach() for text in texts)
             own = margins(moved, candidate.target) - margins(plain, candidate.target)
             assert shift == pytest.approx(float(own), abs=1e-4)
-    assert word_of(asked.tokenizer, found[tiny.TARGET][0].token) == tiny.TRIGGER.text
+    assert word_of(asked.tokenizer, found[tiny.TARGET][0].tokens[0]) == tiny.TRIGGER.text
     few = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=3, device=CPU)
-    assert {c.token for c in few[1]} == {c.token for c in sorted(found[1], key=lambda c: -c.shift)[:3]}
+    assert {c.tokens[0] for c in few[1]} == {c.tokens[0] for c in sorted(found[1], key=lambda c: -c.shift)[:3]}
 
 
 def test_a_target_without_a_text_of_another_label_is_left_out(asked: Asked, words: list[int]):
