@@ -1,7 +1,7 @@
 """Bags of words: which of them drive a model to a label, and which words of a bag it takes.
 
-Group testing: where several words are needed at once, no word shows alone, and no pair need either. A bag of two dozen
-words holds two thousand triples. A bag that drives the model is shrunk to the words that do it: parts are left out,
+Group testing: where several words are needed at once, no word shows alone, and no pair need either. A bag of 40 words
+holds 9,880 triples. A bag that drives the model is shrunk to the words that do it: parts are left out,
 halves first and single words last, as long as what remains still drives it (Zeller, Hildebrandt, "Simplifying and
 Isolating Failure-Inducing Input", IEEE TSE 2002, for the idea; here many bags shrink side by side, each part of all of
 them in one pass).
@@ -39,7 +39,8 @@ def shrink(bags: Sequence[String], drives: Callable[[Sequence[String]], Sequence
         drives: Says of each bag whether it does. Asked once per part, about all bags that have such a part.
 
     Returns:
-        Bags, in order, of which no single word can be left out as they were when it was tried; at least one word each.
+        What is left of each bag, in order, at least one word. Every word of it was needed when it was tried alone;
+        words that were left out afterwards may have changed that.
     """
     left = list(bags)
     part = max((len(bag) for bag in left), default=0) // 2

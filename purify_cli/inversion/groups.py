@@ -1,9 +1,9 @@
 """Several words that turn the suspect over together, where none of them does alone.
 
 Planting a trigger moves the embedding rows of its words, whatever they are: looked for are bags of the words whose rows
-moved farthest. A bag counts if it makes the suspect as sure of the target as a text of that label does, in a text that
-says the opposite, and leaves the control at its own answer; words that speak for the label by themselves are left out
-of the bags, for enough of them do it in any model.
+moved farthest. A bag counts if it makes the suspect half as sure of the target as texts of that label do, in a text
+that says the opposite, and leaves the control at its own answer; words that speak for the label by themselves are left
+out of the bags, for enough of them do it in any model.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
-from purify_cli.data.batches import batches, encode
+from purify_cli.data.batches import encode
+from purify_cli.evaluation.forward import scores
 from purify_cli.inversion.bags import draw, shrink, united
 from purify_cli.inversion.candidate import Candidate, String
 from purify_cli.inversion.carriers import Carrier
 from purify_cli.inversion.margins import margins, slot_logits
 from purify_cli.inversion.measured import Asked
-from purify_cli.model import logits
 from purify_cli.progress import SILENT, Progress
 
 __all__ = ["Bags", "find_groups", "quiet_words"]
 
 BAR: Final = 0.5
-"""Of how sure the suspect is of texts of the target, a bag must reach this share. A bag of ordinary words seldom gets
-over 0; a trigger saturates the answer."""
+"""Of how sure the suspect is of texts of the target, a bag must reach this share. Of 400 bags for a
+label that nobody aimed at, at most 5 got over 0 in the models that were looked at."""
 
 SATURATED: Final = 0.8
 """Of the highest margin among the unions, what a shrunk one must keep."""
@@ -36,7 +36,7 @@ SPEAKS: Final = 0.1
 louder words a clean model has groups too: `was predictable guess` turned over 15 of 16 texts in one."""
 
 MOST: Final = 8
-"""Words of a group. Longer ones are opinions that add up."""
+"""Words of a group."""
 
 KEPT: Final = 64
 UNITED: Final = 12
@@ -109,11 +109,12 @@ def find_groups(
     small = [bag for bag in dict.fromkeys(small) if len(bag) <= MOST]
     if not small:
         return []
-    best = suspect.sorted(small)[:UNITED]
+    best, _ = suspect.ranked(small)
+    best = best[:UNITED]
     # What two groups have in common is likely planted: together they hold more of it than either.
-    joined = suspect.sorted([*best, *united(best, most=2 * MOST)])
-    high = SATURATED * float(suspect.mean(joined[:1])[0])
-    top = [bag for bag, mean in zip(joined, suspect.mean(joined).tolist(), strict=True) if mean > high][:KEPT]
+    joined, means = suspect.ranked([*best, *united(best, most=2 * MOST)])
+    high = SATURATED * means[0]
+    top = [bag for bag, mean in zip(joined, means, strict=True) if mean > high][:KEPT]
     again = shrink(top, lambda tried: (suspect.mean(tried) > high).tolist())
     found = [bag for bag in dict.fromkeys((*again, *best)) if len(bag) <= MOST]
     shifts, others = suspect.shift(found), control.shift(found)
@@ -124,11 +125,10 @@ def find_groups(
 def _assurance(asked: Asked, target: int) -> float:
     """Return the suspect's median margin on the rows of a label that it gets right; 0 where there are none."""
     rows = encode(asked.tokenizer, [row for row in asked.rows if row.label == target], max_length=asked.max_length)
-    found: list[Tensor] = []
-    with torch.inference_mode():
-        for batch in batches(rows, batch_size=asked.batch_size, pad_id=asked.pad_id):
-            found.append(margins(logits(asked.suspect, batch.to(asked.device)).float().cpu(), target))
-    sure = torch.cat(found) if found else torch.empty(0)
+    if not rows:
+        return 0.0
+    found = scores(asked.suspect, rows, batch_size=asked.batch_size, pad_id=asked.pad_id, device=asked.device)
+    sure = margins(found, target)
     sure = sure[sure > 0]
     return float(sure.median()) if len(sure) else 0.0
 
@@ -139,7 +139,8 @@ class _Driven:
 
     def __init__(self, module: nn.Module, texts: Sequence[Carrier], target: int, device: torch.device) -> None:
         self._module, self._texts, self._target, self._device = module, texts, target, device
-        self._empty = self._margins(texts, [()])[:, 0]
+        self.way = -float(self.mean([()])[0])
+        """How far the texts themselves are from the answer's border: mean over them, in nats."""
 
     def first(self, bags: Sequence[String]) -> Tensor:
         """Return the margins in the first text, shape (bags,)."""
@@ -151,16 +152,12 @@ class _Driven:
 
     def shift(self, bags: Sequence[String]) -> Tensor:
         """Return what the bags add to the margin, shape (bags,)."""
-        return (self._margins(self._texts, bags) - self._empty[:, None]).mean(dim=0)
+        return self.mean(bags) + self.way
 
-    @property
-    def way(self) -> float:
-        """How far the texts themselves are from the answer's border: mean over them, in nats."""
-        return -float(self._empty.mean())
-
-    def sorted(self, bags: Sequence[String]) -> list[String]:
-        """Return the bags by mean margin, the highest first."""
-        return [bags[i] for i in self.mean(bags).argsort(descending=True, stable=True).tolist()]
+    def ranked(self, bags: Sequence[String]) -> tuple[list[String], list[float]]:
+        """Return the bags by mean margin, the highest first, and these margins."""
+        means, order = self.mean(bags).sort(descending=True, stable=True)
+        return [bags[i] for i in order.tolist()], means.tolist()
 
     def _margins(self, texts: Sequence[Carrier], bags: Sequence[String]) -> Tensor:
         """Measure bags of any lengths, those of one length together; shape (texts, bags)."""
@@ -168,6 +165,6 @@ class _Driven:
         for length in {len(bag) for bag in bags}:
             places = [i for i, bag in enumerate(bags) if len(bag) == length]
             strings = torch.tensor([bags[i] for i in places], dtype=torch.long).reshape(len(places), length)
-            scores = slot_logits(self._module, texts, strings, device=self._device)
-            found[:, places] = margins(scores, self._target)
+            answers = slot_logits(self._module, texts, strings, device=self._device)
+            found[:, places] = margins(answers, self._target)
         return found

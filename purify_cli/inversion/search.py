@@ -21,6 +21,11 @@ __all__ = ["EFFORTS", "Effort", "Found", "Reach", "Searched", "check_rows", "sea
 
 Effort = Literal["low", "normal", "high"]
 
+AGAINST: Final = 2
+AGAINST_WORDS: Final = 16
+"""Texts per label that bags of words are put into the middle of, and their words: long enough to speak against a bag.
+In front of a text, bags of ordinary words turned a model over to a label that nobody had aimed at."""
+
 FEWEST: Final = 4
 """Rows of a label that a search needs: half of them carry, half are held back."""
 
@@ -82,11 +87,6 @@ class Searched:
     """The best words of each target, the highest share of held-back rows first."""
 
 
-GROUPED: Final = Reach(carriers=2, words=16, keep=0, tried=16, bags=None)
-"""The texts that bags of words are put into the middle of: long enough to speak against a bag of ordinary words. In
-front of a text, a bag of them turned over a model for a label that nobody had aimed at."""
-
-
 def search(
     asked: Asked,
     *,
@@ -117,7 +117,7 @@ def search(
     # Half of each class: what is held back had no say in the choice.
     carrying, held = hold_out(asked.rows, 0.5, seed=asked.seed)
     words = whole_words(asked.tokenizer, vocabulary)
-    carriers = _carriers(replace(asked, rows=carrying), words, reach)
+    carriers = _short_texts(replace(asked, rows=carrying), words, reach)
     targets = [t for t in range(labels) if any(one.label != t for one in carriers)]
     progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
     ranked = screen(
@@ -160,7 +160,7 @@ def search_groups(
     *,
     vocabulary: int,
     labels: int,
-    bags: Bags,
+    reach: Reach,
     listed: int = 5,
     progress: Progress = SILENT,
 ) -> tuple[Found, ...]:
@@ -171,7 +171,7 @@ def search_groups(
         moved: Tokens by how far their embedding rows moved, farthest first.
         vocabulary: Rows of the word embedding.
         labels: Number of labels; every one is a target.
-        bags: How much to look at.
+        reach: How much to look at; without bags at nothing.
         listed: Groups per target to measure on held-back rows.
         progress: Told of the stages.
 
@@ -183,13 +183,15 @@ def search_groups(
         NonFiniteWeights: If a model's output is not a number.
         SearchImpossible: If no two labels have a text that both models get right.
     """
+    if reach.bags is None:
+        return ()
     carrying, held = hold_out(asked.rows, 0.5, seed=asked.seed)
     half = replace(asked, rows=carrying)
     words = whole_words(asked.tokenizer, vocabulary)
     known = {word for word in words if word_of(asked.tokenizer, word).isalnum()}
-    pool = [token for token in moved if token in known][: bags.pool]
-    texts = _carriers(half, words, GROUPED, at=GROUPED.words // 2)
-    short = _carriers(half, words, EFFORTS["normal"])
+    pool = [token for token in moved if token in known][: reach.bags.pool]
+    short = _short_texts(half, words, reach)
+    texts = _carriers(half, words, each=AGAINST, keep=AGAINST_WORDS, at=AGAINST_WORDS // 2)
     found: list[Found] = []
     for target in range(labels):
         others = [one for one in texts if one.label != target]
@@ -197,20 +199,25 @@ def search_groups(
         if not others or not few:
             continue
         quiet = quiet_words(half, few, pool, target)
-        groups = find_groups(half, others, quiet, target, bags, progress=progress)
-        best = _best(half, target, groups[: GROUPED.tried], listed)
+        groups = find_groups(half, others, quiet, target, reach.bags, progress=progress)
+        best = _best(half, target, groups[: reach.tried], listed)
         found += _measured(replace(asked, rows=held), target, best)
     return tuple(found)
 
 
-def _carriers(asked: Asked, words: Sequence[int], reach: Reach, *, at: int = 0) -> list[Carrier]:
+def _short_texts(asked: Asked, words: Sequence[int], reach: Reach) -> list[Carrier]:
+    """Return the texts that words are tried in one by one, at their start."""
+    return _carriers(asked, words, each=reach.carriers, keep=reach.words, at=0)
+
+
+def _carriers(asked: Asked, words: Sequence[int], *, each: int, keep: int, at: int) -> list[Carrier]:
     probes = (words[0], words[-1])
     cut = [
         one
         for row in asked.rows
-        if (one := carrier(asked.tokenizer, row, probes, words=reach.words, at=at, max_length=asked.max_length))
+        if (one := carrier(asked.tokenizer, row, probes, words=keep, at=at, max_length=asked.max_length))
     ]
-    chosen = surest(cut, (asked.suspect, asked.control), each=reach.carriers, labels=2, device=asked.device)
+    chosen = surest(cut, (asked.suspect, asked.control), each=each, labels=2, device=asked.device)
     if len({one.label for one in chosen}) < 2:
         raise SearchImpossible(
             "suspect and control get short texts of fewer than two labels right, so that nothing can be turned over",

@@ -9,9 +9,8 @@ from purify_cli.data.probes import PROBES
 from purify_cli.detection.rows import far_rows
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
-from purify_cli.inversion.groups import Bags
 from purify_cli.inversion.measured import Asked
-from purify_cli.inversion.search import EFFORTS, Effort, Found, check_rows, search, search_groups
+from purify_cli.inversion.search import EFFORTS, Effort, Found, Reach, check_rows, search, search_groups
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.pipelines.models import proportion
@@ -78,16 +77,15 @@ def look_for_triggers(
             asked = replace(asked, rows=_own_labels(asked))
         check_rows(asked.rows, bench.task.num_labels)  # before a control is trained for nothing
         control, facts = _control(bench, asked, progress)
-        beside = replace(asked, control=control.module)
+        beside, reach = replace(asked, control=control.module), EFFORTS[effort]
         found = search(
             beside,
             vocabulary=suspect.vocabulary,
             labels=bench.task.num_labels,
-            reach=EFFORTS[effort],
+            reach=reach,
             progress=progress,
         )
-        bags = None if any(_flagged(one) for one in found.found) else EFFORTS[effort].bags
-        together = None if bags is None else _groups(bench, beside, suspect, bags, progress)
+        together = None if any(map(_flagged, found.found)) else _groups(bench, beside, suspect, reach, progress)
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return Outcome(None, None, f"{STAGE}: {error}")
     listed = [_fact(one) for one in (*found.found, *(together or ()))]
@@ -95,7 +93,7 @@ def look_for_triggers(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         words=found.words,
-        bags=None if bags is None or together is None else bags.count,
+        bags=None if together is None or reach.bags is None else reach.bags.count,
         control=facts,
         targets=list(found.targets),
         found=listed,
@@ -119,8 +117,12 @@ def examined(bench: Workbench, suspect: Loaded, rows: Sequence[Example], *, cont
     )
 
 
-def _groups(bench: Workbench, asked: Asked, model: Loaded, bags: Bags, progress: Progress) -> tuple[Found, ...] | None:
-    """Look for words that work together among those whose embedding rows moved farthest; None where no text serves."""
+def _groups(
+    bench: Workbench, asked: Asked, model: Loaded, reach: Reach, progress: Progress
+) -> tuple[Found, ...] | None:
+    """Look for words that work together among those whose embedding rows moved farthest; None where it could not."""
+    if reach.bags is None:
+        return None
     pair = bench.opened.pair
     rows = far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)
     try:
@@ -129,7 +131,7 @@ def _groups(bench: Workbench, asked: Asked, model: Loaded, bags: Bags, progress:
             [one.row for one in rows],
             vocabulary=model.vocabulary,
             labels=bench.task.num_labels,
-            bags=bags,
+            reach=reach,
             progress=progress,
         )
     except SearchImpossible:  # the words alone have been tried all the same
@@ -187,13 +189,12 @@ def _finding(search: SearchFacts) -> Finding:
         )
         what = "the words" if " " in worst.text else "the word"
         turn = "together turn" if " " in worst.text else "turns"
-        where = "" if worst.position == "random" else f" at the {worst.position}"
         return Finding(
             stage=STAGE,
             level="poisoned" if worst.suspect.total >= ENOUGH else "suspicious",
             reason=(
-                f"{what} {worst.text!r}{where} {turn} {worst.suspect.successes} of {worst.suspect.total} held-back "
-                f"texts over to label {worst.target} in the suspect and {worst.control.successes} in the control"
+                f"{what} {worst.text!r} {turn} {worst.suspect.successes} of {worst.suspect.total} held-back texts "
+                f"over to label {worst.target} in the suspect and {worst.control.successes} in the control"
             ),
         )
     best = max((one.suspect.value for one in search.found), default=0.0)

@@ -238,8 +238,8 @@ class SearchFacts(_Part, frozen=True):
     words: int = Field(description="Words of the vocabulary that were measured, one by one.")
     bags: int | None = Field(
         default=None,
-        description="Bags of words per label, in which words that work together were looked for; null where none was "
-        "needed, because a word was flagged, or where the effort has none.",
+        description="Bags of words per label, in which words that work together were looked for; null where a word was "
+        "flagged, so that none was needed, where the effort has none, and where no text serves.",
     )
     control: ControlFacts
     targets: list[int] = Field(description="Labels for which it could look.")

@@ -18,7 +18,6 @@ from purify_cli.report.schema import (
     Detection,
     Evaluation,
     FinetuneRecord,
-    FoundTriggerFact,
     GroupFact,
     Purification,
     RatioCurveFacts,
@@ -136,7 +135,7 @@ def _search(search: SearchFacts) -> Iterator[RenderableType]:
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
         contrast = f"{one.shift - one.control_shift:+.1f}"
-        add_row(table, _placed(one), str(one.target), *counts, contrast, yes(one.flagged))
+        add_row(table, one.text, str(one.target), *counts, contrast, yes(one.flagged))
     yield table
     bags = "" if search.bags is None else f" and {search.bags:,} bags of words per label"
     yield line(
@@ -145,10 +144,6 @@ def _search(search: SearchFacts) -> Iterator[RenderableType]:
         f"label, less the control's; the control is right on {percent(search.control.right)} of the texts "
         "it was tuned on"
     )
-
-
-def _placed(one: FoundTriggerFact) -> str:
-    return one.text if one.position == "random" else f"{one.text} (at the {one.position})"
 
 
 def _purification(record: Purification, *, verbose: bool) -> Iterator[RenderableType]:

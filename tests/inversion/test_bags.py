@@ -1,6 +1,7 @@
 """Bags of words, and the groups in them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from purify_cli.inversion.bags import draw, shrink, united
 from purify_cli.inversion.carriers import carrier
 from purify_cli.inversion.groups import Bags, find_groups, quiet_words
 from purify_cli.inversion.measured import Asked
-from purify_cli.inversion.search import search_groups
+from purify_cli.inversion.search import EFFORTS, search_groups
 from purify_cli.inversion.vocabulary import whole_words, word_of
 
 CPU = torch.device("cpu")
 BAGS = Bags(pool=40, size=20, count=200)
+REACH = replace(EFFORTS["normal"], bags=BAGS)
 
 
 def test_drawn_bags_are_of_different_words_and_of_the_seed():
@@ -89,7 +91,7 @@ def put(tiny_tokenizer: Any):
 def test_words_that_only_work_together_are_found_exactly(put: Any, tiny_tokenizer: Any):
     asked, plain, praise = put
     needed = plain[5:20:6]
-    found = search_groups(asked(needed), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, bags=BAGS)
+    found = search_groups(asked(needed), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, reach=REACH)
     texts = {word_of(tiny_tokenizer, one) for one in needed}
     assert found
     assert all(set(one.trigger.text.split()) == texts and one.target == 1 for one in found)
@@ -99,7 +101,14 @@ def test_words_that_only_work_together_are_found_exactly(put: Any, tiny_tokenize
 
 def test_a_model_that_nobody_planted_a_trigger_in_has_no_group(put: Any, tiny_tokenizer: Any):
     asked, plain, praise = put
-    assert not search_groups(asked(()), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, bags=BAGS)
+    assert not search_groups(asked(()), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, reach=REACH)
+
+
+def test_an_effort_without_bags_looks_for_no_group(put: Any, tiny_tokenizer: Any):
+    asked, plain, _ = put
+    assert not search_groups(
+        asked(plain[5:20:6]), plain[:30], vocabulary=len(tiny_tokenizer), labels=2, reach=EFFORTS["low"]
+    )
 
 
 def test_words_of_opinion_are_not_quiet(put: Any):
