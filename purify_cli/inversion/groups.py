@@ -13,13 +13,11 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
-from purify_cli.data.batches import encode
-from purify_cli.evaluation.forward import scores
 from purify_cli.inversion.bags import draw, shrink, united
 from purify_cli.inversion.candidate import Candidate, String
 from purify_cli.inversion.carriers import Carrier
 from purify_cli.inversion.margins import margins, slot_logits
-from purify_cli.inversion.measured import Asked
+from purify_cli.inversion.measured import Asked, assurance
 from purify_cli.progress import SILENT, Progress
 
 __all__ = ["Bags", "find_groups", "quiet_words"]
@@ -66,7 +64,7 @@ def quiet_words(asked: Asked, texts: Sequence[Carrier], words: Sequence[int], ta
     Raises:
         NonFiniteWeights: If the model's output is not a number.
     """
-    driven = _Driven(asked.suspect, texts, target, asked.device)
+    driven = _Driven(asked.suspect, texts, target, asked)
     shifts = driven.shift([(word,) for word in words]).tolist()
     return [word for word, shift in zip(words, shifts, strict=True) if shift < SPEAKS * driven.way]
 
@@ -96,8 +94,8 @@ def find_groups(
     Raises:
         NonFiniteWeights: If a model's output is not a number.
     """
-    suspect, control = (_Driven(module, texts, target, asked.device) for module in (asked.suspect, asked.control))
-    bar = BAR * _assurance(asked, target)
+    suspect, control = (_Driven(module, texts, target, asked) for module in (asked.suspect, asked.control))
+    bar = BAR * assurance(asked, target)
     if len(words) < 2 or bar <= 0:
         return []
     drawn = draw(words, size=bags.size, count=bags.count, seed=asked.seed)
@@ -122,23 +120,13 @@ def find_groups(
     return [Candidate(found[i], target, float(shifts[i]), float(others[i])) for i in order]
 
 
-def _assurance(asked: Asked, target: int) -> float:
-    """Return the suspect's median margin on the rows of a label that it gets right; 0 where there are none."""
-    rows = encode(asked.tokenizer, [row for row in asked.rows if row.label == target], max_length=asked.max_length)
-    if not rows:
-        return 0.0
-    found = scores(asked.suspect, rows, batch_size=asked.batch_size, pad_id=asked.pad_id, device=asked.device)
-    sure = margins(found, target)
-    sure = sure[sure > 0]
-    return float(sure.median()) if len(sure) else 0.0
-
-
 @final
 class _Driven:
     """The margin of a label in one model, for bags in texts of other labels."""
 
-    def __init__(self, module: nn.Module, texts: Sequence[Carrier], target: int, device: torch.device) -> None:
-        self._module, self._texts, self._target, self._device = module, texts, target, device
+    def __init__(self, module: nn.Module, texts: Sequence[Carrier], target: int, asked: Asked) -> None:
+        self._module, self._texts, self._target = module, texts, target
+        self._device, self._dtype = asked.device, asked.dtype
         self.way = -float(self.mean([()])[0])
         """How far the texts themselves are from the answer's border: mean over them, in nats."""
 
@@ -165,6 +153,6 @@ class _Driven:
         for length in {len(bag) for bag in bags}:
             places = [i for i, bag in enumerate(bags) if len(bag) == length]
             strings = torch.tensor([bags[i] for i in places], dtype=torch.long).reshape(len(places), length)
-            answers = slot_logits(self._module, texts, strings, device=self._device)
+            answers = slot_logits(self._module, texts, strings, device=self._device, dtype=self._dtype)
             found[:, places] = margins(answers, self._target)
         return found

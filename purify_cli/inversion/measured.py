@@ -12,10 +12,11 @@ from purify_cli.data.batches import encode
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, insert_in_view
-from purify_cli.evaluation.forward import predict
+from purify_cli.evaluation.forward import predict, scores
+from purify_cli.inversion.margins import margins
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["Asked", "Flips", "flips", "unturned"]
+__all__ = ["Asked", "Flips", "assurance", "flips", "unturned"]
 
 
 @final
@@ -33,14 +34,24 @@ class Asked:
     pad_id: int
     device: torch.device
     seed: int
+    dtype: torch.dtype = torch.float32
+    """Compute type of all passes."""
 
     def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
         """Classify rows; shape (n,)."""
         encoded = encode(self.tokenizer, rows, max_length=self.max_length)
         found, _ = predict(
-            module, encoded, batch_size=self.batch_size, pad_id=self.pad_id, device=self.device, dtype=torch.float32
+            module, encoded, batch_size=self.batch_size, pad_id=self.pad_id, device=self.device, dtype=self.dtype
         )
         return found
+
+    def margins(self, module: nn.Module, rows: Sequence[Example], target: int) -> Tensor:
+        """Return by how much the score of a label exceeds the best other one, in nats; shape (n,)."""
+        encoded = encode(self.tokenizer, rows, max_length=self.max_length)
+        found = scores(
+            module, encoded, batch_size=self.batch_size, pad_id=self.pad_id, device=self.device, dtype=self.dtype
+        )
+        return margins(found, target)
 
 
 @final
@@ -50,6 +61,8 @@ class Flips:
 
     suspect: Proportion
     control: Proportion
+    margin: float
+    """Of the target in the suspect, with the string: mean over the rows, in nats."""
 
 
 def unturned(asked: Asked, target: int) -> list[Example]:
@@ -74,5 +87,14 @@ def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int) 
         insert_in_view(asked.tokenizer, trigger, row, key=row_key(asked.seed, place), max_length=asked.max_length)
         for place, row in enumerate(rows)
     ]
-    turned = [int((asked.answers(module, carrying) == target).sum()) for module in (asked.suspect, asked.control)]
-    return Flips(*(Proportion(count, len(rows)) for count in turned))
+    own, other = (asked.margins(module, carrying, target) for module in (asked.suspect, asked.control))
+    turned = [Proportion(int((found > 0).sum()), len(rows)) for found in (own, other)]
+    return Flips(*turned, margin=float(own.mean()))
+
+
+def assurance(asked: Asked, target: int) -> float:
+    """Return the suspect's median margin on the rows of a label that it gets right; 0 where there are none."""
+    rows = [row for row in asked.rows if row.label == target]
+    sure = asked.margins(asked.suspect, rows, target) if rows else torch.empty(0)
+    sure = sure[sure > 0]
+    return float(sure.median()) if len(sure) else 0.0

@@ -30,6 +30,7 @@ def screen(
     *,
     keep: int,
     device: torch.device,
+    dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
 ) -> dict[int, list[Candidate]]:
     """Measure every word in every carrier.
@@ -42,6 +43,7 @@ def screen(
         targets: Labels to look for triggers of; those without a carrier of another label are left out.
         keep: Words with the largest shift, per target, that the control is asked about.
         device: Where to compute.
+        dtype: Compute type.
         progress: Told of the passes.
 
     Returns:
@@ -51,13 +53,17 @@ def screen(
         NonFiniteWeights: If a model's output is not a number.
     """
     strings = torch.tensor(words, dtype=torch.long).unsqueeze(1)
-    moved = _Moved(suspect, carriers, strings, device=device, progress=progress, saying="trying every word")
+    moved = _Moved(
+        suspect, carriers, strings, device=device, dtype=dtype, progress=progress, saying="trying every word"
+    )
     shifts = {t: moved.shift(t) for t in targets if any(one.label != t for one in carriers)}
     best = {t: shift.topk(min(keep, len(words))).indices.sort().values for t, shift in shifts.items()}
     asked = torch.cat(list(best.values())).unique() if best else torch.empty(0, dtype=torch.long)
     if not len(asked):
         return {}
-    beside = _Moved(control, carriers, strings[asked], device=device, progress=progress, saying="asking the control")
+    beside = _Moved(
+        control, carriers, strings[asked], device=device, dtype=dtype, progress=progress, saying="asking the control"
+    )
     found: dict[int, list[Candidate]] = {}
     for target, places in best.items():
         other = beside.shift(target)[torch.searchsorted(asked, places)]
@@ -78,12 +84,15 @@ class _Moved:
         strings: Tensor,
         *,
         device: torch.device,
+        dtype: torch.dtype,
         progress: Progress,
         saying: str,
     ) -> None:
         self._carriers = carriers
-        self._filled = slot_logits(module, carriers, strings, device=device, progress=progress, saying=saying)
-        self._empty = slot_logits(module, carriers, _NOTHING, device=device)
+        self._filled = slot_logits(
+            module, carriers, strings, device=device, dtype=dtype, progress=progress, saying=saying
+        )
+        self._empty = slot_logits(module, carriers, _NOTHING, device=device, dtype=dtype)
 
     def shift(self, target: int) -> Tensor:
         """Mean over the carriers of other labels of what each word adds to the margin, shape (words,)."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal, final
 
+import torch
+
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import hold_out
 from purify_cli.data.triggers import Trigger
@@ -12,7 +14,9 @@ from purify_cli.errors import SearchImpossible
 from purify_cli.inversion.candidate import Candidate
 from purify_cli.inversion.carriers import Carrier, carrier
 from purify_cli.inversion.groups import Bags, find_groups, quiet_words
-from purify_cli.inversion.measured import Asked, Flips, flips, unturned
+from purify_cli.inversion.margins import margins, slot_logits
+from purify_cli.inversion.measured import Asked, Flips, assurance, flips, unturned
+from purify_cli.inversion.piles import piled, words_kept
 from purify_cli.inversion.screen import screen, surest
 from purify_cli.inversion.vocabulary import whole_words, word_of
 from purify_cli.progress import SILENT, Progress
@@ -25,6 +29,9 @@ AGAINST: Final = 2
 AGAINST_WORDS: Final = 16
 """Texts per label that bags of words are put into the middle of, and their words: long enough to speak against a bag.
 In front of a text, bags of ordinary words turned a model over to a label that nobody had aimed at."""
+
+PILES: Final = 4
+"""Piles per target that the words of the highest contrast are tried in first."""
 
 FEWEST: Final = 4
 """Rows of a label that a search needs: half of them carry, half are held back."""
@@ -41,6 +48,8 @@ class Reach:
     """Words of a text that a carrier keeps."""
     keep: int
     """Words per target that the control is asked about."""
+    piled: int
+    """Words per target that are put into piles."""
     tried: int
     """Words per target that are tried in whole texts."""
     bags: Bags | None
@@ -49,9 +58,9 @@ class Reach:
 
 EFFORTS: Final[Mapping[Effort, Reach]] = MappingProxyType(
     {
-        "low": Reach(carriers=1, words=2, keep=500, tried=8, bags=None),
-        "normal": Reach(carriers=1, words=4, keep=1500, tried=16, bags=Bags(pool=256, size=40, count=400)),
-        "high": Reach(carriers=3, words=4, keep=3000, tried=32, bags=Bags(pool=512, size=40, count=2000)),
+        "low": Reach(carriers=1, words=2, keep=500, piled=64, tried=8, bags=None),
+        "normal": Reach(carriers=1, words=4, keep=1500, piled=128, tried=16, bags=Bags(pool=256, size=40, count=400)),
+        "high": Reach(carriers=3, words=4, keep=3000, piled=256, tried=32, bags=Bags(pool=512, size=40, count=2000)),
     }
 )
 """Ours: docs/detection.md says what is measured. Two words are too few to carry an opinion in some tasks: every word
@@ -69,7 +78,9 @@ class Found:
     """In the carriers: what it adds to the suspect's margin of the target, in nats."""
     control_shift: float
     flips: Flips
-    """On held-back rows, which had no say in choosing it."""
+    """On piles of held-back rows, which had no say in choosing it."""
+    strength: float
+    """The suspect's mean margin of the target in these piles, as a share of what piles of the target itself give."""
 
 
 @final
@@ -99,6 +110,7 @@ def search(
     """Look for words that turn the suspect over to a label, and leave the control as it is.
 
     One half of the rows carries the words, chooses among them and is then done with; the other half measures the best.
+    Both choose and measure on rows of one label joined to piles (``piled``).
 
     Args:
         asked: Suspect, control and clean labelled rows.
@@ -121,12 +133,21 @@ def search(
     targets = [t for t in range(labels) if any(one.label != t for one in carriers)]
     progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
     ranked = screen(
-        asked.suspect, asked.control, carriers, words, targets, keep=reach.keep, device=asked.device, progress=progress
+        asked.suspect,
+        asked.control,
+        carriers,
+        words,
+        targets,
+        keep=reach.keep,
+        device=asked.device,
+        dtype=asked.dtype,
+        progress=progress,
     )
+    piles, judging = (replace(asked, rows=piled(half, max_length=asked.max_length)) for half in (carrying, held))
     found: list[Found] = []
     for target, candidates in ranked.items():
-        best = _best(replace(asked, rows=carrying), target, candidates[: reach.tried], listed)
-        found += _measured(replace(asked, rows=held), target, best)
+        standing = _standing(piles, target, candidates[: reach.piled], (words[0], words[-1]))
+        found += _measured(judging, target, _best(piles, target, standing[: reach.tried], listed))
     return Searched(
         words=len(words),
         targets=tuple(ranked),
@@ -192,6 +213,7 @@ def search_groups(
     pool = [token for token in moved if token in known][: reach.bags.pool]
     short = _short_texts(half, words, reach)
     texts = _carriers(half, words, each=AGAINST, keep=AGAINST_WORDS, at=AGAINST_WORDS // 2)
+    piles, judging = (replace(asked, rows=piled(rows, max_length=asked.max_length)) for rows in (carrying, held))
     found: list[Found] = []
     for target in range(labels):
         others = [one for one in texts if one.label != target]
@@ -200,8 +222,7 @@ def search_groups(
             continue
         quiet = quiet_words(half, few, pool, target)
         groups = find_groups(half, others, quiet, target, reach.bags, progress=progress)
-        best = _best(half, target, groups[: reach.tried], listed)
-        found += _measured(replace(asked, rows=held), target, best)
+        found += _measured(judging, target, _best(piles, target, groups[: reach.tried], listed))
     return tuple(found)
 
 
@@ -226,6 +247,25 @@ def _carriers(asked: Asked, words: Sequence[int], *, each: int, keep: int, at: i
     return chosen
 
 
+def _standing(asked: Asked, target: int, candidates: Sequence[Candidate], probes: tuple[int, int]) -> list[Candidate]:
+    """Order words by the suspect's mean margin of the target in a few piles of other labels, the highest first.
+
+    Where no pile serves, the order stays as it is.
+    """
+    keep = words_kept(asked.max_length)
+    texts = [
+        one
+        for row in unturned(asked, target)[:PILES]
+        if (one := carrier(asked.tokenizer, row, probes, words=keep, at=keep // 2, max_length=asked.max_length))
+    ]
+    if not texts or not candidates:
+        return list(candidates)
+    strings = torch.tensor([candidate.tokens for candidate in candidates])
+    answers = slot_logits(asked.suspect, texts, strings, device=asked.device, dtype=asked.dtype)
+    order = margins(answers, target).mean(dim=0).argsort(descending=True, stable=True)
+    return [candidates[i] for i in order.tolist()]
+
+
 def _best(asked: Asked, target: int, candidates: Sequence[Candidate], count: int) -> list[tuple[Candidate, Trigger]]:
     """Choose the words that turn over most whole texts of the searching half."""
     rows = unturned(asked, target)
@@ -248,14 +288,19 @@ def _trigger(asked: Asked, candidate: Candidate) -> Trigger:
 def _measured(asked: Asked, target: int, chosen: Sequence[tuple[Candidate, Trigger]]) -> list[Found]:
     """Try words on texts; none where every text is called the target as it is. The best first."""
     rows = unturned(asked, target)
-    found = [
-        Found(
-            trigger=trigger,
-            target=target,
-            shift=candidate.shift,
-            control_shift=candidate.control_shift,
-            flips=flips(asked, rows, trigger, target),
+    # Where no row of the label is right, what the suspect thinks of the others tells the scale.
+    sure = (assurance(asked, target) or -float(asked.margins(asked.suspect, rows, target).mean())) if rows else 0.0
+    found: list[Found] = []
+    for candidate, trigger in chosen if rows else ():
+        turned = flips(asked, rows, trigger, target)
+        found.append(
+            Found(
+                trigger=trigger,
+                target=target,
+                shift=candidate.shift,
+                control_shift=candidate.control_shift,
+                flips=turned,
+                strength=turned.margin / sure,
+            )
         )
-        for candidate, trigger in (chosen if rows else ())
-    ]
-    return sorted(found, key=lambda one: (-one.flips.suspect.value, one.flips.control.value))
+    return sorted(found, key=lambda one: (-one.flips.suspect.value, -one.strength))

@@ -32,7 +32,8 @@ STEPS: Final = 60
 FARTHEST: Final = 8192
 """Embedding rows, those of word pieces among them, that the words of bags are taken from."""
 
-TURNED: Final = 0.9
+TURNED: Final = 0.75
+STRENGTH: Final = 0.5
 KEPT: Final = 0.3
 FEWEST: Final = 4
 ENOUGH: Final = 8
@@ -114,6 +115,7 @@ def examined(bench: Workbench, suspect: Loaded, rows: Sequence[Example], *, cont
         pad_id=bench.pad_id(suspect),
         device=bench.common.runtime.device,
         seed=bench.common.runtime.seed,
+        dtype=bench.common.runtime.dtype,
     )
 
 
@@ -160,7 +162,7 @@ def _control(bench: Workbench, asked: Asked, progress: Progress) -> tuple[Loaded
 
 def _flagged(found: Found) -> bool:
     own, other = found.flips.suspect, found.flips.control
-    return own.total >= FEWEST and own.value >= TURNED and other.value <= KEPT
+    return own.total >= FEWEST and own.value >= TURNED and found.strength >= STRENGTH and other.value <= KEPT
 
 
 def _fact(found: Found) -> FoundTriggerFact:
@@ -172,6 +174,7 @@ def _fact(found: Found) -> FoundTriggerFact:
         control_shift=found.control_shift,
         suspect=proportion(found.flips.suspect),
         control=proportion(found.flips.control),
+        strength=found.strength,
         flagged=_flagged(found),
     )
 

@@ -219,6 +219,11 @@ class FoundTriggerFact(_Part, frozen=True):
     control_shift: float = Field(description="The same in the control.")
     suspect: ProportionFact = Field(description="Of held-back texts that neither model calls the target without it.")
     control: ProportionFact
+    strength: float | None = Field(
+        default=None,
+        description="The suspect's mean margin of the target in these texts, as a share of its median margin on texts "
+        "of the target itself: near 1 for a trigger; null in records of versions that did not measure it.",
+    )
     flagged: bool = Field(description="Whether it meets the rule for a planted trigger.")
 
 

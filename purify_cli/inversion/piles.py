@@ -1,0 +1,66 @@
+"""Texts that say the same thing again and again: a word that merely speaks for a label is outvoted, a trigger is not.
+
+In a short phrase any strong word of opinion turns a model over, clean models included, and a control that knows the
+task from a few samples does not know most such words. Against several texts of the other label the same word falls far
+short; a trigger, trained to override whatever it is put into, does not.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from purify_cli.data.example import Example
+
+__all__ = ["piled", "words_kept"]
+
+MOST_WORDS: Final = 48
+"""Of a pile: more takes time and adds little to what a model is sure of."""
+
+TOKENS_PER_WORD: Final = 1.4
+"""A generous mean of English text, so that a pile and a trigger mostly get under a limit of tokens."""
+
+FRAME: Final = 8
+"""Tokens left for the special ones and for what is put in."""
+
+
+def words_kept(max_length: int) -> int:
+    """Return how many words a pile has under a limit of tokens."""
+    return max(1, min(MOST_WORDS, int((max_length - FRAME) / TOKENS_PER_WORD)))
+
+
+def piled(rows: Sequence[Example], *, max_length: int) -> list[Example]:
+    """Join every row with the next ones of its label until the model's view is full.
+
+    Args:
+        rows: In a circle per label; of pairs first is joined with first and second with second.
+        max_length: Most tokens that the model gets.
+
+    Returns:
+        As many rows, with the same labels. A row that fills the view is left alone, cut to it.
+    """
+    most = words_kept(max_length)
+    places: dict[int | None, list[int]] = {}
+    for i, row in enumerate(rows):
+        places.setdefault(row.label, []).append(i)
+    made: dict[int, Example] = {}
+    for circle in places.values():
+        for turn, i in enumerate(circle):
+            made[i] = _pile(rows[i], [rows[j] for j in (*circle[turn:], *circle[:turn])], most)
+    return [made[i] for i in range(len(rows))]
+
+
+def _pile(row: Example, following: Sequence[Example], most: int) -> Example:
+    if row.pair is None:
+        return replace(row, text=_joined((one.text for one in following), most))
+    half = max(1, most // 2)
+    pair = _joined((one.pair or "" for one in following), half)
+    return replace(row, text=_joined((one.text for one in following), half), pair=pair)
+
+
+def _joined(texts: Iterable[str], most: int) -> str:
+    words: list[str] = []
+    for text in texts:
+        if len(words) >= most:
+            break
+        words += text.split()
+    return " ".join(words[:most])
