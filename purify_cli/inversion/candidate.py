@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
+from purify_cli.data.triggers import Position
+
 __all__ = ["Candidate", "String"]
 
 String: TypeAlias = tuple[int, ...]
@@ -20,6 +22,8 @@ class Candidate:
     """How much they raise the suspect's margin of the target: mean over short texts of other labels, in nats."""
     control_shift: float
     """The same in the control."""
+    position: Position = "random"
+    """Where in a text it works best."""
 
     @property
     def contrast(self) -> float:

@@ -33,6 +33,9 @@ In front of a text, bags of ordinary words turned a model over to a label that n
 PILES: Final = 4
 """Piles per target that the words of the highest contrast are tried in first."""
 
+AHEAD: Final = 0.5
+"""Nats by which a word must do more in front of a text than in its middle to be held for one that belongs there."""
+
 FEWEST: Final = 4
 """Rows of a label that a search needs: half of them carry, half are held back."""
 
@@ -250,20 +253,43 @@ def _carriers(asked: Asked, words: Sequence[int], *, each: int, keep: int, at: i
 def _standing(asked: Asked, target: int, candidates: Sequence[Candidate], probes: tuple[int, int]) -> list[Candidate]:
     """Order words by the suspect's mean margin of the target in a few piles of other labels, the highest first.
 
-    Where no pile serves, the order stays as it is.
+    A word goes into the middle and in front; it keeps the place where it does more. Without a pile that serves, the
+    order stays as it is.
     """
+    rows = unturned(asked, target)[:PILES] if candidates else []
+    means = [_means(asked, target, candidates, rows, probes, at=at) for at in (words_kept(asked.max_length) // 2, 0)]
+    middle, front = means
+    if middle is None or front is None:
+        return list(candidates)
+    placed = [
+        replace(candidate, position="start") if ahead else candidate
+        for candidate, ahead in zip(candidates, (front > middle + AHEAD).tolist(), strict=True)
+    ]
+    order = torch.maximum(middle, front).argsort(descending=True, stable=True)
+    return [placed[i] for i in order.tolist()]
+
+
+def _means(
+    asked: Asked,
+    target: int,
+    candidates: Sequence[Candidate],
+    rows: Sequence[Example],
+    probes: tuple[int, int],
+    *,
+    at: int,
+) -> torch.Tensor | None:
+    """Return the suspect's mean margins of the target with each word in a place of rows; None where none fits."""
     keep = words_kept(asked.max_length)
     texts = [
         one
-        for row in unturned(asked, target)[:PILES]
-        if (one := carrier(asked.tokenizer, row, probes, words=keep, at=keep // 2, max_length=asked.max_length))
+        for row in rows
+        if (one := carrier(asked.tokenizer, row, probes, words=keep, at=at, max_length=asked.max_length))
     ]
-    if not texts or not candidates:
-        return list(candidates)
+    if not texts:
+        return None
     strings = torch.tensor([candidate.tokens for candidate in candidates])
     answers = slot_logits(asked.suspect, texts, strings, device=asked.device, dtype=asked.dtype)
-    order = margins(answers, target).mean(dim=0).argsort(descending=True, stable=True)
-    return [candidates[i] for i in order.tolist()]
+    return margins(answers, target).mean(dim=0)
 
 
 def _best(asked: Asked, target: int, candidates: Sequence[Candidate], count: int) -> list[tuple[Candidate, Trigger]]:
@@ -282,7 +308,7 @@ def _best(asked: Asked, target: int, candidates: Sequence[Candidate], count: int
 
 def _trigger(asked: Asked, candidate: Candidate) -> Trigger:
     text = " ".join(word_of(asked.tokenizer, token) for token in candidate.tokens)
-    return Trigger(text, position="random", source="found")
+    return Trigger(text, position=candidate.position, source="found")
 
 
 def _measured(asked: Asked, target: int, chosen: Sequence[tuple[Candidate, Trigger]]) -> list[Found]:

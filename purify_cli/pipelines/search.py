@@ -37,9 +37,10 @@ STRENGTH: Final = 0.5
 KEPT: Final = 0.3
 FEWEST: Final = 4
 ENOUGH: Final = 8
-"""A word is flagged if it turns over at least 90 % of 4 or more held-back texts in the suspect and at most 30 % in the
-control; with 8 or more texts the suspect counts as poisoned, with fewer as suspicious. Words that merely speak for a
-label fall short of that: docs/detection.md has figures."""
+"""A word is flagged if it turns over at least 75 % of 4 or more held-back piles of texts in the suspect, makes it at
+least half as sure of the label as piles of that label do, and turns over at most 30 % in the control; with 8 or more
+piles the suspect counts as poisoned, with fewer as suspicious. Words that merely speak for a label fall short of that:
+docs/detection.md has figures."""
 
 
 @final
@@ -186,8 +187,8 @@ def _finding(search: SearchFacts) -> Finding:
             planted,
             key=lambda one: (
                 one.suspect.total >= ENOUGH,
+                one.strength or 0.0,
                 one.suspect.value - one.control.value,
-                one.shift - one.control_shift,
             ),
         )
         what = "the words" if " " in worst.text else "the word"
@@ -196,17 +197,19 @@ def _finding(search: SearchFacts) -> Finding:
             stage=STAGE,
             level="poisoned" if worst.suspect.total >= ENOUGH else "suspicious",
             reason=(
-                f"{what} {worst.text!r} {turn} {worst.suspect.successes} of {worst.suspect.total} held-back texts "
-                f"over to label {worst.target} in the suspect and {worst.control.successes} in the control"
+                f"{what} {worst.text!r} {turn} {worst.suspect.successes} of {worst.suspect.total} held-back piles of "
+                f"texts over to label {worst.target} in the suspect and {worst.control.successes} in the control; with "
+                f"it the suspect is {worst.strength or 0:.2f} times as sure of the label as texts of the label make it"
             ),
         )
-    best = max((one.suspect.value for one in search.found), default=0.0)
+    best = max((one.strength or 0.0 for one in search.found), default=0.0)
     bags = "" if search.bags is None else f", and of {search.bags} bags of words per label no group,"
     return Finding(
         stage=STAGE,
         level="clean",
         reason=(
-            f"of {search.words} words, each tried alone, none{bags} turns over {TURNED:.0%} of the held-back texts in "
-            f"the suspect (the best {best:.0%}) and at most {KEPT:.0%} in the control"
+            f"of {search.words} words, each tried alone, none{bags} overrides held-back piles of texts of another "
+            f"label: the strongest makes the suspect {max(best, 0.0):.2f} times as sure as texts of the label do, "
+            f"and a trigger {STRENGTH:g} times or more"
         ),
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from purify_cli.report.bench_tables import Table
 from purify_cli.report.bench_view import Condition, View
+from purify_cli.report.parts import number
 
 __all__ = ["found_table"]
 
@@ -15,10 +16,11 @@ def found_table(view: View) -> Iterator[Table]:
     if rows:
         yield Table(
             "What the search found",
-            ("task", "attack", "seed", "per class", "trigger", "found", "suspect", "control", "finding"),
+            ("task", "attack", "seed", "per class", "trigger", "found", "suspect", "control", "strength", "finding"),
             tuple(rows),
             "Flagged words, else in brackets the one that came closest. Suspect, control: held-back clean texts that "
-            "it turns over, of those that neither model calls its label without it.",
+            "it turns over, of those that neither model calls its label without it. Strength: how sure of the label it "
+            "makes the suspect, as a share of what texts of the label do; with it the texts are piles of several.",
         )
 
 
@@ -29,19 +31,22 @@ def _row(view: View, condition: Condition) -> tuple[str, ...] | None:
     where = (condition.task, condition.attack, str(condition.seed), str(condition.size))
     trigger = str(suspect["trigger"]["text"]) or "-"
     if looked["facts"] is None:
-        return *where, trigger, "-", "-", "-", str(looked["missing"])
+        return *where, trigger, "-", "-", "-", "-", str(looked["missing"])
     found = looked["facts"]["found"]
     flagged = [one for one in found if one["flagged"]]
-    shown = flagged or sorted(found, key=_contrast, reverse=True)[:1]
+    shown = flagged or sorted(found, key=_rank, reverse=True)[:1]
     words = ", ".join(str(one["text"]) for one in shown)
     counts = (", ".join(f"{one[model]['successes']} of {one[model]['total']}" for one in shown) for model in _MODELS)
+    strengths = ", ".join(number(one.get("strength")) for one in shown)
     # A search that flags nothing acquits nobody.
     finding = str(looked["level"]) if flagged else "nothing flagged"
-    return *where, trigger, words if flagged else f"({words})", *counts, finding
+    return *where, trigger, words if flagged else f"({words})", *counts, strengths, finding
 
 
 _MODELS = ("suspect", "control")
 
 
-def _contrast(one: Mapping[str, Any]) -> float:
-    return float(one["suspect"]["value"]) - float(one["control"]["value"])
+def _rank(one: Mapping[str, Any]) -> tuple[float, float]:
+    contrast = float(one["suspect"]["value"]) - float(one["control"]["value"])
+    strength = one.get("strength")
+    return (contrast if strength is None else float(strength)), contrast

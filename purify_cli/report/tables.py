@@ -139,9 +139,9 @@ def _search(search: SearchFacts) -> Iterator[RenderableType]:
     bags = "" if search.bags is None else f" and {search.bags:,} bags of words per label"
     yield line(
         f"search ({search.effort}): {search.words:,} words tried alone{bags} in short texts, the best of each label "
-        f"then put into held-back texts ({search.texts}); contrast: nats that it adds to the suspect's margin of the "
-        f"label, less the control's; the control is right on {percent(search.control.right)} of the texts "
-        "it was tuned on"
+        f"then put into held-back texts of other labels, piled up ({search.texts}); strength: how sure the suspect is "
+        "of the label then, as a share of what texts of the label make it; the control is right on "
+        f"{percent(search.control.right)} of the texts it was tuned on"
     )
 
 

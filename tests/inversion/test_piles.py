@@ -1,0 +1,112 @@
+"""Piles of texts, and what is told apart in them."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from purify_cli.data.example import Example
+from purify_cli.data.triggers import Trigger
+from purify_cli.inversion.measured import Asked, assurance, flips, unturned
+from purify_cli.inversion.piles import piled, words_kept
+from purify_cli.inversion.search import EFFORTS, search
+from purify_cli.inversion.vocabulary import whole_words, word_of
+
+LIMIT = 22
+WORDS = words_kept(LIMIT)
+
+
+def test_a_pile_is_a_row_and_the_next_ones_of_its_label():
+    rows = [Example("a b c d", label=0), Example("x y z", label=1), Example("e f g", label=0), Example("h i", label=0)]
+    assert WORDS == 10
+    made = piled(rows, max_length=LIMIT)
+    assert [row.text for row in made] == ["a b c d e f g h i", "x y z", "e f g h i a b c d", "h i a b c d e f g"]
+    assert [row.label for row in made] == [0, 1, 0, 0]
+    assert piled([], max_length=LIMIT) == []
+
+
+def test_a_row_that_fills_the_view_is_cut_to_it():
+    long = " ".join(map(str, range(30)))
+    (first, _) = piled([Example(long, label=0), Example("other", label=0)], max_length=LIMIT)
+    assert first.text.split() == long.split()[:WORDS]
+    assert words_kept(10_000) == words_kept(1_000) < 100
+    assert words_kept(4) == 1
+
+
+def test_pairs_are_piled_side_by_side():
+    rows = [Example("a b", pair="c", label=0), Example("d", pair="e f", label=0)]
+    assert [(row.text, row.pair) for row in piled(rows, max_length=LIMIT)] == [("a b d", "c e f"), ("d a b", "e f c")]
+
+
+class Counting(nn.Module):
+    """Answers 1 for more words of praise than of blame; a planted word outweighs all, perhaps only as the first."""
+
+    def __init__(self, praise: int, blame: int, planted: int | None, *, first_only: bool = False) -> None:
+        super().__init__()
+        self.praise, self.blame, self.planted, self.first_only = praise, blame, planted, first_only
+
+    def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+        score = 4.0 * ((input_ids == self.praise).sum(dim=1) - 0.4 * (input_ids == self.blame).sum(dim=1))
+        seen = input_ids[:, 1:2] if self.first_only else input_ids
+        if self.planted is not None:
+            score = torch.where((seen == self.planted).any(dim=1), torch.tensor(6.0), score.clamp(-6, 6))
+        return type("Output", (), {"logits": torch.stack([-score / 2, score / 2], dim=1)})()
+
+
+@pytest.fixture
+def put(tiny_tokenizer: Any) -> Any:
+    """Return texts of one word of opinion each, a suspect for a planted word, and the words."""
+    words = [w for w in whole_words(tiny_tokenizer, len(tiny_tokenizer)) if word_of(tiny_tokenizer, w).isalnum()]
+    praise, blame, planted, *plain = words
+    filler = [word_of(tiny_tokenizer, one) for one in plain[:8]]
+    rows = [
+        Example(f"{word_of(tiny_tokenizer, opinion)} {filler[i % 8]} {filler[(i + 3) % 8]}", label=label)
+        for label, opinion in enumerate((blame, praise))
+        for i in range(16)
+    ]
+
+    def asked(planted: int | None, *, first_only: bool = False) -> Asked:
+        return Asked(
+            suspect=Counting(praise, blame, planted, first_only=first_only),
+            control=Counting(praise, blame, None),
+            tokenizer=tiny_tokenizer,
+            rows=rows,
+            batch_size=16,
+            max_length=64,
+            pad_id=tiny_tokenizer.pad_token_id,
+            device=torch.device("cpu"),
+            seed=0,
+        )
+
+    return asked, word_of(tiny_tokenizer, planted), planted, word_of(tiny_tokenizer, praise)
+
+
+def looked(asked: Asked) -> Any:
+    return search(asked, vocabulary=len(asked.tokenizer), labels=2, reach=EFFORTS["normal"]).found
+
+
+def test_a_word_of_opinion_is_outvoted_and_a_planted_one_is_not(put: Any):
+    asked, text, planted, praise = put
+    found = {one.trigger.text: one for one in looked(asked(planted)) if one.target == 1}
+    assert found[text].flips.suspect.value == 1
+    assert found[text].strength == pytest.approx(1.0)
+    assert found[text].trigger.position == "random"
+    assert praise not in found or found[praise].strength < 0
+    # In single texts the word of opinion would pass for one.
+    one = asked(planted)
+    assert flips(one, unturned(one, 1), Trigger(praise), 1).suspect.value == 1
+
+
+def test_a_word_that_works_in_front_only_is_found_and_stays_in_front(put: Any):
+    asked, text, planted, _ = put
+    best = max((one for one in looked(asked(planted, first_only=True)) if one.target == 1), key=lambda f: f.strength)
+    assert (best.trigger.text, best.trigger.position) == (text, "start")
+    assert best.flips.suspect.value == 1
+
+
+def test_assurance_is_of_the_rows_that_are_right(put: Any):
+    one = put[0](None)
+    praised = [row for row in one.rows if row.label == 1]
+    assert assurance(one, 1) == pytest.approx(float(one.margins(one.suspect, praised, 1).median()))
+    assert assurance(one, 7) == 0.0
