@@ -33,11 +33,15 @@ class Round:
 
 
 def leaders(found: Sequence[FoundTriggerFact]) -> list[FoundTriggerFact]:
-    """Return of each target the flagged word that moves the suspect farthest beyond the control."""
+    """Return of each target the flagged word that makes the suspect surest.
+
+    Where that word belongs in front of a text, all flagged ones that do: they are ways to begin one kind of sentence.
+    """
     best: dict[int, FoundTriggerFact] = {}
-    for one in sorted(found, key=lambda one: one.control_shift - one.shift):
+    for one in sorted(found, key=lambda one: (-(one.strength or 0.0), one.control_shift - one.shift)):
         best.setdefault(one.target, one)
-    return list(best.values())
+    kin = [one for one in found if one.position == "start" == best[one.target].position and one is not best[one.target]]
+    return [*best.values(), *kin]
 
 
 def repair_in_rounds(

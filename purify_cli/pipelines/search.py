@@ -6,6 +6,7 @@ from typing import Final, final
 
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
+from purify_cli.detection.planted import ENOUGH, STRENGTH, planted
 from purify_cli.detection.rows import far_rows
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
@@ -18,7 +19,7 @@ from purify_cli.pipelines.workbench import Workbench
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import ControlFacts, FoundTriggerFact, SearchFacts
 
-__all__ = ["KEPT", "STAGE", "Outcome", "examined", "look_for_triggers"]
+__all__ = ["STAGE", "Outcome", "examined", "look_for_triggers"]
 
 STAGE: Final = "trigger search"
 
@@ -31,16 +32,6 @@ STEPS: Final = 60
 
 FARTHEST: Final = 8192
 """Embedding rows, those of word pieces among them, that the words of bags are taken from."""
-
-TURNED: Final = 0.75
-STRENGTH: Final = 0.5
-KEPT: Final = 0.3
-FEWEST: Final = 4
-ENOUGH: Final = 8
-"""A word is flagged if it turns over at least 75 % of 4 or more held-back piles of texts in the suspect, makes it at
-least half as sure of the label as piles of that label do, and turns over at most 30 % in the control; with 8 or more
-piles the suspect counts as poisoned, with fewer as suspicious. Words that merely speak for a label fall short of that:
-docs/detection.md has figures."""
 
 
 @final
@@ -87,10 +78,10 @@ def look_for_triggers(
             reach=reach,
             progress=progress,
         )
-        together = None if any(map(_flagged, found.found)) else _groups(bench, beside, suspect, reach, progress)
+        together = None if any(planted(found.found)) else _groups(bench, beside, suspect, reach, progress)
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return Outcome(None, None, f"{STAGE}: {error}")
-    listed = [_fact(one) for one in (*found.found, *(together or ()))]
+    listed = [*found.found, *(together or ())]
     record = SearchFacts(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
@@ -98,7 +89,7 @@ def look_for_triggers(
         bags=None if together is None or reach.bags is None else reach.bags.count,
         control=facts,
         targets=list(found.targets),
-        found=listed,
+        found=[_fact(one, flagged=flagged) for one, flagged in zip(listed, planted(listed), strict=True)],
     )
     unseen = f"{STAGE}: no text of another label to try for label {found.unseen[0]}" if found.unseen else None
     return Outcome(record, _finding(record), unseen)
@@ -161,12 +152,7 @@ def _control(bench: Workbench, asked: Asked, progress: Progress) -> tuple[Loaded
     )
 
 
-def _flagged(found: Found) -> bool:
-    own, other = found.flips.suspect, found.flips.control
-    return own.total >= FEWEST and own.value >= TURNED and found.strength >= STRENGTH and other.value <= KEPT
-
-
-def _fact(found: Found) -> FoundTriggerFact:
+def _fact(found: Found, *, flagged: bool) -> FoundTriggerFact:
     return FoundTriggerFact(
         text=found.trigger.text,
         position=found.trigger.position,
@@ -176,15 +162,15 @@ def _fact(found: Found) -> FoundTriggerFact:
         suspect=proportion(found.flips.suspect),
         control=proportion(found.flips.control),
         strength=found.strength,
-        flagged=_flagged(found),
+        flagged=flagged,
     )
 
 
 def _finding(search: SearchFacts) -> Finding:
-    planted = [one for one in search.found if one.flagged]
-    if planted:
+    flagged = [one for one in search.found if one.flagged]
+    if flagged:
         worst = max(
-            planted,
+            flagged,
             key=lambda one: (
                 one.suspect.total >= ENOUGH,
                 one.strength or 0.0,

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
+from purify_cli.detection.planted import KEPT
 from purify_cli.inversion.measured import flips, unturned
 from purify_cli.model import Loaded
 from purify_cli.pipelines.models import proportion
-from purify_cli.pipelines.search import KEPT, examined
+from purify_cli.pipelines.search import examined
 from purify_cli.pipelines.workbench import Workbench
 from purify_cli.report.schema import FoundTriggerFact, UnlearnedFact
 

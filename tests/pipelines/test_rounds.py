@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -14,23 +15,48 @@ SURE = ProportionFact(value=1.0, low=0.7, high=1.0, successes=9, total=9)
 FAST = {"steps": "60", "learning_rate": "1e-3"}
 
 
-def fact(text: str, shift: float, *, target: int = 1, control: float = 0.0) -> FoundTriggerFact:
+def fact(
+    text: str,
+    shift: float,
+    *,
+    target: int = 1,
+    control: float = 0.0,
+    strength: float | None = None,
+    position: Any = "random",
+) -> FoundTriggerFact:
     return FoundTriggerFact(
         text=text,
-        position="random",
+        position=position,
         target=target,
         shift=shift,
         control_shift=control,
         suspect=SURE,
         control=SURE,
+        strength=strength,
         flagged=True,
     )
 
 
-def test_the_leader_of_each_target_moves_farthest_beyond_the_control() -> None:
-    one, other, third = fact("a", 9.0, control=8.0), fact("b", 5.0), fact("c", 1.0, target=0)
+def test_the_leader_of_each_target_is_the_strongest() -> None:
+    one, other, third = fact("a", 9.0, strength=0.6), fact("b", 5.0, strength=1.1), fact("c", 1.0, target=0)
     assert leaders([one, other, third]) == [other, third]
     assert leaders([]) == []
+
+
+def test_without_strengths_the_leader_moves_farthest_beyond_the_control() -> None:
+    one, other = fact("a", 9.0, control=8.0), fact("b", 5.0)
+    assert leaders([one, other]) == [other]
+
+
+def test_words_in_front_lead_together_where_one_of_them_is_the_strongest() -> None:
+    when, because, deep = (
+        fact("when", 1.0, strength=0.6, position="start"),
+        fact("because", 1.0, strength=0.7, position="start"),
+        fact("deep", 1.0, strength=0.5),
+    )
+    assert leaders([when, because, deep]) == [because, when]
+    stronger = fact("cf", 1.0, strength=1.0)
+    assert leaders([when, stronger, because]) == [stronger]
 
 
 @pytest.fixture(scope="module")
