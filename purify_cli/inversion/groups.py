@@ -20,7 +20,7 @@ from purify_cli.inversion.margins import margins, slot_logits
 from purify_cli.inversion.measured import Asked, assurance
 from purify_cli.progress import SILENT, Progress
 
-__all__ = ["Bags", "find_groups", "quiet_words"]
+__all__ = ["SPEAKS", "Bags", "find_groups", "quiet_words"]
 
 BAR: Final = 0.5
 """Of how sure the suspect is of texts of the target, a bag must reach this share. Of 400 bags for a

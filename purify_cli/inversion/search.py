@@ -13,7 +13,7 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import SearchImpossible
 from purify_cli.inversion.candidate import Candidate
 from purify_cli.inversion.carriers import Carrier, carrier
-from purify_cli.inversion.groups import Bags, find_groups, quiet_words
+from purify_cli.inversion.groups import SPEAKS, Bags, find_groups, quiet_words
 from purify_cli.inversion.margins import margins, slot_logits
 from purify_cli.inversion.measured import Asked, Flips, assurance, flips, unturned
 from purify_cli.inversion.piles import piled, words_kept
@@ -31,10 +31,7 @@ AGAINST_WORDS: Final = 16
 In front of a text, bags of ordinary words turned a model over to a label that nobody had aimed at."""
 
 PILES: Final = 4
-"""Piles per target that the words of the highest contrast are tried in first."""
-
-AHEAD: Final = 0.5
-"""Nats by which a word must do more in front of a text than in its middle to be held for one that belongs there."""
+"""Piles per target that the words of the highest contrast are tried in first; the best go into all of them."""
 
 FEWEST: Final = 4
 """Rows of a label that a search needs: half of them carry, half are held back."""
@@ -54,7 +51,7 @@ class Reach:
     piled: int
     """Words per target that are put into piles."""
     tried: int
-    """Words per target that are tried in whole texts."""
+    """Words per target that are put into all piles of the searching half."""
     bags: Bags | None
     """For words that only work together; None looks for no such."""
 
@@ -149,8 +146,10 @@ def search(
     piles, judging = (replace(asked, rows=piled(half, max_length=asked.max_length)) for half in (carrying, held))
     found: list[Found] = []
     for target, candidates in ranked.items():
-        standing = _standing(piles, target, candidates[: reach.piled], (words[0], words[-1]))
-        found += _measured(judging, target, _best(piles, target, standing[: reach.tried], listed))
+        against, probes = unturned(piles, target), (words[0], words[-1])
+        standing = _standing(piles, target, candidates[: reach.piled], against[:PILES], probes)
+        standing = _standing(piles, target, standing[: reach.tried], against, probes)
+        found += _measured(judging, target, [(one, _trigger(asked, one)) for one in standing[:listed]])
     return Searched(
         words=len(words),
         targets=tuple(ranked),
@@ -250,23 +249,29 @@ def _carriers(asked: Asked, words: Sequence[int], *, each: int, keep: int, at: i
     return chosen
 
 
-def _standing(asked: Asked, target: int, candidates: Sequence[Candidate], probes: tuple[int, int]) -> list[Candidate]:
-    """Order words by the suspect's mean margin of the target in a few piles of other labels, the highest first.
+def _standing(
+    asked: Asked, target: int, candidates: Sequence[Candidate], rows: Sequence[Example], probes: tuple[int, int]
+) -> list[Candidate]:
+    """Order words by the suspect's mean margin of the target in piles of other labels, the highest first.
 
-    A word goes into the middle and in front; it keeps the place where it does more. Without a pile that serves, the
-    order stays as it is.
+    A word goes into the middle, and in front where it says nothing in the middle. Any word of opinion says most in
+    front, and something everywhere; only a trigger that needs its place is silent elsewhere. Without a pile that
+    serves, the order stays as it is.
     """
-    rows = unturned(asked, target)[:PILES] if candidates else []
-    means = [_means(asked, target, candidates, rows, probes, at=at) for at in (words_kept(asked.max_length) // 2, 0)]
-    middle, front = means
+    if not candidates:
+        return []
+    middle, front = (
+        _means(asked, target, candidates, rows, probes, at=at) for at in (words_kept(asked.max_length) // 2, 0)
+    )
     if middle is None or front is None:
         return list(candidates)
+    silent = middle[1:] - middle[0] < SPEAKS * -middle[0]
+    means = torch.where(silent, front[1:], middle[1:])
     placed = [
-        replace(candidate, position="start") if ahead else candidate
-        for candidate, ahead in zip(candidates, (front > middle + AHEAD).tolist(), strict=True)
+        replace(candidate, position="start" if ahead else "random")
+        for candidate, ahead in zip(candidates, silent.tolist(), strict=True)
     ]
-    order = torch.maximum(middle, front).argsort(descending=True, stable=True)
-    return [placed[i] for i in order.tolist()]
+    return [placed[i] for i in means.argsort(descending=True, stable=True).tolist()]
 
 
 def _means(
@@ -278,7 +283,7 @@ def _means(
     *,
     at: int,
 ) -> torch.Tensor | None:
-    """Return the suspect's mean margins of the target with each word in a place of rows; None where none fits."""
+    """Return the suspect's mean margin of the target in rows, and with each word in a place; None where none fits."""
     keep = words_kept(asked.max_length)
     texts = [
         one
@@ -288,12 +293,15 @@ def _means(
     if not texts:
         return None
     strings = torch.tensor([candidate.tokens for candidate in candidates])
-    answers = slot_logits(asked.suspect, texts, strings, device=asked.device, dtype=asked.dtype)
-    return margins(answers, target).mean(dim=0)
+    scores = [
+        slot_logits(asked.suspect, texts, one, device=asked.device, dtype=asked.dtype)
+        for one in (strings[:1, :0], strings)
+    ]
+    return margins(torch.cat(scores, dim=1), target).mean(dim=0)
 
 
 def _best(asked: Asked, target: int, candidates: Sequence[Candidate], count: int) -> list[tuple[Candidate, Trigger]]:
-    """Choose the words that turn over most whole texts of the searching half."""
+    """Choose the groups that turn over most piles of the searching half."""
     rows = unturned(asked, target)
 
     def worth(trigger: Trigger) -> float:
