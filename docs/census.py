@@ -3,7 +3,7 @@
     python docs/census.py --data FOLDER --work FOLDER [--part K/N]
 
 Resumable: a model or a search that stands in docs/results/census.jsonl is not made again; several processes may share
-folder and results, each with a part of its own. Without --data only the page docs/results/census.md is written.
+folder and results, each with a part of its own. ``make docs`` writes its tables into docs/detection.md.
 """
 
 import argparse
@@ -197,7 +197,7 @@ def look(model: Model, work: Path, listener: Lines) -> dict[str, Any]:
 def main() -> None:
     """Make and search what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder with sst2/, ag_news/, qnli/ and qqp/")
+    parser.add_argument("--data", type=Path, required=True, help="folder with sst2/, ag_news/, qnli/ and qqp/")
     parser.add_argument("--work", type=Path, default=Path("purify-run/census"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--part", default="1/1", help="K/N: the K-th of N parts")

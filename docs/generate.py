@@ -2,7 +2,8 @@
 
 Usage: ``python docs/generate.py [--check]``. Writes ``docs/reference/cli.md`` from the commands' own ``--help``, and
 one JSON Schema per record into ``docs/reference/schemas/``. In the pages of ``PAGES`` the lines between
-``<!-- bench PLAN TABLES -->`` and ``<!-- end -->`` become tables of ``docs/results/PLAN.jsonl``. With ``--check``
+``<!-- bench PLAN TABLES -->`` and ``<!-- end -->`` become tables of ``docs/results/PLAN.jsonl``, those after
+``<!-- census KIND -->`` tables of ``docs/results/census.jsonl``. With ``--check``
 nothing is written; the stale files are named and the exit code is 1.
 """
 
@@ -18,6 +19,7 @@ os.environ.update({"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "
 for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
     os.environ.pop(name, None)
 
+import census_tables
 from typer.testing import CliRunner
 
 from purify_cli.cli.app import COMMANDS, app
@@ -84,7 +86,15 @@ def bench_block(match: re.Match[str]) -> str:
 
 def with_tables(text: str) -> str:
     """Return a page with the tables of the bench in their places."""
+    text = re.sub(r"<!-- census (summary|models) -->.*?<!-- end -->", census_block, text, flags=re.DOTALL)
     return re.sub(r"<!-- bench (\S+) ([a-z ]+?) -->.*?<!-- end -->", bench_block, text, flags=re.DOTALL)
+
+
+def census_block(match: re.Match[str]) -> str:
+    """Return a block with the tables of the census."""
+    kinds = {"summary": census_tables.summary_tables, "models": census_tables.model_table}
+    tables = [table.markdown().strip() for table in kinds[match[1]](census_tables.read())]
+    return "\n\n".join([f"<!-- census {match[1]} -->", *tables, "<!-- end -->"])
 
 
 def pages() -> dict[Path, str]:
