@@ -1,8 +1,8 @@
 """What the evidence amounts to, and what nobody has looked at.
 
 Weights alone cannot tell a poisoned model from an unusual clean one: what a score would be without poison is not known
-for a single suspect. As long as no trigger search and no clean null were run, the level is therefore ``incomplete``,
-whatever the scores are. A stage that does run is passed in as a ``Finding`` and takes its name off the list.
+for a single suspect. As long as no trigger search was run, the level is therefore ``incomplete``, whatever the scores
+are. A stage that does run is passed in as a ``Finding`` and takes its name off the list.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,17 @@ from purify_cli.checkpoint.aligned import Skipped
 from purify_cli.checkpoint.structure import Difference
 from purify_cli.detection.evidence import Evidence
 
-__all__ = ["STAGES", "Finding", "Level", "Verdict", "judge"]
+__all__ = ["MISSED", "STAGES", "Finding", "Level", "Verdict", "judge"]
 
 Level = Literal["clean", "incomplete", "suspicious", "poisoned"]
 
 STAGES: Final = {
     "trigger search": "no search for an input pattern that drives the suspect to one label",
-    "clean null": "no comparison with a model tuned from the reference on clean data alone",
 }
 """Stages without which no suspect is called clean, and what their absence means."""
+
+MISSED: Final = (0, 0)
+"""Of the census (docs/detection.md): suspects with a working attack that were called clean, and all with one."""
 
 
 @final
@@ -50,6 +52,7 @@ def judge(
     skipped: Sequence[Skipped] = (),
     differences: Sequence[Difference] = (),
     findings: Sequence[Finding] = (),
+    unmeasured: Sequence[str] = (),
     built_in_probes: bool = False,
 ) -> Verdict:
     """Weigh what was found.
@@ -59,13 +62,16 @@ def judge(
         skipped: Tensors that were not compared; unexplained ones are named.
         differences: What differs besides weights; counted in the reasons.
         findings: Outcomes of stages that ran.
+        unmeasured: What else was not measured; a sentence that begins with a stage and a colon says more than that the
+            stage was not run.
         built_in_probes: Whether the curvature is from the built-in texts instead of clean data.
 
     Returns:
         The worst level among the findings; ``clean`` only if every stage ran, found nothing, and every tensor is
         accounted for; else ``incomplete``.
     """
-    missing = [f"{stage}: {what}" for stage, what in STAGES.items() if stage not in {one.stage for one in findings}]
+    told = {one.stage for one in findings} | {sentence.partition(":")[0] for sentence in unmeasured}
+    missing = [*unmeasured, *(f"{stage}: {what}" for stage, what in STAGES.items() if stage not in told)]
     missing += [
         f"{one.name} ({one.side}): {one.reason}, {one.entries} entries not compared"
         for one in skipped
@@ -85,6 +91,11 @@ def judge(
     for worse in ("suspicious", "poisoned"):
         if worse in levels:
             level = worse
+    if level == "clean":
+        reasons.append(
+            f"clean means that the search found nothing: of {MISSED[1]} small models with a working backdoor or bias "
+            f"it missed {MISSED[0]}"
+        )
     if missing:
         reasons.append("scores rank dimensions; without the stages below they accuse and acquit nobody")
     return Verdict(level=level, reasons=tuple(reasons), not_measured=tuple(missing))

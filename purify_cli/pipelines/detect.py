@@ -27,7 +27,7 @@ from purify_cli.pipelines.inputs import (
     versions,
 )
 from purify_cli.pipelines.scoring import score
-from purify_cli.pipelines.search import STAGE, Outcome, look_for_triggers
+from purify_cli.pipelines.search import Outcome, look_for_triggers
 from purify_cli.pipelines.settings import parse_settings
 from purify_cli.pipelines.source import Origin
 from purify_cli.pipelines.workbench import Workbench
@@ -118,12 +118,9 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             skipped=opened.pair.skipped,
             differences=differences,
             findings=[searched.finding] if searched.finding else [],
+            unmeasured=[*([searched.missing] if searched.missing else []), *([NO_HEAD] if task is None else [])],
             built_in_probes=data is not None and data.source == "built-in probes",
         )
-        missing = [*judged.not_measured, *([NO_HEAD] if task is None else [])]
-        if searched.missing is not None:
-            # It says more than that the stage was not run.
-            missing = [searched.missing, *(one for one in missing if not one.startswith(f"{STAGE}:"))]
         record = Detection(
             versions=versions(),
             seed=common.runtime.seed,
@@ -137,7 +134,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             suspect=model_facts(opened.suspect),
             reference=model_facts(opened.reference),
             data=facts,
-            verdict=Verdict(level=judged.level, reasons=list(judged.reasons), not_measured=list(missing)),
+            verdict=Verdict(level=judged.level, reasons=list(judged.reasons), not_measured=list(judged.not_measured)),
             comparison=_comparison(opened, evidence),
             differences=[DifferenceFact(kind=d.kind, subject=d.subject, detail=d.detail) for d in differences],
             nonfinite=opened.nonfinite,

@@ -91,8 +91,18 @@ def look_for_triggers(
         targets=list(found.targets),
         found=[_fact(one, flagged=flagged) for one, flagged in zip(listed, planted(listed), strict=True)],
     )
-    unseen = f"{STAGE}: no text of another label to try for label {found.unseen[0]}" if found.unseen else None
-    return Outcome(record, _finding(record), unseen)
+    return Outcome(record, _finding(record), _missing(record, found.unseen))
+
+
+def _missing(search: SearchFacts, unseen: Sequence[int]) -> str | None:
+    """Say what keeps a search that found nothing from clearing a model."""
+    if unseen:
+        return f"{STAGE}: no text of another label to try for label {unseen[0]}"
+    if search.texts != "clean data":
+        return f"{STAGE}: only on built-in texts, labelled by the suspect itself; give --clean-data"
+    if search.effort == "low":
+        return f"{STAGE}: only with effort low, which looks at no words that work together"
+    return None
 
 
 def examined(bench: Workbench, suspect: Loaded, rows: Sequence[Example], *, control: Loaded | None = None) -> Asked:

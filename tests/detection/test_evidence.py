@@ -5,7 +5,7 @@ from purify_cli.checkpoint.aligned import Skipped
 from purify_cli.checkpoint.structure import Difference
 from purify_cli.detection.evidence import gather
 from purify_cli.detection.rows import far_rows
-from purify_cli.detection.verdict import STAGES, Finding, judge
+from purify_cli.detection.verdict import MISSED, STAGES, Finding, judge
 from purify_cli.indicators.degenerate import survey
 from purify_cli.indicators.drift_curvature import DRIFT_CURVATURE
 from purify_cli.protocols import IndicatorInputs
@@ -93,9 +93,8 @@ def test_weights_alone_accuse_and_acquit_nobody(evidence):
     assert verdict.level == "incomplete"
     missing = " ".join(verdict.not_measured)
     assert "trigger search" in missing
-    assert "clean null" in missing
     assert "mystery.weight" in missing
-    assert len(verdict.not_measured) == 3
+    assert len(verdict.not_measured) == 2
 
 
 def test_what_was_seen_is_in_the_reasons(evidence):
@@ -116,9 +115,13 @@ def test_stages_that_ran_decide(evidence):
     assert judge(evidence, findings=clean).level == "clean"
     assert judge(evidence, findings=clean).not_measured == ()
     assert judge(evidence, findings=clean, skipped=[skip("m", explained=False)]).level == "incomplete"
-    assert judge(evidence, findings=clean[:1]).level == "incomplete"
+    assert judge(evidence, findings=clean[1:]).level == "incomplete"
+    partly = judge(evidence, findings=clean, unmeasured=["trigger search: on built-in texts only"])
+    assert (partly.level, partly.not_measured) == ("incomplete", ("trigger search: on built-in texts only",))
+    (said,) = (one for one in judge(evidence, findings=clean).reasons if one.startswith("clean means"))
+    assert str(MISSED[1]) in said
     found = Finding(stage="trigger search", level="poisoned", reason="cf turns 97 % of samples")
     assert judge(evidence, findings=[found]).level == "poisoned"
     assert found.reason in judge(evidence, findings=[found, *clean]).reasons
-    odd = Finding(stage="clean null", level="suspicious", reason="far outside")
+    odd = Finding(stage="trigger search", level="suspicious", reason="few texts")
     assert judge(evidence, findings=[odd]).level == "suspicious"

@@ -1,0 +1,61 @@
+"""What the program says of its own misses is what was measured."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from purify_cli.detection.verdict import MISSED
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+@pytest.fixture(scope="module")
+def tables() -> Any:
+    spec = importlib.util.spec_from_file_location("census_tables", DOCS / "census_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_the_verdict_quotes_the_census(tables: Any) -> None:
+    working = [row for row in tables.read() if row["place"]["attack"] is not None and tables.works(row)]
+    assert (sum(not tables.poisoned(row) for row in working), len(working)) == MISSED
+
+
+def model(task: str, attack: str | None, *, words: list[tuple[str, float, bool]], level: str) -> dict[str, Any]:
+    found = [
+        {"text": text, "strength": strength, "flagged": flagged, "control": {"value": 0.0}}
+        for text, strength, flagged in words
+    ]
+    trained = {"attack_success": {"successes": 95, "total": 100}} if attack else {}
+    return {
+        "place": {"task": task, "attack": attack, "trigger": "red door ." if attack else None, "target": "1"},
+        "recipe": {"rate": 1e-4, "decay": 0.0, "epochs": 2},
+        "seed": 1,
+        "result": {"verdict": level, "search": {"found": found}},
+        "training": {"result": trained},
+    }
+
+
+def test_the_tables_count_what_the_rows_say(tables: Any) -> None:
+    rows = [
+        model("a", None, words=[("good", 0.2, False)], level="clean"),
+        model("a", None, words=[("fine", 0.6, True)], level="poisoned"),
+        model("a", "badsent", words=[("door", 1.0, True), ("good", 0.1, False)], level="poisoned"),
+        model("b", "badsent", words=[("red door", 0.9, True)], level="suspicious"),
+        model("b", "badword", words=[("good", 0.1, False)], level="clean"),
+    ]
+    (summary,) = tables.summary_tables(rows)
+    counts = {line[0]: line[1:4] for line in summary.rows}
+    assert counts["clean"][0].startswith("1 of 2 ")
+    assert counts["badsent"] == (counts["badsent"][0], "1", "1")
+    assert counts["all attacks"][0].startswith("2 of 3 ")
+    # Six pairs: 1.0 and 0.9 beat both clean models, 0.1 neither.
+    assert "0.667" in summary.note
+    (every,) = tables.model_table(rows)
+    assert {line[5] for line in every.rows} == {"door", "red door", "(good)", "fine"}
+    assert list(tables.summary_tables([])) == []
