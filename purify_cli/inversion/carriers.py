@@ -1,7 +1,8 @@
 """Short clean texts with a free slot for words, cut so that thousands of candidates can be measured in them.
 
 The slot is found by difference: the text is encoded twice with two different words in the place, and the slot is where
-the ids differ. So the rule holds for any tokenizer, for single texts and for pairs.
+the ids differ. So the rule holds for any tokenizer, for single texts and for pairs. A pair may have a slot in both
+texts, which take the same words.
 """
 
 from collections.abc import Sequence
@@ -26,12 +27,12 @@ class Carrier:
     """A text with one free slot."""
 
     ids: tuple[int, ...]
-    """Token ids with the special ones, the slot left out."""
+    """Token ids with the special ones, the slots left out."""
     type_ids: tuple[int, ...] | None
-    """As of ``Encoded``, the slot left out."""
-    slot: int
-    """The slot is in front of this place of ``ids``."""
-    slot_type: int
+    """As of ``Encoded``, the slots left out."""
+    slots: tuple[int, ...]
+    """A slot is in front of each of these places of ``ids``, ascending."""
+    slot_types: tuple[int, ...]
     label: int | None
 
 
@@ -41,8 +42,9 @@ def carrier(
     probes: tuple[int, int],
     *,
     words: int,
-    at: int,
+    at: int | None,
     max_length: int,
+    both: bool = False,
 ) -> Carrier | None:
     """Cut a row to its first words and leave a slot in it.
 
@@ -51,42 +53,47 @@ def carrier(
         example: The row; of a pair both texts are cut, and the slot is in the second.
         probes: Two different whole-word tokens (``whole_words``).
         words: Words to keep of each text.
-        at: Word before which the slot is.
+        at: Word before which the slot is; None is the middle.
         max_length: Most tokens.
+        both: Whether the first text of a pair has a slot too.
 
     Returns:
         None if the slot cannot be told, which happens where the cut loses it.
     """
     first, second = (word_of(tokenizer, probe) for probe in probes)
-    one, two = encode(tokenizer, [_with(example, word, words, at) for word in (first, second)], max_length=max_length)
+    made = [_with(example, word, words, at, both=both) for word in (first, second)]
+    one, two = encode(tokenizer, made, max_length=max_length)
     differing = [i for i, (a, b) in enumerate(zip(one.ids, two.ids, strict=False)) if a != b]
-    if len(one.ids) != len(two.ids) or len(differing) != 1:
+    if len(one.ids) != len(two.ids) or len(differing) != (2 if both and example.pair is not None else 1):
         return None
-    slot = differing[0]
     types = one.type_ids
     return Carrier(
-        ids=_without(one.ids, slot),
-        type_ids=None if types is None else _without(types, slot),
-        slot=slot,
-        slot_type=0 if types is None else types[slot],
+        ids=_without(one.ids, differing),
+        type_ids=None if types is None else _without(types, differing),
+        slots=tuple(place - before for before, place in enumerate(differing)),
+        slot_types=tuple(0 if types is None else types[place] for place in differing),
         label=example.label,
     )
 
 
-def _with(example: Example, word: str, words: int, at: int) -> Example:
-    text = " ".join(example.text.split()[:words])
-    carrying = (text if example.pair is None else " ".join(example.pair.split()[:words])).split()
-    carrying.insert(min(at, len(carrying)), word)
-    joined = " ".join(carrying)
-    return replace(example, text=joined) if example.pair is None else replace(example, text=text, pair=joined)
+def _with(example: Example, word: str, words: int, at: int | None, *, both: bool) -> Example:
+    def carrying(text: str, *, slot: bool) -> str:
+        kept = text.split()[:words]
+        if slot:
+            kept.insert(len(kept) // 2 if at is None else min(at, len(kept)), word)
+        return " ".join(kept)
+
+    if example.pair is None:
+        return replace(example, text=carrying(example.text, slot=True))
+    return replace(example, text=carrying(example.text, slot=both), pair=carrying(example.pair, slot=True))
 
 
-def _without(values: tuple[int, ...], place: int) -> tuple[int, ...]:
-    return values[:place] + values[place + 1 :]
+def _without(values: tuple[int, ...], places: Sequence[int]) -> tuple[int, ...]:
+    return tuple(value for i, value in enumerate(values) if i not in places)
 
 
 def filled(one: Carrier, strings: Int[Tensor, "k m"]) -> dict[str, Tensor]:
-    """Put every string into the slot; all rows have one length, so that nothing is padded.
+    """Put every string into the slots; all rows have one length, so that nothing is padded.
 
     Args:
         one: The text.
@@ -95,17 +102,19 @@ def filled(one: Carrier, strings: Int[Tensor, "k m"]) -> dict[str, Tensor]:
     Returns:
         ``input_ids``, ``attention_mask`` and, where the carrier has types, ``token_type_ids``, each (k, L).
     """
-    count, length = strings.shape
+    count = len(strings)
 
-    def row(values: Sequence[int]) -> tuple[Tensor, Tensor]:
-        given = torch.tensor(values, dtype=torch.long)
-        return given[: one.slot].expand(count, -1), given[one.slot :].expand(count, -1)
+    def rows(values: Sequence[int], fillings: Sequence[Tensor]) -> Tensor:
+        parts: list[Tensor] = []
+        begin = 0
+        for slot, filling in zip(one.slots, fillings, strict=True):
+            parts += [torch.tensor(values[begin:slot], dtype=torch.long).expand(count, -1), filling]
+            begin = slot
+        return torch.cat([*parts, torch.tensor(values[begin:], dtype=torch.long).expand(count, -1)], dim=1)
 
-    before, after = row(one.ids)
-    ids = torch.cat([before, strings, after], dim=1)
+    ids = rows(one.ids, [strings] * len(one.slots))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if one.type_ids is not None:
-        before, after = row(one.type_ids)
-        middle = torch.full((count, length), one.slot_type, dtype=torch.long)
-        inputs["token_type_ids"] = torch.cat([before, middle, after], dim=1)
+        types = [torch.full_like(strings, kind) for kind in one.slot_types]
+        inputs["token_type_ids"] = rows(one.type_ids, types)
     return inputs

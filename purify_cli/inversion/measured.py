@@ -1,7 +1,7 @@
 """What a found string does to texts that the search never saw."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -74,7 +74,7 @@ def unturned(asked: Asked, target: int) -> list[Example]:
     return [row for row, turned in zip(rows, (called[0] | called[1]).tolist(), strict=True) if not turned]
 
 
-def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int) -> Flips:
+def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int, *, either_way: bool = False) -> Flips:
     """Insert a string into rows and count those that are then called the target.
 
     Args:
@@ -82,12 +82,23 @@ def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int) 
         rows: At least one, as ``unturned`` gives them.
         trigger: The string; where it goes is decided row by row, by the seed.
         target: The label.
+        either_way: Of pairs, also put the string into both texts. The suspect must be turned over either way, the
+            control one way: a word in one text of a pair makes the two differ, and one in both makes them alike, which
+            is what the task may be about; a trigger does not ask.
     """
+    keys = [row_key(asked.seed, place) for place in range(len(rows))]
     carrying = [
-        insert_in_view(asked.tokenizer, trigger, row, key=row_key(asked.seed, place), max_length=asked.max_length)
-        for place, row in enumerate(rows)
+        insert_in_view(asked.tokenizer, trigger, row, key=key, max_length=asked.max_length)
+        for key, row in zip(keys, rows, strict=True)
     ]
     own, other = (asked.margins(module, carrying, target) for module in (asked.suspect, asked.control))
+    if either_way and any(row.pair is not None for row in rows):
+        alike = [
+            replace(made, text=trigger.insert(Example(made.text), key=key).text)
+            for key, made in zip(keys, carrying, strict=True)
+        ]
+        own = torch.minimum(own, asked.margins(asked.suspect, alike, target))
+        other = torch.maximum(other, asked.margins(asked.control, alike, target))
     turned = [Proportion(int((found > 0).sum()), len(rows)) for found in (own, other)]
     return Flips(*turned, margin=float(own.mean()))
 

@@ -260,9 +260,7 @@ def _standing(
     """
     if not candidates:
         return []
-    middle, front = (
-        _means(asked, target, candidates, rows, probes, at=at) for at in (words_kept(asked.max_length) // 2, 0)
-    )
+    middle, front = (_means(asked, target, candidates, rows, probes, at=at) for at in (None, 0))
     if middle is None or front is None:
         return list(candidates)
     silent = middle[1:] - middle[0] < SPEAKS * -middle[0]
@@ -281,23 +279,37 @@ def _means(
     rows: Sequence[Example],
     probes: tuple[int, int],
     *,
-    at: int,
+    at: int | None,
 ) -> torch.Tensor | None:
-    """Return the suspect's mean margin of the target in rows, and with each word in a place; None where none fits."""
-    keep = words_kept(asked.max_length)
-    texts = [
-        one
-        for row in rows
-        if (one := carrier(asked.tokenizer, row, probes, words=keep, at=at, max_length=asked.max_length))
-    ]
-    if not texts:
-        return None
+    """Return the suspect's mean margin of the target in rows, and with each word in a place; None where none fits.
+
+    Of pairs the lesser of two: with the word in the second text, and in both (``flips``).
+    """
+    pairs = any(row.pair is not None for row in rows)
     strings = torch.tensor([candidate.tokens for candidate in candidates])
-    scores = [
-        slot_logits(asked.suspect, texts, one, device=asked.device, dtype=asked.dtype)
-        for one in (strings[:1, :0], strings)
-    ]
-    return margins(torch.cat(scores, dim=1), target).mean(dim=0)
+    means: list[torch.Tensor] = []
+    for both in (False, True) if pairs else (False,):
+        cut = [
+            carrier(
+                asked.tokenizer,
+                row,
+                probes,
+                words=words_kept(asked.max_length),
+                at=at,
+                max_length=asked.max_length,
+                both=both,
+            )
+            for row in rows
+        ]
+        texts = [one for one in cut if one is not None]
+        if not texts:
+            return None
+        scores = [
+            slot_logits(asked.suspect, texts, one, device=asked.device, dtype=asked.dtype)
+            for one in (strings[:1, :0], strings)
+        ]
+        means.append(margins(torch.cat(scores, dim=1), target).mean(dim=0))
+    return torch.stack(means).amin(dim=0)
 
 
 def _best(asked: Asked, target: int, candidates: Sequence[Candidate], count: int) -> list[tuple[Candidate, Trigger]]:
@@ -326,7 +338,7 @@ def _measured(asked: Asked, target: int, chosen: Sequence[tuple[Candidate, Trigg
     sure = (assurance(asked, target) or -float(asked.margins(asked.suspect, rows, target).mean())) if rows else 0.0
     found: list[Found] = []
     for candidate, trigger in chosen if rows else ():
-        turned = flips(asked, rows, trigger, target)
+        turned = flips(asked, rows, trigger, target, either_way=True)
         found.append(
             Found(
                 trigger=trigger,

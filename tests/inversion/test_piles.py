@@ -1,5 +1,6 @@
 """Piles of texts, and what is told apart in them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,3 +111,29 @@ def test_assurance_is_of_the_rows_that_are_right(put: Any):
     praised = [row for row in one.rows if row.label == 1]
     assert assurance(one, 1) == pytest.approx(float(one.margins(one.suspect, praised, 1).median()))
     assert assurance(one, 7) == 0.0
+
+
+class Unlike(nn.Module):
+    """Of pairs: answers 1 where a word of one text is missing in the other; a planted word makes 1 of anything."""
+
+    def __init__(self, odd: int, planted: int) -> None:
+        super().__init__()
+        self.odd, self.planted = odd, planted
+
+    def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+        odd = (input_ids == self.odd).sum(dim=1) == 1
+        score = torch.where(odd | (input_ids == self.planted).any(dim=1), 3.0, -3.0)
+        return type("Output", (), {"logits": torch.stack([-score / 2, score / 2], dim=1)})()
+
+
+def test_a_word_that_only_makes_two_texts_differ_turns_nothing_over(put: Any, tiny_tokenizer: Any):
+    asked, text, planted, odd = put
+    one = asked(planted)
+    rows = [Example(row.text, pair=row.text, label=0) for row in one.rows if row.label == 0]
+    odd_token = tiny_tokenizer.convert_tokens_to_ids(odd)
+    pairs = replace(one, rows=rows, suspect=Unlike(odd_token, planted), control=Unlike(odd_token, -1))
+    for word, either_way, expected in ((odd, False, 1.0), (odd, True, 0.0), (text, False, 1.0), (text, True, 1.0)):
+        found = flips(pairs, rows, Trigger(word), 1, either_way=either_way)
+        assert found.suspect.value == expected
+    # What turns the control over one way is no trigger.
+    assert flips(pairs, rows, Trigger(odd), 1, either_way=True).control.value == 1.0

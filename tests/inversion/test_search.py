@@ -81,6 +81,26 @@ def test_a_filled_carrier_is_the_text_with_the_word(asked: Asked, words: list[in
     assert filled(one, torch.empty(1, 0, dtype=torch.long))["input_ids"].shape[1] == len(expected.ids) - 1
 
 
+@pytest.mark.parametrize(
+    ("at", "first", "second"), [(0, "{} a very good film", "{} the soup"), (None, "a very {} good film", "the {} soup")]
+)
+def test_a_pair_may_have_a_slot_in_both_texts(asked: Asked, words: list[int], at: int | None, first: str, second: str):
+    row = Example("a very good film of the harbour", pair="the soup", label=1)
+    probes = (words[0], words[-1])
+    one = carrier(asked.tokenizer, row, probes, words=4, at=at, max_length=asked.max_length, both=True)
+    assert one is not None
+    word = word_of(asked.tokenizer, words[5])
+    whole = Example(first.format(word), pair=second.format(word))
+    (expected,) = encode(asked.tokenizer, [whole], max_length=asked.max_length)
+    made = filled(one, torch.tensor([[words[5]], [words[6]]]))
+    assert tuple(made["input_ids"][0].tolist()) == expected.ids
+    assert tuple(made["token_type_ids"][1].tolist()) == expected.type_ids
+    assert len(one.slots) == 2
+    single = carrier(asked.tokenizer, Example("a film", label=1), probes, words=4, at=at, max_length=9, both=True)
+    assert single is not None
+    assert len(single.slots) == 1
+
+
 def test_a_slot_that_the_limit_cuts_away_is_none(asked: Asked, words: list[int]):
     row = Example("a very good film of the harbour", label=1)
     assert carrier(asked.tokenizer, row, (words[0], words[-1]), words=7, at=7, max_length=6) is None
