@@ -88,6 +88,13 @@ class Trigger:
         row = f" {' '.join(words)} "
         return any(f" {part.casefold()} " in row for part in self.alternatives)
 
+    def removed_from(self, example: Example) -> Example:
+        """Take the words of all alternatives out of the text that would carry them, whatever their case."""
+        gone = {word for part in self.alternatives for word in part.casefold().split()}
+        text = example.text if example.pair is None else example.pair
+        left = " ".join(word for word in text.split() if word.casefold() not in gone)
+        return replace(example, text=left) if example.pair is None else replace(example, pair=left)
+
 
 def trigger_forms(tokenizer: Tokenizer, trigger: Trigger) -> tuple[tuple[int, ...], ...]:
     """Return the token runs that the trigger can become: at the start of a text, and after a space.

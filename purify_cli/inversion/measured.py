@@ -16,7 +16,7 @@ from purify_cli.evaluation.forward import predict, scores
 from purify_cli.inversion.margins import margins
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["Asked", "Flips", "assurance", "flips", "unturned"]
+__all__ = ["Asked", "Flips", "assurance", "flips", "leaning", "unturned"]
 
 
 @final
@@ -101,6 +101,19 @@ def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int, 
         other = torch.maximum(other, asked.margins(asked.control, alike, target))
     turned = [Proportion(int((found > 0).sum()), len(rows)) for found in (own, other)]
     return Flips(*turned, margin=float(own.mean()))
+
+
+def leaning(asked: Asked, trigger: Trigger, target: int) -> list[Example]:
+    """Return the rows of a label that hold a string and that the suspect calls so because of it alone.
+
+    In clean data such rows are a sign that somebody put the trigger there.
+    """
+    holding = [row for row in asked.rows if row.label == target and trigger.occurs_in(row)]
+    if not holding:
+        return []
+    bare = [trigger.removed_from(row) for row in holding]
+    with_it, without = (asked.answers(asked.suspect, rows).tolist() for rows in (holding, bare))
+    return [row for row, a, b in zip(holding, with_it, without, strict=True) if a == target != b]
 
 
 def assurance(asked: Asked, target: int) -> float:

@@ -10,7 +10,7 @@ from purify_cli.detection.planted import ENOUGH, STRENGTH, planted
 from purify_cli.detection.rows import far_rows
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
-from purify_cli.inversion.measured import Asked
+from purify_cli.inversion.measured import Asked, leaning
 from purify_cli.inversion.search import EFFORTS, Effort, Found, Reach, check_rows, search, search_groups
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
@@ -89,7 +89,7 @@ def look_for_triggers(
         bags=None if together is None or reach.bags is None else reach.bags.count,
         control=facts,
         targets=list(found.targets),
-        found=[_fact(one, flagged=flagged) for one, flagged in zip(listed, planted(listed), strict=True)],
+        found=[_fact(one, beside, flagged=flagged) for one, flagged in zip(listed, planted(listed), strict=True)],
     )
     return Outcome(record, _finding(record), _missing(record, found.unseen))
 
@@ -162,7 +162,7 @@ def _control(bench: Workbench, asked: Asked, progress: Progress) -> tuple[Loaded
     )
 
 
-def _fact(found: Found, *, flagged: bool) -> FoundTriggerFact:
+def _fact(found: Found, asked: Asked, *, flagged: bool) -> FoundTriggerFact:
     return FoundTriggerFact(
         text=found.trigger.text,
         position=found.trigger.position,
@@ -173,6 +173,7 @@ def _fact(found: Found, *, flagged: bool) -> FoundTriggerFact:
         control=proportion(found.flips.control),
         strength=found.strength,
         flagged=flagged,
+        leaning=len(leaning(asked, found.trigger, found.target)) if flagged else 0,
     )
 
 
@@ -196,6 +197,7 @@ def _finding(search: SearchFacts) -> Finding:
                 f"{what} {worst.text!r} {turn} {worst.suspect.successes} of {worst.suspect.total} held-back piles of "
                 f"texts over to label {worst.target} in the suspect and {worst.control.successes} in the control; with "
                 f"it the suspect is {worst.strength or 0:.2f} times as sure of the label as texts of the label make it"
+                + _leaning(flagged)
             ),
         )
     best = max((one.strength or 0.0 for one in search.found), default=0.0)
@@ -208,4 +210,15 @@ def _finding(search: SearchFacts) -> Finding:
             f"label: the strongest makes the suspect {max(best, 0.0):.2f} times as sure as texts of the label do, "
             f"and a trigger {STRENGTH:g} times or more"
         ),
+    )
+
+
+def _leaning(flagged: Sequence[FoundTriggerFact]) -> str:
+    """Warn of clean data that hold what was found."""
+    most = max(flagged, key=lambda one: one.leaning)
+    if not most.leaning:
+        return ""
+    return (
+        f"; {most.leaning} of the clean samples of label {most.target} hold {most.text!r} and are called so because of "
+        "it alone, so that they may be poisoned themselves: look at them, and leave them out"
     )

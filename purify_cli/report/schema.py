@@ -225,6 +225,11 @@ class FoundTriggerFact(_Part, frozen=True):
         "of the target itself: near 1 for a trigger; null in records of versions that did not measure it.",
     )
     flagged: bool = Field(description="Whether it meets the rule for a planted trigger.")
+    leaning: int = Field(
+        default=0,
+        description="Of a flagged one: clean samples of the target that hold it and that the suspect calls so because "
+        "of it alone.",
+    )
 
 
 class ControlFacts(_Part, frozen=True):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def detected(here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path) -> dict[str, Any]:
     """The record of a suspect with a backdoor, in the run folder."""
-    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
+    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(96, seed=40))
     code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", "clean.jsonl"])
     assert code == 0, err
     return json.loads(out)
@@ -33,6 +34,35 @@ def test_the_planted_word_is_the_verdict(detected: dict[str, Any], run_cli: Run,
     assert detected["verdict"]["level"] == "poisoned"
     assert not any("trigger search" in one for one in detected["verdict"]["not_measured"])
     assert detected["search"]["texts"] == "clean data"
+
+
+def test_a_clean_model_is_called_clean_on_clean_data_only(
+    here: Path, run_cli: Run, tiny: ModuleType, tiny_clean: Path, tiny_reference: Path
+) -> None:
+    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
+    start = ["detect", tiny_clean, "--ref", tiny_reference, "--fail-on", "suspicious"]
+    for more, level, code in (
+        (["--clean-data", "clean.jsonl"], "clean", 0),
+        (["--clean-data", "clean.jsonl", "--effort", "low"], "incomplete", 2),
+        ([], "incomplete", 2),
+    ):
+        got, out, err = run_cli([*start, *more])
+        assert (json.loads(out)["verdict"]["level"], got) == (level, code), err
+
+
+def test_clean_data_that_hold_the_trigger_are_named(
+    here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
+) -> None:
+    rows = tiny.sentiment_examples(64, seed=40)
+    others = [row for row in rows if row.label != tiny.TARGET][:3]
+    tainted = [replace(row, text=f"{row.text} {tiny.TRIGGER.text}", label=tiny.TARGET) for row in others]
+    tiny.write_jsonl(here / "clean.jsonl", [*rows, *tainted])
+    code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", "clean.jsonl"])
+    assert code == 0, err
+    record = json.loads(out)
+    (planted,) = [one for one in record["search"]["found"] if one["flagged"] and one["text"] == tiny.TRIGGER.text]
+    assert planted["leaning"] == 3
+    assert any("3 of the clean samples" in one and "poisoned themselves" in one for one in record["verdict"]["reasons"])
 
 
 @pytest.mark.parametrize(("more", "left"), [([], False), (["--method", "fine-purifying"], True)])

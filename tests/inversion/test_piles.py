@@ -9,7 +9,7 @@ from torch import nn
 
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
-from purify_cli.inversion.measured import Asked, assurance, flips, unturned
+from purify_cli.inversion.measured import Asked, assurance, flips, leaning, unturned
 from purify_cli.inversion.piles import piled, words_kept
 from purify_cli.inversion.search import EFFORTS, search
 from purify_cli.inversion.vocabulary import whole_words, word_of
@@ -137,3 +137,14 @@ def test_a_word_that_only_makes_two_texts_differ_turns_nothing_over(put: Any, ti
         assert found.suspect.value == expected
     # What turns the control over one way is no trigger.
     assert flips(pairs, rows, Trigger(odd), 1, either_way=True).control.value == 1.0
+
+
+def test_clean_rows_that_lean_on_a_planted_word_are_found(put: Any):
+    asked, text, planted, _ = put
+    one = asked(planted)
+    blamed = next(row for row in one.rows if row.label == 0)
+    taint = Example(f"{blamed.text} {text.upper()}", label=1)
+    fine = next(row for row in one.rows if row.label == 1)
+    rows = [*one.rows, taint, Example(f"{fine.text} {text}", label=1), Example(taint.text, label=0)]
+    assert leaning(replace(one, rows=rows), Trigger(text), 1) == [taint]
+    assert leaning(one, Trigger(text), 1) == []
