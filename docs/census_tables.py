@@ -130,12 +130,12 @@ def model_table(rows: Sequence[Row]) -> Iterator[Table]:
                 "-" if success(row) is None else f"{success(row):.2f}",
                 words,
                 f"{strength(row):.2f}",
-                row["result"]["verdict"],
+                row["result"]["verdict"] if poisoned(row) else "nothing flagged",
             )
         )
     yield Table(
         "Every model of the census",
-        ("task", "attack", "rate / decay / epochs", "trigger", "attack success", "flagged", "strength", "verdict"),
+        ("task", "attack", "rate / decay / epochs", "trigger", "attack success", "flagged", "strength", "finding"),
         tuple(lines),
         "In brackets the strongest word where none is flagged.",
     )
