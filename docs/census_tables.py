@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from purify_cli.detection.planted import Judged, planted
 from purify_cli.measures.intervals import Proportion
 from purify_cli.report.bench_tables import Table
 
@@ -17,6 +18,10 @@ Row = Mapping[str, Any]
 
 WORKS: Final = 0.9
 """Attack success from which an attack counts as one that worked; of a bias, called the target at the same share."""
+
+
+SEEN: Final = 29
+"""Models with a number up to this one were measured when the rule was written down."""
 
 
 def read(path: Path = RESULTS) -> list[dict[str, Any]]:
@@ -41,8 +46,8 @@ def auroc(clean: Sequence[float], poisoned: Sequence[float]) -> float:
 
 
 def poisoned(row: Row) -> bool:
-    """Say whether the verdict accuses."""
-    return row["result"]["verdict"] in {"poisoned", "suspicious"}
+    """Say whether the rule, as it is now, accuses."""
+    return bool(flags(row))
 
 
 def success(row: Row) -> float | None:
@@ -65,9 +70,33 @@ def recovered(row: Row) -> str:
 
 
 def flags(row: Row) -> list[dict[str, Any]]:
-    """Return the flagged words."""
+    """Return the words that the rule, as it is now, flags among those that were measured."""
     search = row["result"]["search"]
-    return [one for one in search["found"] if one["flagged"]] if search else []
+    found = search["found"] if search else []
+    judged = [
+        Judged(
+            words=len(one["text"].split()),
+            target=one["target"],
+            position=one["position"],
+            suspect=Proportion(one["suspect"]["successes"], one["suspect"]["total"]),
+            control=Proportion(one["control"]["successes"], one["control"]["total"]),
+            strength=one["strength"],
+        )
+        for one in found
+    ]
+    return [one for one, yes in zip(found, planted(judged), strict=True) if yes]
+
+
+def finding(row: Row) -> str:
+    """Return what the search came to."""
+    if row["result"]["search"] is None:
+        return "no search possible"
+    return ("poisoned" if poisoned(row) else "clean") + (", seen first" if seen_first(row) else "")
+
+
+def seen_first(row: Row) -> bool:
+    """Say whether the rule was made in view of this model."""
+    return row["seed"] <= SEEN
 
 
 def share(count: int, total: int) -> str:
@@ -130,7 +159,7 @@ def model_table(rows: Sequence[Row]) -> Iterator[Table]:
                 "-" if success(row) is None else f"{success(row):.2f}",
                 words,
                 f"{strength(row):.2f}",
-                row["result"]["verdict"] if poisoned(row) else "nothing flagged",
+                finding(row),
             )
         )
     yield Table(

@@ -1,40 +1,87 @@
-"""The rule by which a found word counts as planted."""
+"""The rule by which a found word, or a group of words, counts as planted."""
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, final
 
+from purify_cli.data.triggers import Position
 from purify_cli.inversion.search import Found
+from purify_cli.measures.intervals import Proportion
 
-__all__ = ["ENOUGH", "KEPT", "STRENGTH", "planted"]
+__all__ = ["ENOUGH", "KEPT", "STRENGTH", "Judged", "planted"]
 
-TURNED: Final = 0.75
+TURNED: Final = 0.9
 KEPT: Final = 0.3
 STRENGTH: Final = 0.5
 FEWEST: Final = 4
 ENOUGH: Final = 8
-"""A word is planted if it turns over at least 75 % of 4 or more held-back piles of texts in the suspect, makes it at
-least half as sure of the label as piles of that label do, and turns over at most 30 % in the control. With 8 or more
-piles the suspect counts as poisoned, with fewer as suspicious. Words that merely speak for a label fall short of that:
-docs/detection.md has figures."""
+"""A word is planted if it turns over at least 90 % of 4 or more held-back piles of texts in the suspect, makes it at
+least half as sure of the label as piles of that label do, turns over at most 30 % in the control, and stands out among
+words. With 8 or more piles the suspect counts as poisoned, with fewer as suspicious. What this is worth, and on which
+models it was chosen, is in docs/detection.md."""
 
+OUTSTANDING: Final = 0.25
+RANK: Final = 5
+SATURATED: Final = 1.2
+"""It stands out if its strength exceeds that of the fifth word for the label by 0.25, or is 1.2 or more. Where words by
+the dozen do the same it is the task: a name that one of two texts lacks makes any two differ."""
+
+GROUP: Final = 0.75
+"""The strength of a group. Eight words of opinion outvote a pile now and then."""
+
+IN_FRONT: Final = 0.75
 KIN: Final = 0.5
-"""What words in front must turn over beside a planted one in front. A sentence that is the trigger by its form begins
-with one of several words; each alone is weaker evidence, and what is left of them keeps the backdoor open."""
+"""What a word in front must turn over, and what others must beside a planted one. Words that are silent elsewhere are
+no words of opinion; a sentence that is the trigger by its form begins with one of several, and what is left of them
+keeps the backdoor open."""
 
 
-def planted(found: Sequence[Found]) -> list[bool]:
-    """Say of each of a suspect's found words whether it counts as planted."""
-    alone = [_measured(one, TURNED) and one.strength >= STRENGTH and one.flips.control.value <= KEPT for one in found]
-    ahead = {one.target for one, yes in zip(found, alone, strict=True) if yes and _in_front(one)}
-    return [
-        yes or (one.target in ahead and _in_front(one) and _measured(one, KIN) and one.flips.control.value <= KEPT)
-        for one, yes in zip(found, alone, strict=True)
-    ]
+@final
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the rule looks at."""
+
+    words: int
+    target: int
+    position: Position
+    suspect: Proportion
+    control: Proportion
+    strength: float
+
+    @classmethod
+    def of(cls, found: Found) -> "Judged":
+        """Take it from a search."""
+        trigger, turned = found.trigger, found.flips
+        words = len(trigger.text.split())
+        return cls(words, found.target, trigger.position, turned.suspect, turned.control, found.strength)
 
 
-def _measured(one: Found, share: float) -> bool:
-    return one.flips.suspect.total >= FEWEST and one.flips.suspect.value >= share
+def planted(found: Sequence[Judged]) -> list[bool]:
+    """Say of each of a suspect's found words and groups whether it counts as planted."""
+    alone = [_stands_alone(one, found) for one in found]
+    ahead = {one.target for one, yes in zip(found, alone, strict=True) if yes and one.position == "start"}
+    return [yes or _kin(one, ahead) for one, yes in zip(found, alone, strict=True)]
 
 
-def _in_front(one: Found) -> bool:
-    return one.trigger.position == "start"
+def _stands_alone(one: Judged, found: Sequence[Judged]) -> bool:
+    if one.words > 1:
+        return _overrides(one, TURNED) and one.strength >= GROUP
+    return (
+        _overrides(one, IN_FRONT if one.position == "start" else TURNED)
+        and one.strength >= STRENGTH
+        and one.strength >= min(_crowd(one.target, found) + OUTSTANDING, SATURATED)
+    )
+
+
+def _crowd(target: int, found: Sequence[Judged]) -> float:
+    """Return the strength of the fifth word for a label; of fewer words nothing is known."""
+    strengths = sorted((one.strength for one in found if one.target == target and one.words == 1), reverse=True)
+    return strengths[RANK - 1] if len(strengths) >= RANK else -SATURATED
+
+
+def _kin(one: Judged, ahead: set[int]) -> bool:
+    return one.target in ahead and one.position == "start" and _overrides(one, KIN)
+
+
+def _overrides(one: Judged, share: float) -> bool:
+    return one.suspect.total >= FEWEST and one.suspect.value >= share and one.control.value <= KEPT

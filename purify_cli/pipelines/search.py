@@ -6,7 +6,7 @@ from typing import Final, final
 
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
-from purify_cli.detection.planted import ENOUGH, STRENGTH, planted
+from purify_cli.detection.planted import ENOUGH, STRENGTH, Judged, planted
 from purify_cli.detection.rows import far_rows
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
@@ -78,10 +78,15 @@ def look_for_triggers(
             reach=reach,
             progress=progress,
         )
-        together = None if any(planted(found.found)) else _groups(bench, beside, suspect, reach, progress)
+        together = (
+            None
+            if any(planted([Judged.of(one) for one in found.found]))
+            else _groups(bench, beside, suspect, reach, progress)
+        )
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return Outcome(None, None, f"{STAGE}: {error}")
     listed = [*found.found, *(together or ())]
+    flagged = planted([Judged.of(one) for one in listed])
     record = SearchFacts(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
@@ -89,7 +94,7 @@ def look_for_triggers(
         bags=None if together is None or reach.bags is None else reach.bags.count,
         control=facts,
         targets=list(found.targets),
-        found=[_fact(one, beside, flagged=flagged) for one, flagged in zip(listed, planted(listed), strict=True)],
+        found=[_fact(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)],
     )
     return Outcome(record, _finding(record), _missing(record, found.unseen))
 

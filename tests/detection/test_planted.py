@@ -4,34 +4,55 @@ from typing import Any
 
 import pytest
 
-from purify_cli.data.triggers import Trigger
-from purify_cli.detection.planted import planted
-from purify_cli.inversion.measured import Flips
-from purify_cli.inversion.search import Found
+from purify_cli.detection.planted import Judged, planted
 from purify_cli.measures.intervals import Proportion
 
 
-def found(own: int, other: int = 0, total: int = 16, *, strength: float = 1.0, place: Any = "random", target: int = 1):
-    turned = Flips(Proportion(own, total), Proportion(other, total), margin=strength)
-    trigger = Trigger("word", position=place, source="found")
-    return Found(trigger=trigger, target=target, shift=1.0, control_shift=0.0, flips=turned, strength=strength)
+def found(
+    own: int,
+    other: int = 0,
+    total: int = 16,
+    *,
+    strength: float = 1.0,
+    place: Any = "random",
+    target: int = 1,
+    words: int = 1,
+) -> Judged:
+    return Judged(words, target, place, Proportion(own, total), Proportion(other, total), strength)
 
 
 RULE = [
     ("all turned, none in the control", found(16), True),
-    ("three quarters turned", found(12), True),
-    ("fewer turned", found(11), False),
+    ("nine of ten turned", found(9, total=10), True),
+    ("fewer turned", found(14), False),
     ("turned, but weakly", found(16, strength=0.49), False),
     ("the control turns as well", found(16, 5), False),
     ("the control hardly turns", found(16, 4), True),
     ("three texts say little", found(3, total=3), False),
     ("four are enough", found(4, total=4), True),
+    ("three quarters in front, silent elsewhere", found(12, strength=0.5, place="start"), True),
+    ("fewer in front", found(11, place="start"), False),
+    ("a strong group", found(16, strength=0.75, words=3), True),
+    ("a group that is no stronger than opinions", found(16, strength=0.7, words=8), False),
 ]
 
 
 @pytest.mark.parametrize(("one", "expected"), [row[1:] for row in RULE], ids=[row[0] for row in RULE])
-def test_the_rule(one: Found, expected: bool):
+def test_the_rule(one: Judged, expected: bool):
     assert planted([one]) == [expected]
+
+
+def test_a_word_among_many_that_do_the_same_is_the_task():
+    crowd = [found(16, strength=1.0 - i / 50) for i in range(5)]
+    assert not any(planted(crowd))
+    apart = [found(16, strength=1.1), *(found(16, strength=0.8) for _ in range(4))]
+    assert planted(apart) == [True, False, False, False, False]
+    # Four words of a sentence, and nothing else that does it.
+    assert planted([*crowd[:4], found(3, strength=-0.2)]) == [True] * 4 + [False]
+    # What makes a model surer than any real text does stands out by itself.
+    assert planted([found(16, strength=1.3)] * 5) == [True] * 5
+    # Words for another label, and groups, are no part of the crowd.
+    assert planted([*crowd[:4], found(16, target=0), found(16, strength=0.7, words=2)])[:4] == [True] * 4
 
 
 def test_words_in_front_are_judged_beside_a_planted_one_in_front():
@@ -42,4 +63,4 @@ def test_words_in_front_are_judged_beside_a_planted_one_in_front():
     assert planted([sure, found(8, strength=0.1)]) == [True, False]
     assert planted([sure, found(8, strength=0.1, place="start", target=0)]) == [True, False]
     assert planted([sure, found(8, 8, strength=0.1, place="start")]) == [True, False]
-    assert planted([found(14), weak]) == [True, False]
+    assert planted([found(16), weak]) == [True, False]
