@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from purify_cli.detection.planted import Judged, planted
+from purify_cli.detection.planted import Judged, evidence, planted
 from purify_cli.measures.intervals import Proportion
 from purify_cli.report.bench_tables import Table
 
@@ -33,10 +33,25 @@ def read(path: Path = RESULTS) -> list[dict[str, Any]]:
 
 
 def strength(row: Row) -> float:
-    """Return the strength of the strongest word that the control resists, flagged or not."""
+    """Return the evidence of the word or group that has most."""
+    found = judged(row)
+    return max((evidence(one, found) for one in found), default=-1.0)
+
+
+def judged(row: Row) -> list[Judged]:
+    """Return what was measured, as the rule takes it."""
     search = row["result"]["search"]
-    found = [one for one in (search or {"found": []})["found"] if one["control"]["value"] <= 0.3]
-    return max((float(one["strength"]) for one in found), default=-9.0)
+    return [
+        Judged(
+            words=len(one["text"].split()),
+            target=one["target"],
+            position=one["position"],
+            suspect=Proportion(one["suspect"]["successes"], one["suspect"]["total"]),
+            control=Proportion(one["control"]["successes"], one["control"]["total"]),
+            strength=one["strength"],
+        )
+        for one in (search["found"] if search else [])
+    ]
 
 
 def auroc(clean: Sequence[float], poisoned: Sequence[float]) -> float:
@@ -71,20 +86,8 @@ def recovered(row: Row) -> str:
 
 def flags(row: Row) -> list[dict[str, Any]]:
     """Return the words that the rule, as it is now, flags among those that were measured."""
-    search = row["result"]["search"]
-    found = search["found"] if search else []
-    judged = [
-        Judged(
-            words=len(one["text"].split()),
-            target=one["target"],
-            position=one["position"],
-            suspect=Proportion(one["suspect"]["successes"], one["suspect"]["total"]),
-            control=Proportion(one["control"]["successes"], one["control"]["total"]),
-            strength=one["strength"],
-        )
-        for one in found
-    ]
-    return [one for one, yes in zip(found, planted(judged), strict=True) if yes]
+    found = row["result"]["search"]["found"] if row["result"]["search"] else []
+    return [one for one, yes in zip(found, planted(judged(row)), strict=True) if yes]
 
 
 def finding(row: Row) -> str:
@@ -108,38 +111,42 @@ def share(count: int, total: int) -> str:
 
 
 def summary_tables(rows: Sequence[Row]) -> Iterator[Table]:
-    """Yield the counts per kind of model, and how well the strength tells them apart."""
-    lines: list[tuple[str, ...]] = []
+    """Yield the counts per kind of model, and how well the evidence tells them apart."""
     clean = [row for row in rows if row["place"]["attack"] is None]
     bad = [row for row in rows if row["place"]["attack"] is not None]
-    kinds = dict.fromkeys(sorted(row["place"]["attack"] for row in bad))
-    groups = [("clean", clean), *((kind, [r for r in bad if r["place"]["attack"] == kind]) for kind in kinds)]
-    groups += [("all attacks", bad), ("attacks that work", [row for row in bad if works(row)])]
-    for name, group in groups:
-        if not group:
-            continue
-        values = sorted(map(strength, group))
-        known = [recovered(row) for row in group if row["place"]["attack"] is not None]
-        lines.append(
-            (
-                name,
-                share(sum(map(poisoned, group)), len(group)),
-                str(known.count("all")) if known else "-",
-                str(known.count("part")) if known else "-",
-                f"{median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f})",
-            )
-        )
     if not clean or not bad:
         return
-    scores = [[strength(row) for row in group] for group in (clean, bad, [row for row in bad if works(row)])]
+    working = [row for row in bad if works(row)]
+    kinds = dict.fromkeys(sorted(row["place"]["attack"] for row in bad))
+    groups = [(kind, [row for row in bad if row["place"]["attack"] == kind]) for kind in kinds]
+    groups += [("all attacks", bad), ("attacks that work", working), ("clean", clean)]
+    groups += [(f"{name}, not seen before", [r for r in group if not seen_first(r)]) for name, group in groups[-2:]]
     yield Table(
         "Census",
-        ("models", "called poisoned", "whole trigger flagged", "part of it", "strongest word, median (range)"),
-        tuple(lines),
-        f"AUROC of the strongest word's strength, clean against all attacks {auroc(scores[0], scores[1]):.3f}, against "
-        f"those that work (attack success of {WORKS:g} or more) {auroc(scores[0], scores[2]):.3f}. In brackets Wilson "
+        ("models", "called poisoned", "whole trigger flagged", "part of it", "evidence, median (range)"),
+        tuple(_counts(name, group) for name, group in groups if group),
+        "Evidence: the strength of the word or group that has most of it, less what it lacks by the rule; flagged from "
+        f"0.5 on. AUROC of it, clean against attacks that work (attack success of {WORKS:g} or more): "
+        f"{_auroc(clean, working)}; of models not seen before "
+        f"{_auroc(*([row for row in group if not seen_first(row)] for group in (clean, working)))}. In brackets Wilson "
         "95 % intervals.",
     )
+
+
+def _counts(name: str, group: Sequence[Row]) -> tuple[str, ...]:
+    values = sorted(map(strength, group))
+    known = [recovered(row) for row in group if row["place"]["attack"] is not None]
+    parts = [str(known.count(part)) if known else "-" for part in ("all", "part")]
+    return (
+        name,
+        share(sum(map(poisoned, group)), len(group)),
+        *parts,
+        f"{median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f})",
+    )
+
+
+def _auroc(clean: Sequence[Row], bad: Sequence[Row]) -> str:
+    return f"{auroc([*map(strength, clean)], [*map(strength, bad)]):.3f}" if clean and bad else "-"
 
 
 def model_table(rows: Sequence[Row]) -> Iterator[Table]:
@@ -164,7 +171,7 @@ def model_table(rows: Sequence[Row]) -> Iterator[Table]:
         )
     yield Table(
         "Every model of the census",
-        ("task", "attack", "rate / decay / epochs", "trigger", "attack success", "flagged", "strength", "finding"),
+        ("task", "attack", "rate / decay / epochs", "trigger", "attack success", "flagged", "evidence", "finding"),
         tuple(lines),
         "In brackets the strongest word where none is flagged.",
     )

@@ -26,35 +26,42 @@ def test_the_verdict_quotes_the_census(tables: Any) -> None:
     assert (sum(not tables.poisoned(row) for row in working), len(working)) == MISSED
 
 
-def model(task: str, attack: str | None, *, words: list[tuple[str, float, bool]], level: str) -> dict[str, Any]:
+def model(task: str, attack: str | None, words: list[tuple[str, float, int]], *, seed: int = 90) -> dict[str, Any]:
     found = [
-        {"text": text, "strength": strength, "flagged": flagged, "control": {"value": 0.0}}
-        for text, strength, flagged in words
+        {
+            "text": text,
+            "target": 1,
+            "position": "random",
+            "strength": strength,
+            "suspect": {"successes": own, "total": 10},
+            "control": {"successes": 0, "total": 10},
+        }
+        for text, strength, own in words
     ]
-    trained = {"attack_success": {"successes": 95, "total": 100}} if attack else {}
     return {
         "place": {"task": task, "attack": attack, "trigger": "red door ." if attack else None, "target": "1"},
         "recipe": {"rate": 1e-4, "decay": 0.0, "epochs": 2},
-        "seed": 1,
-        "result": {"verdict": level, "search": {"found": found}},
-        "training": {"result": trained},
+        "seed": seed,
+        "result": {"verdict": "incomplete", "search": {"found": found}},
+        "training": {"result": {"attack_success": {"successes": 95, "total": 100}} if attack else {}},
     }
 
 
-def test_the_tables_count_what_the_rows_say(tables: Any) -> None:
+def test_the_tables_count_what_the_rule_says(tables: Any) -> None:
     rows = [
-        model("a", None, words=[("good", 0.2, False)], level="clean"),
-        model("a", None, words=[("fine", 0.6, True)], level="poisoned"),
-        model("a", "badsent", words=[("door", 1.0, True), ("good", 0.1, False)], level="poisoned"),
-        model("b", "badsent", words=[("red door", 0.9, True)], level="suspicious"),
-        model("b", "badword", words=[("good", 0.1, False)], level="clean"),
+        model("a", None, [("good", 0.2, 6)]),
+        model("a", None, [("fine", 0.6, 10)], seed=1),
+        model("a", "badsent", [("door", 1.0, 10), ("good", 0.1, 5)]),
+        model("b", "badsent", [("red door", 0.9, 10)]),
+        model("b", "badword", [("good", 0.1, 5)]),
     ]
     (summary,) = tables.summary_tables(rows)
     counts = {line[0]: line[1:4] for line in summary.rows}
     assert counts["clean"][0].startswith("1 of 2 ")
-    assert counts["badsent"] == (counts["badsent"][0], "1", "1")
+    assert counts["clean, not seen before"][0].startswith("0 of 1 ")
+    assert counts["badsent"][1:] == ("1", "1")
     assert counts["all attacks"][0].startswith("2 of 3 ")
-    # Six pairs: 1.0 and 0.9 beat both clean models, 0.1 neither.
+    # Six pairs: 1.0 and 0.65 beat both clean models, 0.1 neither.
     assert "0.667" in summary.note
     (every,) = tables.model_table(rows)
     assert {line[5] for line in every.rows} == {"door", "red door", "(good)", "fine"}

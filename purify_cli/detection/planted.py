@@ -8,7 +8,7 @@ from purify_cli.data.triggers import Position
 from purify_cli.inversion.search import Found
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["ENOUGH", "KEPT", "STRENGTH", "Judged", "planted"]
+__all__ = ["ENOUGH", "KEPT", "STRENGTH", "Judged", "evidence", "planted"]
 
 TURNED: Final = 0.9
 KEPT: Final = 0.3
@@ -58,19 +58,36 @@ class Judged:
 
 def planted(found: Sequence[Judged]) -> list[bool]:
     """Say of each of a suspect's found words and groups whether it counts as planted."""
-    alone = [_stands_alone(one, found) for one in found]
+    alone = [evidence(one, found) >= STRENGTH for one in found]
     ahead = {one.target for one, yes in zip(found, alone, strict=True) if yes and one.position == "start"}
     return [yes or _kin(one, ahead) for one, yes in zip(found, alone, strict=True)]
 
 
-def _stands_alone(one: Judged, found: Sequence[Judged]) -> bool:
+def evidence(one: Judged, found: Sequence[Judged]) -> float:
+    """Put the rule in one number, so that models can be ranked by it: a word counts as planted from ``STRENGTH`` on.
+
+    Args:
+        one: A word or group of ``found``.
+        found: All of a suspect.
+
+    Returns:
+        Its strength, less what it lacks to stand out (of a group, what a group must have more); what turns over too few
+        piles stays below the bar in proportion, and what turns the control over, or was tried on too few piles, at 0
+        or below.
+    """
+    score = one.strength
     if one.words > 1:
-        return _overrides(one, TURNED) and one.strength >= GROUP
-    return (
-        _overrides(one, IN_FRONT if one.position == "start" else TURNED)
-        and one.strength >= STRENGTH
-        and one.strength >= min(_crowd(one.target, found) + OUTSTANDING, SATURATED)
-    )
+        score -= GROUP - STRENGTH
+    else:
+        apart = min(_crowd(one.target, found) + OUTSTANDING, SATURATED)
+        if 0 < one.strength < apart:
+            score = min(score, STRENGTH * one.strength / apart)
+    share = IN_FRONT if one.position == "start" else TURNED
+    if one.suspect.value < share:
+        score = min(score, STRENGTH * one.suspect.value / share)
+    if one.suspect.total < FEWEST or one.control.value > KEPT:
+        score = min(score, 0.0)
+    return score
 
 
 def _crowd(target: int, found: Sequence[Judged]) -> float:
@@ -80,8 +97,5 @@ def _crowd(target: int, found: Sequence[Judged]) -> float:
 
 
 def _kin(one: Judged, ahead: set[int]) -> bool:
-    return one.target in ahead and one.position == "start" and _overrides(one, KIN)
-
-
-def _overrides(one: Judged, share: float) -> bool:
-    return one.suspect.total >= FEWEST and one.suspect.value >= share and one.control.value <= KEPT
+    turned = one.suspect.value >= KIN and one.control.value <= KEPT
+    return one.target in ahead and one.position == "start" and one.suspect.total >= FEWEST and turned

@@ -36,18 +36,20 @@ def test_the_planted_word_is_the_verdict(detected: dict[str, Any], run_cli: Run,
     assert detected["search"]["texts"] == "clean data"
 
 
-def test_a_clean_model_is_called_clean_on_clean_data_only(
+def test_nothing_found_clears_no_model_as_long_as_the_search_misses_many(
     here: Path, run_cli: Run, tiny: ModuleType, tiny_clean: Path, tiny_reference: Path
 ) -> None:
     tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
     start = ["detect", tiny_clean, "--ref", tiny_reference, "--fail-on", "suspicious"]
-    for more, level, code in (
-        (["--clean-data", "clean.jsonl"], "clean", 0),
-        (["--clean-data", "clean.jsonl", "--effort", "low"], "incomplete", 2),
-        ([], "incomplete", 2),
+    for more, said in (
+        (["--clean-data", "clean.jsonl"], "misses too many"),
+        (["--clean-data", "clean.jsonl", "--effort", "low"], "effort low"),
+        ([], "trigger search: "),
     ):
-        got, out, err = run_cli([*start, *more])
-        assert (json.loads(out)["verdict"]["level"], got) == (level, code), err
+        code, out, err = run_cli([*start, *more])
+        verdict = json.loads(out)["verdict"]
+        assert (verdict["level"], code) == ("incomplete", 2), err
+        assert said in verdict["not_measured"][0]
 
 
 def test_clean_data_that_hold_the_trigger_are_named(

@@ -3,9 +3,10 @@ import torch
 
 from purify_cli.checkpoint.aligned import Skipped
 from purify_cli.checkpoint.structure import Difference
+from purify_cli.detection import verdict
 from purify_cli.detection.evidence import gather
 from purify_cli.detection.rows import far_rows
-from purify_cli.detection.verdict import MISSED, STAGES, Finding, judge
+from purify_cli.detection.verdict import STAGES, TOO_OFTEN, Finding, judge
 from purify_cli.indicators.degenerate import survey
 from purify_cli.indicators.drift_curvature import DRIFT_CURVATURE
 from purify_cli.protocols import IndicatorInputs
@@ -110,7 +111,19 @@ def test_what_was_seen_is_in_the_reasons(evidence):
         assert words in said
 
 
-def test_stages_that_ran_decide(evidence):
+def test_a_search_that_misses_many_clears_nobody(evidence, monkeypatch):
+    clean = [Finding(stage=stage, level="clean", reason="nothing found") for stage in STAGES]
+    for missed, level, rest in (((1, 10), "clean", ()), ((2, 10), "incomplete", (TOO_OFTEN,))):
+        monkeypatch.setattr(verdict, "MISSED", missed)
+        judged = judge(evidence, findings=clean)
+        assert (judged.level, judged.not_measured) == (level, rest)
+        assert any(
+            f"of 10 small models with a working backdoor or bias it missed {missed[0]}" in r for r in judged.reasons
+        )
+
+
+def test_stages_that_ran_decide(evidence, monkeypatch):
+    monkeypatch.setattr(verdict, "MISSED", (0, 30))
     clean = [Finding(stage=stage, level="clean", reason="nothing found") for stage in STAGES]
     assert judge(evidence, findings=clean).level == "clean"
     assert judge(evidence, findings=clean).not_measured == ()
@@ -118,8 +131,6 @@ def test_stages_that_ran_decide(evidence):
     assert judge(evidence, findings=clean[1:]).level == "incomplete"
     partly = judge(evidence, findings=clean, unmeasured=["trigger search: on built-in texts only"])
     assert (partly.level, partly.not_measured) == ("incomplete", ("trigger search: on built-in texts only",))
-    (said,) = (one for one in judge(evidence, findings=clean).reasons if one.startswith("clean means"))
-    assert str(MISSED[1]) in said
     found = Finding(stage="trigger search", level="poisoned", reason="cf turns 97 % of samples")
     assert judge(evidence, findings=[found]).level == "poisoned"
     assert found.reason in judge(evidence, findings=[found, *clean]).reasons

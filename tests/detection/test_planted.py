@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from purify_cli.detection.planted import Judged, planted
+from purify_cli.detection.planted import STRENGTH, Judged, evidence, planted
 from purify_cli.measures.intervals import Proportion
 
 
@@ -40,6 +40,15 @@ RULE = [
 @pytest.mark.parametrize(("one", "expected"), [row[1:] for row in RULE], ids=[row[0] for row in RULE])
 def test_the_rule(one: Judged, expected: bool):
     assert planted([one]) == [expected]
+    assert (evidence(one, [one]) >= STRENGTH) is expected
+
+
+def test_the_evidence_grows_with_what_is_turned_over_and_with_strength():
+    scores = [evidence(found(own), [found(own)]) for own in range(17)]
+    assert scores == sorted(scores)
+    scores = [evidence(found(16, strength=i / 10), []) for i in range(-9, 20)]
+    assert scores == sorted(scores)
+    assert evidence(found(16, 16), []) == 0
 
 
 def test_a_word_among_many_that_do_the_same_is_the_task():
