@@ -5,19 +5,17 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal, final
 
-import torch
-
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import hold_out
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import SearchImpossible
 from purify_cli.inversion.candidate import Candidate
 from purify_cli.inversion.carriers import Carrier, carrier
-from purify_cli.inversion.groups import SPEAKS, Bags, find_groups, quiet_words
-from purify_cli.inversion.margins import margins, slot_logits
+from purify_cli.inversion.groups import Bags, find_groups, quiet_words
 from purify_cli.inversion.measured import Asked, Flips, assurance, flips, unturned
-from purify_cli.inversion.piles import piled, words_kept
+from purify_cli.inversion.piles import piled
 from purify_cli.inversion.screen import screen, surest
+from purify_cli.inversion.standing import FEW, standing_order
 from purify_cli.inversion.vocabulary import whole_words, word_of
 from purify_cli.progress import SILENT, Progress
 
@@ -29,9 +27,6 @@ AGAINST: Final = 2
 AGAINST_WORDS: Final = 16
 """Texts per label that bags of words are put into the middle of, and their words: long enough to speak against a bag.
 In front of a text, bags of ordinary words turned a model over to a label that nobody had aimed at."""
-
-PILES: Final = 4
-"""Piles per target that the words of the highest contrast are tried in first; the best go into all of them."""
 
 FEWEST: Final = 4
 """Rows of a label that a search needs: half of them carry, half are held back."""
@@ -147,8 +142,8 @@ def search(
     found: list[Found] = []
     for target, candidates in ranked.items():
         against, probes = unturned(piles, target), (words[0], words[-1])
-        standing = _standing(piles, target, candidates[: reach.piled], against[:PILES], probes)
-        standing = _standing(piles, target, standing[: reach.tried], against, probes)
+        standing = standing_order(piles, target, candidates[: reach.piled], against[:FEW], probes)
+        standing = standing_order(piles, target, standing[: reach.tried], against, probes)
         found += _measured(judging, target, [(one, _trigger(asked, one)) for one in standing[:listed]])
     return Searched(
         words=len(words),
@@ -247,69 +242,6 @@ def _carriers(asked: Asked, words: Sequence[int], *, each: int, keep: int, at: i
             hint="Give clean samples of every label, or look at the labels of those that you gave.",
         )
     return chosen
-
-
-def _standing(
-    asked: Asked, target: int, candidates: Sequence[Candidate], rows: Sequence[Example], probes: tuple[int, int]
-) -> list[Candidate]:
-    """Order words by the suspect's mean margin of the target in piles of other labels, the highest first.
-
-    A word goes into the middle, and in front where it says nothing in the middle. Any word of opinion says most in
-    front, and something everywhere; only a trigger that needs its place is silent elsewhere. Without a pile that
-    serves, the order stays as it is.
-    """
-    if not candidates:
-        return []
-    middle, front = (_means(asked, target, candidates, rows, probes, at=at) for at in (None, 0))
-    if middle is None or front is None:
-        return list(candidates)
-    silent = middle[1:] - middle[0] < SPEAKS * -middle[0]
-    means = torch.where(silent, front[1:], middle[1:])
-    placed = [
-        replace(candidate, position="start" if ahead else "random")
-        for candidate, ahead in zip(candidates, silent.tolist(), strict=True)
-    ]
-    return [placed[i] for i in means.argsort(descending=True, stable=True).tolist()]
-
-
-def _means(
-    asked: Asked,
-    target: int,
-    candidates: Sequence[Candidate],
-    rows: Sequence[Example],
-    probes: tuple[int, int],
-    *,
-    at: int | None,
-) -> torch.Tensor | None:
-    """Return the suspect's mean margin of the target in rows, and with each word in a place; None where none fits.
-
-    Of pairs the lesser of two: with the word in the second text, and in both (``flips``).
-    """
-    pairs = any(row.pair is not None for row in rows)
-    strings = torch.tensor([candidate.tokens for candidate in candidates])
-    means: list[torch.Tensor] = []
-    for both in (False, True) if pairs else (False,):
-        cut = [
-            carrier(
-                asked.tokenizer,
-                row,
-                probes,
-                words=words_kept(asked.max_length),
-                at=at,
-                max_length=asked.max_length,
-                both=both,
-            )
-            for row in rows
-        ]
-        texts = [one for one in cut if one is not None]
-        if not texts:
-            return None
-        scores = [
-            slot_logits(asked.suspect, texts, one, device=asked.device, dtype=asked.dtype)
-            for one in (strings[:1, :0], strings)
-        ]
-        means.append(margins(torch.cat(scores, dim=1), target).mean(dim=0))
-    return torch.stack(means).amin(dim=0)
 
 
 def _best(asked: Asked, target: int, candidates: Sequence[Candidate], count: int) -> list[tuple[Candidate, Trigger]]:
