@@ -30,6 +30,7 @@ def command(
     label_column: o.LabelColumn = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
+    dtype: o.SearchDtype = o.Precision.auto,
     batch_size: o.BatchSize = 16,
     max_length: o.MaxLength = 128,
     allow_pickle: o.AllowPickle = False,
@@ -58,6 +59,7 @@ def command(
         effort=None if effort is o.Effort.none else effort.value,
         common=o.common(
             device=device,
+            dtype=dtype,
             seed=seed,
             batch_size=batch_size,
             max_length=max_length,

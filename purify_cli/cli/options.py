@@ -150,6 +150,9 @@ OutputFormat = Annotated[Format | None, typer.Option("--format", help="Default: 
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, ...")]
 Dtype = Annotated[Precision, typer.Option("--dtype", help="Compute type of training and evaluation.")]
+SearchDtype = Annotated[
+    Precision, typer.Option("--dtype", help="Compute type of the search for triggers; curvature stays float32.")
+]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Texts per forward pass.")]
 MaxLength = Annotated[int, typer.Option("--max-length", min=4, help="Tokens per text; longer ones are cut.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")]

@@ -129,6 +129,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
                 "max_length": common.max_length,
                 "batch_size": common.batch_size,
                 "effort": request.effort or "none",
+                "dtype": str(common.runtime.dtype).removeprefix("torch."),
                 **(settings if indicator is asked else {}),
             },
             suspect=model_facts(opened.suspect),
