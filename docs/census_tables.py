@@ -94,7 +94,7 @@ def finding(row: Row) -> str:
     """Return what the search came to."""
     if row["result"]["search"] is None:
         return "no search possible"
-    return ("poisoned" if poisoned(row) else "clean") + (", seen first" if seen_first(row) else "")
+    return ("poisoned" if poisoned(row) else "nothing flagged") + (", seen first" if seen_first(row) else "")
 
 
 def seen_first(row: Row) -> bool:
