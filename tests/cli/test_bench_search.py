@@ -54,7 +54,7 @@ def test_what_the_search_flags_is_unlearnt_and_stands_in_the_report(bench):
 
 
 def test_where_nothing_is_flagged_the_default_falls_back_and_the_explicit_method_fails(bench, monkeypatch):
-    monkeypatch.setattr("purify_cli.pipelines.search.TURNED", 1.1)
+    monkeypatch.setattr("purify_cli.detection.planted.KEPT", -1.0)
     rows, _ = bench(BENCH, TASK, SURGERY, DEFAULT, EXPLICIT)
     assert rows["search/moods/surgery/s0/n24"]["result"]["level"] == "clean"
     assert rows["cell/moods/surgery/s0/n24/default/0.1"]["result"]["method"] == "fine-purifying"

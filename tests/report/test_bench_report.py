@@ -337,11 +337,11 @@ def test_a_seed_that_one_method_lacks_is_in_no_mean_of_its_row():
     assert line(small, "sst2", "badword")[:3] == ("1", "1.000 (1.000)", "1.000 (1.000)")
 
 
-def word(text, own, control, *, flagged):
+def word(text, own, control, *, flagged, strength=None):
     counted = {
         name: {"successes": n, "total": 10, "value": n / 10} for name, n in (("suspect", own), ("control", control))
     }
-    return {"text": text, "flagged": flagged, **counted}
+    return {"text": text, "flagged": flagged, "strength": strength, **counted}
 
 
 @pytest.mark.parametrize(
@@ -349,19 +349,31 @@ def word(text, own, control, *, flagged):
     [
         (
             {
-                "facts": {"found": [word("cf", 10, 0, flagged=True), word("bad", 7, 1, flagged=False)]},
+                "facts": {"found": [word("cf", 10, 0, flagged=True, strength=1.0), word("bad", 7, 1, flagged=False)]},
                 "level": "poisoned",
             },
-            ("cf", "cf", "10 of 10", "0 of 10", "poisoned"),
+            ("cf", "cf", "10 of 10", "0 of 10", "1", "poisoned"),
         ),
         (
             {
                 "facts": {"found": [word("dull", 7, 6, flagged=False), word("bad", 7, 1, flagged=False)]},
                 "level": "clean",
             },
-            ("cf", "(bad)", "7 of 10", "1 of 10", "nothing flagged"),
+            ("cf", "(bad)", "7 of 10", "1 of 10", "-", "nothing flagged"),
         ),
-        ({"facts": None, "missing": "too few rows", "level": None}, ("cf", "-", "-", "-", "too few rows")),
+        (
+            {
+                "facts": {
+                    "found": [
+                        word("dull", 9, 0, flagged=False, strength=0.1),
+                        word("bad", 7, 1, flagged=False, strength=0.3),
+                    ]
+                },
+                "level": "clean",
+            },
+            ("cf", "(bad)", "7 of 10", "1 of 10", "0.3", "nothing flagged"),
+        ),
+        ({"facts": None, "missing": "too few rows", "level": None}, ("cf", "-", "-", "-", "-", "too few rows")),
     ],
 )
 def test_what_a_search_found_stands_beside_what_was_planted(result, told):
