@@ -195,13 +195,14 @@ def _finding(search: SearchFacts) -> Finding:
         )
         what = "the words" if " " in worst.text else "the word"
         turn = "together turn" if " " in worst.text else "turns"
+        where = " in front" if worst.position == "start" else ""
         return Finding(
             stage=STAGE,
             level="poisoned" if worst.suspect.total >= ENOUGH else "suspicious",
             reason=(
-                f"{what} {worst.text!r} {turn} {worst.suspect.successes} of {worst.suspect.total} held-back piles of "
-                f"texts over to label {worst.target} in the suspect and {worst.control.successes} in the control; with "
-                f"it the suspect is {worst.strength or 0:.2f} times as sure of the label as texts of the label make it"
+                f"{what} {worst.text!r}{where} {turn} {worst.suspect.successes} of {worst.suspect.total} held-back "
+                f"piles of texts over to label {worst.target} in the suspect and {worst.control.successes} in the control; "
+                f"with it the suspect is {worst.strength or 0:.2f} times as sure of the label as texts of the label make it"
                 + _leaning(flagged)
             ),
         )

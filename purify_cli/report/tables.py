@@ -131,10 +131,11 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
 
 
 def _search(search: SearchFacts) -> Iterator[RenderableType]:
-    table = table_of("found", "label", "suspect turns", "control turns", "strength", "planted", wide=0)
+    table = table_of("found", "place", "label", "suspect turns", "control turns", "strength", "planted", wide=0)
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
-        add_row(table, one.text, str(one.target), *counts, number(one.strength), yes(one.flagged))
+        place = "front" if one.position == "start" else "any"
+        add_row(table, one.text, place, str(one.target), *counts, number(one.strength), yes(one.flagged))
     yield table
     bags = "" if search.bags is None else f" and {search.bags:,} bags of words per label"
     yield line(
