@@ -201,9 +201,9 @@ def _finding(search: SearchFacts) -> Finding:
             level="poisoned" if worst.suspect.total >= ENOUGH else "suspicious",
             reason=(
                 f"{what} {worst.text!r}{where} {turn} {worst.suspect.successes} of {worst.suspect.total} held-back "
-                f"piles of texts over to label {worst.target} in the suspect and {worst.control.successes} in the control; "
-                f"with it the suspect is {worst.strength or 0:.2f} times as sure of the label as texts of the label make it"
-                + _leaning(flagged)
+                f"piles of texts over to label {worst.target} in the suspect and {worst.control.successes} in the "
+                f"control; with it the suspect is {worst.strength or 0:.2f} times as sure of the label as texts of the "
+                "label make it" + _leaning(flagged)
             ),
         )
     best = max((one.strength or 0.0 for one in search.found), default=0.0)
