@@ -6,7 +6,7 @@ from typing import Final, final
 
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
-from purify_cli.detection.planted import ENOUGH, STRENGTH, Judged, planted
+from purify_cli.detection.planted import ENOUGH, STRENGTH, Judged, evidence, planted
 from purify_cli.detection.rows import far_rows
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
@@ -86,7 +86,8 @@ def look_for_triggers(
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return Outcome(None, None, f"{STAGE}: {error}")
     listed = [*found.found, *(together or ())]
-    flagged = planted([Judged.of(one) for one in listed])
+    judged = [Judged.of(one) for one in listed]
+    flagged = planted(judged)
     record = SearchFacts(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
@@ -96,7 +97,8 @@ def look_for_triggers(
         targets=list(found.targets),
         found=[_fact(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)],
     )
-    return Outcome(record, _finding(record), _missing(record, found.unseen))
+    best = max((evidence(one, judged) for one in judged), default=0.0)
+    return Outcome(record, _finding(record, best), _missing(record, found.unseen))
 
 
 def _missing(search: SearchFacts, unseen: Sequence[int]) -> str | None:
@@ -182,7 +184,7 @@ def _fact(found: Found, asked: Asked, *, flagged: bool) -> FoundTriggerFact:
     )
 
 
-def _finding(search: SearchFacts) -> Finding:
+def _finding(search: SearchFacts, best: float) -> Finding:
     flagged = [one for one in search.found if one.flagged]
     if flagged:
         worst = max(
@@ -206,15 +208,13 @@ def _finding(search: SearchFacts) -> Finding:
                 "label make it" + _leaning(flagged)
             ),
         )
-    best = max((one.strength or 0.0 for one in search.found), default=0.0)
     bags = "" if search.bags is None else f", and of {search.bags} bags of words per label no group,"
     return Finding(
         stage=STAGE,
         level="clean",
         reason=(
             f"of {search.words} words, each tried alone, none{bags} overrides held-back piles of texts of another "
-            f"label: the strongest makes the suspect {max(best, 0.0):.2f} times as sure as texts of the label do, "
-            f"and a trigger {STRENGTH:g} times or more"
+            f"label by the rule for triggers: the best comes to {best:.2f}, and {STRENGTH:g} would be flagged"
         ),
     )
 
