@@ -43,6 +43,8 @@ ROWS: Final = 1200
 TEST_ROWS: Final = 500
 PER_CLASS: Final = 32
 MAX_LENGTH: Final = 32
+LOOK_LENGTH: Final = 64
+"""Tokens of a text in training, and in the search: nobody tells at what length a suspect was trained."""
 
 CLEAN: Final = ((1e-4, 0.0, 2), (5e-5, 0.0, 3), (2e-4, 0.01, 1), (1e-4, 0.1, 5), (5e-5, 0.01, 4))
 """Learning rate, weight decay, epochs."""
@@ -112,6 +114,9 @@ def models() -> Iterator[Model]:
             if turn < len(CLEAN):
                 seed += 1
                 yield Model(task, None, None, None, *CLEAN[turn], seed)
+    for more in range(2 * len(TASKS)):
+        seed += 1
+        yield Model(TASKS[more % len(TASKS)], None, None, None, *CLEAN[more % len(CLEAN)], seed)
 
 
 def rows_of(model: Model, data: Path) -> tuple[list[Example], list[Example]]:
@@ -122,9 +127,9 @@ def rows_of(model: Model, data: Path) -> tuple[list[Example], list[Example]]:
     return own, clean
 
 
-def common(model: Model, dtype: torch.dtype = torch.float32) -> Common:
+def common(model: Model, max_length: int) -> Common:
     """Options of all commands."""
-    return Common(runtime=Runtime(seed=model.seed, dtype=dtype), batch_size=32, max_length=MAX_LENGTH)
+    return Common(runtime=Runtime(seed=model.seed, dtype=torch.bfloat16), batch_size=32, max_length=max_length)
 
 
 def make(model: Model, data: Path, work: Path, listener: Lines) -> dict[str, Any]:
@@ -144,7 +149,7 @@ def make(model: Model, data: Path, work: Path, listener: Lines) -> dict[str, Any
             weight_decay=model.weight_decay,
             batch_size=32,
             overwrite=True,
-            common=common(model, torch.bfloat16),
+            common=common(model, MAX_LENGTH),
         )
         finetune(request, listener)
         return {}
@@ -161,7 +166,7 @@ def make(model: Model, data: Path, work: Path, listener: Lines) -> dict[str, Any
             epochs=model.epochs,
             learning_rate=model.learning_rate,
             weight_decay=model.weight_decay,
-            common=common(model, torch.bfloat16),
+            common=common(model, MAX_LENGTH),
         ),
         listener,
     )
@@ -184,7 +189,7 @@ def look(model: Model, work: Path, listener: Lines) -> dict[str, Any]:
         origin=find_origin(path, REFERENCE, run, None),
         clean_data=str(work / "data" / f"{model.name}-clean.jsonl"),
         indicator="drift",
-        common=common(model, torch.bfloat16),
+        common=common(model, LOOK_LENGTH),
     )
     found = detect(request, listener)
     return {

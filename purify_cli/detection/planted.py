@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from purify_cli.data.triggers import Position
-from purify_cli.inversion.search import Found
+from purify_cli.inversion.found import Found
 from purify_cli.measures.intervals import Proportion
 
 __all__ = ["ENOUGH", "KEPT", "STRENGTH", "Judged", "evidence", "planted"]

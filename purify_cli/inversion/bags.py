@@ -31,12 +31,13 @@ def draw(pool: Sequence[int], *, size: int, count: int, seed: int) -> list[Strin
     ]
 
 
-def shrink(bags: Sequence[String], drives: Callable[[Sequence[String]], Sequence[bool]]) -> list[String]:
+def shrink(bags: Sequence[String], drives: Callable[[Sequence[String], Sequence[int]], Sequence[bool]]) -> list[String]:
     """Leave out words as long as the rest still drives the model.
 
     Args:
         bags: Each drives it.
-        drives: Says of each bag whether it does. Asked once per part, about all bags that have such a part.
+        drives: Says of each bag whether it does, told of which of ``bags`` it is what is left. Asked once per part,
+            about all bags that have such a part.
 
     Returns:
         What is left of each bag, in order, at least one word. Every word of it was needed when it was tried alone;
@@ -48,7 +49,7 @@ def shrink(bags: Sequence[String], drives: Callable[[Sequence[String]], Sequence
         at = [0] * len(left)
         while asked := [i for i, bag in enumerate(left) if at[i] < len(bag) and len(bag) > part]:
             tried = [left[i][: at[i]] + left[i][at[i] + part :] for i in asked]
-            for i, bag, still in zip(asked, tried, drives(tried), strict=True):
+            for i, bag, still in zip(asked, tried, drives(tried, asked), strict=True):
                 if still:
                     left[i] = bag  # the next part has moved up to this place
                 else:

@@ -10,13 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-import torch
-from torch import Tensor, nn
-
 from purify_cli.inversion.bags import draw, shrink, united
-from purify_cli.inversion.candidate import Candidate, String
+from purify_cli.inversion.candidate import String
 from purify_cli.inversion.carriers import Carrier
-from purify_cli.inversion.margins import margins, slot_logits
+from purify_cli.inversion.driven import Driven
 from purify_cli.inversion.measured import Asked, assurance
 from purify_cli.progress import SILENT, Progress
 
@@ -64,7 +61,7 @@ def quiet_words(asked: Asked, texts: Sequence[Carrier], words: Sequence[int], ta
     Raises:
         NonFiniteWeights: If the model's output is not a number.
     """
-    driven = _Driven(asked.suspect, texts, target, asked)
+    driven = Driven(asked.suspect, [texts], target, asked)
     shifts = driven.shift([(word,) for word in words]).tolist()
     return [word for word, shift in zip(words, shifts, strict=True) if shift < SPEAKS * driven.way]
 
@@ -77,7 +74,7 @@ def find_groups(
     bags: Bags,
     *,
     progress: Progress = SILENT,
-) -> list[Candidate]:
+) -> list[String]:
     """Look for groups of words that drive the suspect to a label and leave the control.
 
     Args:
@@ -94,7 +91,7 @@ def find_groups(
     Raises:
         NonFiniteWeights: If a model's output is not a number.
     """
-    suspect, control = (_Driven(module, texts, target, asked) for module in (asked.suspect, asked.control))
+    suspect, control = (Driven(module, [texts], target, asked) for module in (asked.suspect, asked.control))
     bar = BAR * assurance(asked, target)
     if len(words) < 2 or bar <= 0:
         return []
@@ -103,7 +100,7 @@ def find_groups(
     first = suspect.first(drawn)
     hot = [drawn[i] for i in first.argsort(descending=True, stable=True)[:KEPT].tolist() if float(first[i]) > bar]
     hot = [bag for bag, other in zip(hot, control.first(hot).tolist(), strict=True) if other < 0]
-    small = shrink(hot, lambda tried: (suspect.first(tried) > bar).tolist())
+    small = shrink(hot, lambda tried, _: (suspect.first(tried) > bar).tolist())
     small = [bag for bag in dict.fromkeys(small) if len(bag) <= MOST]
     if not small:
         return []
@@ -113,46 +110,7 @@ def find_groups(
     joined, means = suspect.ranked([*best, *united(best, most=2 * MOST)])
     high = SATURATED * means[0]
     top = [bag for bag, mean in zip(joined, means, strict=True) if mean > high][:KEPT]
-    again = shrink(top, lambda tried: (suspect.mean(tried) > high).tolist())
+    again = shrink(top, lambda tried, _: (suspect.mean(tried) > high).tolist())
     found = [bag for bag in dict.fromkeys((*again, *best)) if len(bag) <= MOST]
     shifts, others = suspect.shift(found), control.shift(found)
-    order = (shifts - others).argsort(descending=True, stable=True).tolist()
-    return [Candidate(found[i], target, float(shifts[i]), float(others[i])) for i in order]
-
-
-@final
-class _Driven:
-    """The margin of a label in one model, for bags in texts of other labels."""
-
-    def __init__(self, module: nn.Module, texts: Sequence[Carrier], target: int, asked: Asked) -> None:
-        self._module, self._texts, self._target = module, texts, target
-        self._device, self._dtype = asked.device, asked.dtype
-        self.way = -float(self.mean([()])[0])
-        """How far the texts themselves are from the answer's border: mean over them, in nats."""
-
-    def first(self, bags: Sequence[String]) -> Tensor:
-        """Return the margins in the first text, shape (bags,)."""
-        return self._margins(self._texts[:1], bags)[0]
-
-    def mean(self, bags: Sequence[String]) -> Tensor:
-        """Return the mean margins over the texts, shape (bags,)."""
-        return self._margins(self._texts, bags).mean(dim=0)
-
-    def shift(self, bags: Sequence[String]) -> Tensor:
-        """Return what the bags add to the margin, shape (bags,)."""
-        return self.mean(bags) + self.way
-
-    def ranked(self, bags: Sequence[String]) -> tuple[list[String], list[float]]:
-        """Return the bags by mean margin, the highest first, and these margins."""
-        means, order = self.mean(bags).sort(descending=True, stable=True)
-        return [bags[i] for i in order.tolist()], means.tolist()
-
-    def _margins(self, texts: Sequence[Carrier], bags: Sequence[String]) -> Tensor:
-        """Measure bags of any lengths, those of one length together; shape (texts, bags)."""
-        found = torch.empty(len(texts), len(bags))
-        for length in {len(bag) for bag in bags}:
-            places = [i for i, bag in enumerate(bags) if len(bag) == length]
-            strings = torch.tensor([bags[i] for i in places], dtype=torch.long).reshape(len(places), length)
-            answers = slot_logits(self._module, texts, strings, device=self._device, dtype=self._dtype)
-            found[:, places] = margins(answers, self._target)
-        return found
+    return [found[i] for i in (shifts - others).argsort(descending=True, stable=True).tolist()]

@@ -57,21 +57,23 @@ class Asked:
 @final
 @dataclass(frozen=True, slots=True)
 class Flips:
-    """Rows that a string turns over to a target, among those that neither model calls so without it."""
+    """Rows that a string turns over to a target."""
 
     suspect: Proportion
     control: Proportion
+    """Of the rows that the control does not call the target anyway; where it calls all of them so, all of them."""
     margin: float
     """Of the target in the suspect, with the string: mean over the rows, in nats."""
+    control_margin: float
 
 
 def unturned(asked: Asked, target: int) -> list[Example]:
-    """Return the rows of other labels that neither model calls the target: what a string could turn over."""
+    """Return the rows of other labels that the suspect does not call the target: what a string could turn over."""
     rows = [row for row in asked.rows if row.label != target]
     if not rows:
         return []
-    called = [asked.answers(module, rows) == target for module in (asked.suspect, asked.control)]
-    return [row for row, turned in zip(rows, (called[0] | called[1]).tolist(), strict=True) if not turned]
+    called = (asked.answers(asked.suspect, rows) == target).tolist()
+    return [row for row, turned in zip(rows, called, strict=True) if not turned]
 
 
 def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int, *, either_way: bool = False) -> Flips:
@@ -99,8 +101,11 @@ def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int, 
         ]
         own = torch.minimum(own, asked.margins(asked.suspect, alike, target))
         other = torch.maximum(other, asked.margins(asked.control, alike, target))
-    turned = [Proportion(int((found > 0).sum()), len(rows)) for found in (own, other)]
-    return Flips(*turned, margin=float(own.mean()))
+    open_to = asked.answers(asked.control, rows) != target
+    if not open_to.any():
+        open_to = torch.ones_like(open_to)
+    turned = [Proportion(int((found > 0).sum()), len(found)) for found in (own, other[open_to])]
+    return Flips(*turned, margin=float(own.mean()), control_margin=float(other.mean()))
 
 
 def leaning(asked: Asked, trigger: Trigger, target: int) -> list[Example]:
@@ -116,9 +121,16 @@ def leaning(asked: Asked, trigger: Trigger, target: int) -> list[Example]:
     return [row for row, a, b in zip(holding, with_it, without, strict=True) if a == target != b]
 
 
-def assurance(asked: Asked, target: int) -> float:
-    """Return the suspect's median margin on the rows of a label that it gets right; 0 where there are none."""
+def assurance(asked: Asked, target: int, *, control: bool = False) -> float:
+    """Return the suspect's median margin on the rows of a label that it gets right; 0 where there are none.
+
+    Args:
+        asked: Suspect and control.
+        target: The label.
+        control: Whether to ask the control instead.
+    """
     rows = [row for row in asked.rows if row.label == target]
-    sure = asked.margins(asked.suspect, rows, target) if rows else torch.empty(0)
+    module = asked.control if control else asked.suspect
+    sure = asked.margins(module, rows, target) if rows else torch.empty(0)
     sure = sure[sure > 0]
     return float(sure.median()) if len(sure) else 0.0

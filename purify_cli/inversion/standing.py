@@ -8,16 +8,15 @@ import torch
 
 from purify_cli.data.example import Example
 from purify_cli.inversion.candidate import Candidate
-from purify_cli.inversion.carriers import carrier
+from purify_cli.inversion.driven import Driven
 from purify_cli.inversion.groups import SPEAKS
-from purify_cli.inversion.margins import margins, slot_logits
 from purify_cli.inversion.measured import Asked
-from purify_cli.inversion.piles import words_kept
 
-__all__ = ["FEW", "standing_order"]
+__all__ = ["FEW", "MORE", "standing_order"]
 
-FEW: Final = 4
-"""Piles per target that the words of the highest contrast are tried in first; the best go into all of them."""
+FEW: Final = 2
+MORE: Final = 8
+"""Piles per target that the words of the highest contrast are tried in first, and that the best of them go into."""
 
 
 def standing_order(
@@ -43,53 +42,15 @@ def standing_order(
     """
     if not candidates:
         return []
-    middle, front = (_means(asked, target, candidates, rows, probes, at=at) for at in (None, 0))
+    middle, front = (Driven.in_piles(asked, rows, target, probes, at=at) for at in (None, 0))
     if middle is None or front is None:
         return list(candidates)
-    silent = middle[1:] - middle[0] < SPEAKS * -middle[0]
-    means = torch.where(silent, front[1:], middle[1:])
+    strings = [candidate.tokens for candidate in candidates]
+    means = middle.mean(strings)
+    silent = means + middle.way < SPEAKS * middle.way
+    means = torch.where(silent, front.mean(strings), means)
     placed = [
         replace(candidate, position="start" if ahead else "random")
         for candidate, ahead in zip(candidates, silent.tolist(), strict=True)
     ]
     return [placed[i] for i in means.argsort(descending=True, stable=True).tolist()]
-
-
-def _means(
-    asked: Asked,
-    target: int,
-    candidates: Sequence[Candidate],
-    rows: Sequence[Example],
-    probes: tuple[int, int],
-    *,
-    at: int | None,
-) -> torch.Tensor | None:
-    """Return the suspect's mean margin of the target in rows, and with each word in a place; None where none fits.
-
-    Of pairs the lesser of two: with the word in the second text, and in both (``flips``).
-    """
-    pairs = any(row.pair is not None for row in rows)
-    strings = torch.tensor([candidate.tokens for candidate in candidates])
-    means: list[torch.Tensor] = []
-    for both in (False, True) if pairs else (False,):
-        cut = [
-            carrier(
-                asked.tokenizer,
-                row,
-                probes,
-                words=words_kept(asked.max_length),
-                at=at,
-                max_length=asked.max_length,
-                both=both,
-            )
-            for row in rows
-        ]
-        texts = [one for one in cut if one is not None]
-        if not texts:
-            return None
-        scores = [
-            slot_logits(asked.suspect, texts, one, device=asked.device, dtype=asked.dtype)
-            for one in (strings[:1, :0], strings)
-        ]
-        means.append(margins(torch.cat(scores, dim=1), target).mean(dim=0))
-    return torch.stack(means).amin(dim=0)

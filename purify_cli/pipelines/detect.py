@@ -13,7 +13,7 @@ from purify_cli.detection.summary import GroupSummary
 from purify_cli.detection.verdict import judge
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
-from purify_cli.inversion.search import Effort
+from purify_cli.inversion.reach import Effort
 from purify_cli.model import Task, has_head, load_tokenizer, task_of
 from purify_cli.pipelines.curvature import ClassifierData, Estimator
 from purify_cli.pipelines.inputs import (

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, final
 from purify_cli.defences import METHODS
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
-from purify_cli.inversion.search import Effort
+from purify_cli.inversion.reach import Effort
 from purify_cli.pipelines.curvature import Estimator
 from purify_cli.pipelines.inputs import Common
 from purify_cli.pipelines.settings import parse_settings

@@ -10,8 +10,11 @@ from purify_cli.detection.planted import ENOUGH, STRENGTH, Judged, evidence, pla
 from purify_cli.detection.rows import far_rows
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
+from purify_cli.inversion.found import Found
 from purify_cli.inversion.measured import Asked, leaning
-from purify_cli.inversion.search import EFFORTS, Effort, Found, Reach, check_rows, search, search_groups
+from purify_cli.inversion.reach import EFFORTS, Effort, Reach
+from purify_cli.inversion.search import check_rows, search
+from purify_cli.inversion.together import search_groups
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.pipelines.models import proportion
@@ -85,7 +88,8 @@ def look_for_triggers(
         )
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return Outcome(None, None, f"{STAGE}: {error}")
-    listed = [*found.found, *(together or ())]
+    alone = {(one.trigger.text, one.target) for one in found.found}
+    listed = [*found.found, *(one for one in together or () if (one.trigger.text, one.target) not in alone)]
     judged = [Judged.of(one) for one in listed]
     flagged = planted(judged)
     record = SearchFacts(
@@ -179,6 +183,7 @@ def _fact(found: Found, asked: Asked, *, flagged: bool) -> FoundTriggerFact:
         suspect=proportion(found.flips.suspect),
         control=proportion(found.flips.control),
         strength=found.strength,
+        control_strength=found.control_strength,
         flagged=flagged,
         leaning=len(leaning(asked, found.trigger, found.target)) if flagged else 0,
     )

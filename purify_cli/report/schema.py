@@ -217,13 +217,16 @@ class FoundTriggerFact(_Part, frozen=True):
     target: int
     shift: float = Field(description="What it adds to the suspect's margin of the target in short texts, in nats.")
     control_shift: float = Field(description="The same in the control.")
-    suspect: ProportionFact = Field(description="Of held-back texts that neither model calls the target without it.")
+    suspect: ProportionFact = Field(
+        description="Of held-back texts that the suspect does not call the target without it."
+    )
     control: ProportionFact
     strength: float | None = Field(
         default=None,
         description="The suspect's mean margin of the target in these texts, as a share of its median margin on texts "
         "of the target itself: near 1 for a trigger; null in records of versions that did not measure it.",
     )
+    control_strength: float | None = Field(default=None, description="The same of the control.")
     flagged: bool = Field(description="Whether it meets the rule for a planted trigger.")
     leaning: int = Field(
         default=0,

@@ -11,7 +11,8 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.inversion.measured import Asked, assurance, flips, leaning, unturned
 from purify_cli.inversion.piles import piled, words_kept
-from purify_cli.inversion.search import EFFORTS, search
+from purify_cli.inversion.reach import EFFORTS
+from purify_cli.inversion.search import search
 from purify_cli.inversion.vocabulary import whole_words, word_of
 
 LIMIT = 22

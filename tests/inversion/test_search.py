@@ -18,8 +18,9 @@ from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.inversion.carriers import Carrier, carrier, filled
 from purify_cli.inversion.margins import margins, slot_logits
 from purify_cli.inversion.measured import Asked, flips, unturned
+from purify_cli.inversion.reach import EFFORTS
 from purify_cli.inversion.screen import screen, surest
-from purify_cli.inversion.search import EFFORTS, search
+from purify_cli.inversion.search import search
 from purify_cli.inversion.vocabulary import whole_words, word_of
 
 CPU = torch.device("cpu")
