@@ -49,6 +49,7 @@ def judged(row: Row) -> list[Judged]:
             suspect=Proportion(one["suspect"]["successes"], one["suspect"]["total"]),
             control=Proportion(one["control"]["successes"], one["control"]["total"]),
             strength=one["strength"],
+            control_strength=one["control_strength"],
         )
         for one in (search["found"] if search else [])
     ]

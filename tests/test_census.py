@@ -33,6 +33,7 @@ def model(task: str, attack: str | None, words: list[tuple[str, float, int]], *,
             "target": 1,
             "position": "random",
             "strength": strength,
+            "control_strength": -0.8,
             "suspect": {"successes": own, "total": 10},
             "control": {"successes": 0, "total": 10},
         }
