@@ -20,8 +20,8 @@ WORKS: Final = 0.9
 """Attack success from which an attack counts as one that worked; of a bias, called the target at the same share."""
 
 
-SEEN: Final = 29
-"""Models with a number up to this one were measured when the rule was written down."""
+SEEN: Final = 41
+"""Models with a number up to this one were searched, in one form or another, before search and rule were fixed."""
 
 
 def read(path: Path = RESULTS) -> list[dict[str, Any]]:

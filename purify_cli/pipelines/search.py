@@ -34,7 +34,7 @@ STEPS: Final = 60
 """Of the control's fine-tuning, as in a repair."""
 
 FARTHEST: Final = 8192
-"""Embedding rows, those of word pieces among them, that the words of bags are taken from."""
+"""Embedding rows, those of word pieces among them, that the words of groups are taken from."""
 
 
 @final
@@ -136,7 +136,7 @@ def _groups(
     bench: Workbench, asked: Asked, model: Loaded, reach: Reach, progress: Progress
 ) -> tuple[Found, ...] | None:
     """Look for words that work together among those whose embedding rows moved farthest; None where it could not."""
-    if reach.bags is None:
+    if reach.bags is None and reach.growth is None:
         return None
     pair = bench.opened.pair
     rows = far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)
@@ -213,7 +213,7 @@ def _finding(search: SearchFacts, best: float) -> Finding:
                 "label make it" + _leaning(flagged)
             ),
         )
-    bags = "" if search.bags is None else f", and of {search.bags} bags of words per label no group,"
+    bags = "" if search.bags is None else f", and no group of words, grown or from {search.bags} bags per label,"
     return Finding(
         stage=STAGE,
         level="clean",

@@ -251,8 +251,9 @@ class SearchFacts(_Part, frozen=True):
     words: int = Field(description="Words of the vocabulary that were measured, one by one.")
     bags: int | None = Field(
         default=None,
-        description="Bags of words per label, in which words that work together were looked for; null where a word was "
-        "flagged, so that none was needed, where the effort has none, and where no text serves.",
+        description="Bags of words per label, in which words that work together were looked for, besides groups grown "
+        "from single words; null where a word was flagged, so that none was needed, where the effort has none, and "
+        "where no text serves.",
     )
     control: ControlFacts
     targets: list[int] = Field(description="Labels for which it could look.")

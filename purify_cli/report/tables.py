@@ -137,9 +137,9 @@ def _search(search: SearchFacts) -> Iterator[RenderableType]:
         place = "front" if one.position == "start" else "any"
         add_row(table, one.text, place, str(one.target), *counts, number(one.strength), yes(one.flagged))
     yield table
-    bags = "" if search.bags is None else f" and {search.bags:,} bags of words per label"
+    bags = "" if search.bags is None else f", then groups of them, grown or from {search.bags:,} bags per label"
     yield line(
-        f"search ({search.effort}): {search.words:,} words tried alone{bags} in short texts, the best of each label "
+        f"search ({search.effort}): {search.words:,} words tried alone in short texts{bags}, the best of each label "
         f"then put into held-back texts of other labels, piled up ({search.texts}); strength: how sure the suspect is "
         "of the label then, as a share of what texts of the label make it; the control is right on "
         f"{percent(search.control.right)} of the texts it was tuned on"
