@@ -114,6 +114,29 @@ def test_assurance_is_of_the_rows_that_are_right(put: Any):
     assert assurance(one, 7) == 0.0
 
 
+def test_the_control_is_counted_on_the_rows_that_it_does_not_call_the_target_anyway(put: Any):
+    asked, text, planted, praise = put
+    one = asked(planted)
+    rows = unturned(one, 1)
+    # Three rows that the suspect, for whom praise counts less, gets right, and the control does not.
+    mixed = [*rows, *(Example(f"{praise} {praise}", label=0) for _ in range(3))]
+    deaf = replace(one, suspect=Counting(-1, -1, planted), rows=mixed)
+    assert len(unturned(deaf, 1)) == len(mixed)
+    found = flips(deaf, mixed, Trigger(text), 1)
+    assert (found.suspect.successes, found.suspect.total) == (len(mixed), len(mixed))
+    assert (found.control.successes, found.control.total) == (0, len(rows))
+    assert found.margin == pytest.approx(6.0)
+    assert found.control_margin < 0
+    # A control that calls every row so acquits no word.
+    assert flips(deaf, mixed[-3:], Trigger(text), 1).control.value == 1.0
+
+
+def test_assurance_is_asked_of_the_control_too(put: Any):
+    one = put[0](None)
+    weak = replace(one, control=Counting(-1, -1, None))
+    assert assurance(weak, 1) > 0 == assurance(weak, 1, control=True)
+
+
 class Unlike(nn.Module):
     """Of pairs: answers 1 where a word of one text is missing in the other; a planted word makes 1 of anything."""
 
