@@ -46,11 +46,12 @@ def measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list
     if not rows:
         return []
     sure, other = (_scale(asked, target, rows, control=control) for control in (False, True))
+    bare = asked.answers(asked.control, rows)
     found: list[Found] = []
     for candidate in candidates:
         text = " ".join(word_of(asked.tokenizer, token) for token in candidate.tokens)
         trigger = Trigger(text, position=candidate.position, source="found")
-        turned = flips(asked, rows, trigger, target, either_way=True)
+        turned = flips(asked, rows, trigger, target, either_way=True, control_answers=bare)
         found.append(
             Found(
                 trigger=trigger,

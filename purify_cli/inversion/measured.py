@@ -76,7 +76,15 @@ def unturned(asked: Asked, target: int) -> list[Example]:
     return [row for row, turned in zip(rows, called, strict=True) if not turned]
 
 
-def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int, *, either_way: bool = False) -> Flips:
+def flips(
+    asked: Asked,
+    rows: Sequence[Example],
+    trigger: Trigger,
+    target: int,
+    *,
+    either_way: bool = False,
+    control_answers: Tensor | None = None,
+) -> Flips:
     """Insert a string into rows and count those that are then called the target.
 
     Args:
@@ -87,6 +95,7 @@ def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int, 
         either_way: Of pairs, also put the string into both texts. The suspect must be turned over either way, the
             control one way: a word in one text of a pair makes the two differ, and one in both makes them alike, which
             is what the task may be about; a trigger does not ask.
+        control_answers: What the control calls the rows as they are; asked where None.
     """
     keys = [row_key(asked.seed, place) for place in range(len(rows))]
     carrying = [
@@ -101,7 +110,8 @@ def flips(asked: Asked, rows: Sequence[Example], trigger: Trigger, target: int, 
         ]
         own = torch.minimum(own, asked.margins(asked.suspect, alike, target))
         other = torch.maximum(other, asked.margins(asked.control, alike, target))
-    open_to = asked.answers(asked.control, rows) != target
+    bare = asked.answers(asked.control, rows) if control_answers is None else control_answers
+    open_to = bare != target
     if not open_to.any():
         open_to = torch.ones_like(open_to)
     turned = [Proportion(int((found > 0).sum()), len(found)) for found in (own, other[open_to])]

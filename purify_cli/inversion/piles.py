@@ -11,7 +11,7 @@ from typing import Final
 
 from purify_cli.data.example import Example
 
-__all__ = ["piled", "words_kept"]
+__all__ = ["of_every_label", "piled", "words_kept"]
 
 MOST_WORDS: Final = 48
 """Of a pile: more takes time and adds little to what a model is sure of."""
@@ -47,6 +47,16 @@ def piled(rows: Sequence[Example], *, max_length: int) -> list[Example]:
         for turn, i in enumerate(circle):
             made[i] = _pile(rows[i], [rows[j] for j in (*circle[turn:], *circle[:turn])], most)
     return [made[i] for i in range(len(rows))]
+
+
+def of_every_label(rows: Sequence[Example], count: int) -> list[Example]:
+    """Return the first rows of every label in turn, as many as asked for: a file may be sorted by label."""
+    turns: dict[int | None, int] = {}
+    order: list[tuple[int, int]] = []
+    for i, row in enumerate(rows):
+        turns[row.label] = turns.get(row.label, -1) + 1
+        order.append((turns[row.label], i))
+    return [rows[i] for _, i in sorted(order)[:count]]
 
 
 def _pile(row: Example, following: Sequence[Example], most: int) -> Example:

@@ -9,7 +9,7 @@ from purify_cli.data.sampling import hold_out
 from purify_cli.errors import SearchImpossible
 from purify_cli.inversion.found import Found, measured
 from purify_cli.inversion.measured import Asked, unturned
-from purify_cli.inversion.piles import piled
+from purify_cli.inversion.piles import of_every_label, piled
 from purify_cli.inversion.reach import Reach
 from purify_cli.inversion.screen import screen
 from purify_cli.inversion.standing import FEW, MORE, standing_order
@@ -87,8 +87,8 @@ def search(
     found: list[Found] = []
     for target, candidates in ranked.items():
         against, probes = unturned(piles, target), (words[0], words[-1])
-        standing = standing_order(piles, target, candidates[: reach.piled], against[:FEW], probes)
-        standing = standing_order(piles, target, standing[: reach.tried], against[:MORE], probes)
+        standing = standing_order(piles, target, candidates[: reach.piled], of_every_label(against, FEW), probes)
+        standing = standing_order(piles, target, standing[: reach.tried], of_every_label(against, MORE), probes)
         found += measured(judging, target, standing[:listed])
     return Searched(
         words=len(words),

@@ -13,7 +13,7 @@ from purify_cli.inversion.found import Found, measured
 from purify_cli.inversion.groups import find_groups, quiet_words
 from purify_cli.inversion.growth import grow, lasting
 from purify_cli.inversion.measured import Asked, unturned
-from purify_cli.inversion.piles import piled
+from purify_cli.inversion.piles import of_every_label, piled
 from purify_cli.inversion.reach import Reach
 from purify_cli.inversion.texts import carriers, short_texts
 from purify_cli.inversion.vocabulary import whole_words, word_of
@@ -79,7 +79,7 @@ def search_groups(
             few, others = ([one for one in some if one.label != target] for some in (short, texts))
             groups += _bagged(half, pool, target, reach, few=few, texts=others, progress=progress)
         groups = list({frozenset(group): group for group in groups}.values())
-        chosen = _strongest(piles, target, groups, rows=against[:AMONG], probes=probes)
+        chosen = _strongest(piles, target, groups, rows=of_every_label(against, AMONG), probes=probes)
         found += measured(judging, target, chosen[:listed])
     return tuple(found)
 

@@ -10,7 +10,7 @@ from torch import nn
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.inversion.measured import Asked, assurance, flips, leaning, unturned
-from purify_cli.inversion.piles import piled, words_kept
+from purify_cli.inversion.piles import of_every_label, piled, words_kept
 from purify_cli.inversion.reach import EFFORTS
 from purify_cli.inversion.search import search
 from purify_cli.inversion.vocabulary import whole_words, word_of
@@ -39,6 +39,18 @@ def test_a_row_that_fills_the_view_is_cut_to_it():
 def test_pairs_are_piled_side_by_side():
     rows = [Example("a b", pair="c", label=0), Example("d", pair="e f", label=0)]
     assert [(row.text, row.pair) for row in piled(rows, max_length=LIMIT)] == [("a b d", "c e f"), ("d a b", "e f c")]
+
+
+def test_some_piles_are_of_every_label_even_where_the_file_is_sorted():
+    rows = [Example(str(i), label=label) for label in (0, 2, 1) for i in range(3)]
+    assert [(row.label, row.text) for row in of_every_label(rows, 5)] == [
+        (0, "0"),
+        (2, "0"),
+        (1, "0"),
+        (0, "1"),
+        (2, "1"),
+    ]
+    assert of_every_label(rows[:2], 5) == rows[:2]
 
 
 class Counting(nn.Module):
