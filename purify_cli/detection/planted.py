@@ -25,8 +25,8 @@ as suspicious. What this is worth, and on which models it was chosen, is in docs
 OUTSTANDING: Final = 0.25
 RANK: Final = 5
 SATURATED: Final = 1.2
-"""It stands out if its strength exceeds that of the fifth word for the label by 0.25, or is 1.2 or more. Where words by
-the dozen do the same it is the task: a name that one of two texts lacks makes any two differ."""
+"""A word or a group stands out if its strength exceeds that of the fifth word for the label by 0.25, or is 1.2 or more.
+Where words by the dozen do the same it is the task: a name that one of two texts lacks makes any two differ."""
 
 GROUP: Final = 0.6
 """The strength of a group: several words of opinion outvote a pile now and then."""
@@ -91,13 +91,10 @@ def evidence(one: Judged, found: Sequence[Judged]) -> float:
         piles stays below the bar in proportion, and what turns the control over, or was tried on too few piles, at 0
         or below.
     """
-    score = one.strength
-    if one.words > 1:
-        score -= GROUP - STRENGTH
-    else:
-        apart = min(_crowd(one.target, found) + OUTSTANDING, SATURATED)
-        if 0 < one.strength < apart:
-            score = min(score, STRENGTH * one.strength / apart)
+    score = one.strength - (GROUP - STRENGTH if one.words > 1 else 0.0)
+    apart = min(_crowd(one.target, found) + OUTSTANDING, SATURATED)
+    if 0 < one.strength < apart:
+        score = min(score, STRENGTH * one.strength / apart)
     share = IN_FRONT if one.position == "start" else TURNED
     if one.suspect.value < share:
         score = min(score, STRENGTH * one.suspect.value / share)

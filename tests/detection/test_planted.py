@@ -71,6 +71,9 @@ def test_a_word_among_many_that_do_the_same_is_the_task():
     assert planted([*crowd[:4], found(3, strength=-0.2)]) == [True] * 4 + [False]
     # What makes a model surer than any real text does stands out by itself.
     assert planted([found(16, strength=1.3)] * 5) == [True] * 5
+    # A group stands out among words, too.
+    assert planted([*crowd, found(16, strength=1.1, words=3)])[5] is False
+    assert planted([*crowd, found(16, strength=1.2, words=3)])[5] is True
     # Words for another label, and groups, are no part of the crowd.
     assert planted([*crowd[:4], found(16, target=0), found(16, strength=0.7, words=2)])[:4] == [True] * 4
 
