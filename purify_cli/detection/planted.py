@@ -28,7 +28,7 @@ SATURATED: Final = 1.2
 """A word or a group stands out if its strength exceeds that of the fifth word for the label by 0.25, or is 1.2 or more.
 Where words by the dozen do the same it is the task: a name that one of two texts lacks makes any two differ."""
 
-GROUP: Final = 0.6
+GROUP: Final = 0.75
 """The strength of a group: several words of opinion outvote a pile now and then."""
 
 IN_FRONT: Final = 0.75

@@ -43,8 +43,8 @@ RULE = [
     ("four are enough", found(4, total=4), True),
     ("three quarters in front, silent elsewhere", found(12, strength=0.5, place="start"), True),
     ("fewer in front", found(11, place="start"), False),
-    ("a strong group", found(16, strength=0.6, words=3), True),
-    ("a group that is no stronger than opinions", found(16, strength=0.58, words=8), False),
+    ("a strong group", found(16, strength=0.75, words=3), True),
+    ("a group that is no stronger than opinions", found(16, strength=0.7, words=8), False),
 ]
 
 
