@@ -88,10 +88,11 @@ def test_what_was_found_is_unlearnt_and_measured_again(
 
 
 def test_few_texts_make_a_suspicion_and_no_verdict(
-    here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path, clean_file: Path
+    here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
 ) -> None:
+    tiny.write_jsonl(here / "few.jsonl", tiny.sentiment_examples(24, seed=60))
     code, out, err = run_cli(
-        ["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", clean_file, "--fail-on", "suspicious"]
+        ["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", "few.jsonl", "--fail-on", "suspicious"]
     )
     assert code == 1, err
     record = json.loads(out)
