@@ -20,8 +20,8 @@ WORKS: Final = 0.9
 """Attack success from which an attack counts as one that worked; of a bias, called the target at the same share."""
 
 
-SEEN: Final = 41
-"""Models with a number up to this one were searched, in one form or another, before search and rule were fixed."""
+SEEN: Final = frozenset((*range(1, 42), 43, 45))
+"""Numbers of the models that were searched, in one form or another, before search and rule were fixed."""
 
 
 def read(path: Path = RESULTS) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def finding(row: Row) -> str:
 
 def seen_first(row: Row) -> bool:
     """Say whether the rule was made in view of this model."""
-    return row["seed"] <= SEEN
+    return row["seed"] in SEEN
 
 
 def share(count: int, total: int) -> str:
