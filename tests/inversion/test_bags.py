@@ -147,6 +147,8 @@ def test_nothing_grows_without_words_or_texts(put: Any):
     one, probes = asked(()), (plain[0], plain[1])
     assert grow(one, [], 1, GROWTH, rows=one.rows[:4], probes=probes) == []
     assert grow(one, plain, 1, GROWTH, rows=[], probes=probes) == []
+    # A single word is no group, and no reason to fail.
+    assert grow(one, plain[:1], 1, GROWTH, rows=one.rows[:4], probes=probes) == [(plain[0],)]
 
 
 def test_an_effort_without_bags_and_growth_looks_for_no_group(put: Any, tiny_tokenizer: Any):
