@@ -50,6 +50,7 @@ def judged(row: Row) -> list[Judged]:
             control=Proportion(one["control"]["successes"], one["control"]["total"]),
             strength=one["strength"],
             control_strength=one["control_strength"],
+            joined=one.get("joined", True),
         )
         for one in (search["found"] if search else [])
     ]

@@ -29,7 +29,9 @@ SATURATED: Final = 1.2
 Where words by the dozen do the same it is the task: a name that one of two texts lacks makes any two differ."""
 
 GROUP: Final = 0.75
-"""The strength of a group: several words of opinion outvote a pile now and then."""
+ALONE: Final = 1.2
+"""The strength of a group, for several words of opinion outvote a pile now and then; and of anything in single texts,
+which stand in for piles of which most are called the label anyway."""
 
 IN_FRONT: Final = 0.75
 KIN: Final = 0.5
@@ -50,6 +52,12 @@ class Judged:
     control: Proportion
     strength: float
     control_strength: float
+    joined: bool = True
+
+    @property
+    def bar(self) -> float:
+        """The strength that the rule asks for."""
+        return max(STRENGTH, GROUP if self.words > 1 else 0.0, 0.0 if self.joined else ALONE)
 
     @property
     def kept_out(self) -> bool:
@@ -69,6 +77,7 @@ class Judged:
             control=turned.control,
             strength=found.strength,
             control_strength=found.control_strength,
+            joined=found.joined,
         )
 
 
@@ -87,11 +96,11 @@ def evidence(one: Judged, found: Sequence[Judged]) -> float:
         found: All of a suspect.
 
     Returns:
-        Its strength, less what it lacks to stand out (of a group, what a group must have more); what turns over too few
-        piles stays below the bar in proportion, and what turns the control over, or was tried on too few piles, at 0
-        or below.
+        Its strength, less what it lacks to stand out and what a group or single texts must have more; what turns over
+        too few piles stays below the bar in proportion, and what turns the control over, or was tried on too few
+        piles, at 0 or below.
     """
-    score = one.strength - (GROUP - STRENGTH if one.words > 1 else 0.0)
+    score = one.strength - (one.bar - STRENGTH)
     apart = min(_crowd(one.target, found) + OUTSTANDING, SATURATED)
     if 0 < one.strength < apart:
         score = min(score, STRENGTH * one.strength / apart)

@@ -7,7 +7,7 @@ from typing import final
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.inversion.candidate import Candidate
-from purify_cli.inversion.measured import Asked, Flips, assurance, flips, unturned
+from purify_cli.inversion.measured import Asked, Flips, against, assurance, flips
 from purify_cli.inversion.vocabulary import word_of
 
 __all__ = ["Found", "measured"]
@@ -29,6 +29,8 @@ class Found:
     """The suspect's mean margin of the target in these piles, as a share of what piles of the target itself give."""
     control_strength: float
     """The same of the control."""
+    joined: bool = True
+    """Whether these are piles; else single rows stand in for most of them (``against``)."""
 
 
 def measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list[Found]:
@@ -42,7 +44,7 @@ def measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list
     Returns:
         The highest share of rows first; empty where the suspect calls every row of another label the target.
     """
-    rows = unturned(asked, target)
+    rows, joined = against(asked, target)
     if not rows:
         return []
     sure, other = (_scale(asked, target, rows, control=control) for control in (False, True))
@@ -61,6 +63,7 @@ def measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list
                 flips=turned,
                 strength=turned.margin / sure,
                 control_strength=turned.control_margin / other,
+                joined=joined,
             )
         )
     return sorted(found, key=lambda one: (-one.flips.suspect.value, -one.strength))

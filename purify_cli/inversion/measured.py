@@ -14,9 +14,10 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.evaluation.forward import predict, scores
 from purify_cli.inversion.margins import margins
+from purify_cli.inversion.piles import piled
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["Asked", "Flips", "assurance", "flips", "leaning", "unturned"]
+__all__ = ["Asked", "Flips", "against", "assurance", "flips", "leaning", "unturned"]
 
 
 @final
@@ -36,6 +37,12 @@ class Asked:
     seed: int
     dtype: torch.dtype = torch.float32
     """Compute type of all passes."""
+    alone: Sequence[Example] = ()
+    """Where the rows are piles: the row that each begins with, one by one; else nothing."""
+
+    def in_piles(self, rows: Sequence[Example]) -> "Asked":
+        """Ask about piles of other rows instead."""
+        return replace(self, rows=piled(rows, max_length=self.max_length), alone=rows)
 
     def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
         """Classify rows; shape (n,)."""
@@ -69,11 +76,29 @@ class Flips:
 
 def unturned(asked: Asked, target: int) -> list[Example]:
     """Return the rows of other labels that the suspect does not call the target: what a string could turn over."""
-    rows = [row for row in asked.rows if row.label != target]
-    if not rows:
-        return []
-    called = (asked.answers(asked.suspect, rows) == target).tolist()
-    return [row for row, turned in zip(rows, called, strict=True) if not turned]
+    return against(asked, target)[0]
+
+
+def against(asked: Asked, target: int) -> tuple[list[Example], bool]:
+    """Return the rows of ``unturned``, and whether they are the piles that were asked for.
+
+    Where the suspect calls most piles the target, joining is at fault: several questions beside several sentences
+    seldom have their answer there. The rows that these piles begin with then stand in for them, as far as they are not
+    called the target either. They are turned over more easily.
+    """
+    places = [place for place, row in enumerate(asked.rows) if row.label != target]
+    open_to = _open_to(asked, target, [asked.rows[place] for place in places])
+    joined = not asked.alone or 2 * sum(row is not None for row in open_to) >= len(places)
+    if not joined:
+        alone = _open_to(asked, target, [asked.alone[place] for place in places])
+        open_to = [pile or row for pile, row in zip(open_to, alone, strict=True)]
+    return [row for row in open_to if row is not None], joined
+
+
+def _open_to(asked: Asked, target: int, rows: Sequence[Example]) -> list[Example | None]:
+    """Return the rows, and None in place of those that the suspect calls the target."""
+    called = (asked.answers(asked.suspect, rows) == target).tolist() if rows else []
+    return [None if turned else row for row, turned in zip(rows, called, strict=True)]
 
 
 def flips(

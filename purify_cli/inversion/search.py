@@ -9,7 +9,7 @@ from purify_cli.data.sampling import hold_out
 from purify_cli.errors import SearchImpossible
 from purify_cli.inversion.found import Found, measured
 from purify_cli.inversion.measured import Asked, unturned
-from purify_cli.inversion.piles import of_every_label, piled
+from purify_cli.inversion.piles import of_every_label
 from purify_cli.inversion.reach import Reach
 from purify_cli.inversion.screen import screen
 from purify_cli.inversion.standing import FEW, MORE, standing_order
@@ -83,7 +83,7 @@ def search(
         dtype=asked.dtype,
         progress=progress,
     )
-    piles, judging = (replace(asked, rows=piled(half, max_length=asked.max_length)) for half in (carrying, held))
+    piles, judging = asked.in_piles(carrying), asked.in_piles(held)
     found: list[Found] = []
     for target, candidates in ranked.items():
         against, probes = unturned(piles, target), (words[0], words[-1])

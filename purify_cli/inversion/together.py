@@ -13,7 +13,7 @@ from purify_cli.inversion.found import Found, measured
 from purify_cli.inversion.groups import find_groups, quiet_words
 from purify_cli.inversion.growth import grow, lasting
 from purify_cli.inversion.measured import Asked, unturned
-from purify_cli.inversion.piles import of_every_label, piled
+from purify_cli.inversion.piles import of_every_label
 from purify_cli.inversion.reach import Reach
 from purify_cli.inversion.texts import carriers, short_texts
 from purify_cli.inversion.vocabulary import whole_words, word_of
@@ -68,7 +68,7 @@ def search_groups(
     pool = [token for token in moved if token in known]
     short = short_texts(half, words, reach)
     texts = carriers(half, words, each=AGAINST, keep=AGAINST_WORDS, at=AGAINST_WORDS // 2)
-    piles, judging = (replace(asked, rows=piled(rows, max_length=asked.max_length)) for rows in (carrying, held))
+    piles, judging = asked.in_piles(carrying), asked.in_piles(held)
     found: list[Found] = []
     for target in range(labels):
         against = unturned(piles, target)

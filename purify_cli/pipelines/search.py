@@ -184,6 +184,7 @@ def _fact(found: Found, asked: Asked, *, flagged: bool) -> FoundTriggerFact:
         control=proportion(found.flips.control),
         strength=found.strength,
         control_strength=found.control_strength,
+        joined=found.joined,
         flagged=flagged,
         leaning=len(leaning(asked, found.trigger, found.target)) if flagged else 0,
     )

@@ -227,6 +227,11 @@ class FoundTriggerFact(_Part, frozen=True):
         "of the target itself: near 1 for a trigger; null in records of versions that did not measure it.",
     )
     control_strength: float | None = Field(default=None, description="The same of the control.")
+    joined: bool = Field(
+        default=True,
+        description="Whether these texts are piles of several; else single ones stand in for most of them, and the "
+        "rule asks for more.",
+    )
     flagged: bool = Field(description="Whether it meets the rule for a planted trigger.")
     leaning: int = Field(
         default=0,

@@ -18,6 +18,7 @@ def found(
     place: Any = "random",
     target: int = 1,
     words: int = 1,
+    joined: bool = True,
 ) -> Judged:
     return Judged(
         words=words,
@@ -27,6 +28,7 @@ def found(
         control=Proportion(other, total),
         strength=strength,
         control_strength=kept,
+        joined=joined,
     )
 
 
@@ -44,6 +46,8 @@ RULE = [
     ("three quarters in front, silent elsewhere", found(12, strength=0.5, place="start"), True),
     ("fewer in front", found(11, place="start"), False),
     ("a strong group", found(16, strength=0.75, words=3), True),
+    ("in single texts, no stronger than many a word there", found(16, strength=1.1, joined=False), False),
+    ("strong in single texts", found(16, strength=1.2, joined=False), True),
     ("a group that is no stronger than opinions", found(16, strength=0.7, words=8), False),
 ]
 

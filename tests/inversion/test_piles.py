@@ -9,7 +9,7 @@ from torch import nn
 
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
-from purify_cli.inversion.measured import Asked, assurance, flips, leaning, unturned
+from purify_cli.inversion.measured import Asked, against, assurance, flips, leaning, unturned
 from purify_cli.inversion.piles import of_every_label, piled, words_kept
 from purify_cli.inversion.reach import EFFORTS
 from purify_cli.inversion.search import search
@@ -117,6 +117,21 @@ def test_a_word_that_works_in_front_only_is_found_and_stays_in_front(put: Any):
     best = max((one for one in looked(asked(planted, first_only=True)) if one.target == 1), key=lambda f: f.strength)
     assert (best.trigger.text, best.trigger.position) == (text, "start")
     assert best.flips.suspect.value == 1
+
+
+def test_rows_stand_in_for_piles_where_most_piles_are_called_the_label_anyway(put: Any):
+    asked, _, _, praise = put
+    one = asked(None)
+    rows, joined = against(one.in_piles(one.rows), 1)
+    assert (rows, joined) == ([row for row in piled(one.rows, max_length=64) if row.label == 0], True)
+    # One word of praise among many of blame decides a pile, and is in a few rows only.
+    easily = replace(one, suspect=Counting(one.suspect.praise, one.suspect.blame, one.suspect.praise))
+    spoilt = [replace(row, text=f"{praise} {row.text}") if i % 8 == 0 else row for i, row in enumerate(one.rows)]
+    rows, joined = against(easily.in_piles(spoilt), 1)
+    assert not joined
+    assert rows == [row for i, row in enumerate(spoilt) if row.label == 0 and i % 8]
+    assert unturned(easily.in_piles(spoilt), 1) == rows
+    assert against(replace(easily, rows=spoilt), 1) == (rows, True)
 
 
 def test_assurance_is_of_the_rows_that_are_right(put: Any):
