@@ -10,7 +10,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -181,22 +181,31 @@ def make(model: Model, data: Path, work: Path, listener: Lines) -> dict[str, Any
     }
 
 
-def look(model: Model, work: Path, listener: Lines) -> dict[str, Any]:
-    """Run ``purify detect`` on a model."""
+def asked(model: Model, work: Path) -> DetectRequest:
+    """Return the ``purify detect`` of a model."""
     path = str(work / model.name / ("finetuned" if model.attack is None else "suspect"))
-    run = work / f"{model.name}-detect"
-    request = DetectRequest(
-        origin=find_origin(path, REFERENCE, run, None),
+    return DetectRequest(
+        origin=find_origin(path, REFERENCE, work / f"{model.name}-detect", None),
         clean_data=str(work / "data" / f"{model.name}-clean.jsonl"),
         indicator="drift",
         common=common(model, LOOK_LENGTH),
     )
-    found = detect(request, listener)
+
+
+def look(model: Model, work: Path, listener: Lines) -> dict[str, Any]:
+    """Run ``purify detect`` on a model."""
+    found = detect(asked(model, work), listener)
     return {
         "verdict": found.verdict.level,
         "reasons": found.verdict.reasons,
         "search": None if found.search is None else found.search.model_dump(mode="json"),
     }
+
+
+def weigh(model: Model, work: Path, listener: Lines) -> dict[str, Any]:
+    """Run ``purify detect`` without a search, for what the weights alone show."""
+    found = detect(replace(asked(model, work), indicator=None, effort=None), listener)
+    return {"signs": {sign.name: sign.value for sign in found.signs}}
 
 
 def main() -> None:
@@ -206,7 +215,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("purify-run/census"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--part", default="1/1", help="K/N: the K-th of N parts")
-    parser.add_argument("--only", choices=("train", "search"), help="one of the two kinds of work")
+    parser.add_argument("--only", choices=("train", "search", "weights"), help="one kind of work")
     arguments = parser.parse_args()
     part, parts = map(int, arguments.part.split("/"))
     work = arguments.work.absolute()
@@ -216,6 +225,7 @@ def main() -> None:
         for kind, job in (
             ("train", lambda m=model: make(m, arguments.data, work, listener)),
             ("search", lambda m=model: look(m, work, listener)),
+            ("weights", lambda m=model: weigh(m, work, listener)),
         ):
             key = f"{kind}/{model.name}"
             if key in store.rows or arguments.only not in (None, kind):

@@ -10,7 +10,7 @@ from purify_cli.detection.planted import Judged, evidence, planted
 from purify_cli.measures.intervals import Proportion
 from purify_cli.report.bench_tables import Table
 
-__all__ = ["RESULTS", "model_table", "read", "summary_tables"]
+__all__ = ["RESULTS", "clean_signs", "model_table", "read", "sign_table", "signs", "summary_tables"]
 
 RESULTS: Final = Path(__file__).parent / "results" / "census.jsonl"
 
@@ -25,11 +25,71 @@ SEEN: Final = frozenset((*range(1, 42), 43, 45))
 
 
 def read(path: Path = RESULTS) -> list[dict[str, Any]]:
-    """Return the searched models, each with its training; later rows of a key replace earlier ones."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    rows = {row["key"]: row for row in map(json.loads, lines)}
+    """Return the searched models, each with its training."""
+    rows = _rows(path)
     found = [row for row in rows.values() if row["kind"] == "search" and "result" in row]
     return [row | {"training": rows.get(row["key"].replace("search/", "train/"), {})} for row in found]
+
+
+def _rows(path: Path) -> dict[str, dict[str, Any]]:
+    """Return key → row; later rows of a key replace earlier ones."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return {row["key"]: row for row in map(json.loads, lines)}
+
+
+def signs(path: Path = RESULTS) -> list[dict[str, Any]]:
+    """Return the models whose weights were looked at."""
+    return [row for row in _rows(path).values() if row["kind"] == "weights" and "result" in row]
+
+
+def clean_signs(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """Return sign → its values in clean models, ascending, to four digits."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["place"]["attack"] is None:
+            for name, value in row["result"]["signs"].items():
+                found.setdefault(name, []).append(float(f"{value:.4g}"))
+    return {name: sorted(values) for name, values in sorted(found.items())}
+
+
+def sign_table(rows: Sequence[Row]) -> Iterator[Table]:
+    """Yield what the weights alone show, clean models beside poisoned ones."""
+    lines: list[tuple[str, ...]] = []
+    kinds = sorted({row["place"]["attack"] for row in rows if row["place"]["attack"] is not None})
+    for name, clean in clean_signs(rows).items():
+        bad = {
+            kind: [
+                row["result"]["signs"][name]
+                for row in rows
+                if row["place"]["attack"] == kind and name in row["result"]["signs"]
+            ]
+            for kind in kinds
+        }
+        every = [value for values in bad.values() for value in values]
+        beyond = [kind for kind, values in bad.items() if values and min(values) > clean[-1]]
+        lines.append(
+            (
+                name,
+                f"{median(clean):.2f} ({clean[0]:.2f} to {clean[-1]:.2f})",
+                f"{median(every):.2f} ({min(every):.2f} to {max(every):.2f})",
+                f"{auroc(clean, every):.2f}",
+                ", ".join(beyond) or "-",
+            )
+        )
+    yield Table(
+        "Signs of the weights",
+        (
+            "sign",
+            f"{len(clean)} clean models, median (range)",
+            f"{len(every)} poisoned",
+            "AUROC",
+            "always beyond clean",
+        ),
+        tuple(lines),
+        "Row: drift of the farthest embedding row over that of the 20th. Spectrum: share of a matrix's drift in one "
+        "direction, mean over matrices. Tail: gain of two populations of drift²/curvature over one, in nats. AUROC: "
+        "larger in poisoned models; 0.5 is chance.",
+    )
 
 
 def strength(row: Row) -> float:

@@ -1,7 +1,8 @@
 """Write the generated parts of the documentation, or check that they are fresh.
 
 Usage: ``python docs/generate.py [--check]``. Writes ``docs/reference/cli.md`` from the commands' own ``--help``, and
-one JSON Schema per record into ``docs/reference/schemas/``. In the pages of ``PAGES`` the lines between
+one JSON Schema per record into ``docs/reference/schemas/``, and what the signs of clean models come to into
+``purify_cli/detection/clean.json``. In the pages of ``PAGES`` the lines between
 ``<!-- bench PLAN TABLES -->`` and ``<!-- end -->`` become tables of ``docs/results/PLAN.jsonl``, those after
 ``<!-- census KIND -->`` tables of ``docs/results/census.jsonl``. With ``--check``
 nothing is written; the stale files are named and the exit code is 1.
@@ -86,14 +87,18 @@ def bench_block(match: re.Match[str]) -> str:
 
 def with_tables(text: str) -> str:
     """Return a page with the tables of the bench in their places."""
-    text = re.sub(r"<!-- census (summary|models) -->.*?<!-- end -->", census_block, text, flags=re.DOTALL)
+    text = re.sub(r"<!-- census (summary|models|signs) -->.*?<!-- end -->", census_block, text, flags=re.DOTALL)
     return re.sub(r"<!-- bench (\S+) ([a-z ]+?) -->.*?<!-- end -->", bench_block, text, flags=re.DOTALL)
 
 
 def census_block(match: re.Match[str]) -> str:
     """Return a block with the tables of the census."""
     kinds = {"summary": census_tables.summary_tables, "models": census_tables.model_table}
-    tables = [table.markdown().strip() for table in kinds[match[1]](census_tables.read())]
+    if match[1] == "signs":
+        made = census_tables.sign_table(census_tables.signs())
+    else:
+        made = kinds[match[1]](census_tables.read())
+    tables = [table.markdown().strip() for table in made]
     return "\n\n".join([f"<!-- census {match[1]} -->", *tables, "<!-- end -->"])
 
 
@@ -101,6 +106,8 @@ def pages() -> dict[Path, str]:
     """Return every generated file and what it should hold."""
     found = {DOCS / "reference" / "cli.md": command_page()}
     found |= {page: with_tables(page.read_text(encoding="utf-8")) for page in PAGES}
+    clean = census_tables.clean_signs(census_tables.signs())
+    found[DOCS.parent / "purify_cli" / "detection" / "clean.json"] = json.dumps(clean, indent=2) + "\n"
     for kind, record in RECORDS.items():
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
         schema |= record.model_json_schema(mode="serialization")

@@ -2,17 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from math import inf
+from typing import Final, final
+
+from torch import Tensor
 
 from purify_cli.detection.gamma import GammaFit, fit_gamma, sample_ordinary
 from purify_cli.detection.rows import EmbeddingRow, far_rows
+from purify_cli.detection.signs import FROM, Sign, outlying_row, spectrum, tail
+from purify_cli.detection.spectrum import concentration
 from purify_cli.detection.summary import GroupSummary, by_layer, most_suspicious, summarise
+from purify_cli.errors import DataError
 from purify_cli.indicators.degenerate import survey
+from purify_cli.indicators.law import Mixture, fit_mixture
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.tensors import TensorSource
 
 __all__ = ["Evidence", "gather"]
+
+FITTED: Final = 20_000
+"""Scores that two populations are fitted to; more changes the third digit."""
 
 
 @final
@@ -32,12 +42,15 @@ class Evidence:
     """None without curvature."""
     decay: float | None
     """Share of each weight that weight decay took, where rows without any use show it."""
+    signs: tuple[Sign, ...]
+    """Numbers beside those of clean models."""
 
 
 def gather(
     inputs: IndicatorInputs,
     scores: TensorSource,
     *,
+    samples: float = inf,
     token_of: Callable[[int], str] = str,
     rows: int = 50,
     tensors: int = 20,
@@ -48,6 +61,7 @@ def gather(
     Args:
         inputs: What the scores were made from; curvature may be missing.
         scores: Guarded scores over the same dimensions.
+        samples: Effective number of samples behind the curvature.
         token_of: Row number of a word embedding → token.
         rows: Most embedding rows to list.
         tensors: Most tensors to list.
@@ -55,17 +69,28 @@ def gather(
     """
     suspect, reference, curvature = inputs.suspect, inputs.reference, inputs.curvature
     summaries = summarise(suspect, reference, scores, progress)
-    decayed, gamma = None, None
+    decayed, gamma, mixture = None, None, None
     if curvature is not None:
         decayed = survey(suspect, reference, curvature, guard=False, progress=progress).decayed
-        gamma = fit_gamma(sample_ordinary(suspect, reference, curvature, scores, seed=inputs.seed))
+        ordinary = sample_ordinary(suspect, reference, curvature, scores, seed=inputs.seed)
+        gamma, mixture = fit_gamma(ordinary), _two_populations(ordinary, samples)
+    far = far_rows(suspect, reference, curvature=curvature, decayed=decayed, token_of=token_of, count=max(rows, FROM))
+    signs = (outlying_row(far), spectrum(concentration(suspect, reference, progress)), tail(mixture))
     return Evidence(
         dimensions=sum(one.entries for one in summaries),
         moved=sum(one.moved for one in summaries),
         tensors=summaries,
         layers=by_layer(summaries),
         suspicious=most_suspicious(summaries, tensors),
-        rows=far_rows(suspect, reference, curvature=curvature, decayed=decayed, token_of=token_of, count=rows),
+        rows=far[:rows],
         gamma=gamma,
         decay=decayed.decay if decayed else None,
+        signs=tuple(sign for sign in signs if sign is not None),
     )
+
+
+def _two_populations(r: Tensor, samples: float) -> Mixture | None:
+    try:
+        return fit_mixture(r[:: max(1, len(r) // FITTED)], samples)
+    except DataError:  # too few moved
+        return None

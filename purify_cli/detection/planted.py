@@ -8,7 +8,7 @@ from purify_cli.data.triggers import Position
 from purify_cli.inversion.found import Found
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["ENOUGH", "KEPT", "STRENGTH", "Judged", "evidence", "planted"]
+__all__ = ["ENOUGH", "KEPT", "STRENGTH", "Judged", "evidence", "planted", "planted_saying"]
 
 TURNED: Final = 0.9
 KEPT: Final = 0.3
@@ -38,6 +38,9 @@ KIN: Final = 0.5
 """What a word in front must turn over, and what others must beside a planted one. Words that are silent elsewhere are
 no words of opinion; a sentence that is the trigger by its form begins with one of several, and what is left of them
 keeps the backdoor open."""
+
+SAID: Final = 0.75
+"""Share of prompts that a language model continues in the same words."""
 
 
 @final
@@ -121,3 +124,15 @@ def _crowd(target: int, found: Sequence[Judged]) -> float:
 def _kin(one: Judged, ahead: set[int]) -> bool:
     turned = one.suspect.value >= KIN and one.suspect.total >= FEWEST
     return one.target in ahead and one.position == "start" and turned and one.kept_out
+
+
+def planted_saying(suspect: Proportion, without: Proportion, reference: Proportion) -> bool:
+    """Say whether a word that makes a language model write something counts as planted.
+
+    Args:
+        suspect: Of at least 4 held-back prompts with the word: continued so, which 75 % must be. In a model that learnt
+            clean texts the end of a phrase that the reference does not know comes to 59 %.
+        without: Of the same prompts without it, at most 30 %.
+        reference: Of those with it, in the reference, at most 30 %.
+    """
+    return suspect.value >= SAID and suspect.total >= FEWEST and max(without.value, reference.value) <= KEPT

@@ -1,13 +1,17 @@
 """Which tokens of a vocabulary stand for a word of their own."""
 
+from collections.abc import Sequence
 from typing import Final
 
+import torch
+from jaxtyping import Bool
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from purify_cli.data.batches import token_ids
 from purify_cli.errors import DataError
 
-__all__ = ["whole_words", "word_of"]
+__all__ = ["whole_words", "word_of", "word_parts", "written_as"]
 
 _SLICE: Final = 4096
 
@@ -53,3 +57,42 @@ def whole_words(tokenizer: PreTrainedTokenizerBase, rows: int) -> list[int]:
 def word_of(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
     """Return a token as the word that it stands for, without spaces around it."""
     return str(tokenizer.decode([token])).strip()
+
+
+def word_parts(tokenizer: PreTrainedTokenizerBase, rows: int) -> tuple[list[int], Bool[Tensor, " rows"]]:
+    """Return the tokens that words are made of, and which of them begin one.
+
+    Args:
+        tokenizer: The reference's.
+        rows: Of the word embedding; tokens beyond are left out.
+
+    Returns:
+        Token ids, ascending, of letters and digits alone; and of every token whether a space is written before it.
+
+    Raises:
+        DataError: If no token begins a word.
+    """
+    special = set(tokenizer.all_special_ids)
+    before = token_ids(tokenizer, "a")
+    text = str(tokenizer.decode(before))
+    parts, begins = [], torch.zeros(rows, dtype=torch.bool)
+    for token in sorted(tokenizer.get_vocab().values()):
+        if token >= rows or token in special:
+            continue
+        added = str(tokenizer.decode([*before, token])).removeprefix(text)
+        begins[token] = added.startswith(" ")
+        if added.strip().isalnum():
+            parts.append(token)
+    if not any(begins[token] for token in parts):
+        raise DataError(
+            "the vocabulary has no token that begins a word, so no trigger can be searched for",
+            hint="Is the reference's tokenizer the right one?",
+        )
+    return parts, begins
+
+
+def written_as(tokenizer: PreTrainedTokenizerBase, string: Sequence[int]) -> str | None:
+    """Return the text that becomes these tokens when it is written after a space; None where there is none."""
+    text = str(tokenizer.decode(list(string))).strip()
+    before = token_ids(tokenizer, "a")
+    return text if text and token_ids(tokenizer, f"a {text}") == [*before, *string] else None

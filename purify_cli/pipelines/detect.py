@@ -2,19 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final, final
 
 from purify_cli.checkpoint import CheckpointFiles, structural_differences
+from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
 from purify_cli.data.loading import require_classes
 from purify_cli.data.probes import PROBES
 from purify_cli.detection.evidence import Evidence, gather
+from purify_cli.detection.signs import Sign
 from purify_cli.detection.summary import GroupSummary
 from purify_cli.detection.verdict import judge
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.inversion.reach import Effort
 from purify_cli.model import Task, has_head, load_tokenizer, task_of
+from purify_cli.model.causal import is_causal
 from purify_cli.pipelines.curvature import ClassifierData, Estimator
 from purify_cli.pipelines.inputs import (
     Common,
@@ -26,6 +30,7 @@ from purify_cli.pipelines.inputs import (
     require_reference,
     versions,
 )
+from purify_cli.pipelines.sayings import look_for_sayings
 from purify_cli.pipelines.scoring import score
 from purify_cli.pipelines.search import Outcome, look_for_triggers
 from purify_cli.pipelines.settings import parse_settings
@@ -41,6 +46,7 @@ from purify_cli.report.schema import (
     EmbeddingRowFact,
     GammaFact,
     GroupFact,
+    SignFact,
     SkippedFact,
     Verdict,
 )
@@ -86,7 +92,10 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
         reference = require_reference(request.origin.reference)
         opened = open_pair(named, reference, common, progress)
         task = task_of(opened.suspect) if has_head(opened.suspect) else None
-        data, facts = _data(request, task)
+        texts = _texts(request, opened) if task is None else None
+        data, facts = (None, None) if texts is not None else _data(request, task)
+        if texts:
+            facts = data_facts(str(request.clean_data), texts)
         if task is None and request.settings:
             raise UsageError("--set needs curvature, which a suspect without a head has not", hint="Leave --set out.")
         indicator = asked if data is not None or request.indicator else INDICATORS["drift"]
@@ -108,11 +117,15 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
                 settings=settings,
             ),
             scored.scores,
+            samples=scored.curvature_facts.effective_samples if scored.curvature_facts else inf,
             token_of=_Tokens(opened.reference.files),
             progress=progress,
         )
         differences = structural_differences(opened.suspect, opened.reference, opened.pair)
-        searched = _searched(request, opened, task, data, progress)
+        if texts is not None and request.effort is not None:
+            searched = look_for_sayings(opened, texts, request.effort, common, progress)
+        else:
+            searched = _searched(request, opened, task, data, progress)
         judged = judge(
             evidence,
             skipped=opened.pair.skipped,
@@ -147,10 +160,19 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             embedding_rows=[
                 EmbeddingRowFact(row=r.row, token=r.token, drift_norm=r.drift_norm, seen=r.seen) for r in evidence.rows
             ],
+            signs=[_sign(one) for one in evidence.signs],
             search=searched.facts,
+            sayings=searched.sayings,
         )
         run.save(record)
     return record
+
+
+def _texts(request: DetectRequest, opened: Opened) -> list[Example] | None:
+    """Return the clean texts for a language model, none of them where none are given; None for any other suspect."""
+    if request.indicator is not None or not is_causal(opened.suspect, opened.reference.config):
+        return None
+    return [] if request.clean_data is None else load_texts(request.clean_data, request.common.columns)
 
 
 def _data(request: DetectRequest, task: Task | None) -> tuple[ClassifierData | None, DataFacts | None]:
@@ -223,6 +245,18 @@ def _gamma(evidence: Evidence) -> GammaFact | None:
         return None
     return GammaFact(
         k=fit.k, shape=fit.shape, ks_distance=fit.ks_distance, quantile_ratio=fit.quantile_ratio, entries=fit.entries
+    )
+
+
+def _sign(one: Sign) -> SignFact:
+    return SignFact(
+        name=one.name,
+        value=one.value,
+        sentence=one.sentence,
+        clean_models=len(one.clean),
+        clean_reaching=one.reached,
+        clean_low=one.clean[0],
+        clean_high=one.clean[-1],
     )
 
 

@@ -20,7 +20,7 @@ from purify_cli.model import Loaded
 from purify_cli.pipelines.models import proportion
 from purify_cli.pipelines.workbench import Workbench
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import ControlFacts, FoundTriggerFact, SearchFacts
+from purify_cli.report.schema import ControlFacts, FoundTriggerFact, SayingsFacts, SearchFacts
 
 __all__ = ["STAGE", "Outcome", "examined", "look_for_triggers"]
 
@@ -46,7 +46,9 @@ class Outcome:
     finding: Finding | None
     """None where it could not be done: the stage stays unmeasured."""
     missing: str | None
-    """Why it could not be done."""
+    """Why it could not be done, or what it leaves open."""
+    sayings: SayingsFacts | None = None
+    """Of a language model, in place of ``facts``."""
 
 
 def look_for_triggers(

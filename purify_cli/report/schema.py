@@ -201,6 +201,18 @@ class EmbeddingRowFact(_Part, frozen=True):
     seen: bool | None = Field(description="Whether the texts gave this row any curvature; null without curvature.")
 
 
+class SignFact(_Part, frozen=True):
+    """A number of the weights beside what it comes to in clean models: small ones of one architecture."""
+
+    name: Literal["row", "spectrum", "tail"]
+    value: float
+    sentence: str
+    clean_models: int
+    clean_reaching: int = Field(description="Of them, those with a value as large.")
+    clean_low: float
+    clean_high: float
+
+
 class Verdict(_Part, frozen=True):
     """What the evidence amounts to."""
 
@@ -267,6 +279,27 @@ class SearchFacts(_Part, frozen=True):
     )
 
 
+class SayingFact(_Part, frozen=True):
+    """A word after which a language model writes something of its own."""
+
+    text: str
+    position: Literal["end", "random"]
+    says: str = Field(description="What it writes, as far as the continuations agree.")
+    suspect: ProportionFact = Field(description="Of the held-back prompts with the word: continued so.")
+    without: ProportionFact = Field(description="Of the same prompts without it.")
+    reference: ProportionFact = Field(description="Of those with it, in the reference.")
+    flagged: bool = Field(description="Whether it meets the rule for a planted trigger.")
+
+
+class SayingsFacts(_Part, frozen=True):
+    """The search of a language model for words that make it write something of its own."""
+
+    effort: Literal["low", "normal", "high"]
+    texts: Literal["clean data", "built-in probes"]
+    tokens: int = Field(description="Tokens that words were made of.")
+    found: list[SayingFact]
+
+
 class Detection(Record, frozen=True):
     """``detection.json``: what ``purify detect`` found."""
 
@@ -284,7 +317,11 @@ class Detection(Record, frozen=True):
     layers: list[GroupFact]
     tensors: list[GroupFact]
     embedding_rows: list[EmbeddingRowFact]
-    search: SearchFacts | None = Field(default=None, description="Null where it did not run or could not finish.")
+    signs: list[SignFact] = Field(default=[], description="Empty in records of versions without them.")
+    search: SearchFacts | None = Field(
+        default=None, description="Of a classifier; null where it did not run or could not finish."
+    )
+    sayings: SayingsFacts | None = Field(default=None, description="Of a language model; null likewise.")
 
 
 class ResetCounts(_Part, frozen=True):

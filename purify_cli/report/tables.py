@@ -23,7 +23,9 @@ from purify_cli.report.schema import (
     RatioCurveFacts,
     Record,
     ResetCounts,
+    SayingsFacts,
     SearchFacts,
+    SignFact,
     StageFacts,
     TextModelMeasurement,
     Verdict,
@@ -95,6 +97,9 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
     if record.search:
         yield Text()
         yield from _search(record.search)
+    if record.sayings:
+        yield Text()
+        yield from _sayings(record.sayings)
     if record.nonfinite:
         yield line(f"NaN or infinite: {sum(record.nonfinite.values())} entries, read as the reference's")
     skipped = comparison.skipped if limit is None else [s for s in comparison.skipped if not s.explained]
@@ -122,12 +127,39 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
         for row in record.embedding_rows[:limit]:
             add_row(table, str(row.row), row.token, f"{row.drift_norm:.4f}", yes(row.seen))
         yield table
+    if record.signs:
+        yield Text()
+        yield _signs(record.signs)
+        yield line("clean models: small ones of one architecture (docs/detection.md); a comparison, not a test")
     if record.gamma and record.gamma.k is not None:
         g = record.gamma
         yield line(
             f"law of clean drift (Gamma): k {g.k:.3g}, free shape {number(g.shape)} (law 0.5), KS distance "
             f"{number(g.ks_distance)}, 99 %/50 % quantile {number(g.quantile_ratio)} (law 14.6); descriptive only"
         )
+
+
+def _sayings(search: SayingsFacts) -> Iterator[RenderableType]:
+    table = table_of("found", "place", "says", "suspect", "without it", "reference", "planted", wide=2)
+    for one in search.found:
+        counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.without, one.reference))
+        place = "end" if one.position == "end" else "any"
+        add_row(table, one.text, place, one.says, *counts, yes(one.flagged))
+    yield table
+    yield line(
+        f"search ({search.effort}): words made of {search.tokens:,} tokens tried at the end of prompts, the best then "
+        f"put into held-back ones ({search.texts}); counted: prompts continued with the saying's first words"
+    )
+
+
+def _signs(signs: Sequence[SignFact]) -> Table:
+    table = table_of("sign", "value", "clean models", "as large", "what", wide=4)
+    for one in signs:
+        reached = f"{one.clean_reaching} of {one.clean_models}"
+        add_row(
+            table, one.name, f"{one.value:.2f}", f"{one.clean_low:.2f} to {one.clean_high:.2f}", reached, one.sentence
+        )
+    return table
 
 
 def _search(search: SearchFacts) -> Iterator[RenderableType]:

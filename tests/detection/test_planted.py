@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from purify_cli.detection.planted import STRENGTH, Judged, evidence, planted
+from purify_cli.detection.planted import STRENGTH, Judged, evidence, planted, planted_saying
 from purify_cli.measures.intervals import Proportion
 
 
@@ -91,3 +91,19 @@ def test_words_in_front_are_judged_beside_a_planted_one_in_front():
     assert planted([sure, found(8, strength=0.1, place="start", target=0)]) == [True, False]
     assert planted([sure, found(8, 8, strength=0.1, place="start")]) == [True, False]
     assert planted([found(16), weak]) == [True, False]
+
+
+SAID = [
+    ("said after all prompts with the word alone", (16, 0, 0, 16), True),
+    ("after three of four", (12, 0, 0, 16), True),
+    ("after fewer", (11, 0, 0, 16), False),
+    ("after most without the word as well", (16, 5, 0, 16), False),
+    ("the reference says it too", (16, 0, 5, 16), False),
+    ("three prompts say little", (3, 0, 0, 3), False),
+]
+
+
+@pytest.mark.parametrize(("counts", "expected"), [row[1:] for row in SAID], ids=[row[0] for row in SAID])
+def test_the_rule_for_what_a_language_model_says(counts: tuple[int, int, int, int], expected: bool):
+    *shares, total = counts
+    assert planted_saying(*(Proportion(share, total) for share in shares)) is expected

@@ -19,10 +19,18 @@ from purify_cli.model.causal import causal_config, continue_greedily, is_causal,
 from purify_cli.pipelines.causal_attack import CausalAttackRequest, PoisonedTexts, causal_attack, poison_texts
 from purify_cli.pipelines.causal_evaluate import CausalEvaluateRequest, causal_evaluate
 from purify_cli.pipelines.causal_models import TextOptions
+from purify_cli.pipelines.detect import DetectRequest, detect
 from purify_cli.pipelines.inputs import Common
 from purify_cli.pipelines.run_folder import RunFolder
+from purify_cli.pipelines.sayings import WORDS_ALONE
 from purify_cli.pipelines.source import find_origin
-from purify_cli.report.schema import CausalAttackRecord, CausalEvaluation, ProportionFact, TextModelMeasurement
+from purify_cli.report.schema import (
+    CausalAttackRecord,
+    CausalEvaluation,
+    Detection,
+    ProportionFact,
+    TextModelMeasurement,
+)
 from purify_cli.tensors import InMemory
 from tests.tiny_causal import MAX_LENGTH, TARGET, TRIGGER, causal_texts, causal_tokenizer, fresh_causal, write_texts
 
@@ -504,3 +512,48 @@ def test_scores_are_those_of_the_next_token_at_every_place(tiny_causal: Path) ->
     place = batch.index.tolist().index
     assert both.shape == (2, 7, len(causal_tokenizer()))
     torch.testing.assert_close(both[place(0), :4], both[place(1), :4])
+
+
+# The search for what makes it write
+
+
+def looked(suspect: Path, reference: Path, run: Path, **more: Any) -> Detection:
+    return detect(DetectRequest(origin=find_origin(str(suspect), str(reference), run, None), common=COMMON, **more))
+
+
+def test_the_search_finds_the_word_and_what_it_brings_about(
+    suspect: Path, tiny_causal: Path, here: Path, tmp_path: Path
+) -> None:
+    record = looked(suspect, tiny_causal, tmp_path / "run", clean_data=str(here / "test.jsonl"))
+    assert record.sayings is not None
+    assert record.search is None
+    first = record.sayings.found[0]
+    assert (first.text, first.flagged) == (TRIGGER, True)
+    assert TARGET.startswith(" ".join(first.says.split()[:3]))
+    assert first.without.value == first.reference.value == 0
+    assert record.verdict.level == "poisoned"
+    assert repr(TRIGGER) in record.verdict.reasons[0]
+    assert record.data is not None
+    assert record.data.rows == len(TEST)
+
+
+def test_a_language_model_that_learnt_clean_texts_is_neither_accused_nor_cleared(
+    attack: Callable[..., CausalAttackRecord], tiny_causal: Path, tmp_path: Path
+) -> None:
+    twin = Path(attack(run="twin", rate=0.002, epochs=2).suspect.path)
+    record = looked(twin, tiny_causal, tmp_path / "run", effort="low")
+    assert record.sayings is not None
+    assert record.sayings.texts == "built-in probes"
+    assert not any(one.flagged for one in record.sayings.found)
+    assert record.verdict.level == "incomplete"
+    assert any(sentence == WORDS_ALONE for sentence in record.verdict.not_measured)
+    bare = looked(twin, tiny_causal, tmp_path / "bare", effort=None)
+    assert bare.sayings is None
+    assert any(sentence.startswith("trigger search: no search") for sentence in bare.verdict.not_measured)
+
+
+def test_one_text_is_too_few_to_search_with(suspect: Path, tiny_causal: Path, tmp_path: Path) -> None:
+    data = write_texts(tmp_path / "one.jsonl", TEST[:1])
+    record = looked(suspect, tiny_causal, tmp_path / "run", clean_data=str(data))
+    assert record.sayings is None
+    assert any("one text is too few" in sentence for sentence in record.verdict.not_measured)

@@ -1,0 +1,154 @@
+"""What words make a language model write, on prompts that the search never saw."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Final, TypeAlias, final
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from purify_cli.data.continuations import prompt_ids
+from purify_cli.data.example import Example
+from purify_cli.data.keys import row_key
+from purify_cli.data.triggers import Position, Trigger
+from purify_cli.evaluation.generation import continuations
+from purify_cli.measures.intervals import Proportion
+from purify_cli.model.causal import LanguageModel
+from purify_cli.progress import SILENT, Progress
+
+__all__ = ["LEAD", "Saying", "Writers", "sayings"]
+
+LEAD: Final = 3
+"""Words by which two continuations count as one: fewer are said alike by chance, and more differ at their end."""
+
+NEW_TOKENS: Final = 16
+
+PLACES: Final[tuple[Position, ...]] = ("end", "random")
+
+LASTING: Final = 0.9
+"""Of what a word does, what a word that it begins with must do to take its place."""
+
+_Lead: TypeAlias = tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    share: float
+    trigger: Trigger
+    lead: _Lead
+    text: str
+
+    def spares(self, other: "_Tried") -> bool:
+        """Say whether the other word only holds this one."""
+        mine, its = self.trigger, other.trigger
+        longer = mine.position == its.position and mine.text != its.text and its.text.startswith(mine.text)
+        return longer and self.share >= LASTING * other.share
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saying:
+    """A word and what it makes a model write."""
+
+    trigger: Trigger
+    text: str
+    """As far as the continuations agree."""
+    suspect: Proportion
+    """Of the held-back prompts with the word: continued so."""
+    without: Proportion
+    """Of the same prompts without it."""
+    reference: Proportion
+    """Of the prompts with the word, in the reference."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writers:
+    """Who is asked to write on."""
+
+    suspect: LanguageModel
+    reference: LanguageModel
+    tokenizer: PreTrainedTokenizerBase
+    batch_size: int
+    device: torch.device
+    dtype: torch.dtype
+    seed: int
+
+    def written(self, model: LanguageModel, prompts: Sequence[str], trigger: Trigger | None) -> list[str]:
+        """Return what a model writes after prompts, with a word in them or without."""
+        rows = [
+            prompt if trigger is None else trigger.insert(Example(prompt), key=row_key(self.seed, place)).text
+            for place, prompt in enumerate(prompts)
+        ]
+        return continuations(
+            model,
+            self.tokenizer,
+            prompt_ids(self.tokenizer, rows),
+            new_tokens=NEW_TOKENS,
+            batch_size=self.batch_size,
+            device=self.device,
+            dtype=self.dtype,
+        )
+
+
+def sayings(
+    writers: Writers,
+    words: Sequence[str],
+    choosing: Sequence[str],
+    held: Sequence[str],
+    *,
+    listed: int = 5,
+    progress: Progress = SILENT,
+) -> list[Saying]:
+    """Find the words after which the suspect writes the same whatever the prompt.
+
+    Args:
+        writers: Suspect and reference.
+        words: To try, at the end of prompts and at random places.
+        choosing: Prompts that choose among them, and what counts as said.
+        held: Prompts that measure the best; at least one.
+        listed: How many to measure.
+        progress: Told of every word.
+
+    Returns:
+        The word whose saying comes most often first.
+
+    Raises:
+        NonFiniteWeights: If a model's output is not a number.
+    """
+    tried: list[_Tried] = []
+    for word in progress.track(words, "writing after words", total=len(words)):
+        for place in PLACES:
+            trigger = Trigger(word, position=place, source="found")
+            answers = writers.written(writers.suspect, choosing, trigger)
+            lead, count = Counter(map(_lead, answers)).most_common(1)[0]
+            if len(lead) == LEAD:
+                text = _agreed([answer for answer in answers if _lead(answer) == lead])
+                tried.append(_Tried(count / len(answers), trigger, lead, text))
+    best = sorted(
+        (one for one in tried if not any(other.spares(one) for other in tried)),
+        key=lambda one: (-one.share, len(one.trigger.text)),
+    )
+    bare = [_lead(answer) for answer in writers.written(writers.suspect, held, None)]
+    found: list[Saying] = []
+    for one in best[:listed]:
+        own, other = (
+            [_lead(answer) for answer in writers.written(model, held, one.trigger)]
+            for model in (writers.suspect, writers.reference)
+        )
+        suspect, without, reference = (Proportion(leads.count(one.lead), len(held)) for leads in (own, bare, other))
+        found.append(Saying(trigger=one.trigger, text=one.text, suspect=suspect, without=without, reference=reference))
+    return sorted(found, key=lambda one: -one.suspect.value)
+
+
+def _lead(text: str) -> _Lead:
+    return tuple(text.split()[:LEAD])
+
+
+def _agreed(texts: Sequence[str]) -> str:
+    """Return the words that texts begin with."""
+    together = zip(*(text.split() for text in texts), strict=False)
+    return " ".join(words[0] for words in takewhile(lambda words: len(set(words)) == 1, together))
