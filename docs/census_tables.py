@@ -77,7 +77,7 @@ def sign_table(rows: Sequence[Row]) -> Iterator[Table]:
             )
         )
     yield Table(
-        "Signs of the weights",
+        "Beside clean models",
         (
             "sign",
             f"{len(clean)} clean models, median (range)",
