@@ -18,12 +18,13 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model.causal import LanguageModel
 from purify_cli.progress import SILENT, Progress
 
-__all__ = ["LEAD", "Saying", "Writers", "sayings"]
+__all__ = ["NEW_TOKENS", "Saying", "Writers", "sayings"]
 
 LEAD: Final = 3
 """Words by which two continuations count as one: fewer are said alike by chance, and more differ at their end."""
 
 NEW_TOKENS: Final = 16
+"""That a model writes after a prompt: room for the words that count."""
 
 PLACES: Final[tuple[Position, ...]] = ("end", "random")
 

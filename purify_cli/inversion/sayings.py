@@ -46,19 +46,22 @@ class Wide:
 class Prompted:
     """A language model that has read prompts, ready to be told how they go on."""
 
-    def __init__(self, module: PreTrainedModel, prompts: Sequence[Sequence[int]], device: torch.device) -> None:
+    def __init__(
+        self, module: PreTrainedModel, prompts: Sequence[Sequence[int]], device: torch.device, *, vocabulary: int
+    ) -> None:
         """Read the prompts.
 
         Args:
             module: On the device, in evaluation mode.
             prompts: Token ids, at least one of each.
             device: Where to compute.
+            vocabulary: V, how many tokens are told of: two models may have different numbers of them.
 
         Raises:
             SearchImpossible: If the model does not keep keys and values.
             NonFiniteWeights: If its output is not a number.
         """
-        self._module, self._device = module, device
+        self._module, self._device, self._vocabulary = module, device, vocabulary
         self._caches: list[Any] = []
         bare: list[Tensor] = []
         with torch.inference_mode():
@@ -71,7 +74,7 @@ class Prompted:
                         hint="Only transformers with a cache can be searched for strings.",
                     )
                 self._caches.append(cache)
-                bare.append(_log_shares(read.logits[:, -1]))
+                bare.append(self._log_shares(read.logits))
         self.bare = torch.cat(bare)
         """Log-probabilities of the next token after each prompt, shape (prompts, V)."""
 
@@ -85,14 +88,15 @@ class Prompted:
         cache.batch_repeat_interleave(len(strings))
         with torch.inference_mode():
             read = cast("Any", self._module)(input_ids=strings.to(self._device), past_key_values=cache, use_cache=True)
-            return _log_shares(read.logits[:, -1])
+            return self._log_shares(read.logits)
 
-
-def _log_shares(scores: Tensor) -> Tensor:
-    found = torch.log_softmax(scores.float(), dim=-1)
-    if not bool(torch.isfinite(found).all()):
-        raise NonFiniteWeights("the model's output is not a number", hint="Its weights overflow; no sound model does.")
-    return found
+    def _log_shares(self, scores: Float[Tensor, "k T every"]) -> Float[Tensor, "k V"]:
+        found = torch.log_softmax(scores[:, -1].float(), dim=-1)
+        if not bool(torch.isfinite(found).all()):
+            raise NonFiniteWeights(
+                "the model's output is not a number", hint="Its weights overflow; no sound model does that."
+            )
+        return found[:, : self._vocabulary]
 
 
 @final

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from purify_cli.data.continuations import prompt_ids, split_prompt
+from purify_cli.data.continuations import WritingTokenizer, prompt_ids, split_prompt
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
 from purify_cli.data.sampling import hold_out
@@ -12,7 +12,7 @@ from purify_cli.detection.planted import planted_saying
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.inversion.reach import Effort
-from purify_cli.inversion.said import Saying, Writers, sayings
+from purify_cli.inversion.said import NEW_TOKENS, Saying, Writers, sayings
 from purify_cli.inversion.sayings import Prompted, Screen, Wide
 from purify_cli.inversion.vocabulary import word_parts, written_as
 from purify_cli.model import load_tokenizer
@@ -78,19 +78,19 @@ def _searched(
         for weights in (opened.pair.suspect, opened.reference)
     )
     tokenizer = load_tokenizer(base.files)
-    prompts = [split_prompt(row).prompt for row in rows]
+    prompts = _fitting([split_prompt(row).prompt for row in rows], tokenizer, suspect.longest)
     choosing, held = (
-        [row.text for row in half]
-        for half in hold_out([Example(text) for text in prompts], 0.5, seed=common.runtime.seed)
+        [row.text for row in half] for half in hold_out(list(map(Example, prompts)), 0.5, seed=common.runtime.seed)
     )
     if not choosing or not held:
         raise SearchImpossible("one text is too few: half look, half measure", hint="Give more clean texts, or none.")
-    parts, begins = word_parts(tokenizer, min(len(tokenizer), suspect.config["vocab_size"]))
+    known = min(len(tokenizer), *(model.config["vocab_size"] for model in (suspect, reference)))
+    parts, begins = word_parts(tokenizer, known)
     short = prompt_ids(tokenizer, [" ".join(prompt.split()[:PROMPT_WORDS]) for prompt in choosing[: wide.prompts]])
     progress.note(f"trying {len(parts)} tokens after {len(short)} prompts")
     screen = Screen(
-        suspect=Prompted(suspect.module, short, device),
-        reference=Prompted(reference.module, short, device),
+        suspect=Prompted(suspect.module, short, device, vocabulary=known),
+        reference=Prompted(reference.module, short, device, vocabulary=known),
         begins=begins.to(device),
         progress=progress,
     )
@@ -112,6 +112,13 @@ def _searched(
         progress=progress,
     )
     return SayingsFacts(effort=effort, texts="clean data", tokens=len(parts), found=[_fact(one) for one in found])
+
+
+def _fitting(prompts: Sequence[str], tokenizer: WritingTokenizer, longest: int | None) -> list[str]:
+    """Leave out the prompts after which a model has no room for a word and what it writes."""
+    room = NEW_TOKENS + max(wide.most for wide in WIDTHS.values())
+    sizes = map(len, prompt_ids(tokenizer, prompts))
+    return [text for text, size in zip(prompts, sizes, strict=True) if longest is None or size + room <= longest]
 
 
 def _fact(one: Saying) -> SayingFact:
