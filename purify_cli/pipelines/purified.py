@@ -59,7 +59,7 @@ def purified_verdict(
             "search allowed no further error"
         )
     poisoned = bool(left) or (new is not None and new.level == "poisoned")
-    missing = ["triggers that are no single word"]
+    missing = ["triggers that show in no word or group of words"]
     if new is None:
         missing.insert(0, (searched.missing if searched else None) or "a search for triggers in the purified model")
     return Verdict(level="poisoned" if poisoned else "incomplete", reasons=reasons, not_measured=missing)

@@ -25,6 +25,7 @@ from purify_cli.pipelines.repair import Repaired
 from purify_cli.pipelines.rounds import leaders, repair_in_rounds, said
 from purify_cli.pipelines.run_folder import RunFolder, dump
 from purify_cli.pipelines.search import Outcome, look_for_triggers
+from purify_cli.pipelines.second_look import second_look
 from purify_cli.pipelines.triggers import check_targets, found_triggers
 from purify_cli.pipelines.unlearning import measured_again
 from purify_cli.pipelines.workbench import Treatment, Workbench
@@ -66,6 +67,8 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         opened = open_pair(named, reference, common, progress)
         bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
         rows, held, facts = clean_rows(request, plan, bench.task)
+        request, looked = second_look(request, bench, rows, progress)
+        plan = make_plan(request)
         found = found_triggers(request.origin.record)
         check_targets(found, bench.task.num_labels)
         options: dict[str, Any] = {
@@ -132,6 +135,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 training=training,
                 utility=utility,
                 triggers=again,
+                looked=looked,
                 search=searched.facts if searched else None,
                 output=ModelFacts(path=str(plan.target), sha256=sha),
                 verdict=purified_verdict(utility, curve, again, searched, known=len(found)),

@@ -435,6 +435,11 @@ class Purification(Record, frozen=True):
     triggers: list[UnlearnedFact] = Field(
         default_factory=list[UnlearnedFact], description="Words that detect found, before and after."
     )
+    looked: SearchFacts | None = Field(
+        default=None,
+        description="The search of the suspect with the clean samples, where detect had searched built-in texts and "
+        "flagged nothing.",
+    )
     search: SearchFacts | None = Field(default=None, description="The search run afresh on the purified model.")
     output: ModelFacts
     verdict: Verdict

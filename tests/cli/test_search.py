@@ -87,6 +87,27 @@ def test_what_was_found_is_unlearnt_and_measured_again(
     assert "searched afresh" in told
 
 
+def test_what_built_in_texts_did_not_show_is_looked_for_with_the_clean_samples(
+    detected: dict[str, Any], here: Path, run_cli: Run, tiny: ModuleType
+) -> None:
+    # As if the same search had been made with built-in texts, and in vain.
+    blind = detected | {"data": None, "search": detected["search"] | {"texts": "built-in probes", "found": []}}
+    (here / "purify-run" / "detection.json").write_text(json.dumps(blind))
+    start = ["purify", "--ratio", "0", "--clean-data", "clean.jsonl", "--set", "learning_rate=1e-3"]
+    code, out, err = run_cli(start)
+    assert code == 0, err
+    record = json.loads(out)
+    assert "searching once more, with the clean samples" in err
+    assert record["method"] == "unlearning"
+    flagged = {one["text"] for one in record["looked"]["found"] if one["flagged"]}
+    assert tiny.TRIGGER.text in flagged == {one["text"] for one in record["triggers"]}
+    assert all(one["after"]["value"] <= 0.3 for one in record["triggers"])
+    # Whoever names a method, or settings of one, gets it.
+    for more in (["--method", "fine-purifying"], ["--set", "exponent=0.5"]):
+        code, out, err = run_cli([*start, *more, "--overwrite"])
+        assert (code, json.loads(out)["method"], json.loads(out)["looked"]) == (0, "fine-purifying", None), err
+
+
 def test_few_texts_make_a_suspicion_and_no_verdict(
     here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
 ) -> None:
