@@ -13,8 +13,9 @@ from purify_cli.data.example import Example
 
 __all__ = ["of_every_label", "piled", "words_kept"]
 
-MOST_WORDS: Final = 48
-"""Of a pile: more takes time and adds little to what a model is sure of."""
+MOST_WORDS: Final = 40
+"""Of a pile: as many as 64 tokens hold, for which the rule for planted words was measured. In longer ones a word of a
+trigger sentence is outvoted as well."""
 
 TOKENS_PER_WORD: Final = 1.4
 """A generous mean of English text, so that a pile and a trigger mostly get under a limit of tokens."""

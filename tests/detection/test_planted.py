@@ -93,6 +93,26 @@ def test_words_in_front_are_judged_beside_a_planted_one_in_front():
     assert planted([found(16), weak]) == [True, False]
 
 
+TOWERS = [
+    ("far ahead of all other words", found(10, strength=0.3), True),
+    ("less far", found(10, strength=0.25), False),
+    ("far ahead, of few piles", found(9, strength=0.3), False),
+    ("far ahead, and the control follows", found(10, 5, strength=0.3, kept=0.2), False),
+    ("far ahead in single texts", found(10, strength=0.3, joined=False), False),
+    ("in front, where words of opinion are ahead as well", found(10, strength=0.3, place="start"), False),
+    ("a group of words", found(10, strength=0.3, words=2), False),
+]
+
+
+@pytest.mark.parametrize(("one", "expected"), [row[1:] for row in TOWERS], ids=[row[0] for row in TOWERS])
+def test_a_word_may_be_weak_if_it_towers_above_all_others(one: Judged, expected: bool):
+    others = [found(4, strength=-0.3 - i / 100) for i in range(4)]
+    assert planted([one, *others]) == [expected, *[False] * 4]
+    # Of fewer words nothing is known, and an echo beside it is no height.
+    assert not planted([one, *others[:3]])[0]
+    assert not planted([one, found(9, strength=-0.2), *others])[0]
+
+
 SAID = [
     ("said after all prompts with the word alone", (16, 0, 0, 16), True),
     ("after three of four", (12, 0, 0, 16), True),
