@@ -57,7 +57,7 @@ def search(
         vocabulary: Rows of the word embedding.
         labels: Number of labels; every one is a target.
         reach: How much to look at.
-        listed: Words per target to measure on held-back rows.
+        listed: Words per target and place to measure on held-back rows.
         progress: Told of the stages.
 
     Raises:
@@ -89,7 +89,9 @@ def search(
         against, probes = unturned(piles, target), (words[0], words[-1])
         standing = standing_order(piles, target, candidates[: reach.piled], of_every_label(against, FEW), probes)
         standing = standing_order(piles, target, standing[: reach.tried], of_every_label(against, MORE), probes)
-        found += measured(judging, target, standing[:listed])
+        # Of each place the best: words of opinion, which say most in front, would leave no room for others.
+        placed = [[one for one in standing if (one.position == "start") is ahead][:listed] for ahead in (False, True)]
+        found += measured(judging, target, [one for some in placed for one in some])
     return Searched(
         words=len(words),
         targets=tuple(ranked),

@@ -111,6 +111,8 @@ def test_a_word_may_be_weak_if_it_towers_above_all_others(one: Judged, expected:
     # Of fewer words nothing is known, and an echo beside it is no height.
     assert not planted([one, *others[:3]])[0]
     assert not planted([one, found(9, strength=-0.2), *others])[0]
+    # In front words of opinion say most, and are no measure.
+    assert planted([one, found(9, strength=0.2, place="start"), *others])[0] is expected
 
 
 SAID = [
