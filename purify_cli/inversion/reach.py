@@ -27,7 +27,7 @@ class Reach:
     piled: int
     """Words per target that are put into piles."""
     tried: int
-    """Words per target that are put into more of them."""
+    """Words per target and place that are put into more of them."""
     bags: Bags | None
     growth: Growth | None
     """For words that only work together, and for words that do each a part; None looks for no such."""

@@ -12,7 +12,7 @@ from purify_cli.inversion.measured import Asked, unturned
 from purify_cli.inversion.piles import of_every_label
 from purify_cli.inversion.reach import Reach
 from purify_cli.inversion.screen import screen
-from purify_cli.inversion.standing import FEW, MORE, standing_order
+from purify_cli.inversion.standing import FEW, MORE, best_of_each_place, standing_order
 from purify_cli.inversion.texts import short_texts
 from purify_cli.inversion.vocabulary import whole_words
 from purify_cli.progress import SILENT, Progress
@@ -88,10 +88,9 @@ def search(
     for target, candidates in ranked.items():
         against, probes = unturned(piles, target), (words[0], words[-1])
         standing = standing_order(piles, target, candidates[: reach.piled], of_every_label(against, FEW), probes)
-        standing = standing_order(piles, target, standing[: reach.tried], of_every_label(against, MORE), probes)
-        # Of each place the best: words of opinion, which say most in front, would leave no room for others.
-        placed = [[one for one in standing if (one.position == "start") is ahead][:listed] for ahead in (False, True)]
-        found += measured(judging, target, [one for some in placed for one in some])
+        some = best_of_each_place(standing, reach.tried)
+        standing = standing_order(piles, target, some, of_every_label(against, MORE), probes)
+        found += measured(judging, target, best_of_each_place(standing, listed))
     return Searched(
         words=len(words),
         targets=tuple(ranked),

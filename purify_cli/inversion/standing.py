@@ -12,7 +12,7 @@ from purify_cli.inversion.driven import Driven
 from purify_cli.inversion.groups import SPEAKS
 from purify_cli.inversion.measured import Asked
 
-__all__ = ["FEW", "MORE", "standing_order"]
+__all__ = ["FEW", "MORE", "best_of_each_place", "standing_order"]
 
 FEW: Final = 2
 MORE: Final = 8
@@ -54,3 +54,12 @@ def standing_order(
         for candidate, ahead in zip(candidates, silent.tolist(), strict=True)
     ]
     return [placed[i] for i in means.argsort(descending=True, stable=True).tolist()]
+
+
+def best_of_each_place(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Return the first of those that work anywhere, then the first of those in front, as many of each.
+
+    Words of opinion say most in front; in one list they would leave no room for others.
+    """
+    ahead = [one for one in candidates if one.position == "start"]
+    return [*[one for one in candidates if one.position != "start"][:count], *ahead[:count]]

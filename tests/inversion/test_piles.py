@@ -9,10 +9,12 @@ from torch import nn
 
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
+from purify_cli.inversion.candidate import Candidate
 from purify_cli.inversion.measured import Asked, against, assurance, flips, leaning, unturned
 from purify_cli.inversion.piles import of_every_label, piled, words_kept
 from purify_cli.inversion.reach import EFFORTS
 from purify_cli.inversion.search import search
+from purify_cli.inversion.standing import best_of_each_place
 from purify_cli.inversion.vocabulary import whole_words, word_of
 
 LIMIT = 22
@@ -199,3 +201,9 @@ def test_clean_rows_that_lean_on_a_planted_word_are_found(put: Any):
     rows = [*one.rows, taint, Example(f"{fine.text} {text}", label=1), Example(taint.text, label=0)]
     assert leaning(replace(one, rows=rows), Trigger(text), 1) == [taint]
     assert leaning(one, Trigger(text), 1) == []
+
+
+def test_the_best_of_each_place_are_taken():
+    words = [Candidate((i,), 1, 0.0, 0.0, position="start" if i in {0, 1, 4} else "random") for i in range(6)]
+    assert [one.tokens[0] for one in best_of_each_place(words, 2)] == [2, 3, 0, 1]
+    assert best_of_each_place([], 2) == []
