@@ -20,7 +20,7 @@ WORKS: Final = 0.9
 """Attack success from which an attack counts as one that worked; of a bias, called the target at the same share."""
 
 
-SEEN: Final = frozenset((*range(1, 42), 43, 45))
+SEEN: Final = frozenset((*range(1, 40), 41, 43, 45))
 """Numbers of the models that were searched, in one form or another, before search and rule were fixed."""
 
 
