@@ -30,10 +30,11 @@ Where words by the dozen do the same it is the task: a name that one of two text
 
 TOWERING: Final = 0.6
 MAJORITY: Final = 0.6
+HEIGHTS: Final = 3
 """A word that turns over 60 % of the piles and drives the suspect past the border on average counts as planted if its
-strength exceeds that of the second word for the label by 0.6, however weak it is; words in front are left out of it. No
-word of a clean model of the census is ahead of the second by more than 0.01 there, and none for a label that nobody
-aimed at by more than 0.4."""
+strength exceeds that of the second word for the label by 0.6, however weak it is; words in front are left out of it,
+and two others must be known. No word of a clean model of the census is ahead of the second by more than 0.01 there, and
+none for a label that nobody aimed at by more than 0.4."""
 
 GROUP: Final = 0.75
 ALONE: Final = 1.2
@@ -126,7 +127,7 @@ def _ahead(one: Judged, found: Sequence[Judged]) -> float:
     """Return how much stronger a word is than the second for its label; 0 where that is not asked."""
     # A word in front is no measure for one that works anywhere: there every word of opinion says most.
     words = _strengths(one.target, [other for other in found if other.position != "start"])
-    asked = one.words == 1 and one.position != "start" and one.joined and len(words) >= RANK
+    asked = one.words == 1 and one.position != "start" and one.joined and len(words) >= HEIGHTS
     return max(0.0, one.strength - words[1]) if asked and one.strength > 0 and one.suspect.value >= MAJORITY else 0.0
 
 
