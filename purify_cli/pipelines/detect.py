@@ -87,6 +87,8 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             f"{asked.name} scores what a found trigger does, and detect scores before it searches",
             hint="Leave --indicator out; `purify purify` uses it where a trigger was found.",
         )
+    if request.unlabelled and request.clean_data is None:
+        raise UsageError("--unlabelled needs data", hint="Give --clean-data FILE, or leave --unlabelled out.")
     settings = parse_settings(asked, request.settings, {})
     with run.logged("detect", {"suspect": named.path, "indicator": asked.name}):
         reference = require_reference(request.origin.reference)
@@ -178,8 +180,6 @@ def _texts(request: DetectRequest, opened: Opened) -> list[Example] | None:
 def _data(request: DetectRequest, task: Task | None) -> tuple[ClassifierData | None, DataFacts | None]:
     """Choose the texts that curvature is measured on; none where the suspect is no classifier."""
     given = request.clean_data
-    if request.unlabelled and given is None:
-        raise UsageError("--unlabelled needs data", hint="Give --clean-data FILE, or leave --unlabelled out.")
     if task is None:
         if given is not None or request.indicator is not None:
             raise CheckpointError(
