@@ -22,7 +22,7 @@ from purify_cli.tensors import TensorSource
 __all__ = ["Evidence", "gather"]
 
 FITTED: Final = 20_000
-"""Scores that two populations are fitted to; more changes the third digit."""
+"""Scores that two populations are fitted to, of those that are sampled: the fit goes over them hundreds of times."""
 
 
 @final

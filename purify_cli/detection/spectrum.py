@@ -17,8 +17,7 @@ def top_direction(delta: Float[Tensor, "m n"], *, seed: int = 0) -> float:
     """Return σ₁²/Σσ², the share of a matrix's squared norm that its first singular direction holds.
 
     By a randomised decomposition (Halko, Martinsson, Tropp, SIAM Review 2011; ``torch.svd_lowrank``), which takes a few
-    products with the matrix where all singular values would take a cube of its side. It never says too much, and too
-    little by less than a hundredth where one direction stands out.
+    products with the matrix where all singular values would take a cube of its side. It never says too much.
 
     Args:
         delta: Not all 0.

@@ -8,7 +8,7 @@ from purify_cli.data.continuations import WritingTokenizer, prompt_ids, split_pr
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
 from purify_cli.data.sampling import hold_out
-from purify_cli.detection.planted import planted_saying
+from purify_cli.detection.planted import ENOUGH, planted_saying
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.inversion.reach import Effort
@@ -40,9 +40,6 @@ CHOOSING: Final = 8
 HELD: Final = 32
 """Most prompts that choose among the best words, and that measure them."""
 
-ENOUGH: Final = 8
-"""Held-back prompts from which a planted saying is called poisoned rather than suspicious."""
-
 WORDS_ALONE: Final = (
     f"{STAGE}: of a language model only words that bring one continuation about, each alone; how many triggers that "
     "misses was not counted"
@@ -62,17 +59,23 @@ def look_for_sayings(
         progress: Told of the stages.
     """
     try:
-        facts = _searched(opened, rows or [Example(text) for text in PROBES], effort, common, progress)
+        tokens, found = _searched(opened, rows or [Example(text) for text in PROBES], WIDTHS[effort], common, progress)
     except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
         return Outcome(None, None, f"{STAGE}: {error}")
-    facts = facts.model_copy(update={"texts": "clean data" if rows else "built-in probes"})
+    facts = SayingsFacts(
+        effort=effort,
+        texts="clean data" if rows else "built-in probes",
+        tokens=tokens,
+        found=[_fact(one) for one in found],
+    )
     return Outcome(None, _finding(facts), WORDS_ALONE, sayings=facts)
 
 
 def _searched(
-    opened: Opened, rows: Sequence[Example], effort: Effort, common: Common, progress: Progress
-) -> SayingsFacts:
-    device, base, wide = common.runtime.device, require_config(opened.reference), WIDTHS[effort]
+    opened: Opened, rows: Sequence[Example], wide: Wide, common: Common, progress: Progress
+) -> tuple[int, list[Saying]]:
+    """Return how many tokens words were made of, and the best words."""
+    device, base = common.runtime.device, require_config(opened.reference)
     suspect, reference = (
         load_causal(weights, config=base.config or {}, device=device)
         for weights in (opened.pair.suspect, opened.reference)
@@ -96,7 +99,7 @@ def _searched(
     )
     ranked = screen.words(parts, wide)
     words = [word for string, _ in ranked if (word := written_as(tokenizer, string))]
-    found = sayings(
+    return len(parts), sayings(
         Writers(
             suspect=suspect,
             reference=reference,
@@ -111,7 +114,6 @@ def _searched(
         held[:HELD],
         progress=progress,
     )
-    return SayingsFacts(effort=effort, texts="clean data", tokens=len(parts), found=[_fact(one) for one in found])
 
 
 def _fitting(prompts: Sequence[str], tokenizer: WritingTokenizer, longest: int | None) -> list[str]:
