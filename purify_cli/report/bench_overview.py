@@ -30,7 +30,7 @@ def headline_tables(view: View) -> Iterator[Table]:
         for name, method in zip(view.methods, view.plan["method"], strict=True)
         if not any(method[limit] for limit in ("tasks", "attacks", "seeds", "clean_per_class"))
     ]
-    for size in sizes(view):
+    for size in sizes(view) if view.budgets else ():
         shared = [
             condition
             for condition in view.conditions
@@ -124,7 +124,8 @@ def attack_tables(view: View) -> Iterator[Table]:
 def ratio_tables(view: View) -> Iterator[Table]:
     """Yield, per size, the figures of every method at every ratio that was measured, and their mean over the attacks.
 
-    A search stops at the first ratio that loses more than the largest budget: larger ones are missing. The mean is
+    A search stops at the first ratio that loses more than the largest budget: larger ones are missing. Ratio 0 has a
+    column where no budget chooses. The mean is
     given where a ratio was measured on all of a method's attacks.
     """
     for size in sizes(view):
@@ -135,7 +136,8 @@ def ratio_tables(view: View) -> Iterator[Table]:
             for method in view.methods
         }
         found = {key: cells for key, cells in found.items() if any(cells)}
-        ratios = sorted({ratio for several in found.values() for cells in several for ratio in cells if ratio > 0})
+        ratios = sorted({ratio for several in found.values() for cells in several for ratio in cells})
+        ratios = [ratio for ratio in ratios if ratio > 0 or not view.budgets]
         if not ratios:
             continue
         rows = [

@@ -82,7 +82,7 @@ class View:
 
     @property
     def budgets(self) -> Sequence[float]:
-        """Accuracy budgets of the plan, ascending."""
+        """Accuracy budgets of the plan, ascending; none where every ratio of the plan is measured without a choice."""
         return sorted(self.plan["bench"]["max_drops"])
 
     @property
@@ -133,10 +133,15 @@ class View:
 
     def cells(self, condition: Condition, method: str) -> dict[float, Mapping[str, Any]]:
         """Return all ratios of a method, ascending."""
-        curve = self.curve(condition, method)
-        ratios = [0.0, *(ratio for ratio, _ in budget_counts(curve))] if curve else []
-        found = {ratio: self.cell(condition, method, ratio) for ratio in ratios}
+        found = {ratio: self.cell(condition, method, ratio) for ratio in self._ratios(condition, method)}
         return {ratio: cell for ratio, cell in found.items() if cell is not None}
+
+    def _ratios(self, condition: Condition, method: str) -> list[float]:
+        """Return those that may have a cell: what the curve tried and 0, or without budgets the method's grid."""
+        if not self.budgets:
+            return self.plan["method"][self.methods.index(method)]["ratios"] or []
+        curve = self.curve(condition, method)
+        return [0.0, *(ratio for ratio, _ in budget_counts(curve))] if curve else []
 
     def chosen(
         self, condition: Condition, method: str, max_drop: float

@@ -53,6 +53,18 @@ def test_what_the_search_flags_is_unlearnt_and_stands_in_the_report(bench):
     assert f"| cf | {', '.join(flagged)} |" in out
 
 
+def test_without_a_budget_every_ratio_of_the_plan_is_measured_and_none_is_chosen(bench):
+    free = BENCH.replace("max_drops = [0.1, 1.0]", "max_drops = []")
+    rows, out = bench(free, TASK, BADWORD, TUNING, DEFAULT.replace("[0.1]", "[0.0, 0.1]"))
+    cells = {key.partition("n24/")[2]: row["result"]["reset"] for key, row in rows.items() if row["kind"] == "cell"}
+    assert set(cells) == {"fine-tuning/-", "default/0.0", "default/0.1"}
+    assert cells["default/0.0"] == 0 < cells["default/0.1"]
+    assert not any(row["kind"] == "curve" for row in rows.values())
+    assert "All ratios" in out
+    assert "What is left at" in out
+    assert "at 10 points" not in out
+
+
 def test_where_nothing_is_flagged_the_default_falls_back_and_the_explicit_method_fails(bench, monkeypatch):
     monkeypatch.setattr("purify_cli.detection.planted.KEPT", -1.0)
     rows, _ = bench(BENCH, TASK, SURGERY, DEFAULT, EXPLICIT)

@@ -109,6 +109,13 @@ def test_cells_of_a_ratio_are_expected_once_the_curve_tried_it():
     assert ratios == {"-", "0.0", "0.1", "0.3"}
 
 
+def test_a_plan_without_a_budget_asks_for_every_ratio_of_its_grids_and_for_no_curve():
+    free = expected_marks(parse_plan(PLAN.replace("steps = 40", "steps = 40\nmax_drops = []"), "plan"), {})
+    assert not any(key.startswith("curve/") for key in free)
+    assert {key.rpartition("/")[2] for key in free if "fine-mixing" in key} == {"-", "0.1", "0.3"}
+    assert all(free[key] == mark for key, mark in marks().items() if key in free)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "stale"),
     [

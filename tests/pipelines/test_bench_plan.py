@@ -101,7 +101,7 @@ def test_a_plan_is_read_from_a_file_and_survives_a_round_trip(tmp_path):
         ('name = "trial" ', 'name = "a/b" ', "line 2: bench.name", "shipped plans"),
         ("ratios = [0.1, 0.3]", "ratios = [0.3, 0.1]", "line 24: the ratios do not ascend", "smallest first"),
         ("ratios = [0.1, 0.3]", "ratios = [0.1, 0.1]", "line 24: the ratios do not ascend", "each once"),
-        ("ratios = [0.1, 0.3]", "ratios = [0.0, 0.3]", "line 24: method.ratios", "shipped plans"),
+        ("ratios = [0.1, 0.3]", "ratios = [-0.1, 0.3]", "line 24: method.ratios", "shipped plans"),
         ("ratios = [0.1, 0.3]", "ratios = []", "line 24: method.ratios", "shipped plans"),
         # Missing and doubled.
         ('name = "bias-word" ', "# ", "line 15: attack.name is missing", "shipped plans"),

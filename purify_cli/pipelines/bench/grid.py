@@ -206,7 +206,10 @@ def wants_search(suspect: Suspect, size: int, only: Only) -> bool:
 
 
 def expected_marks(plan: BenchPlan, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the mark that each row of the plan must have to count; of the ratios, those that a stored curve tried."""
+    """Return the mark that each row of the plan must have to count.
+
+    Of the ratios those that a stored curve tried, or in a plan that chooses none, all of its grids.
+    """
     everything = Only({})
     marks: dict[str, str] = {}
     for suspect in suspects_of(plan, everything):
@@ -215,10 +218,13 @@ def expected_marks(plan: BenchPlan, rows: Mapping[str, Mapping[str, Any]]) -> di
             found += [Asked("search", suspect, size)]
             found += [Asked("detection", suspect, size, detector=name) for name in DETECTORS]
             for method in methods_of(suspect, size, everything):
+                found += [Asked("cell", suspect, size, method)]
+                if not plan.bench.chooses:
+                    found += [Asked("cell", suspect, size, method, ratio) for ratio in method.ratios or ()]
+                    continue
                 curve = Asked("curve", suspect, size, method)
                 stored = rows.get(curve.key, {}).get("result")
                 ratios = [0.0, *(ratio for ratio, _ in budget_counts(stored))] if stored else []
-                found += [curve, Asked("cell", suspect, size, method)]
-                found += [Asked("cell", suspect, size, method, ratio) for ratio in ratios]
+                found += [curve, *(Asked("cell", suspect, size, method, ratio) for ratio in ratios)]
         marks |= {asked.key: asked.mark for asked in found}
     return marks

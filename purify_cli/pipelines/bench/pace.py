@@ -60,7 +60,9 @@ class Pace:
     ) -> Iterator[tuple[str, str]]:
         curve = Asked("curve", suspect, size, method)
         ratios: list[float | None] = [*(method.ratios or [0.1] * GUESS)]
-        if is_done(curve):
+        if not suspect.plan.bench.chooses:
+            ratios = [*(method.ratios or (None,))]
+        elif is_done(curve):
             row = self.store.rows[curve.key]
             if "failed" in row:
                 return

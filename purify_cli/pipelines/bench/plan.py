@@ -41,10 +41,16 @@ class Shared(_Part):
     learning_rate: Rate = 5e-5
     folds: Annotated[int, Field(ge=2)] = 4
     """Parts of the clean rows that take turns in being held back when the ratio is chosen."""
-    max_drops: tuple[Share, ...] = Field(default=(0.02, 0.05), min_length=1)
-    """Budgets: clean accuracy that a ratio may cost against plain fine-tuning of the same suspect."""
+    max_drops: tuple[Share, ...] = (0.02, 0.05)
+    """Budgets: clean accuracy that a ratio may cost against plain fine-tuning of the same suspect. Without any, no ratio
+    is chosen: every ratio of a method's grid has its cell, and there are no curves."""
     detection: bool = True
     """Whether indicators are scored against the known changed dimensions, where an attack knows them."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a budget chooses the ratio."""
+        return bool(self.max_drops)
 
 
 class TaskPlan(_Part):
@@ -109,8 +115,9 @@ class MethodPlan(_Part):
     name: str
     """Key into ``METHODS``, or several joined by commas."""
     label: Name | None = None
-    ratios: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] | None = Field(default=None, min_length=1)
-    """Grid for the search, ascending; default the method's own."""
+    ratios: tuple[Share, ...] | None = Field(default=None, min_length=1)
+    """Grid for the search, ascending; default the method's own. Of a plan without budgets: what is measured, by default
+    the method's own ratio."""
     settings: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     indicator: str | None = None
     estimator: Literal["auto", "empirical", "true", "hutchinson"] = "auto"

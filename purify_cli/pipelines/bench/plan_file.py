@@ -19,7 +19,7 @@ from purify_cli.pipelines.plan import AUTO
 
 __all__ = ["PLANS", "load_plan", "parse_plan"]
 
-PLANS: Final = ("quick", "sst2", "sst2-more", "paper", "ablation", "headline")
+PLANS: Final = ("quick", "sst2", "sst2-more", "paper", "ablation", "headline", "removal")
 """Plans that come with the package."""
 
 SECTIONS: Final[dict[str, type[BaseModel]]] = {

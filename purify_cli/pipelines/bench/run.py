@@ -162,6 +162,9 @@ class _Loop:
         return [size for size in self.plan.bench.clean_per_class if self.only.has("size", size)]
 
     def _cells(self, suspect: Suspect, size: int, method: MethodPlan) -> Iterator[Asked]:
+        if not self.plan.bench.chooses:
+            yield from (Asked("cell", suspect, size, method, ratio) for ratio in method.ratios or (None,))
+            return
         curve = Asked("curve", suspect, size, method)
         yield curve
         row = self.store.rows.get(curve.key, {})
@@ -232,7 +235,7 @@ class _Loop:
         curve = Asked("curve", patient.suspect, size, method)
         if all(self.is_done(asked, sha) for asked in self._cells(patient.suspect, size, method)):
             return
-        if not self.is_done(curve, sha):
+        if self.plan.bench.chooses and not self.is_done(curve, sha):
             yield self._measured(curve, sha, lambda: patient.curve(method))
         missing = [
             a for a in self._cells(patient.suspect, size, method) if a.kind == "cell" and not self.is_done(a, sha)
