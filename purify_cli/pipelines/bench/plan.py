@@ -42,8 +42,8 @@ class Shared(_Part):
     folds: Annotated[int, Field(ge=2)] = 4
     """Parts of the clean rows that take turns in being held back when the ratio is chosen."""
     max_drops: tuple[Share, ...] = (0.02, 0.05)
-    """Budgets: clean accuracy that a ratio may cost against plain fine-tuning of the same suspect. Without any, no ratio
-    is chosen: every ratio of a method's grid has its cell, and there are no curves."""
+    """Budgets: clean accuracy that a ratio may cost against plain fine-tuning of the same suspect. Without any, no
+    ratio is chosen: every ratio of a method's grid has its cell, and there are no curves."""
     detection: bool = True
     """Whether indicators are scored against the known changed dimensions, where an attack knows them."""
 
