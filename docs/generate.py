@@ -27,7 +27,7 @@ from purify_cli.cli.app import COMMANDS, app
 from purify_cli.pipelines.bench.reporting import view_of
 from purify_cli.pipelines.bench.store import Store
 from purify_cli.report import bench_overview, bench_tables
-from purify_cli.report.bench_fixed import fixed_tables
+from purify_cli.report.bench_fixed import fixed_pairs, fixed_tables
 from purify_cli.report.bench_found import found_table
 from purify_cli.report.bench_tables import Table
 from purify_cli.report.bench_view import View
@@ -59,7 +59,12 @@ def command_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-PAGES = (DOCS.parent / "README.md", DOCS / "detection.md", DOCS / "reproduction.md")
+PAGES = (
+    DOCS.parent / "README.md",
+    DOCS / "detection.md",
+    DOCS / "methods" / "attribution.md",
+    DOCS / "reproduction.md",
+)
 """Pages with tables of the bench in them."""
 
 TABLES: dict[str, Callable[[View], Iterator[Table]]] = {
@@ -69,6 +74,7 @@ TABLES: dict[str, Callable[[View], Iterator[Table]]] = {
     "detection": bench_tables.detection_tables,
     "fixed": fixed_tables,
     "found": found_table,
+    "gaps": fixed_pairs,
     "failures": bench_tables.failure_table,
     "headline": bench_overview.headline_tables,
     "paired": bench_tables.paired_tables,

@@ -1,10 +1,10 @@
 """What is reported of predictions, as pure functions.
 
 ``metrics`` counts shares, ``intervals`` says how sure a share is, ``bootstrap`` how sure a difference of two shares on
-the same rows is, ``consistency`` how alike two models answer row by row.
+the same rows is, or a mean over suspects, ``consistency`` how alike two models answer row by row.
 """
 
-from purify_cli.measures.bootstrap import Difference, paired_difference
+from purify_cli.measures.bootstrap import Difference, mean_interval, paired_difference
 from purify_cli.measures.consistency import Consistency, consistency
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.metrics import accuracy, attack_success, per_class_recall, per_class_share, target_rate
@@ -16,6 +16,7 @@ __all__ = [
     "accuracy",
     "attack_success",
     "consistency",
+    "mean_interval",
     "paired_difference",
     "per_class_recall",
     "per_class_share",

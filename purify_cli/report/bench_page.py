@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from purify_cli.errors import printable
-from purify_cli.report.bench_fixed import fixed_tables
+from purify_cli.report.bench_fixed import fixed_pairs, fixed_tables
 from purify_cli.report.bench_found import found_table
 from purify_cli.report.bench_overview import attack_tables, headline_tables, ratio_tables, suspect_table
 from purify_cli.report.bench_tables import (
@@ -45,7 +45,7 @@ def _sections(view: View) -> Iterator[tuple[str, list[Table]]]:
     yield "Over all attacks", list(headline_tables(view))
     yield "Attack by attack", list(attack_tables(view))
     yield "Task by task", list(task_tables(view))
-    yield "At one ratio", list(fixed_tables(view))
+    yield "At one ratio", [*fixed_tables(view), *fixed_pairs(view)]
     yield "Ratio by ratio", list(ratio_tables(view))
     yield "Method against method", list(paired_tables(view))
     yield "Detection", list(detection_tables(view))

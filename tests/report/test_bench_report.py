@@ -8,7 +8,7 @@ import pytest
 
 from purify_cli.pipelines.bench.plan_file import parse_plan
 from purify_cli.report import bench_page
-from purify_cli.report.bench_fixed import fixed_tables
+from purify_cli.report.bench_fixed import fixed_pairs, fixed_tables
 from purify_cli.report.bench_found import found_table
 from purify_cli.report.bench_overview import attack_tables, harm_by_attack, headline_tables, ratio_tables, suspect_table
 from purify_cli.report.bench_page import MARKDOWN, PAGE, markdown, report_files
@@ -325,6 +325,16 @@ def test_at_one_ratio_nothing_is_chosen_and_what_needs_no_ratio_stands_as_it_is(
     assert line(small, "sst2", "badword")[3] == "0.800 (1.000)"
     assert line(large, "sst2", "badword")[3] == "0.200 (0.800)"
     assert line(small, "sst2", "bias-word")[2] == line(large, "sst2", "bias-word")[2]
+
+
+def test_at_one_ratio_two_methods_are_compared_on_the_suspects_that_both_were_measured_on():
+    small, large = fixed_pairs(view(*badword(), *biasword()))
+    suspects, harm, more, accuracy = line(small, "fine-tuning", "fine-mixing")
+    assert (suspects, more, accuracy) == ("2", "2 / 0", "+0.000 (+0.000 to +0.000)")
+    assert harm == "+0.200 (+0.200 to +0.200)"  # 5 of 5 against 4 of 5, 8 of 10 against 6 of 10
+    assert line(large, "fine-tuning", "fine-mixing")[1].startswith("+0.700 (+0.600 to +0.800)")
+    alone, _ = fixed_pairs(view(*badword(), suspect("bias-word", bias=True), *plain("bias-word", measured(10, 8))))
+    assert line(alone, "fine-tuning", "fine-mixing")[:2] == ("1", "+0.200")
 
 
 def test_a_seed_that_one_method_lacks_is_in_no_mean_of_its_row():
