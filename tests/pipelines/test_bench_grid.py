@@ -127,6 +127,12 @@ def test_a_plan_without_a_budget_asks_for_every_ratio_of_its_grids_and_for_no_cu
         # What tunes touches the repairs and the searches, not the suspects and not detection.
         ("steps = 40", "steps = 50", having("cell") | having("curve")),
         ("steps = 40", "steps = 40\nlearning_rate = 1e-4", having("cell") | having("curve")),
+        # So does the precision, also that of the search for words; models as they were are measured in it too.
+        (
+            "steps = 40",
+            'steps = 40\nrepair_dtype = "bfloat16"',
+            having("cell") | having("curve") | having("search") | having("suspect"),
+        ),
         # The test rows touch what is measured on them alone.
         ("epochs = 3", "test_rows = 50", (having("cell") | having("suspect")) & having("sst2")),
         # How the ratio is searched for touches the searches alone.

@@ -165,6 +165,9 @@ class Asked:
             parts["questions"] = suspect.questions()
         if self.kind == "detection":
             parts["detector"] = self.detector
+        if self.kind == "search" and shared.repair_dtype != "float32":
+            # Left out of float32's, so that rows from before it was part of the mark still count.
+            parts["dtype"] = shared.repair_dtype
         if self.method is not None:
             parts["method"] = self.method.model_dump(mode="json", exclude={*_LABELS, "ratios"})
             parts["tuning"] = (shared.steps, shared.learning_rate, shared.repair_dtype)
