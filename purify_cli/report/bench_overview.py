@@ -125,8 +125,7 @@ def ratio_tables(view: View) -> Iterator[Table]:
     """Yield, per size, the figures of every method at every ratio that was measured, and their mean over the attacks.
 
     A search stops at the first ratio that loses more than the largest budget: larger ones are missing. Ratio 0 has a
-    column where no budget chooses. The mean is
-    given where a ratio was measured on all of a method's attacks.
+    column where no budget chooses. The mean is given where a ratio was measured on all of a method's attacks.
     """
     for size in sizes(view):
         groups = _by_attack(view, size)
