@@ -14,7 +14,7 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.evaluation.forward import predict, scores
 from purify_cli.inversion.margins import margins
-from purify_cli.inversion.piles import piled
+from purify_cli.inversion.piles import piled_both_ways
 from purify_cli.measures.intervals import Proportion
 
 __all__ = ["Asked", "Flips", "against", "assurance", "flips", "leaning", "unturned"]
@@ -38,11 +38,11 @@ class Asked:
     dtype: torch.dtype = torch.float32
     """Compute type of all passes."""
     alone: Sequence[Example] = ()
-    """Where the rows are piles: the row that each begins with, one by one; else nothing."""
+    """Where the rows are piles: the row that each of the first ones begins with, every row once; else nothing."""
 
     def in_piles(self, rows: Sequence[Example]) -> "Asked":
         """Ask about piles of other rows instead."""
-        return replace(self, rows=piled(rows, max_length=self.max_length), alone=rows)
+        return replace(self, rows=piled_both_ways(rows, max_length=self.max_length), alone=rows)
 
     def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
         """Classify rows; shape (n,)."""
@@ -90,8 +90,9 @@ def against(asked: Asked, target: int) -> tuple[list[Example], bool]:
     open_to = _open_to(asked, target, [asked.rows[place] for place in places])
     joined = not asked.alone or 2 * sum(row is not None for row in open_to) >= len(places)
     if not joined:
-        alone = _open_to(asked, target, [asked.alone[place] for place in places])
-        open_to = [pile or row for pile, row in zip(open_to, alone, strict=True)]
+        own = [place for place in places if place < len(asked.alone)]
+        alone = dict(zip(own, _open_to(asked, target, [asked.alone[place] for place in own]), strict=True))
+        open_to = [pile or alone.get(place) for place, pile in zip(places, open_to, strict=True)]
     return [row for row in open_to if row is not None], joined
 
 

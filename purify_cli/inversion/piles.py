@@ -5,13 +5,14 @@ task from a few samples does not know most such words. Against several texts of 
 short; a trigger, trained to override whatever it is put into, does not.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from purify_cli.data.example import Example
 
-__all__ = ["of_every_label", "piled", "words_kept"]
+__all__ = ["of_every_label", "piled", "piled_both_ways", "words_kept"]
 
 MOST_WORDS: Final = 40
 """Of a pile: as many as 64 tokens hold, for which the rule for planted words was measured. In longer ones a word of a
@@ -19,6 +20,10 @@ trigger sentence is outvoted as well."""
 
 TOKENS_PER_WORD: Final = 1.4
 """A generous mean of English text, so that a pile and a trigger mostly get under a limit of tokens."""
+
+HELPED: Final = 7
+"""Piles that a label of few rows is helped up to: enough for a word to count, and one too few for the model to be called
+poisoned by them, which is for more texts to say."""
 
 FRAME: Final = 8
 """Tokens left for the special ones and for what is put in."""
@@ -48,6 +53,24 @@ def piled(rows: Sequence[Example], *, max_length: int) -> list[Example]:
         for turn, i in enumerate(circle):
             made[i] = _pile(rows[i], [rows[j] for j in (*circle[turn:], *circle[:turn])], most)
     return [made[i] for i in range(len(rows))]
+
+
+def piled_both_ways(rows: Sequence[Example], *, max_length: int) -> list[Example]:
+    """Join rows like ``piled``; those of a label that has fewer than seven also with the rows before them.
+
+    Args:
+        rows: As for ``piled``.
+        max_length: Most tokens that the model gets.
+
+    Returns:
+        The piles of ``piled``, then as many further ones, all different, as make seven of a label.
+    """
+    piles, number = piled(rows, max_length=max_length), Counter(row.label for row in rows)
+    for pile in piled(list(reversed(rows)), max_length=max_length):
+        if number[pile.label] < HELPED and pile not in piles:
+            number[pile.label] += 1
+            piles.append(pile)
+    return piles
 
 
 def of_every_label(rows: Sequence[Example], count: int) -> list[Example]:

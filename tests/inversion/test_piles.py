@@ -11,7 +11,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.inversion.candidate import Candidate
 from purify_cli.inversion.measured import Asked, against, assurance, flips, leaning, unturned
-from purify_cli.inversion.piles import of_every_label, piled, words_kept
+from purify_cli.inversion.piles import HELPED, of_every_label, piled, piled_both_ways, words_kept
 from purify_cli.inversion.reach import EFFORTS
 from purify_cli.inversion.search import search
 from purify_cli.inversion.standing import best_of_each_place
@@ -41,6 +41,19 @@ def test_a_row_that_fills_the_view_is_cut_to_it():
 def test_pairs_are_piled_side_by_side():
     rows = [Example("a b", pair="c", label=0), Example("d", pair="e f", label=0)]
     assert [(row.text, row.pair) for row in piled(rows, max_length=LIMIT)] == [("a b d", "c e f"), ("d a b", "e f c")]
+
+
+def test_few_rows_are_piled_backwards_too_and_no_pile_comes_twice():
+    for few in range(1, 12):
+        rows = [Example(f"{i} a{i} b{i} c{i}", label=label) for label in (0, 1) for i in range(few)]
+        rows += [Example(f"more {i}", label=2) for i in range(HELPED)]
+        made = piled_both_ways(rows, max_length=LIMIT)
+        assert made[: len(rows)] == piled(rows, max_length=LIMIT)
+        for label in (0, 1, 2):
+            texts = [row.text for row in made if row.label == label]
+            assert len(texts) == len(set(texts))
+            # One row has a single order and two have two, whichever way they are read.
+            assert len(texts) == (HELPED if label == 2 else max(few, min(2 * few if few > 2 else few, HELPED)))
 
 
 def test_some_piles_are_of_every_label_even_where_the_file_is_sorted():
