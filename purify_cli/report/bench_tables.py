@@ -102,6 +102,8 @@ def sizes(view: View) -> list[int]:
 
 def task_tables(view: View) -> Iterator[Table]:
     """Yield one table per task, attack and clean-set size: suspect, floor, and every method at every budget."""
+    if not view.budgets:
+        return
     groups: dict[tuple[str, str, int], list[Condition]] = {}
     for condition in view.conditions:
         groups.setdefault((condition.task, condition.attack, condition.size), []).append(condition)

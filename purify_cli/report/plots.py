@@ -130,25 +130,25 @@ def _over_ratio(view: View, conditions: list[Condition]) -> bytes:
     for (above, below), condition in zip(panels, conditions, strict=True):
         for method, colour in zip(view.methods, _colours(view), strict=True):
             curve = view.curve(condition, method)
-            if curve is None or curve["points"] is None:
-                continue
-            total = curve["baseline"]["total"]
-            seen = list(budget_counts(curve))
-            above.plot(
-                [r for r, _ in seen], [n / total for _, n in seen], "-o", color=colour, markersize=3, label=method
-            )
-            above.axhline(_share(curve["baseline"]), color="#999999", linewidth=0.8)
-            for budget in view.budgets:
-                above.axvline(best_ratio(curve, budget), color=colour, linewidth=0.6, linestyle=":")
-            cells = view.cells(condition, method)
-            below.plot(list(cells), [_share(c["accuracy"]) for c in cells.values()], "-o", color=colour, markersize=3)
-            below.plot(list(cells), [_share(harm(c)) for c in cells.values()], "--s", color=colour, markersize=3)
+            if curve is not None and curve["points"] is not None:
+                total = curve["baseline"]["total"]
+                seen = list(budget_counts(curve))
+                above.plot([r for r, _ in seen], [n / total for _, n in seen], "-o", color=colour, markersize=3)
+                above.axhline(_share(curve["baseline"]), color="#999999", linewidth=0.8)
+                for budget in view.budgets:
+                    above.axvline(best_ratio(curve, budget), color=colour, linewidth=0.6, linestyle=":")
+            if cells := view.cells(condition, method):
+                right = [_share(cell["accuracy"]) for cell in cells.values()]
+                below.plot(list(cells), right, "-o", color=colour, markersize=3, label=method)
+                below.plot(list(cells), [_share(harm(c)) for c in cells.values()], "--s", color=colour, markersize=3)
+        if not view.budgets:  # nothing was held back to choose by
+            above.set_axis_off()
         above.set_title(condition.attack)
         above.set_ylabel("held-back accuracy")
         below.set_xlabel("ratio")
         below.set_ylabel(f"ACC (line), {_harm_name(view, condition)} (dashes)")
         below.set_ylim(-0.03, 1.03)
-    handles, labels = panels[0][0].get_legend_handles_labels()
+    handles, labels = panels[0][1].get_legend_handles_labels()
     if handles:
         panels[0][0].legend(handles, labels, fontsize=7)
     return _png(figure)

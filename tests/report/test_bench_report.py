@@ -316,6 +316,21 @@ def test_tables_for_a_terminal_keep_a_hostile_name_inside_its_cell(hostile):
         assert len({len(re.findall(r"\|", one)) for one in block.splitlines()}) == 1, block
 
 
+def test_a_plan_without_a_budget_has_no_tables_of_choices_and_shows_ratio_0():
+    plan = PLAN.replace("max_drops = [0.1, 0.02]", "max_drops = []").replace("[0.1, 0.5]", "[0.0, 0.1]")
+    cells = [row("cell", "badword", measured(10, n), method="fine-mixing", ratio=r) for r, n in ((0.0, 5), (0.1, 4))]
+    free = view(
+        suspect("badword"), *plain("badword", measured(10, 5))[1:], *cells, plan=parse_plan(plan, "p").as_record()
+    )
+    for tables in (headline_tables, attack_tables, task_tables, paired_tables):
+        assert list(tables(free)) == []
+    table = only(ratio_tables(free))
+    assert table.head == ("attack", "method", "0", "0.1")
+    assert line(table, "badword", "fine-mixing") == ("1.000 (1.000)", "0.800 (1.000)")
+    pictures = {str(path) for path in report_files(free) if path.suffix == ".png"}
+    assert pictures == {"plots/trade-sst2-n8.png", "plots/ratio-sst2-n8.png"}
+
+
 def test_at_one_ratio_nothing_is_chosen_and_what_needs_no_ratio_stands_as_it_is():
     small, large = fixed_tables(view(*badword(), *biasword()))
     assert (small.title, large.title) == tuple(
