@@ -22,8 +22,8 @@ TOKENS_PER_WORD: Final = 1.4
 """A generous mean of English text, so that a pile and a trigger mostly get under a limit of tokens."""
 
 HELPED: Final = 7
-"""Piles that a label of few rows is helped up to: enough for a word to count, and one too few for the model to be
-called poisoned by them, which is for more texts to say."""
+"""Piles that a label of few rows is helped up to: enough for a word to count, and one too few for a model of two labels
+to be called poisoned by them, which is for more texts to say. Of more labels the piles of all others count."""
 
 FRAME: Final = 8
 """Tokens left for the special ones and for what is put in."""
