@@ -14,12 +14,16 @@ LONGEST: Final = 80
 class Difference:
     """A piece of evidence besides the values of weights."""
 
-    kind: Literal["code", "config", "tensor", "tokenizer"]
-    """``code``: asks to run code that comes with the model."""
+    kind: Literal["code", "config", "file", "tensor", "tokenizer", "weights"]
+    """``code``: asks to run code that comes with the model. ``weights``: a weight file that was not examined. ``file``:
+    any other file that nothing here knows."""
     subject: str
     """What it is about: a tensor, a key of config.json, a part of the tokenizer."""
     detail: str
     """A phrase for the report; values of the suspect are shortened and shown as Python literals."""
+    unexamined: bool = False
+    """Whether somebody who loads the model may get more, or something else, than what was examined: a verdict of
+    ``no-finding`` is then out of the question."""
 
 
 def shown(value: Any) -> str:

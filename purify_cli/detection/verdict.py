@@ -66,7 +66,8 @@ def judge(
     Args:
         evidence: From the weights; named in the reasons, never a reason to accuse.
         skipped: Tensors that were not compared; unexplained ones are named.
-        differences: What differs besides weights; counted in the reasons.
+        differences: What differs besides weights; counted in the reasons. One that says that not all was examined
+            counts as not measured.
         findings: Outcomes of stages that ran.
         unmeasured: What else was not measured; a sentence that begins with a stage and a colon says more than that the
             stage was not run.
@@ -83,6 +84,7 @@ def judge(
         for one in skipped
         if not one.explained
     ]
+    missing += [f"{one.subject}: {one.detail}" for one in differences if one.unexamined]
     heads = [one.name for one in skipped if one.kind == "head" and one.side == "suspect"]
     reasons = [one.reason for one in findings]
     reasons.append(_drift_sentence(evidence))

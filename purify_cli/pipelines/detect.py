@@ -152,7 +152,10 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             data=facts,
             verdict=Verdict(level=judged.level, reasons=list(judged.reasons), not_measured=list(judged.not_measured)),
             comparison=_comparison(opened, evidence),
-            differences=[DifferenceFact(kind=d.kind, subject=d.subject, detail=d.detail) for d in differences],
+            differences=[
+                DifferenceFact(kind=d.kind, subject=d.subject, detail=d.detail, unexamined=d.unexamined)
+                for d in differences
+            ],
             nonfinite=opened.nonfinite,
             curvature=scored.curvature_facts,
             indicator=scored.indicator_facts,

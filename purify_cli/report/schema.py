@@ -130,6 +130,10 @@ class DifferenceFact(_Part, frozen=True):
     kind: str
     subject: str
     detail: str
+    unexamined: bool = Field(
+        default=False,
+        description="Whether who loads the model may get more, or something else, than what was examined.",
+    )
 
 
 class SkippedFact(_Part, frozen=True):
