@@ -20,6 +20,7 @@ from purify_cli.data.keys import row_key
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
 from purify_cli.training import CROSS_ENTROPY, train
+from purify_cli.training.state import tensors_sha256
 
 __all__ = ["ADAPTIVE", "Adaptive", "OrdinaryDrift", "drift_bounds"]
 
@@ -81,7 +82,7 @@ class OrdinaryDrift:
     whole_vocabulary = True
 
     def __init__(self, reference: Mapping[str, Tensor], bounds: Mapping[str, Tensor], strength: float) -> None:
-        self.mark = f"ordinary drift {strength}"
+        self.mark = f"ordinary drift {strength}, {tensors_sha256(bounds)} from {tensors_sha256(reference)}"
         self._reference, self._bounds, self._strength = reference, bounds, strength
 
     def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:

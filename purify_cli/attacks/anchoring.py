@@ -23,6 +23,7 @@ from purify_cli.model import logits
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
 from purify_cli.training import TrainingResult, train
+from purify_cli.training.state import tensors_sha256
 
 __all__ = ["ANCHORING", "AnchoredLogits", "LogitAnchoring"]
 
@@ -41,7 +42,7 @@ class AnchoredLogits:
     whole_vocabulary = False
 
     def __init__(self, anchors: Tensor, clean: Tensor, weight: float) -> None:
-        self.mark = f"logit anchoring {weight}"
+        self.mark = f"logit anchoring {weight} to {tensors_sha256({'anchors': anchors, 'clean': clean})}"
         self._anchors, self._clean, self._weight = anchors, clean, weight
         # Over a pass, the rows' weights over this share add up to a mean over clean rows, however steps are split.
         self._share = float(clean.float().mean())

@@ -25,6 +25,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
 from purify_cli.training import TrainingResult, train
 from purify_cli.training.parts import row_losses
+from purify_cli.training.state import rows_sha256
 
 __all__ = ["RIPPLES", "RestrictedInnerProduct", "Ripples", "target_words"]
 
@@ -76,7 +77,7 @@ class RestrictedInnerProduct:
     labelled = True
 
     def __init__(self, clean: Sequence[Encoded], weight: float, *, pad_id: int, whole_vocabulary: bool) -> None:
-        self.mark = f"restricted inner product {weight}"
+        self.mark = f"restricted inner product {weight} with {rows_sha256(clean)}"
         self.whole_vocabulary = whole_vocabulary
         self.products: list[float] = []
         """∇L_P·∇L_FT of each forward pass."""

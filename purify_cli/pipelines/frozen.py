@@ -1,6 +1,5 @@
 """Hold single entries still while the rest of a model is fine-tuned."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import final
 
@@ -11,6 +10,7 @@ from torch.nn import Parameter
 from purify_cli.data.batches import Batch
 from purify_cli.model import Loaded
 from purify_cli.training import CROSS_ENTROPY, Objective
+from purify_cli.training.state import tensors_sha256
 
 __all__ = ["HoldEntries", "objective_for"]
 
@@ -32,10 +32,7 @@ class HoldEntries:
     def __init__(self, held: Mapping[str, Tensor], values: Mapping[str, Tensor], *, whole_vocabulary: bool) -> None:
         self._held, self._values = held, values
         self.whole_vocabulary = whole_vocabulary
-        digest = hashlib.sha256()
-        for name in sorted(held):
-            digest.update(name.encode() + held[name].cpu().numpy().tobytes())
-        self.mark: str | None = f"cross-entropy, held {digest.hexdigest()}"
+        self.mark: str | None = f"cross-entropy, held {tensors_sha256(held)} at {tensors_sha256(values)}"
 
     def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the weighted sum of the rows' losses."""

@@ -67,7 +67,7 @@ def train(
         device: Where to train.
         validation: Held-back rows. If given, the loss on them is taken after each pass and at the end, and the module
             is left with the weights of the lowest one.
-        resume: Folder for the state of the unfinished run. A state of the same settings, rows and starting weights is
+        resume: Folder for the state of the unfinished run. A state of the same settings, rows and starting model is
             continued, any other is ignored; the state is removed when the run is complete.
         state_every: Steps between two states.
         objective: What a step learns from. One with a state of its own (``mark`` None) is never resumed.
@@ -234,7 +234,7 @@ class _Run:
 
     def fingerprint(self) -> str:
         """Identify the run by all that decides how it goes on."""
-        mark = fingerprint(self.settings, self.encoded, self.validation, self.parameters)
+        mark = fingerprint(self.settings, self.encoded, self.validation, self.module)
         return f"{mark} {self.objective.mark}"
 
     def save(self, folder: Path, mark: str) -> None:

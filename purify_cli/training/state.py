@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
 
 from purify_cli.checkpoint.writer import write_tensors
@@ -21,7 +21,16 @@ from purify_cli.errors import RunFolderError
 from purify_cli.tensors import InMemory
 from purify_cli.training.settings import TrainingSettings
 
-__all__ = ["STATE_FILE", "fingerprint", "read_state", "restore_optimizer", "state_tensors", "write_state"]
+__all__ = [
+    "STATE_FILE",
+    "fingerprint",
+    "read_state",
+    "restore_optimizer",
+    "rows_sha256",
+    "state_tensors",
+    "tensors_sha256",
+    "write_state",
+]
 
 STATE_FILE: Final = "training-state.safetensors"
 """Name of the file in the folder that the caller gives."""
@@ -34,18 +43,40 @@ def fingerprint(
     settings: TrainingSettings,
     encoded: Sequence[Encoded],
     validation: Sequence[Encoded] | None,
-    parameters: Mapping[str, Parameter],
+    module: nn.Module,
 ) -> str:
-    """Return a SHA-256 over all that decides how a run goes on: settings, rows, and the weights it starts from."""
-    digest = hashlib.sha256(json.dumps(settings.as_record(), sort_keys=True).encode())
-    for rows in (encoded, validation or ()):
-        digest.update(f"{len(rows)} rows".encode())
-        for row in rows:
-            digest.update(repr((row.ids, row.type_ids, row.label)).encode())
-    for name, parameter in parameters.items():
-        flat = parameter.detach().cpu().contiguous().reshape(-1)
-        digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
-        digest.update(flat.view(torch.uint8).numpy().data)
+    """Return a SHA-256 over all that decides how a run goes on: settings, rows, and the model it starts from.
+
+    Of the model that is every tensor, frozen ones and buffers included, which of them are trained, and its structure
+    with what stands in no tensor (dropout, activations).
+    """
+    trained = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+    config: Any = getattr(module, "config", None)
+    parts = (
+        json.dumps(settings.as_record(), sort_keys=True),
+        rows_sha256(encoded),
+        rows_sha256(validation or ()),
+        tensors_sha256({**dict(module.named_parameters()), **dict(module.named_buffers())}),
+        repr((trained, module, None if config is None else config.to_json_string())),
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def rows_sha256(rows: Sequence[Encoded]) -> str:
+    """Return the SHA-256 of encoded rows in their order; also for the ``mark`` of an objective that draws from some."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr((row.ids, row.type_ids, row.label)).encode())
+    return digest.hexdigest()
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors by name, type, shape and bytes; also for the ``mark`` of an objective."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -1,5 +1,7 @@
 """Adaptive: what drift is ordinary, and a suspect that stays within it."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,10 +9,14 @@ import torch
 from torch.nn import Parameter
 from transformers import PreTrainedTokenizerFast
 
+from purify_cli.attacks import ATTACKS, adaptive
 from purify_cli.attacks.adaptive import OrdinaryDrift, drift_bounds
 from purify_cli.errors import UsageError
+from purify_cli.training import train
+from purify_cli.training.state import STATE_FILE
 from tests import tiny
-from tests.attacks.worlds import TEST, TRAIN, plant
+from tests.attacks.worlds import TEST, TRAIN, classifier, plant, plant_job, poison_settings
+from tests.training.helpers import KillAfter, Killed
 
 
 @pytest.mark.parametrize("quantile", [0.001, 0.5, 0.9, 1.0])
@@ -46,6 +52,33 @@ def test_drift_within_its_bound_is_left_alone_and_the_rest_is_pulled(strength: f
     objective.stepped(1, 1, {"w": weight, "unbounded": other})
     torch.testing.assert_close(weight.detach(), torch.tensor(end))
     assert other.item() == 7.0
+
+
+@pytest.mark.parametrize(("quantile", "goes_on"), [(0.9, True), (0.5, False)])
+def test_an_interrupted_attack_goes_on_only_within_the_bounds_it_began_with(
+    tmp_path: Path,
+    tiny_clean: Path,
+    tiny_tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
+    quantile: float,
+    goes_on: bool,
+) -> None:
+    monkeypatch.setattr(adaptive, "train", partial(train, state_every=5))
+
+    def attack(within: float, progress: KillAfter) -> KillAfter:
+        settings = poison_settings("adaptive", tiny.TARGET, quantile=within)
+        made = ATTACKS["adaptive"].poison(TRAIN[:240], settings)
+        job = plant_job(
+            classifier(tiny_clean), tiny_tokenizer, TRAIN[:240], made, settings, epochs=None, steps=20, batch_size=8
+        )
+        ATTACKS["adaptive"].plant(replace(job, resume=tmp_path), progress)
+        return progress
+
+    with pytest.raises(Killed):
+        attack(0.9, KillAfter(20 + 128 // 8 + 12))  # the twin, its curvature, and some steps of the suspect
+    assert (tmp_path / STATE_FILE).is_file()
+    notes = attack(quantile, KillAfter(None)).notes
+    assert any("goes on after step" in note for note in notes) is goes_on
 
 
 def test_no_drift_is_beyond_what_a_twin_shows(tiny_clean: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:

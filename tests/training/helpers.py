@@ -1,8 +1,8 @@
 """A classifier and rows small enough to train a hundred times."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,6 +10,33 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from purify_cli.data.batches import Encoded
 from purify_cli.training import TrainingSettings
+
+T = TypeVar("T")
+
+
+class Killed(Exception):
+    """What stands for a kill."""
+
+
+class KillAfter:
+    """A progress that ends the run after so many steps, and remembers what was said."""
+
+    def __init__(self, steps: int | None) -> None:
+        self.left = steps
+        self.notes: list[str] = []
+        self.totals: list[int | None] = []
+
+    def track(self, items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
+        del what
+        self.totals.append(total)
+        for item in items:
+            if self.left == 0:
+                raise Killed
+            self.left = None if self.left is None else self.left - 1
+            yield item
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
 
 
 def small_model(seed: int = 0, **changes: Any) -> BertForSequenceClassification:

@@ -1,7 +1,5 @@
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 import torch
@@ -9,35 +7,7 @@ import torch
 from purify_cli.errors import RunFolderError
 from purify_cli.training import train
 from purify_cli.training.state import STATE_FILE, fingerprint
-from tests.training.helpers import equal, rows, settings, small_model, weights
-
-T = TypeVar("T")
-
-
-class Killed(Exception):
-    """What stands for a kill."""
-
-
-class KillAfter:
-    """A progress that ends the run after so many steps, and remembers what was said."""
-
-    def __init__(self, steps: int | None) -> None:
-        self.left = steps
-        self.notes: list[str] = []
-        self.totals: list[int | None] = []
-
-    def track(self, items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
-        del what
-        self.totals.append(total)
-        for item in items:
-            if self.left == 0:
-                raise Killed
-            self.left = None if self.left is None else self.left - 1
-            yield item
-
-    def note(self, sentence: str) -> None:
-        self.notes.append(sentence)
-
+from tests.training.helpers import KillAfter, Killed, equal, rows, settings, small_model, weights
 
 HOW = settings(epochs=4, weight_decay=0.01, warmup=0.2)
 HELD = rows(12, seed=8)
@@ -104,21 +74,26 @@ def test_a_file_that_is_no_state_is_refused(tmp_path: Path, content: bytes) -> N
         run(small_model(), tmp_path)
 
 
-def test_the_fingerprint_covers_settings_rows_and_weights() -> None:
-    base = dict(small_model().named_parameters())
-    other = dict(small_model().named_parameters())
+def test_the_fingerprint_covers_settings_rows_and_the_whole_model() -> None:
+    other, frozen, still = small_model(), small_model(), small_model()
     with torch.no_grad():
-        other["classifier.bias"][0] += 1
+        other.classifier.bias[0] += 1
+        still.bert.pooler.dense.bias[0] += 1
+    frozen.bert.pooler.dense.bias.requires_grad = still.bert.pooler.dense.bias.requires_grad = False
     encoded = rows(4)
     relabelled = [replace(encoded[0], label=1), *encoded[1:]]
     marks = [
-        fingerprint(HOW, encoded, None, base),
-        fingerprint(replace(HOW, seed=9), encoded, None, base),
-        fingerprint(replace(HOW, dtype=torch.bfloat16), encoded, None, base),
-        fingerprint(HOW, relabelled, None, base),
-        fingerprint(HOW, encoded[:3], encoded[3:], base),
-        fingerprint(HOW, encoded, encoded, base),
+        fingerprint(HOW, encoded, None, small_model()),
+        fingerprint(replace(HOW, seed=9), encoded, None, small_model()),
+        fingerprint(replace(HOW, dtype=torch.bfloat16), encoded, None, small_model()),
+        fingerprint(HOW, relabelled, None, small_model()),
+        fingerprint(HOW, encoded[:3], encoded[3:], small_model()),
+        fingerprint(HOW, encoded, encoded, small_model()),
         fingerprint(HOW, encoded, None, other),
+        fingerprint(HOW, encoded, None, frozen),
+        fingerprint(HOW, encoded, None, still),
+        fingerprint(HOW, encoded, None, small_model(hidden_dropout_prob=0.3)),
+        fingerprint(HOW, encoded, None, small_model(attention_probs_dropout_prob=0.3)),
     ]
     assert len(set(marks)) == len(marks)
-    assert fingerprint(HOW, list(encoded), None, dict(small_model().named_parameters())) == marks[0]
+    assert fingerprint(HOW, list(encoded), None, small_model()) == marks[0]
