@@ -5,6 +5,7 @@ gets the same number, so that neither shard size nor the number of processes can
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import Final, Literal, final
 
@@ -20,6 +21,9 @@ DTYPES: Final[dict[str, torch.dtype]] = {
     "bfloat16": torch.bfloat16,
 }
 """Compute types by their option name. Curvature is always float32: float16 squares underflow below 6e-8."""
+
+WORLDS: Final = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+"""Environment variables by which launchers tell the number of processes; those that accelerate reads."""
 
 
 @final
@@ -44,8 +48,13 @@ class Runtime:
             seed: Seed of every random choice of the run.
 
         Raises:
-            UsageError: If the device does not exist here or the type is unknown.
+            UsageError: If the device does not exist here, the type is unknown, or this is one of several processes.
         """
+        if launched := next((name for name in WORLDS if _number(os.environ.get(name)) > 1), None):
+            raise UsageError(
+                f"this is one of {os.environ[launched]} processes ({launched}), and each would write the same output",
+                hint="Start purify once, without accelerate launch, torchrun or mpirun.",
+            )
         if dtype != "auto" and dtype not in DTYPES:
             raise UsageError(f"--dtype {dtype} is not known", hint=f"Use auto, {' or '.join(DTYPES)}.")
         try:
@@ -61,6 +70,10 @@ class Runtime:
                 f"--device {device} cannot be used: {error}".splitlines()[0], hint="Try --device cpu."
             ) from error
         return cls(device=chosen, dtype=DTYPES.get(dtype, torch.float32), seed=seed)
+
+
+def _number(given: str | None) -> int:
+    return int(given) if given and given.isdecimal() else 1
 
 
 def name_key(name: str, seed: int) -> int:

@@ -1,6 +1,7 @@
 """The program: its commands, and the one place where an exception becomes words."""
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -11,7 +12,8 @@ import typer
 
 from purify_cli.cli import attack, bench, demo, detect, evaluate, finetune, methods, purify
 from purify_cli.cli.options import FOUND
-from purify_cli.errors import FAILED, PurifyError, printable
+from purify_cli.cli.streams import harden_streams
+from purify_cli.errors import FAILED, PurifyError, UsageError, printable
 
 __all__ = ["COMMANDS", "app", "entry", "main"]
 
@@ -58,9 +60,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code.
 
     0: done. 1: a finding at or above ``--fail-on``. 2: could not complete. 130: interrupted. Typer itself ends in 1 on
-    a broken pipe or an aborted prompt; since our 1 is a verdict, a verdict travels as a private number until here.
+    an aborted prompt; since our 1 is a verdict, a verdict travels as a private number until here.
     """
     try:
+        if os.name != "posix":
+            raise UsageError("purify needs a POSIX system (Linux, macOS)", hint="On Windows use WSL.")
         app(argv)
     except PurifyError as error:
         print(f"error: {printable(str(error))}.\nhint: {printable(error.hint)}", file=sys.stderr)
@@ -71,20 +75,29 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EPIPE}:
-            traceback.print_exc()
-            return FAILED
-        print(f"error: the output could not be written: {error.strerror}.\nhint: Is the disk full?", file=sys.stderr)
+        if error.errno == errno.ENOSPC:
+            print("error: the output could not be written: no space left.\nhint: Free some space.", file=sys.stderr)
+        elif error.errno == errno.ENAMETOOLONG:
+            print("error: a name is too long for a file.\nhint: Check the paths that were given.", file=sys.stderr)
+        else:
+            _print_traceback()
         return FAILED
     except MemoryError:
         print("error: out of memory.\nhint: Try a smaller --batch-size or --max-length.", file=sys.stderr)
         return FAILED
     except Exception:  # a bug: the traceback is for whoever mends it, the code for whoever ran it
-        traceback.print_exc()
+        _print_traceback()
         return FAILED
     return 0
 
 
+def _print_traceback() -> None:
+    """Print the traceback of what is being handled; its message may hold names from a hostile file."""
+    for line in traceback.format_exc().splitlines():
+        print(printable(line), file=sys.stderr)
+
+
 def entry() -> None:
     """Console script."""
+    harden_streams()
     sys.exit(main())

@@ -6,6 +6,7 @@ import typer
 
 from purify_cli.cli import options as o
 from purify_cli.cli.console import show, talk
+from purify_cli.cli.streams import piped_input
 
 __all__ = ["command"]
 
@@ -45,7 +46,7 @@ def command(
     """
     chosen = o.assignments(settings)
     o.known(indicator=indicator)
-    piped = o.piped_input(suspect)
+    piped = piped_input(suspect, run, quiet=quiet)
     from purify_cli.pipelines.detect import DetectRequest, detect
     from purify_cli.pipelines.source import DETECTABLE, find_origin
 

@@ -7,6 +7,7 @@ import typer
 from purify_cli.cli import language
 from purify_cli.cli import options as o
 from purify_cli.cli.console import show, talk
+from purify_cli.cli.streams import piped_input
 
 __all__ = ["command"]
 
@@ -79,7 +80,7 @@ def command(
     with the first. A causal language model is measured by what it writes (--target-text or --target-regex) and by its
     perplexity.
     """
-    piped = o.piped_input(models)
+    piped = piped_input(models, run, quiet=quiet)
     from purify_cli.pipelines.causal_evaluate import CausalEvaluateRequest, about_language, causal_evaluate
     from purify_cli.pipelines.choices import pair_options
     from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate

@@ -1,6 +1,5 @@
 """Options that several commands share, so that a name means the same everywhere."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -54,7 +53,6 @@ __all__ = [
     "known",
     "leave",
     "parse_ratio",
-    "piped_input",
     "say_origin",
 ]
 
@@ -232,13 +230,6 @@ def parse_ratio(given: str | None) -> float | None:
             f"--ratio {given} is not a share", hint="Give a number from 0 (fine-tuning only) to 1 (reset everything)."
         )
     return ratio
-
-
-def piped_input(model: object) -> str | None:
-    """Read standard input to its end where a command was given no model and input is no terminal."""
-    if model or sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
-        return None
-    return sys.stdin.read()
 
 
 def say_origin(origin: "Origin", listener: "Progress") -> None:

@@ -6,6 +6,7 @@ import typer
 
 from purify_cli.cli import options as o
 from purify_cli.cli.console import show, talk
+from purify_cli.cli.streams import piped_input
 
 __all__ = ["command"]
 
@@ -78,7 +79,7 @@ def command(
     o.known(indicator=indicator)
     for name in method.split(",") if method != "auto" else ():
         o.known(method=name.strip())
-    piped = o.piped_input(suspect)
+    piped = piped_input(suspect, run, quiet=quiet)
     from purify_cli.pipelines.plan import PurifyRequest
     from purify_cli.pipelines.purify import purify
     from purify_cli.pipelines.source import find_origin
