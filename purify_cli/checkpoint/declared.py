@@ -1,13 +1,13 @@
-"""What config.json claims about the tensors beside it, checked against them: it is data, not truth."""
+"""Whether a model is whole: config.json checked against the tensors beside it, and tensors that are placeholders."""
 
 import re
 from typing import Final
 
-from purify_cli.checkpoint.names import canonical, is_word_embedding
+from purify_cli.checkpoint.names import canonical, is_buffer, is_word_embedding
 from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.errors import CheckpointError
 
-__all__ = ["check_config"]
+__all__ = ["check_config", "check_filled"]
 
 WIDTH_KEYS: Final = ("embedding_size", "word_embed_proj_dim", "hidden_size", "n_embd", "dim", "d_model")
 """Names under which configurations hold the width of the word embeddings, the more specific first (ELECTRA, ALBERT
@@ -41,6 +41,25 @@ def check_config(checkpoint: Checkpoint) -> None:
         # ALBERT declares many layers and stores the groups they share.
         if "num_hidden_groups" not in config:
             _same(checkpoint, "number of layers", declared, len(layers))
+
+
+def check_filled(suspect: Checkpoint, reference: Checkpoint) -> None:
+    """Refuse tensors without entries: DeepSpeed's ZeRO-3 leaves them where another process keeps the entries.
+
+    Raises:
+        CheckpointError: If a tensor is empty and its counterpart is not; without a counterpart, if it has shape (0,)
+            and is no buffer.
+    """
+    for checkpoint, other, side in ((suspect, reference, "suspect"), (reference, suspect, "reference")):
+        empty = [spec for spec in checkpoint.specs.values() if spec.numel == 0]
+        entries = {canonical(name): spec.numel for name, spec in other.specs.items()} if empty else {}
+        for spec in empty:
+            if entries.get(canonical(spec.name), spec.shape == (0,) and not is_buffer(spec)):
+                raise CheckpointError(
+                    f"{spec.name} of the {side} is empty (a ZeRO-3 shard?)",
+                    hint="Gather the whole model: DeepSpeed's zero_to_fp32.py, or "
+                    "stage3_gather_16bit_weights_on_model_save in its configuration.",
+                )
 
 
 def _same(checkpoint: Checkpoint, what: str, declared: object, found: int) -> None:

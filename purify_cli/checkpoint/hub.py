@@ -4,23 +4,19 @@ import os
 from pathlib import Path
 from typing import Final
 
+from purify_cli.checkpoint.filenames import INDEX, PICKLED_INDEX, PICKLED_WEIGHTS, TOKENIZER_FILES, WEIGHTS
 from purify_cli.errors import HubUnavailable
 
 __all__ = ["snapshot"]
 
-WANTED: Final[tuple[str, ...]] = (
-    "*.safetensors",
-    "*.json",
-    "*.txt",
-    "*.jinja",
-    "tokenizer.model",
-    "spiece.model",
-    "*.bpe.model",
-)
+WANTED: Final[tuple[str, ...]] = ("*.safetensors", "*.json", "*.txt", "*.jinja", *TOKENIZER_FILES)
 """Weights as safetensors, configuration, tokenizer files: nothing that can run code."""
 
 UNWANTED: Final[tuple[str, ...]] = ("*/*", "consolidated*")
 """Sub-folders (other formats, other tools) and a second copy of the weights that some models carry."""
+
+USUAL: Final = (WEIGHTS, INDEX)
+PICKLED: Final = (PICKLED_WEIGHTS, PICKLED_INDEX)
 
 LOCAL_HINT: Final = "Download the model where there is a network and give the path of its folder instead."
 
@@ -57,7 +53,7 @@ def snapshot(hub_id: str, *, revision: str | None = None, pickles: bool = False)
 
     try:
         folder = fetch(local=True)
-        if _has_weights(folder) or _offline():
+        if _offline() or any((folder / name).exists() for name in (*USUAL, *(PICKLED if pickles else ()))):
             return folder
     except FileNotFoundError as error:
         if _offline():
@@ -73,10 +69,6 @@ def snapshot(hub_id: str, *, revision: str | None = None, pickles: bool = False)
         raise HubUnavailable(
             f"{hub_id} is not in the local cache and the hub did not give it: {reason}", hint=LOCAL_HINT
         ) from error
-
-
-def _has_weights(folder: Path) -> bool:
-    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
 
 
 def _cache() -> str | None:

@@ -1,10 +1,12 @@
 """JSON files that are not trusted."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any, Final
 
+from purify_cli.checkpoint.regular import open_regular
 from purify_cli.errors import CheckpointError
 
 __all__ = ["LONGEST_TEXT", "is_unicode", "read_json"]
@@ -23,12 +25,14 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object from a file that is not trusted.
 
     Raises:
-        CheckpointError: If it is too long, not UTF-8, not JSON or no object.
+        CheckpointError: If it is no ordinary file, too long, not UTF-8, not JSON or no object.
     """
     try:
-        if path.stat().st_size > LONGEST_TEXT:
+        with os.fdopen(open_regular(path), "rb") as file:
+            data = file.read(LONGEST_TEXT + 1)
+        if len(data) > LONGEST_TEXT:
             raise CheckpointError(f"{path} is larger than {LONGEST_TEXT >> 20} MiB", hint="No such file is that long.")
-        text = path.read_text(encoding="utf-8")
+        text = data.decode()
         table = json.loads(text)
     except OSError as error:
         raise CheckpointError(

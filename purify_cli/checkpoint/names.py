@@ -4,6 +4,7 @@ A classifier saves ``bert.encoder…``, the bare model it came from ``encoder…
 that compares two checkpoints goes through ``canonical``.
 """
 
+import re
 from typing import Final
 
 from purify_cli.tensors import TensorSpec
@@ -11,6 +12,7 @@ from purify_cli.tensors import TensorSpec
 __all__ = [
     "canonical",
     "has_rows",
+    "is_adapter",
     "is_buffer",
     "is_head",
     "is_known_buffer",
@@ -18,6 +20,13 @@ __all__ = [
     "is_word_embedding",
     "tie_group",
 ]
+
+ADAPTER: Final = re.compile(
+    r"(^|\.)(lora_(A|B|E|embedding_[AB]|magnitude_vector)|ia3_l|hada_(w|t)[12](_[ab])?|lokr_[wt][12](_[ab])?|b?oft_[rsRS]"
+    r"|vera_lambda_[bd]|randlora_[AB]|hra_u|fourierft_spectrum|trainable_tokens_delta|adaption_(prompt|gate)"
+    r"|prompt_embeddings|base_layer|adapters|prefix_tunings?)(\.|$)"
+)
+"""Parts of names that peft and AdapterHub give to tensors that are added to a model's own, or are put around them."""
 
 PREFIXES: Final = frozenset(
     [
@@ -116,6 +125,11 @@ def canonical(name: str) -> str:
     if len(parts) > 1:
         parts[-1] = {"gamma": "weight", "beta": "bias"}.get(parts[-1], parts[-1])
     return ".".join(parts)
+
+
+def is_adapter(name: str) -> bool:
+    """Tell whether a tensor belongs to an adapter: weights that are not merged into those of the model."""
+    return bool(ADAPTER.search(name))
 
 
 def is_head(name: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, final
 
 from purify_cli.checkpoint.aligned import CheckpointPair, Comparable, Skipped, same_entries
-from purify_cli.checkpoint.declared import check_config
+from purify_cli.checkpoint.declared import check_config, check_filled
 from purify_cli.checkpoint.finite import nonfinite_entries, without_nonfinite
 from purify_cli.checkpoint.names import (
     canonical,
@@ -40,8 +40,10 @@ def pair_checkpoints(suspect: Checkpoint, reference: Checkpoint) -> CheckpointPa
     Raises:
         PairError: If the two are of different architectures or widths, or share no tensor, or one of them stores a
             tensor twice with different contents.
-        CheckpointError: If a config.json contradicts the tensors beside it.
+        CheckpointError: If a config.json contradicts the tensors beside it, or one side holds an empty tensor where the
+            other does not.
     """
+    check_filled(suspect, reference)
     check_config(suspect)
     check_config(reference)
     _same_architecture(suspect, reference)

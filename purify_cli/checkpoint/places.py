@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from purify_cli.checkpoint.layout import CONFIG, INDEX, TOKENIZER_FILES
+from purify_cli.checkpoint.filenames import CONFIG, INDEX, is_tokenizer_file
 from purify_cli.errors import OutputExists, StorageError
 
 __all__ = ["left_overs", "may_replace", "recover", "remove", "storage_errors"]
@@ -17,8 +17,8 @@ __all__ = ["left_overs", "may_replace", "recover", "remove", "storage_errors"]
 MARKS: Final = frozenset({CONFIG, INDEX, "purification.json"})
 """A folder that holds one of these or a weight file is a model or a result."""
 
-WRITTEN: Final = MARKS | {*TOKENIZER_FILES, "README.md", "generation_config.json"}
-"""Files of a model folder besides the weights. Only a folder that holds nothing else is replaced."""
+WRITTEN: Final = MARKS | {"README.md", "generation_config.json"}
+"""Files of a model folder besides weights and tokenizer. Only a folder that holds nothing else is replaced."""
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 REFUSED: Final = frozenset(
@@ -122,7 +122,7 @@ def _check_content(target: Path, *, overwrite: bool) -> None:
 
 
 def _is_written(name: str) -> bool:
-    return name in WRITTEN or name.endswith(".safetensors")
+    return name in WRITTEN or name.endswith(".safetensors") or is_tokenizer_file(name)
 
 
 def recover(target: Path) -> None:

@@ -1,21 +1,24 @@
 """A model on disk as one tensor source, whatever the number and the format of its files."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 from torch import Tensor
 
 from purify_cli.checkpoint.jsonfiles import is_unicode, read_json
 from purify_cli.checkpoint.layout import CheckpointFiles, resolve, weight_map
-from purify_cli.checkpoint.names import is_word_embedding
+from purify_cli.checkpoint.names import is_adapter, is_word_embedding
 from purify_cli.checkpoint.shards import PickledShard, SafetensorsShard, Shard
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSpec
 
 __all__ = ["Checkpoint", "open_checkpoint"]
+
+PEFT: Final = "base_model.model."
+"""What peft puts before the names of a model's tensors."""
 
 
 @final
@@ -56,20 +59,21 @@ class Checkpoint:
                 self._shard_of[name] = shard
         if not specs:
             raise CheckpointError(f"{files.given} holds no tensors", hint="Is it the right file?")
+        if adapter := _adapter_tensor(specs):
+            raise CheckpointError(
+                f"{files.given} holds {adapter!r}: an adapter, not a whole model",
+                hint="Merge it into its base model first (peft: model.merge_and_unload(), then save_pretrained).",
+            )
         self._specs = specs
         if files.index:
             self._check_index(weight_map(files.index), files.index)
 
     def _check_index(self, table: Mapping[str, str], index: Path) -> None:
-        for name, shard in table.items():
-            if name not in self._shard_of or self._shard_of[name].path.name != shard:
-                raise CheckpointError(
-                    f"{index.name} puts {name!r} into {shard}, which does not hold it", hint="Get the model again."
-                )
+        # A name without a tensor changes nothing: it is what saving leaves of a tied one. structure.py tells it.
         if unlisted := next((name for name in self._specs if name not in table), None):
             raise CheckpointError(
                 f"{self._shard_of[unlisted].path.name} holds {unlisted!r}, which {index.name} does not list",
-                hint="Get the model again.",
+                hint="Save the model again: versions of transformers differ in whether they load such a tensor.",
             )
 
     @property
@@ -142,6 +146,14 @@ class Checkpoint:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _adapter_tensor(names: Collection[str]) -> str | None:
+    """Return the first name that only an adapter has, None if the tensors are those of a whole model."""
+    first = next(iter(names))
+    if all(name.startswith(PEFT) for name in names) and not any(map(is_word_embedding, names)):
+        return first
+    return next(filter(is_adapter, names), None)
 
 
 def open_checkpoint(given: str, *, allow_pickle: bool = False, vocabulary: int | None = None) -> Checkpoint:

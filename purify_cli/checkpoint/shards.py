@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from purify_cli.checkpoint.header import DTYPE_NAMES, read_header
+from purify_cli.checkpoint.regular import check_regular, open_regular
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSpec
 
@@ -74,7 +75,7 @@ class SafetensorsShard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        descriptor = _open(path)
+        descriptor = open_regular(path)
         self._descriptor = descriptor
         self.close = weakref.finalize(self, os.close, descriptor)
         header = read_header(descriptor, path)
@@ -144,6 +145,7 @@ class PickledShard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.metadata = {"format": "pt"}
+        check_regular(path)
         try:
             with warnings.catch_warnings(action="ignore"):
                 # Only the zip form can be mapped.
@@ -152,11 +154,10 @@ class PickledShard:
             raise CheckpointError(
                 f"{path} is no pickle of plain tensors", hint="Convert it to safetensors where you trust it."
             ) from error
-        if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-            loaded = loaded["state_dict"]
-        if not isinstance(loaded, dict) or not loaded:
+        loaded = _state_dict(loaded)
+        if not isinstance(loaded, dict) or not loaded or not all(isinstance(name, str) for name in loaded):
             raise CheckpointError(f"{path} holds no table of tensors", hint="Save the model's state_dict.")
-        self._tensors = {str(name): _plain(path, str(name), value) for name, value in loaded.items()}
+        self._tensors = {name: _plain(path, name, value) for name, value in loaded.items()}
         self.specs: Mapping[str, TensorSpec] = {
             name: TensorSpec(name, t.dtype, tuple(t.shape)) for name, t in self._tensors.items()
         }
@@ -180,11 +181,18 @@ def file_sha256(path: Path) -> str:
     Raises:
         CheckpointError: If it cannot be opened.
     """
-    descriptor = _open(path)
+    descriptor = open_regular(path)
     try:
         return _hash(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _state_dict(loaded: Any) -> Any:
+    """Return the table under ``state_dict`` where trainers put it, beside no tensor: else those are what is loaded."""
+    if isinstance(loaded, dict) and not any(isinstance(value, Tensor) for value in loaded.values()):
+        return loaded.get("state_dict", loaded)
+    return loaded
 
 
 def _plain(path: Path, name: str, value: Any) -> Tensor:
@@ -194,15 +202,6 @@ def _plain(path: Path, name: str, value: Any) -> Tensor:
     if value.nbytes > value.untyped_storage().nbytes():
         raise CheckpointError(f"{path}: {name!r} claims more entries than are stored", hint="Do not trust this file.")
     return value.detach().contiguous()
-
-
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be opened: {error.strerror}", hint="Check the path and its permissions."
-        ) from error
 
 
 def _state(status: os.stat_result) -> tuple[int, int, int]:

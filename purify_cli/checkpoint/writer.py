@@ -15,8 +15,10 @@ from typing import Any, Final, final
 import torch
 from torch import Tensor
 
+from purify_cli.checkpoint.filenames import CONFIG, INDEX, WEIGHTS, tokenizer_files
 from purify_cli.checkpoint.header import encode_header
-from purify_cli.checkpoint.layout import INDEX, TOKENIZER_FILES, WEIGHTS, CheckpointFiles, index_metadata
+from purify_cli.checkpoint.layout import CheckpointFiles, index_metadata
+from purify_cli.checkpoint.loaded import NAMED
 from purify_cli.checkpoint.places import storage_errors
 from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.staging import locked_aside, publish_file, staged_folder, write_text
@@ -146,7 +148,8 @@ def write_model(
     Args:
         folder: Where to; use ``staged_folder``.
         weights: What to write.
-        like: The checkpoint whose files, order and metadata are kept. A single file becomes ``model.safetensors``.
+        like: The checkpoint whose files, order and metadata are kept. The files get the
+            names that transformers gives them.
         config: Content of config.json.
         tokenizer: Whose tokenizer files are copied; none are where it has none.
         metadata: Added to the metadata of each file.
@@ -159,7 +162,11 @@ def write_model(
         if name in weights.specs:
             shards[like.shard_of(name)].append(name)
     shards[like.files.shards[-1]] += [name for name in weights.specs if name not in like.specs]
-    files = {_file_name(path, like): (path, tuple(names)) for path, names in shards.items() if names}
+    held = [(path, tuple(names)) for path, names in shards.items() if names]
+    # The only names that mean the same in every version: whatever the files were called, these are what is loaded.
+    files = {f"model-{at:05d}-of-{len(held):05d}.safetensors": one for at, one in enumerate(held, start=1)}
+    if len(held) == 1:
+        files = {WEIGHTS: held[0]}
     for file, (path, names) in files.items():
         own = {**like.shard_metadata(path), **metadata}
         write_tensors(folder / file, _Selected(weights, names), metadata=own)
@@ -170,18 +177,8 @@ def write_model(
             "weight_map": {name: file for file, (_, names) in files.items() for name in names},
         }
         write_text(folder / INDEX, json.dumps(index, indent=2, sort_keys=True) + "\n")
-    write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
-    if tokenizer.tokenizer:
-        for name in TOKENIZER_FILES:
-            if (tokenizer.tokenizer / name).is_file():
-                with storage_errors(folder / name):
-                    shutil.copyfile(tokenizer.tokenizer / name, folder / name)
-
-
-def _file_name(path: Path, like: Checkpoint) -> str:
-    shards = like.files.shards
-    if len(shards) == 1:
-        return WEIGHTS
-    if path.suffix == ".safetensors":
-        return path.name
-    return f"model-{shards.index(path) + 1:05d}-of-{len(shards):05d}.safetensors"
+    config = {key: value for key, value in config.items() if key != NAMED}
+    write_text(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+    for path in tokenizer_files(tokenizer.tokenizer) if tokenizer.tokenizer else ():
+        with storage_errors(folder / path.name):
+            shutil.copyfile(path, folder / path.name)

@@ -159,7 +159,7 @@ def test_names_of_control_characters_are_names_like_others(tmp_path: Path) -> No
 
 
 def test_shards_whose_names_are_no_utf8_have_a_hash(tmp_path: Path) -> None:
-    names = [b"pytorch_model-\xff.bin", b"pytorch_model-1.bin"]
+    names = [b"\xff-00001-of-00002.bin", b"\xff-00002-of-00002.bin"]
     for at, name in enumerate(names):
         with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:
             torch.save({f"tensor{at}": torch.ones(2)}, file, _use_new_zipfile_serialization=False)
