@@ -32,14 +32,15 @@ def model_folder(folder: Path) -> Path:
     names = listed(folder)
     if any(map(is_weight_file, names)):
         return folder
-    if "snapshots" in names and (folder / "snapshots").is_dir():
-        within = [folder / "snapshots" / name for name in listed(folder / "snapshots")]
-        main = _main(folder)
+    snapshots = folder if folder.name == "snapshots" else folder / "snapshots"
+    if snapshots.is_dir():
+        within = [snapshots / name for name in listed(snapshots)]
+        main = _main(snapshots.parent)
         within = [one for one in within if one.name == main] or within
     else:
         saved = sorted((int(step[1]), name) for name in names if (step := SAVED.fullmatch(name)))
         within = [folder / name for _, name in saved]
-    within = [one for one in within if one.is_dir()]
+    within = [one for one in within if one.is_dir() and not one.is_symlink()]
     if len(within) == 1:
         return within[0]
     if within or (within := [folder / name for name in names if _may_hold_model(folder / name)]):

@@ -134,6 +134,31 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], type[CheckpointError], str]] = 
     "an empty folder": (lambda m: m.mkdir() or m, CheckpointError, "holds no weights"),
     "two files without an index": (_two, CheckpointError, "2 weight files and no index"),
     "an adapter": (_adapter, CheckpointError, "holds an adapter"),
+    "one shard by its name": (
+        lambda m: folder(m, bert(), shards=2) / "model-00001-of-00002.safetensors",
+        CheckpointError,
+        "one shard of a sharded model",
+    ),
+    "an adapter by its name": (
+        lambda m: save(m / "adapter_model.safetensors", bert()),
+        CheckpointError,
+        "is an adapter, not a whole model",
+    ),
+    "a part of DeepSpeed's": (
+        _write("bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt"),
+        CheckpointError,
+        "one part of a DeepSpeed checkpoint",
+    ),
+    "parts without a whole": (
+        _write("__0_0.distcp"),
+        CheckpointError,
+        "distributed weights only",
+    ),
+    "a configuration of another name": (
+        lambda m: folder(m, bert(), config={"configuration_files": ["config.4.0.0.json"]}) / "model.safetensors",
+        CheckpointError,
+        "configuration_files",
+    ),
     "a pickle in a folder": (_write("pytorch_model.bin"), PickleRefused, "pickle"),
     "a pickle by any name": (_write("best.pt"), PickleRefused, "pickle"),
     "a pickled file": (lambda m: _write("a.bin")(m) / "a.bin", PickleRefused, "pickle"),
@@ -241,6 +266,31 @@ def test_a_cache_without_weights_is_filled(hub: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert resolve("some/model").shards == (source / "model.safetensors",)
     assert asked == [True, False]
+
+
+@pytest.mark.parametrize("pickles", [False, True])
+def test_what_a_hub_model_is_loaded_from_is_fetched_or_missed(
+    pickles: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    # On the hub: a pickle, which is what transformers loads, and a stray file, which is all that is fetched without.
+    save(tmp_path / "without" / "x.safetensors", bert())
+    save(tmp_path / "with" / "x.safetensors", bert(seed=1))
+    torch.save(bert(), tmp_path / "with" / "pytorch_model.bin")
+
+    def download(*_: object, allow_patterns: list[str], local_files_only: bool, **__: object) -> str:
+        fetched = "with" if "pytorch_model*.bin" in allow_patterns and not local_files_only else "without"
+        return str(tmp_path / fetched)
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    if pickles:
+        assert resolve("some/model", allow_pickle=True).shards == (tmp_path / "with" / "pytorch_model.bin",)
+    else:
+        with pytest.raises(CheckpointError, match=r"x\.safetensors is not what is loaded from it") as caught:
+            resolve("some/model")
+        assert "--allow-pickle" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -168,3 +168,33 @@ def test_shards_whose_names_are_no_utf8_have_a_hash(tmp_path: Path) -> None:
         for name in sorted(names)
     )
     assert open_checkpoint(str(tmp_path), allow_pickle=True).sha256() == hashlib.sha256(lines).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight",
+        "bert.encoder.layer.0.attention.self.query.lora_B.default.weight",
+        "base_model.model.bert.encoder.layer.0.attention.self.key.ia3_l",
+        "base_model.model.classifier.weight",
+        "bert.encoder.layer.0.attention.self.query.base_layer.weight",
+        "bert.encoder.layer.0.output.adapters.task.adapter_down.0.weight",
+        "prompt_embeddings",
+    ],
+)
+def test_an_adapter_is_known_by_its_tensors(name: str, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", {name: torch.ones(4, 8)})
+    with pytest.raises(CheckpointError, match="an adapter, not a whole model") as caught:
+        open_checkpoint(str(path))
+    assert "merge" in caught.value.hint.lower()
+
+
+def test_an_adapter_within_whole_weights_is_not_overlooked(tmp_path: Path) -> None:
+    extra = {"encoder.layer.0.attention.self.query.lora_A.weight": torch.ones(4, 8)}
+    with pytest.raises(CheckpointError, match="an adapter, not a whole model"):
+        open_checkpoint(str(save(tmp_path / "a.safetensors", bert() | extra)))
+
+
+def test_modules_that_are_called_adapters_in_a_model_are_no_adapter(tmp_path: Path) -> None:
+    extra = {"roberta.encoder.layer.0.output.adapter_modules.en_XX.dense1.weight": torch.ones(4, 8)}
+    assert open_checkpoint(str(save(tmp_path / "a.safetensors", bert() | extra))).specs
