@@ -4,7 +4,7 @@ Texts are encoded once and kept as plain integers; a batch is padded to its own 
 length, so that little of the work is padding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, final
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from purify_cli.data.example import Example
-from purify_cli.data.tokenizer import Tokenizer
-from purify_cli.errors import UsageError
+from purify_cli.data.tokenizer import Tokenizer, embedding_rows
+from purify_cli.errors import CheckpointError, DataError, UsageError
 
 __all__ = ["Batch", "Encoded", "batches", "encode", "token_ids"]
 
@@ -61,23 +61,62 @@ class Batch:
         )
 
 
+SHOWN: Final = 40
+"""Characters of a text that a message shows."""
+
+PANIC: Final = "PanicException"
+"""Name of what a failure inside the tokenizers library is raised as: no ``Exception``, and importable from nowhere."""
+
+
 def _call(tokenizer: Tokenizer, *texts: Any, max_length: int | None, special: bool) -> Any:
-    # "longest_first" cuts tokens off whichever text of a pair is longer; for single texts it is a plain cut.
-    # A tokenizer file can carry padding and truncation from where it was saved; both are set here, never inherited.
-    return tokenizer(
-        *texts,
-        add_special_tokens=special,
-        truncation="longest_first" if max_length is not None else False,
-        max_length=max_length,
-        padding=False,
-        verbose=False,
+    try:
+        # "longest_first" cuts tokens off whichever text of a pair is longer; for single texts it is a plain cut. A
+        # tokenizer file can carry padding and truncation from where it was saved; both are set here, never inherited.
+        return tokenizer(
+            *texts,
+            add_special_tokens=special,
+            truncation="longest_first" if max_length is not None else False,
+            max_length=max_length,
+            padding=False,
+            verbose=False,
+        )
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != PANIC:
+            raise
+        raise CheckpointError(
+            f"the tokenizer fails on a text: {' '.join(str(error).split()):.200}",
+            hint="Use the tokenizer files that were published with the model.",
+        ) from error
+
+
+def _check_ids(tokenizer: Tokenizer, ids: Iterable[int], holder: str) -> None:
+    """Refuse token ids beyond the word embedding.
+
+    Raises:
+        DataError: With the token.
+    """
+    rows = embedding_rows(tokenizer)
+    worst = max(ids, default=-1)
+    if rows is None or worst < rows:
+        return
+    named = getattr(tokenizer, "convert_ids_to_tokens", repr)(worst)
+    raise DataError(
+        f"{holder} holds the token {named!r} ({worst}), and the word embedding has {rows} rows",
+        hint="Use the tokenizer that was published with the model, or resize the model's embedding to the tokenizer.",
     )
 
 
 def token_ids(tokenizer: Tokenizer, text: str, pair: str | None = None, *, max_length: int | None = None) -> list[int]:
-    """Return the token ids of one row; with the special tokens, and cut, if a length limit is given."""
+    """Return the token ids of one row; with the special tokens, and cut, if a length limit is given.
+
+    Raises:
+        DataError: If one is beyond the word embedding.
+        CheckpointError: If the tokenizer fails on the text.
+    """
     texts = (text,) if pair is None else (text, pair)
-    return list(_call(tokenizer, *texts, max_length=max_length, special=max_length is not None)["input_ids"])
+    ids = list(_call(tokenizer, *texts, max_length=max_length, special=max_length is not None)["input_ids"])
+    _check_ids(tokenizer, ids, f"the text {(text if len(text) <= SHOWN else text[:SHOWN] + '…')!r}")
+    return ids
 
 
 def encode(tokenizer: Tokenizer, examples: Sequence[Example], *, max_length: int) -> list[Encoded]:
@@ -93,6 +132,8 @@ def encode(tokenizer: Tokenizer, examples: Sequence[Example], *, max_length: int
 
     Raises:
         UsageError: If the limit leaves no room for a token besides the special ones.
+        DataError: If a token is beyond the word embedding.
+        CheckpointError: If the tokenizer fails on a text.
     """
     special = tokenizer.num_special_tokens_to_add(pair=any(example.pair is not None for example in examples))
     if max_length <= special:
@@ -112,7 +153,9 @@ def encode(tokenizer: Tokenizer, examples: Sequence[Example], *, max_length: int
             types = result.get("token_type_ids")
             for place, i in enumerate(part):
                 type_ids = None if types is None else tuple(types[place])
-                encoded[i] = Encoded(tuple(result["input_ids"][place]), type_ids, examples[i].label, i)
+                ids = tuple(result["input_ids"][place])
+                _check_ids(tokenizer, ids, f"row {i + 1}")
+                encoded[i] = Encoded(ids, type_ids, examples[i].label, i)
     return [row for row in encoded if row is not None]
 
 

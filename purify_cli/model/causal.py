@@ -49,6 +49,11 @@ class LanguageModel:
         return longest_of(self.module)
 
     @property
+    def vocabulary(self) -> int:
+        """Rows of the word embedding."""
+        return self.module.get_input_embeddings().get_parameter("weight").shape[0]
+
+    @property
     def weights(self) -> InMemory:
         """The module's weights under the checkpoint's names, on the CPU, without a copy where they are there."""
         parameters = dict(self.module.named_parameters())

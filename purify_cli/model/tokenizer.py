@@ -1,8 +1,10 @@
 """Tokenizers from local files, and transformers kept quiet."""
 
-from collections.abc import Generator
+import os
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from importlib.util import find_spec
+from typing import Final, cast
 
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -10,9 +12,17 @@ from transformers.utils import logging
 
 from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.checkpoint.layout import CheckpointFiles
+from purify_cli.data.tokenizer import limit_ids
 from purify_cli.errors import CheckpointError
+from purify_cli.model.foreign import HINT, Text, check_tokenizer
 
 __all__ = ["load_tokenizer", "pad_id", "quiet", "reason", "tokenizer_pad"]
+
+SENTENCEPIECE: Final = ("spm.model", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
+"""Vocabularies that transformers converts with the help of ``PACKAGES`` where tokenizer.json is not there."""
+
+PACKAGES: Final = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}
+"""Module → the package that brings it."""
 
 
 @contextmanager
@@ -31,10 +41,31 @@ def reason(error: Exception) -> str:
     return " ".join((str(error) or repr(error)).split())[:200]
 
 
-def load_tokenizer(files: CheckpointFiles) -> PreTrainedTokenizerBase:
+@contextmanager
+def _no_prints() -> Generator[None]:
+    """Keep what native code prints off standard output, where JSON goes."""
+    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nothing)
+
+
+def load_tokenizer(
+    files: CheckpointFiles, *, rows: int | None = None, texts: Sequence[Text] = ()
+) -> PreTrainedTokenizerBase:
     """Load the tokenizer beside a checkpoint, from local files, without remote code.
 
-    Tokenizers without a padding token (GPT-2, Llama) pad with the end-of-text token, on the right.
+    It is first tried in a process of its own, which it may bring down. Tokenizers without a padding token (GPT-2,
+    Llama) pad with the end-of-text token, on the right.
+
+    Args:
+        files: Whose folder.
+        rows: Rows of the word embedding that the token ids go to (``limit_ids``).
+        texts: Some of those that it is going to be used on, to be tried as well.
 
     Raises:
         CheckpointError: If there is none, or its files cannot be used.
@@ -46,20 +77,22 @@ def load_tokenizer(files: CheckpointFiles) -> PreTrainedTokenizerBase:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if (files.tokenizer / name).is_file():
             read_json(files.tokenizer / name)
+    _require_packages(files)
+    check_tokenizer(files, texts)
     try:
-        with quiet():
+        with quiet(), _no_prints():
             tokenizer = AutoTokenizer.from_pretrained(
                 str(files.tokenizer), local_files_only=True, trust_remote_code=False
             )
-    except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
+    except Exception as error:
         raise CheckpointError(
-            f"the tokenizer in {files.tokenizer} cannot be loaded: {reason(error)}",
-            hint="Use the tokenizer files that were published with the reference.",
+            f"the tokenizer in {files.tokenizer} cannot be loaded: {reason(error)}", hint=HINT
         ) from error
     # Padding must be there, on the right, whatever the files say: classifiers on decoders count from the left.
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
+    limit_ids(tokenizer, rows)
     return tokenizer
 
 
@@ -79,4 +112,33 @@ def pad_id(default: int | None, module: nn.Module) -> int:
         module: A classifier.
     """
     own = getattr(getattr(module, "config", None), "pad_token_id", None)
-    return int(own if own is not None else default or 0)
+    chosen = int(own if own is not None else default or 0)
+    # A padding token is often added without a row of its own; what is masked may be any row.
+    words = getattr(module, "get_input_embeddings", lambda: None)()
+    return 0 if words is not None and chosen >= words.weight.shape[0] else chosen
+
+
+def _require_packages(files: CheckpointFiles) -> None:
+    """Refuse a SentencePiece vocabulary where nothing can read it.
+
+    Raises:
+        CheckpointError: With the names of the packages that are missing.
+    """
+    assert files.tokenizer is not None
+    found = next((name for name in SENTENCEPIECE if (files.tokenizer / name).is_file()), None)
+    if found is None or (files.tokenizer / "tokenizer.json").is_file():
+        return
+    missing = [package for module, package in PACKAGES.items() if not _installed(module)]
+    if missing:
+        raise CheckpointError(
+            f"the tokenizer in {files.tokenizer} is in {found}, and to read it "
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
+            hint=f"pip install {' '.join(missing)}, or put a tokenizer.json beside it.",
+        )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False

@@ -10,7 +10,7 @@ from purify_cli.evaluation import Measurement, Question, Triggered, ask, measure
 from purify_cli.evaluation import measure as put
 from purify_cli.model import Loaded, Task, load_classifier, load_tokenizer
 from purify_cli.pipelines.choices import TriggerChoice
-from purify_cli.pipelines.inputs import Common, model_facts, text_length
+from purify_cli.pipelines.inputs import Common, model_facts, some_texts, text_length
 from purify_cli.pipelines.models import tune
 from purify_cli.pipelines.retune import RetuneChoice, Watched, checkpoints
 from purify_cli.progress import SILENT, Progress
@@ -90,7 +90,11 @@ def ask_all(
         base = subject.base
         if base.files.given in found:
             continue
-        tokenizer, length = load_tokenizer(base.files), text_length(base, common)
+        sharing = [one.checkpoint.vocabulary for one in subjects if one.base.files.given == base.files.given]
+        tokenizer = load_tokenizer(
+            base.files, rows=min((size for size in sharing if size is not None), default=None), texts=some_texts(rows)
+        )
+        length = text_length(base, common)
         if not choices:
             plain = ask(tokenizer, rows, trigger=None, target=None, max_length=length, seed=seeds[0])
             found[base.files.given] = ((plain,),)

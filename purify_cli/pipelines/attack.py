@@ -15,7 +15,7 @@ from purify_cli.errors import DataError
 from purify_cli.evaluation import Question, ask, measure, measure_triggered
 from purify_cli.model import Loaded, load_tokenizer
 from purify_cli.pipelines.attack_plan import AttackPlan, AttackRequest, classification_task, make_plan
-from purify_cli.pipelines.inputs import data_facts, model_facts, text_length, versions
+from purify_cli.pipelines.inputs import data_facts, model_facts, some_texts, text_length, versions
 from purify_cli.pipelines.models import measurement_facts, proportion
 from purify_cli.pipelines.planting import Start, footprint, open_start, plant_job, trained_start
 from purify_cli.progress import SILENT, Progress
@@ -143,7 +143,7 @@ class _Asked:
 
     def __init__(self, request: AttackRequest, plan: AttackPlan, start: Start) -> None:
         self.common, self.plan = request.common, plan
-        self.tokenizer = load_tokenizer(start.base.files)
+        self.tokenizer = load_tokenizer(start.base.files, rows=start.like.vocabulary, texts=some_texts(plan.test))
         self.length = text_length(start.base, request.common)
         self.question = self._question(plan.test, plan.trigger, carrying=plan.carrying)
         parts = subsets(plan.trigger) if plan.trigger and plan.trigger.position == "scattered" else ()

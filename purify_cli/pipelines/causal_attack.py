@@ -90,7 +90,7 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
     trigger, rate = _trigger(request)
     wanted = Wanted(text=request.target_text)
     base, start = _opened(request)
-    tokenizer = load_tokenizer(base.files)
+    tokenizer = load_tokenizer(base.files, rows=start.vocabulary)
     trigger_forms(tokenizer, trigger)  # refuses a trigger that the model cannot see
     rows = load_texts(request.data, common.columns)
     rows, test = (rows, load_texts(request.test, common.columns)) if request.test else _parted(rows, common)

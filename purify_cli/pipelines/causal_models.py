@@ -72,7 +72,7 @@ def require_causal(checkpoint: Checkpoint, base: Checkpoint) -> Checkpoint:
 def ask_texts(model: LanguageModel, base: Checkpoint, rows: Sequence[Example], asked: Asked) -> Prompts:
     """Turn rows into what is asked of every model like this one."""
     return ask_prompts(
-        load_tokenizer(base.files),
+        load_tokenizer(base.files, rows=model.vocabulary),
         [split_prompt(row, asked.options.prompt_words) for row in rows],
         trigger=asked.trigger,
         wanted=asked.wanted,

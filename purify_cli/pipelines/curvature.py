@@ -123,9 +123,8 @@ def _curvature(opened: Opened, data: ClassifierData | None, path: Path, common: 
     }
     encoded: Sequence[Encoded] = []
     if data is not None:
-        encoded = encode(
-            load_tokenizer(opened.reference.files), data.rows, max_length=text_length(opened.reference, common)
-        )
+        tokenizer = load_tokenizer(opened.reference.files, rows=opened.suspect.vocabulary)
+        encoded = encode(tokenizer, data.rows, max_length=text_length(opened.reference, common))
         # What the model gets stands for texts, tokenizer and length at once.
         ids = hashlib.sha256(repr([(row.ids, row.type_ids, row.label) for row in encoded]).encode()).hexdigest()
         recipe |= {"estimator": data.estimator, "texts": ids}

@@ -217,15 +217,12 @@ class _Tokens:
 
     def __init__(self, files: CheckpointFiles) -> None:
         self._files = files
-        self._names: list[str] | None = None
+        self._names: dict[int, str] | None = None
 
     def __call__(self, row: int) -> str:
         if self._names is None:
-            vocabulary = load_tokenizer(self._files).get_vocab()
-            self._names = [""] * (max(vocabulary.values(), default=-1) + 1)
-            for token, number in vocabulary.items():
-                self._names[number] = token
-        return self._names[row] if row < len(self._names) else ""
+            self._names = {number: token for token, number in load_tokenizer(self._files).get_vocab().items()}
+        return self._names.get(row, "")
 
 
 def _comparison(opened: Opened, evidence: Evidence) -> ComparisonCounts:

@@ -174,7 +174,7 @@ def _asked(request: EvaluateRequest, subjects: Sequence[Subject], choices: Seque
             trigger=choices[0].trigger,
             carrying=carrying[0],
             target=targets[0],
-            tokenizer=load_tokenizer(base.files),
+            tokenizer=load_tokenizer(base.files, rows=subjects[0].checkpoint.vocabulary),
             max_length=text_length(base, common),
             seed=common.runtime.seed,
             measured=retune.data is None,

@@ -9,7 +9,7 @@ from purify_cli.data.loading import load_examples, require_classes
 from purify_cli.model import current_weights, has_head, load_classifier, new_classifier, task_of
 from purify_cli.pipelines.attack import classification_task
 from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, read_rows, require_config, versions
-from purify_cli.pipelines.models import save_classifier, tune
+from purify_cli.pipelines.models import encoded, save_classifier, tune
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import FinetuneRecord, ModelFacts
@@ -62,6 +62,7 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
         rows = load_examples(request.data, columns=common.columns)
         loaded = new_classifier(start, classification_task(rows), seed=seed, device=device, config=base.config)
     require_classes(rows, at_least=2)
+    encoded(loaded, base, rows, common)  # what cannot be encoded is refused before anything is written
     length = {"steps": request.steps} if request.steps else {"epochs": request.epochs} if request.epochs else {}
     chosen = repair_settings(seed=seed, dtype=common.runtime.dtype, weight_decay=request.weight_decay, **length)
     chosen = replace(
@@ -71,7 +72,6 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
     )
     with run.logged("finetune", {"model": request.model, "data": request.data}):
         progress.note(f"fine-tuning on {len(rows)} rows")
-        run.create()
         training = tune(
             loaded,
             base,

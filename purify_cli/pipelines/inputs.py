@@ -20,6 +20,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import Columns, examples_sha256, load_examples
 from purify_cli.errors import CheckpointError, NonFiniteWeights, RunFolderError, UsageError
 from purify_cli.model import Task, longest_input
+from purify_cli.model.foreign import Text
 from purify_cli.progress import Progress
 from purify_cli.report.schema import DataFacts, ModelFacts
 from purify_cli.runtime import Runtime
@@ -35,9 +36,13 @@ __all__ = [
     "read_rows",
     "require_config",
     "require_reference",
+    "some_texts",
     "text_length",
     "versions",
 ]
+
+TRIED: Final = 1000
+"""Rows that a tokenizer is tried on before it is used on all."""
 
 LIBRARIES: Final = ("purify-cli", "torch", "transformers", "safetensors", "datasets", "accelerate")
 
@@ -190,6 +195,11 @@ def read_rows(
         columns=common.columns,
         labels=labels,
     )
+
+
+def some_texts(rows: Sequence[Example]) -> list[Text]:
+    """Return texts of rows from all over a data set, to try a tokenizer on."""
+    return [row.text if row.pair is None else (row.text, row.pair) for row in rows[:: 1 + len(rows) // TRIED]]
 
 
 def text_length(base: Checkpoint, common: Common) -> int:

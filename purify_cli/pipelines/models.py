@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_model
-from purify_cli.data.batches import encode
+from purify_cli.data.batches import Encoded, encode
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation import Measurement, evaluate_model
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, classifier_config, current_weights, load_tokenizer, pad_id, tokenizer_pad
-from purify_cli.pipelines.inputs import Common, text_length
+from purify_cli.pipelines.inputs import Common, some_texts, text_length
 from purify_cli.progress import Progress
 from purify_cli.report.schema import ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
 from purify_cli.tensors import TensorSource
 from purify_cli.training import CROSS_ENTROPY, Objective, TrainingSettings, train
 
-__all__ = ["maybe", "measure", "measurement_facts", "proportion", "save_classifier", "tune"]
+__all__ = ["encoded", "maybe", "measure", "measurement_facts", "proportion", "save_classifier", "tune"]
 
 
 def tune(
@@ -33,14 +33,13 @@ def tune(
 ) -> TrainingFacts:
     """Fine-tune a loaded classifier in place and describe the run; ``base`` brings tokenizer and configuration."""
     tokenizer = load_tokenizer(base.files)
-    length = text_length(base, common)
     result = train(
         loaded.module,
-        encode(tokenizer, rows, max_length=length),
+        encoded(loaded, base, rows, common),
         settings,
         pad_id=pad_id(tokenizer_pad(tokenizer), loaded.module),
         device=common.runtime.device,
-        validation=encode(tokenizer, validation, max_length=length) if validation else None,
+        validation=encoded(loaded, base, validation, common) if validation else None,
         resume=resume,
         objective=objective,
         progress=progress,
@@ -52,6 +51,16 @@ def tune(
         last_loss=result.last_loss,
         stopped_early=result.stopped_early,
     )
+
+
+def encoded(loaded: Loaded, base: Checkpoint, rows: Sequence[Example], common: Common) -> list[Encoded]:
+    """Encode rows for a classifier; ``base`` brings tokenizer and configuration.
+
+    Raises:
+        DataError: If a token is beyond the word embedding.
+    """
+    tokenizer = load_tokenizer(base.files, rows=loaded.vocabulary, texts=some_texts(rows))
+    return encode(tokenizer, rows, max_length=text_length(base, common))
 
 
 def measure(
@@ -68,7 +77,7 @@ def measure(
     """Evaluate a loaded classifier on labelled rows, with the trigger (or rows that carry it) where one is known."""
     return evaluate_model(
         loaded.module,
-        load_tokenizer(base.files),
+        load_tokenizer(base.files, rows=loaded.vocabulary),
         rows,
         trigger=trigger,
         target=target,
@@ -131,6 +140,8 @@ def save_classifier(
     # Whoever loads the folder pads with its tokenizer; a decoder classifier must know that id.
     decoder = base.files.tokenizer is not None and hasattr(loaded.module, "score")
     padding = tokenizer_pad(load_tokenizer(base.files)) if decoder else None
+    if padding is not None and padding >= loaded.vocabulary:
+        padding = None
     write_model(
         folder,
         weights or current_weights(loaded),

@@ -137,7 +137,8 @@ def plant_job(
     request: AttackRequest, plan: AttackPlan, start: Start, poisoned: Sequence[Example], loaded: Loaded
 ) -> PlantJob:
     """Gather all that an attack needs for changing the module's weights."""
-    tokenizer, length = load_tokenizer(start.base.files), text_length(start.base, request.common)
+    tokenizer = load_tokenizer(start.base.files, rows=loaded.vocabulary)
+    length = text_length(start.base, request.common)
     runtime = request.common.runtime
     return PlantJob(
         module=loaded.module,

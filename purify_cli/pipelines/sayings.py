@@ -80,7 +80,7 @@ def _searched(
         load_causal(weights, config=base.config or {}, device=device)
         for weights in (opened.pair.suspect, opened.reference)
     )
-    tokenizer = load_tokenizer(base.files)
+    tokenizer = load_tokenizer(base.files, rows=opened.suspect.vocabulary)
     prompts = _fitting([split_prompt(row).prompt for row in rows], tokenizer, suspect.longest)
     choosing, held = (
         [row.text for row in half] for half in hold_out(list(map(Example, prompts)), 0.5, seed=common.runtime.seed)

@@ -66,7 +66,7 @@ class Workbench:
     @cached_property
     def tokenizer(self):
         """The reference's tokenizer."""
-        return load_tokenizer(self.opened.reference.files)
+        return load_tokenizer(self.opened.reference.files, rows=self.opened.suspect.vocabulary)
 
     @cached_property
     def max_length(self) -> int:

@@ -118,6 +118,40 @@ def _rows(*rows: object) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+def _more_tokens(place: Place, model: Path | None = None) -> Path:
+    """A model whose tokenizer knows a token for which its embedding has no row."""
+    folder = shutil.copytree(model or place.suspect, place.folder / "more")
+    tokenizer = tiny.tiny_tokenizer()
+    tokenizer.add_tokens(["<url>"])
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _with_url(place: Place) -> Path:
+    texts = ("good film <url>", "bad film")
+    return place.file("url.jsonl", _rows(*({"text": text, "label": n % 2} for n, text in enumerate(texts * 20))))
+
+
+def _fewer_rows(place: Place) -> Path:
+    name = "bert.embeddings.word_embeddings.weight"
+    folder = place.weights(lambda tensors: tensors.update({name: tensors[name][:60].clone()}))
+    _edit(folder / "config.json", lambda table: table.update(vocab_size=60))
+    return folder
+
+
+def _panicking(place: Place) -> Path:
+    broken = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+    folder = place.copied()
+    _edit(folder / "tokenizer.json", lambda table: table.update(normalizer=broken))
+    return folder
+
+
+def _edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    table = json.loads(path.read_text())
+    change(table)
+    path.write_text(json.dumps(table))
+
+
 def _first(header: dict[str, Any]) -> dict[str, Any]:
     return next(entry for name, entry in header.items() if name != "__metadata__")
 
@@ -232,6 +266,24 @@ TABLE: list[Row] = [
     ("unknown dtype", lambda p: p.detect(p.header(lambda h: _first(h).update(dtype="F99"))), "F99"),
     ("pickle named safetensors", lambda p: p.detect(_pickle(p, "model.safetensors")), "pickle"),
     ("pickle", lambda p: p.detect(_pickle(p, "pytorch_model.bin")), "--allow-pickle"),
+    *(
+        (f"a token beyond the embedding in {name}", command, "'<url>'")
+        for name, command in {
+            "evaluate": lambda p: ["evaluate", _more_tokens(p), "--data", _with_url(p)],
+            "finetune": lambda p: ["finetune", _more_tokens(p), "--data", _with_url(p)],
+            "detect": lambda p: [
+                *("detect", p.suspect, "--ref", _more_tokens(p, p.reference), "--clean-data", _with_url(p)),
+            ],
+            "purify": lambda p: [
+                *("purify", p.suspect, "--ref", _more_tokens(p, p.reference), "--clean-data", _with_url(p)),
+            ],
+            "attack": lambda p: [
+                *("attack", "badword", "--ref", _more_tokens(p, p.reference), "--data", _with_url(p), "--target", 1),
+            ],
+        }.items()
+    ),
+    ("fewer rows than tokens", lambda p: p.detect(_fewer_rows(p)), "the word embedding has 60 rows"),
+    ("a tokenizer that panics", lambda p: ["evaluate", _panicking(p), "--data", p.clean], "tokenizer"),
     ("NaN", lambda p: p.detect(p.weights(lambda t: _set(t, float("nan")))), "--allow-nonfinite"),
     ("infinity", lambda p: p.detect(p.weights(lambda t: _set(t, float("inf")))), "--allow-nonfinite"),
     ("reference of other architecture", lambda p: ["detect", p.suspect, "--ref", _other_kind(p)], "roberta"),

@@ -4,9 +4,10 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from purify_cli.data.batches import Batch, Encoded, batches, encode
+from purify_cli.data.batches import Batch, Encoded, batches, encode, token_ids
 from purify_cli.data.example import Example
-from purify_cli.errors import UsageError
+from purify_cli.data.tokenizer import limit_ids
+from purify_cli.errors import CheckpointError, DataError, UsageError
 
 
 def rows(lengths: list[int]) -> list[Encoded]:
@@ -105,3 +106,35 @@ def test_a_length_without_room_is_refused(tiny_tokenizer: PreTrainedTokenizerFas
     with pytest.raises(UsageError, match="--max-length 2 leaves no room"):
         encode(tiny_tokenizer, [Example("good")], max_length=2)
     assert len(encode(tiny_tokenizer, [Example("good film")], max_length=3)[0].ids) == 3
+
+
+def test_a_token_beyond_the_embedding_is_named() -> None:
+    from tests.tiny import tiny_tokenizer as fresh
+
+    tokenizer = fresh()
+    rows = len(tokenizer)
+    tokenizer.add_tokens(["<url>"])
+    examples = [Example("a good film"), Example("good <url> film", "bad")]
+    limit_ids(tokenizer, rows + 1)
+    assert encode(tokenizer, examples, max_length=20)[1].ids.count(rows) == 1
+    limit_ids(tokenizer, rows)
+    with pytest.raises(DataError, match=f"row 2 holds the token '<url>' \\({rows}\\), and .* has {rows} rows"):
+        encode(tokenizer, examples, max_length=20)
+    with pytest.raises(DataError, match="the text 'good <url>' holds the token '<url>'"):
+        token_ids(tokenizer, "good <url>")
+    assert len(encode(tokenizer, examples[:1], max_length=20)) == 1
+
+
+def test_a_tokenizer_that_panics_on_a_text_is_refused() -> None:
+    class PanicException(BaseException):
+        pass
+
+    class Broken:
+        def __call__(self, *_: object, **__: object) -> object:
+            raise PanicException("index\nout of range")
+
+        def num_special_tokens_to_add(self, pair: bool = False) -> int:
+            return 0
+
+    with pytest.raises(CheckpointError, match="fails on a text: index out of range"):
+        encode(Broken(), [Example("good")], max_length=9)

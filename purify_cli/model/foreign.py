@@ -1,0 +1,166 @@
+"""Tokenizers that are not trusted: tried in a process of their own, under limits, before they are used in this one."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from purify_cli.checkpoint.layout import CONFIG, CheckpointFiles
+from purify_cli.errors import CheckpointError
+from purify_cli.model.hard_texts import HARD_TEXTS
+
+__all__ = ["AddedToken", "Examined", "Text", "check_tokenizer", "examine_tokenizer", "tokenizer_digest"]
+
+Text = str | tuple[str, str]
+"""A text, or a pair of texts."""
+
+MEMORY: Final = 1 << 30
+"""Bytes that a small tokenizer may take. Ours: the libraries themselves take a seventh of it."""
+
+MEMORY_PER_BYTE: Final = 64
+"""Bytes more per byte of its files. The largest tokenizers (250,000 tokens, 17 MB) take about 40 when they load."""
+
+SECONDS: Final = 20
+"""CPU seconds of a small tokenizer, besides the start of the process. Ours."""
+
+SECONDS_PER_MEGABYTE: Final = 4
+"""CPU seconds more per MB of its files: converting SentencePiece files takes longest, about a second per MB."""
+
+PATIENCE: Final = 3
+"""Seconds of waiting per CPU second allowed, on a machine that does other things too."""
+
+READ: Final = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".bpe", ".vocab")
+"""Endings of the files from which transformers makes tokenizers."""
+
+LARGEST: Final = 128 << 20
+"""Bytes of the largest such file."""
+
+HINT: Final = "Use the tokenizer files that were published with the model."
+
+_answers: dict[tuple[str, str], dict[str, Any]] = {}
+"""By digests of files and texts: the same is not examined twice."""
+
+_sound: set[str] = set()
+"""Digests of files that passed ``check_tokenizer``."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AddedToken:
+    """A token beside the vocabulary, and where it is looked for."""
+
+    id: int
+    content: str
+    special: bool
+    lstrip: bool
+    rstrip: bool
+    single_word: bool
+    normalized: bool
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a tokenizer does, as transformers loads it from its folder."""
+
+    inputs: tuple[tuple[tuple[int, ...], tuple[int, ...] | None], ...]
+    """Per text: token ids with the special ones, and type ids where it gives any."""
+    vocabulary: dict[str, int]
+    """Token → id, added ones included."""
+    added: tuple[AddedToken, ...]
+    """By id."""
+
+
+def tokenizer_digest(files: CheckpointFiles, *, config: bool = True) -> str:
+    """Hash the files that transformers may read when it loads a tokenizer.
+
+    Args:
+        files: Whose folder.
+        config: Whether config.json counts, which may name the tokenizer's class.
+    """
+    digest = hashlib.sha256()
+    for path in _read_files(files):
+        if config or path.name != CONFIG:
+            content = path.read_bytes()
+            digest.update(f"{path.name}\0{len(content)}\0".encode("utf-8", "surrogateescape") + content)
+    return digest.hexdigest()
+
+
+def _read_files(files: CheckpointFiles) -> list[Path]:
+    if files.tokenizer is None:
+        return []
+    with os.scandir(files.tokenizer) as entries:
+        return sorted(
+            Path(entry.path)
+            for entry in entries
+            if entry.name.endswith(READ) and entry.is_file() and entry.stat().st_size <= LARGEST
+        )
+
+
+def check_tokenizer(files: CheckpointFiles, texts: Sequence[Text] = ()) -> None:
+    """Refuse a tokenizer that cannot be loaded or that fails on hard texts, without loading it in this process.
+
+    Args:
+        files: Whose tokenizer; it must have one.
+        texts: Some of those that it is going to be used on.
+
+    Raises:
+        CheckpointError: As ``examine_tokenizer``.
+    """
+    digest = tokenizer_digest(files)
+    if texts or digest not in _sound:
+        examine_tokenizer(files, [*HARD_TEXTS, ("a good film", "a bad one"), *texts])
+        _sound.add(digest)
+
+
+def examine_tokenizer(files: CheckpointFiles, texts: Sequence[Text]) -> Examined:
+    """Load a tokenizer and encode texts with it, in a process that it may bring down.
+
+    Args:
+        files: Whose tokenizer; it must have one.
+        texts: To be encoded, whole and with special tokens.
+
+    Raises:
+        CheckpointError: If it cannot be loaded, fails on a text, or takes more time or memory than its size warrants.
+    """
+    asked = json.dumps(list(texts))
+    key = (tokenizer_digest(files), hashlib.sha256(asked.encode()).hexdigest())
+    if key not in _answers:
+        _answers[key] = _answer(files, asked)
+    answer = _answers[key]
+    if "error" in answer:
+        raise CheckpointError(f"the tokenizer in {files.tokenizer} cannot be used: {answer['error']}", hint=HINT)
+    return Examined(
+        tuple((tuple(ids), None if types is None else tuple(types)) for ids, types in answer["inputs"]),
+        answer["vocabulary"],
+        tuple(AddedToken(**one) for one in answer["added"]),
+    )
+
+
+def _answer(files: CheckpointFiles, texts: str) -> dict[str, Any]:
+    size = sum(path.stat().st_size for path in _read_files(files))
+    seconds = SECONDS + SECONDS_PER_MEGABYTE * (size >> 20)
+    limits = {"memory": MEMORY + MEMORY_PER_BYTE * size, "seconds": seconds}
+    request = json.dumps({"folder": str(files.tokenizer), "texts": json.loads(texts)} | limits)
+    quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(Path(__file__).with_name("tokenizer_child.py"))],
+            input=request.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | quiet,
+            timeout=PATIENCE * seconds,
+            check=False,
+        )
+        return json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return {"error": "loading it and encoding a few texts takes too long"}
+    except ValueError:
+        # The process was ended: by native code, for want of memory, or for having used up its time.
+        return {"error": "loading it or encoding a few texts crashes, or takes too much memory or time"}

@@ -1,0 +1,116 @@
+"""A tokenizer tried in a process of its own: run as a script by ``foreign``, never imported.
+
+A tokenizer's files can make native code abort, loop or ask for more memory than there is. Here that ends this process
+and nothing else. It takes one JSON object on standard input and gives one on what was standard output::
+
+    {"folder": ..., "texts": [text or [text, pair], ...], "memory": bytes, "seconds": CPU seconds}
+    {"inputs": [[[token ids], [type ids] or null], ...], "vocabulary": {token: id}, "added": [...]}  or  {"error": ...}
+
+Only transformers' tokenizers are imported: torch, which they do not need, would take twice as long to start.
+"""
+
+import importlib.util
+import json
+import os
+import resource
+import sys
+from importlib.machinery import ModuleSpec
+from math import prod
+from typing import Any, Final
+
+HIDDEN: Final = frozenset({"torch", "accelerate", "datasets", "pandas", "peft", "scipy", "sklearn", "torchvision"})
+"""Packages that transformers imports where they are installed, and that tokenizers do without."""
+
+GROWTH: Final = 32
+"""Most tokens per byte of a text: Unicode's own rules make 18 characters of one at most."""
+
+LONGER: Final = 1000
+"""Most characters that normaliser or decoder may make of one: real ones replace one sign by another, or by three."""
+
+AROUND: Final = 1024
+"""Most special tokens around a text."""
+
+SLICE: Final = 1024
+"""Texts handed to the tokenizer at once."""
+
+
+class _Hidden:
+    """Makes packages look as if they were not installed."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name.partition(".")[0] in HIDDEN:
+            raise ModuleNotFoundError(f"{name} is left out here", name=name)
+        return None
+
+
+def _hide() -> None:
+    asked = importlib.util.find_spec
+    importlib.util.find_spec = lambda name, package=None: None if name in HIDDEN else asked(name, package)
+    sys.meta_path.insert(0, _Hidden())  # pyright: ignore[reportArgumentType] - all that the import system calls
+
+
+def main() -> None:
+    """Answer one request."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)  # native code prints there, which would end up among the answers
+    os.dup2(nothing, 2)
+    request = json.load(sys.stdin)
+    _hide()
+    import transformers  # noqa: PLC0415 - after what it must not find is hidden
+
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_AS, request["memory"])
+    _limit(resource.RLIMIT_CPU, request["seconds"])
+    try:
+        answer = _examined(transformers.AutoTokenizer, request["folder"], request["texts"])
+    except BaseException as error:
+        answer = {"error": " ".join((str(error) or repr(error)).split())[:200]}
+    json.dump(answer, answers)
+    answers.flush()
+    os._exit(0)  # nothing that a tokenizer left behind is given a chance to run
+
+
+def _limit(kind: int, wanted: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(kind, (limit, limit))
+
+
+def _examined(loader: Any, folder: str, texts: list[Any]) -> dict[str, Any]:
+    tokenizer = loader.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    backend = json.loads(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else {}
+    if max(_growth(backend.get("normalizer")), _growth(backend.get("decoder"))) > LONGER:
+        raise ValueError(f"it replaces a sign by more than {LONGER}")
+    inputs: list[Any] = [None] * len(texts)
+    for kind in (str, list):
+        places = [place for place, text in enumerate(texts) if isinstance(text, kind)]
+        for start in range(0, len(places), SLICE):
+            part = places[start : start + SLICE]
+            made = tokenizer([texts[place] for place in part], truncation=False, padding=False, verbose=False)
+            types = made.get("token_type_ids") or [None] * len(part)
+            for place, ids, type_ids in zip(part, made["input_ids"], types, strict=True):
+                size = len("".join(texts[place]).encode())
+                if len(ids) > GROWTH * size + AROUND:
+                    raise ValueError(f"it makes {len(ids)} tokens of {size} bytes of text")
+                inputs[place] = [ids, type_ids]
+    added = [
+        {"id": number, "content": one.content}
+        | {flag: bool(getattr(one, flag)) for flag in ("special", "lstrip", "rstrip", "single_word", "normalized")}
+        for number, one in sorted(tokenizer.added_tokens_decoder.items())
+    ]
+    return {"inputs": inputs, "vocabulary": tokenizer.get_vocab(), "added": added}
+
+
+def _growth(part: Any) -> int:
+    """Return how many characters a normaliser or decoder can make of one, replacement by replacement."""
+    if not isinstance(part, dict):
+        return 1
+    inner = [_growth(one) for key in ("normalizers", "decoders") for one in part.get(key) or ()]
+    own = max(len(str(part.get(key, ""))) for key in ("content", "prepend"))
+    return prod(inner, start=max(1, own))
+
+
+if __name__ == "__main__":
+    main()
