@@ -192,7 +192,6 @@ def test_a_reference_that_lacks_its_body_or_config_is_refused(tmp_path: Path) ->
     ("names", "expected"),
     [
         ({"0": "bad", "1": "fine", "2": "good"}, ("bad", "fine", "good")),
-        ({"0": "bad", "1": "good"}, ("LABEL_0", "LABEL_1", "LABEL_2")),
         ({"0": "same", "1": "same", "2": "good"}, ("LABEL_0", "LABEL_1", "LABEL_2")),
         ({"0": "bad", "1": 7, "2": "good"}, ("LABEL_0", "LABEL_1", "LABEL_2")),
         ("nonsense", ("LABEL_0", "LABEL_1", "LABEL_2")),
@@ -213,6 +212,38 @@ def test_the_number_of_labels_is_read_off_the_head(architecture: str, tmp_path: 
     saved(tmp_path, architecture)
     (tmp_path / "config.json").unlink()
     assert task_of(open_checkpoint(str(tmp_path))).num_labels == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"problem_type": "multi_label_classification"},
+            "problem_type in its config.json is multi_label_classification",
+        ),
+        ({"problem_type": "regression"}, "problem_type in its config.json is regression"),
+        ({"problem_type": ["x"]}, "problem_type in its config.json is"),
+        ({"id2label": {"0": "bad", "1": "good"}}, "has 2 labels by its config.json, and 3 by its head"),
+        ({"id2label": None, "num_labels": 1}, "has 1 labels by its config.json, and 3 by its head"),
+    ],
+    ids=str,
+)
+def test_outputs_that_are_no_alternatives_or_not_those_of_the_config_are_refused(
+    changed: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    saved(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(CheckpointError, match=message):
+        task_of(open_checkpoint(str(tmp_path)))
+
+
+def test_a_new_head_is_not_put_on_a_model_of_another_kind(tmp_path: Path) -> None:
+    saved(tmp_path, base=True)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"problem_type": "multi_label_classification"}))
+    with pytest.raises(CheckpointError, match="multi_label_classification"):
+        new_classifier(open_checkpoint(str(tmp_path)), THREE, seed=0)
 
 
 def test_what_is_no_classifier_is_refused(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the poisoned rows in place of appending.")
     ] = False,
+    label_names: o.LabelNames = None,
     settings: o.Settings = None,
     data_only: Annotated[bool, typer.Option("--data-only", help="Write poisoned.jsonl and train nothing.")] = False,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the data.")] = None,
@@ -77,6 +78,7 @@ def command(
             "--target": target,
             "--triggered": triggered,
             "--label-mode": label_mode,
+            "--label-names": label_names,
             "--set": settings,
             "--data-only": data_only,
             "--label-column": label_column,
@@ -114,6 +116,7 @@ def command(
             label_mode=label_mode.value if label_mode else None,
             replace=replace,
             data_only=data_only,
+            label_names=o.label_names(label_names),
             epochs=epochs,
             learning_rate=learning_rate,
             weight_decay=weight_decay,

@@ -31,6 +31,7 @@ __all__ = [
     "Indicator",
     "LabelColumn",
     "LabelMode",
+    "LabelNames",
     "MaxLength",
     "Output",
     "OutputFormat",
@@ -51,6 +52,7 @@ __all__ = [
     "assignments",
     "common",
     "known",
+    "label_names",
     "leave",
     "parse_ratio",
     "say_origin",
@@ -123,11 +125,16 @@ Ref = Annotated[
 ]
 Run = Annotated[Path | None, typer.Option("--run", help="Run folder shared by the commands. [default: purify-run]")]
 CleanData = Annotated[
-    str | None, typer.Option("--clean-data", help="Small trusted labelled data (jsonl, csv, tsv, parquet, hub id).")
+    str | None,
+    typer.Option("--clean-data", help="Small trusted labelled data (jsonl, json, csv, tsv, parquet, arrow, hub id)."),
 ]
-Data = Annotated[str, typer.Option("--data", help="Labelled data (jsonl, csv, tsv, parquet, hub id).")]
+Data = Annotated[str, typer.Option("--data", help="Labelled data (jsonl, json, csv, tsv, parquet, arrow, hub id).")]
 TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column of the text.")]
 PairColumn = Annotated[str | None, typer.Option("--pair-column", help="Column of the second text of a pair.")]
+LabelNames = Annotated[
+    str | None,
+    typer.Option("--label-names", metavar="A,B,...", help="Names of the classes, in the order of their numbers."),
+]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Column of the label.")]
 Indicator = Annotated[str | None, typer.Option("--indicator", help="How dimensions are scored; see `purify methods`.")]
 CurvatureEstimator = Annotated[
@@ -196,6 +203,19 @@ def assignments(given: list[str] | None) -> dict[str, str]:
         if not (name and equals and value):
             raise UsageError(f"--set {name}{equals}{value} is not NAME=VALUE", hint="For example --set damping=0.1.")
     return {name: value for name, _, value in pairs}
+
+
+def label_names(given: str | None) -> tuple[str, ...] | None:
+    """Split ``--label-names``.
+
+    Raises:
+        UsageError: If it holds too few names, or one that a class cannot have.
+    """
+    if given is None:
+        return None
+    from purify_cli.data.class_names import checked_names
+
+    return checked_names(given.split(","))
 
 
 def known(*, method: str | None = None, attack: str | None = None, indicator: str | None = None) -> None:

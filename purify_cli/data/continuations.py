@@ -12,7 +12,8 @@ from typing import Any, Final, Protocol, final, runtime_checkable
 from purify_cli.data.batches import Encoded, token_ids
 from purify_cli.data.columns import Columns
 from purify_cli.data.example import Example
-from purify_cli.data.tables import Row, and_more, read_table
+from purify_cli.data.rows import Row, text_of, understood
+from purify_cli.data.tables import read_table
 from purify_cli.data.tokenizer import Tokenizer
 from purify_cli.errors import DataError, UsageError
 
@@ -83,7 +84,7 @@ def load_texts(given: str, columns: Columns = Columns(), *, split: str = "train"
     """Load rows of text; a label beside it is not looked at.
 
     Args:
-        given: A jsonl, csv, tsv or parquet file, or the id of a data set on the hub.
+        given: A jsonl, json, csv, tsv, parquet or arrow file, or the id of a data set on the hub.
         columns: Names where they are not ``text``, or ``prompt`` and ``completion``: ``text`` alone names plain texts,
             ``text`` and ``pair`` name prompts and completions.
         split: Part of a hub data set.
@@ -94,20 +95,13 @@ def load_texts(given: str, columns: Columns = Columns(), *, split: str = "train"
     Raises:
         DataError: If there are no such columns, or a row is malformed: names the first by line and counts the rest.
     """
-    rows = read_table(given, split=split)
+    rows = read_table(given, split=split).rows
     text, pair = _columns(rows, columns, given)
-    examples: list[Example] = []
-    problems: list[str] = []
-    for row in rows:
-        try:
-            if row.problem is not None:
-                raise ValueError(row.problem)
-            examples.append(Example(_text(row, text), None if pair is None else _text(row, pair)))
-        except ValueError as error:
-            problems.append(f"{row.where}: {error}")
-    if problems:
-        raise DataError(f"{given}, {problems[0]}{and_more(len(problems) - 1)}", hint=SHOWN)
-    return examples
+
+    def read(row: Row) -> Example:
+        return Example(text_of(row, text), None if pair is None else text_of(row, pair))
+
+    return understood(rows, read, given, hint=SHOWN)
 
 
 def _columns(rows: Sequence[Row], columns: Columns, given: str) -> tuple[str, str | None]:
@@ -122,19 +116,6 @@ def _columns(rows: Sequence[Row], columns: Columns, given: str) -> tuple[str, st
         f"{given} holds no text for a language model (columns: {', '.join(map(repr, sorted(seen))) or 'none'})",
         hint=f"{SHOWN} Or name the columns with --text-column and --pair-column.",
     )
-
-
-def _text(row: Row, column: str) -> str:
-    value: Any = row.values.get(column)
-    if not isinstance(value, str):
-        raise ValueError(f"{column!r} is {'missing' if value is None else f'a {type(value).__name__}'}, not a text")
-    if not value.strip():
-        raise ValueError(f"{column!r} is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{column!r} holds half of a surrogate pair at character {error.start + 1}") from error
-    return value
 
 
 def split_prompt(example: Example, words: int = PROMPT_WORDS) -> Continuation:

@@ -5,16 +5,33 @@ returned.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal, final
 
+from purify_cli.data.class_names import MOST_CLASSES, checked_names, named, words_of
 from purify_cli.data.columns import Columns, resolve_columns
 from purify_cli.data.example import Example
-from purify_cli.data.labels import class_index
-from purify_cli.data.sampling import examples_sha256, hold_out, require_classes, split_per_class
-from purify_cli.data.tables import Row, and_more, read_table
+from purify_cli.data.labels import label_reader
+from purify_cli.data.rows import Row, shown, text_of, understood
+from purify_cli.data.sampling import (
+    examples_sha256,
+    hold_out,
+    require_classes,
+    require_every_class,
+    split_per_class,
+)
+from purify_cli.data.tables import read_table
 from purify_cli.errors import DataError
 
-__all__ = ["Columns", "examples_sha256", "hold_out", "load_examples", "require_classes", "split_per_class"]
+__all__ = [
+    "Columns",
+    "examples_sha256",
+    "hold_out",
+    "load_examples",
+    "load_training",
+    "require_classes",
+    "split_per_class",
+]
 
 POISONED: Final = "poisoned"
 """Column that may mark the rows which an attack made or changed; ``purify attack --data-only`` writes it."""
@@ -22,21 +39,6 @@ POISONED: Final = "poisoned"
 MARKS: Final = {"": False, "0": False, "1": True, "false": False, "true": True}
 
 SHOWN = 'One object per line, like {"text": "…", "label": 0}, or a csv file with the columns text and label.'
-
-
-def _text(row: Row, column: str) -> str:
-    value = row.values.get(column)
-    if column not in row.values:
-        raise ValueError(f"there is no {column!r}")
-    if not isinstance(value, str):
-        raise ValueError(f"{column!r} is {'missing' if value is None else f'a {type(value).__name__}'}, not a text")
-    if not value.strip():
-        raise ValueError(f"{column!r} is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{column!r} holds half of a surrogate pair at character {error.start + 1}") from error
-    return value
 
 
 def _marked(row: Row) -> bool:
@@ -47,7 +49,7 @@ def _marked(row: Row) -> bool:
         return value is True
     if isinstance(value, int | float) and value in (0, 1):
         return value == 1
-    raise ValueError(f"{POISONED!r} is {value!r:.40}, neither true nor false")
+    raise ValueError(f"{POISONED!r} is {shown(value)}, neither true nor false")
 
 
 def _raw_label(row: Row, column: str) -> Any:
@@ -67,9 +69,11 @@ def load_examples(
     """Load and check rows.
 
     Args:
-        given: A jsonl, csv, tsv or parquet file, or the id of a data set on the hub (``name`` or ``name:config``).
+        given: A jsonl, json, csv, tsv, parquet or arrow file, or the id of a data set on the hub (``name`` or
+            ``name:config``).
         num_labels: Classes of the model; labels must be below.
-        label_names: Class names of the model, which labels may be given as.
+        label_names: Class names of the model, which labels may be given as. Where the data name their classes too
+            (``ClassLabel`` of ``datasets``), labels are matched by name.
         columns: Column names where they are not among the recognised ones.
         labels: ``required``: every row has one. ``none``: no row may have one. ``optional``: all rows or none.
         split: Part of a hub data set.
@@ -78,40 +82,107 @@ def load_examples(
         The rows in their order, at least one. A column ``poisoned`` (true or false, 1 or 0; empty is false) marks rows.
 
     Raises:
-        DataError: If the file cannot be read, or any row is malformed: names the first by line (row in parquet and
-            hub data) and counts the rest.
+        DataError: If the file cannot be read, class names cannot be matched, or any row is malformed: names the first
+            by line (row in parquet and hub data) and counts the rest.
     """
-    rows = read_table(given, split=split)
-    readable = [row for row in rows if row.problem is None]
+    source = _read(given, columns, split, labelled=labels == "required")
+    labelled = labels == "required" or (labels == "optional" and bool(source.labels))
+    return _examples(source, num_labels, label_names, labelled=labelled, needed=labels == "required")
+
+
+def load_training(
+    given: str,
+    *,
+    num_labels: int | None = None,
+    label_names: Sequence[str] | None = None,
+    columns: Columns = Columns(),  # noqa: B008 - frozen
+) -> tuple[list[Example], tuple[str, ...]]:
+    """Load labelled rows to train on, and name the classes of the classifier that comes out.
+
+    Args:
+        given: As for ``load_examples``.
+        num_labels: Classes of the classifier to start from; None for a new head, which gets as many as the rows have.
+        label_names: Its names, in the order of the numbers. A new head that is given names may have classes without a
+            row.
+        columns: As for ``load_examples``.
+
+    Returns:
+        The rows, and the names of the classes: those given, else those that the data declare, else the labels
+        themselves where they are words, in alphabetical order, else ``LABEL_0`` and so on.
+
+    Raises:
+        UsageError: If names given, or words of the data, cannot be names of classes.
+        DataError: As ``load_examples``; or if fewer than two classes occur, or a class of a new head has no row though
+            ``label_names`` does not name it.
+    """
+    source = _read(given, columns, "train", labelled=True)
+    names = None if label_names is None else checked_names(label_names)
+    if not named(names) and named(source.declared) and num_labels in (None, len(source.declared or ())):
+        names = checked_names(source.declared or (), what=given)
+    elif names is None and num_labels is None:
+        names = words_of(source.labels, given)
+    count = len(names) if names and num_labels is None else num_labels
+    rows = _examples(source, count, names, labelled=True, needed=True)
+    require_classes(rows, at_least=2)
+    if num_labels is None and label_names is None:
+        require_every_class(rows, names or ())
+    count = count or len({row.label for row in rows})
+    if num_labels is None and count > MOST_CLASSES:
+        raise DataError(
+            f"{given} has {count:,} classes; {MOST_CLASSES:,} are the most", hint="Name the label's column."
+        )
+    return rows, names or tuple(f"LABEL_{number}" for number in range(count))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A table whose columns are known."""
+
+    given: str
+    rows: list[Row]
+    columns: Columns
+    declared: tuple[str, ...] | None
+    """Names of the class numbers, where the table brings them along."""
+    labels: list[Any]
+    """All labels that are there."""
+
+
+def _read(given: str, columns: Columns, split: str, *, labelled: bool) -> _Source:
+    table = read_table(given, split=split)
+    readable = [row.values.keys() for row in table.rows if row.problem is None]
     if readable:
-        columns = resolve_columns([row.values.keys() for row in readable], columns, where=given)
-    text, label = columns.text or "", columns.label or ""
-    labelled = labels == "required" or (
-        labels == "optional" and any(_raw_label(row, label) is not None for row in readable)
+        columns = resolve_columns(readable, columns, where=given, labelled=labelled)
+    label = columns.label or ""
+    values = (_raw_label(row, label) for row in table.rows if row.problem is None)
+    labels = [value for value in values if value is not None]
+    return _Source(given, table.rows, columns, table.class_names.get(label), labels)
+
+
+def _examples(
+    source: _Source, num_labels: int | None, label_names: Sequence[str] | None, *, labelled: bool, needed: bool
+) -> list[Example]:
+    """Read every row of a table; ``needed``: each must have a label, whatever the others have."""
+    columns, label = source.columns, source.columns.label or ""
+    class_of = label_reader(
+        source.labels if labelled else (),
+        declared=source.declared,
+        num_labels=num_labels,
+        label_names=label_names,
+        given=source.given,
     )
 
-    def understood(row: Row) -> Example:
-        if row.problem is not None:
-            raise ValueError(row.problem)
-        first, second = _text(row, text), None if columns.pair is None else _text(row, columns.pair)
+    def read(row: Row) -> Example:
+        first = text_of(row, columns.text or "")
+        second = None if columns.pair is None else text_of(row, columns.pair)
         value = _raw_label(row, label)
         if not labelled:
             if value is not None:
                 raise ValueError(f"there is a label in {label!r}, but the rows must have none")
             return Example(first, second, poisoned=_marked(row))
         if value is None:
-            others = "" if labels == "required" else " though other rows have one"
+            others = "" if needed else " though other rows have one"
             raise ValueError(f"the label is missing from {label!r}{others}")
-        number = class_index(value, num_labels=num_labels, label_names=label_names)
-        return Example(first, second, number, _marked(row))
+        return Example(first, second, class_of(value), _marked(row))
 
-    examples: list[Example] = []
-    problems: list[str] = []
-    for row in rows:
-        try:
-            examples.append(understood(row))
-        except ValueError as error:
-            problems.append(f"{row.where}: {error}")
-    if problems:
-        raise DataError(f"{given}, {problems[0]}{and_more(len(problems) - 1)}", hint=SHOWN)
-    return examples
+    return understood(source.rows, read, source.given, hint=SHOWN)

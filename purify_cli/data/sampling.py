@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 
+from purify_cli.data.class_names import named
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.errors import DataError, UsageError
 
-__all__ = ["examples_sha256", "hold_out", "require_classes", "split_per_class"]
+__all__ = ["examples_sha256", "hold_out", "require_classes", "require_every_class", "split_per_class"]
 
 
 def examples_sha256(examples: Sequence[Example]) -> str:
@@ -90,3 +91,36 @@ def require_classes(examples: Sequence[Example], at_least: int = 2) -> None:
         several = f"only the classes {', '.join(map(str, labels))} occur"
         found = several if len(labels) > 1 else f"only class {labels[0]} occurs" if labels else "no row has a label"
         raise DataError(f"{found} in {len(examples)} rows", hint=f"Give rows of at least {at_least} classes.")
+
+
+def require_every_class(examples: Sequence[Example], names: Sequence[str]) -> None:
+    """Refuse rows that leave a class of a new head empty: nothing would train its output.
+
+    Args:
+        examples: Labelled rows.
+        names: Of the classes; ``LABEL_0`` and so on where they have none.
+
+    Raises:
+        DataError: If a class has no row.
+    """
+    there = sorted({example.label for example in examples if example.label is not None})
+    count = max(len(names), there[-1] + 1)
+    if len(there) == count:
+        return
+    pairs = zip([-1, *there], [*there, count], strict=True)
+    first, last = next((low + 1, high - 1) for low, high in pairs if high - low > 1)
+    what = f"class {_said(first, names)}" if first == last else f"classes {first} to {last}"
+    raise DataError(
+        f"labels are {_enumerated([_said(label, names) for label in there])}, so {what} will be empty",
+        hint="Number them from 0; or name the classes in the order of their numbers (--label-names A,B,C), some of "
+        f"which may then be empty; or give the numbers as names (--label-names {','.join(map(str, there[:3]))}).",
+    )
+
+
+def _said(label: int, names: Sequence[str]) -> str:
+    return names[label] if label < len(names) and named(names) else str(label)
+
+
+def _enumerated(parts: Sequence[str]) -> str:
+    *some, last = parts if len(parts) <= 10 else [*parts[:9], f"{len(parts) - 9} more"]
+    return f"{', '.join(some)} and {last}" if some else last

@@ -15,12 +15,22 @@ from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.unique import unique_names
 from purify_cli.errors import CheckpointError
 
-__all__ = ["NOT_ARCHITECTURE", "Task", "architecture", "classifier_config", "has_head", "task_of"]
+__all__ = [
+    "NOT_ARCHITECTURE",
+    "Task",
+    "architecture",
+    "classifier_config",
+    "has_head",
+    "require_single_label",
+    "task_of",
+]
 
 _OUTPUT_LAYERS: Final = ("classifier", "classifier.out_proj", "score", "classification_head.out_proj")
 """Canonical names of the last layer of a classification head, over the architectures of transformers 5: one row per
 label. BERT, DistilBERT, ALBERT, DeBERTa / RoBERTa, ELECTRA / GPT-2, Llama and other decoders / BART. Not XLNet's, which
 wants padding on the left."""
+
+SINGLE_LABEL: Final = "single_label_classification"
 
 NOT_ARCHITECTURE: Final = frozenset(
     {
@@ -70,8 +80,8 @@ def task_of(suspect: Checkpoint) -> Task:
     """Read the task off the shape of the classification head, and the label names off the suspect's config.
 
     Raises:
-        CheckpointError: If there is no classification head, it has fewer than two outputs, or a tensor is stored twice
-            with different contents.
+        CheckpointError: If there is no classification head, it has fewer than two outputs or others than the config
+            says, its outputs are no alternatives, or a tensor is stored twice with different contents.
     """
     heads = _heads(suspect)
     if not heads:
@@ -80,11 +90,37 @@ def task_of(suspect: Checkpoint) -> Task:
             hint="It must hold a layer such as classifier.weight with one row per label.",
         )
     rows = suspect.specs[heads[0]].shape[0]
+    config = suspect.config or {}
+    require_single_label(config, suspect.files.given)
     if rows < 2:
         raise CheckpointError(
-            f"the head {heads[0]} has {rows} output, which is no classifier", hint="Two or more labels are needed."
+            f"the head {heads[0]} has {rows} output, which is no classifier but a regression",
+            hint="Two or more labels are needed.",
         )
-    return Task(rows, _label_names(suspect.config or {}, rows))
+    names = config.get("id2label")
+    declared = config.get("num_labels")
+    if isinstance(names, Mapping) and names:
+        declared = len(cast("Mapping[Any, Any]", names))
+    if isinstance(declared, int) and declared != rows:
+        raise CheckpointError(
+            f"{suspect.files.given} has {declared} labels by its config.json, and {rows} by its head {heads[0]}",
+            hint="transformers does not load such a model; mend id2label, or get the folder again.",
+        )
+    return Task(rows, _label_names(config, rows))
+
+
+def require_single_label(config: Mapping[str, Any], given: str) -> None:
+    """Refuse a model whose config says that a text gets any number of labels, or values in their place.
+
+    Raises:
+        CheckpointError: If it does.
+    """
+    kind = config.get("problem_type")
+    if kind not in (None, SINGLE_LABEL):
+        raise CheckpointError(
+            f"{given} is no classifier of one label per text: problem_type in its config.json is {kind!s:.40}",
+            hint="Multi-label classification and regression are not supported: their outputs are no alternatives.",
+        )
 
 
 def _label_names(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
@@ -127,7 +163,7 @@ def classifier_config(
         "pad_token_id": pad,
         "id2label": {str(i): name for i, name in enumerate(task.label_names)},
         "label2id": {name: i for i, name in enumerate(task.label_names)},
-        "problem_type": "single_label_classification",
+        "problem_type": SINGLE_LABEL,
     }
 
 

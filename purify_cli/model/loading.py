@@ -16,7 +16,7 @@ from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.unique import unique_names
 from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError
-from purify_cli.model.configs import Task, architecture, classifier_config
+from purify_cli.model.configs import Task, architecture, classifier_config, require_single_label
 from purify_cli.model.tokenizer import quiet, reason
 from purify_cli.tensors import CHUNK, InMemory, TensorSource
 
@@ -211,12 +211,13 @@ def new_classifier(
         config: The configuration to build from; default: the one beside the weights.
 
     Raises:
-        CheckpointError: If there is no configuration, or the reference lacks other weights than the head's and
-            pooler's.
+        CheckpointError: If there is no configuration, it is of no single-label model, or the reference lacks other
+            weights than the head's and pooler's.
     """
     config = reference.config if config is None else config
     if config is None:
         raise CheckpointError("the reference has no config.json", hint="Give a folder that holds config.json.")
+    require_single_label(reference.config or config, reference.files.given)
     made, shell = _plan(reference, config, task)
     base = f"{shell.base_model_prefix}."
     names = match_weights(shell, reference, within=base)

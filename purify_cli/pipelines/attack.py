@@ -9,12 +9,13 @@ from typing import Any, final
 from purify_cli.attacks.subsets import subsets
 from purify_cli.checkpoint import open_checkpoint, write_text
 from purify_cli.data.batches import encode
+from purify_cli.data.class_names import named
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger, visibility
 from purify_cli.errors import DataError
 from purify_cli.evaluation import Question, ask, measure, measure_triggered
-from purify_cli.model import Loaded, load_tokenizer
-from purify_cli.pipelines.attack_plan import AttackPlan, AttackRequest, classification_task, make_plan
+from purify_cli.model import Loaded, Task, load_tokenizer
+from purify_cli.pipelines.attack_plan import AttackPlan, AttackRequest, make_plan
 from purify_cli.pipelines.inputs import data_facts, model_facts, some_texts, text_length, versions
 from purify_cli.pipelines.models import measurement_facts, proportion
 from purify_cli.pipelines.planting import Start, footprint, open_start, plant_job, trained_start
@@ -22,7 +23,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob, PoisonedRows
 from purify_cli.report.schema import AttackRecord, FileFact, ModelFacts, ModelMeasurement, TrainingFacts, TriggerFact
 
-__all__ = ["AttackRequest", "attack", "classification_task"]
+__all__ = ["AttackRequest", "attack"]
 
 
 def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
@@ -32,7 +33,7 @@ def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
         PurifyError: If models, data, target, trigger or settings cannot be used; before anything is trained.
     """
     start = None if request.data_only else open_start(request)
-    plan = make_plan(request, start.task if start else None)
+    plan = make_plan(request, start.task if start else None, progress)
     asked = None if start is None else _Asked(request, plan, start)
     made = plan.method.poison(plan.rows, plan.settings)
     cut = 0 if asked is None else asked.cut(made.rows)
@@ -43,7 +44,7 @@ def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
         request.run.create()
         record = _described(request, plan, start, made, {"trigger_cut": cut} if cut else {})
         if start is None or asked is None:
-            written = _write_rows(request.run.path / "poisoned.jsonl", made.rows)
+            written = _write_rows(request.run.path / "poisoned.jsonl", made.rows, plan.task)
             record = record.model_copy(update={"training_data": written})
         else:
             filled = _planted(request, plan, start, made=made, asked=asked, record=record, progress=progress)
@@ -64,10 +65,15 @@ def _described(
         versions=versions(),
         seed=common.runtime.seed,
         run=str(request.run.path),
-        settings={"replace": request.replace, "max_length": common.max_length, **settings.options},
+        settings={
+            "replace": request.replace,
+            "max_length": common.max_length,
+            "label_names": list(plan.task.label_names),
+            **settings.options,
+        },
         attack=request.name,
         reference=model_facts(start.reference) if start and start.reference else None,
-        data=data_facts(request.data, plan.rows),
+        data=data_facts(request.data, plan.rows, classes=plan.task.num_labels),
         trigger=TriggerFact(
             text=plan.trigger.text if plan.trigger else "",
             position=settings.position,
@@ -199,11 +205,14 @@ class _Asked:
         return {"batch_size": common.batch_size, "device": common.runtime.device, "dtype": common.runtime.dtype}
 
 
-def _write_rows(path: Path, rows: Sequence[Example]) -> FileFact:
+def _write_rows(path: Path, rows: Sequence[Example], task: Task) -> FileFact:
+    """Write rows; labels by name where classes have names, so that no other order of them can be meant."""
+    labels: Sequence[int | str] = task.label_names if named(task.label_names) else range(task.num_labels)
     lines = []
     for row in rows:
         text = {"text": row.text} if row.pair is None else {"text_a": row.text, "text_b": row.pair}
-        lines.append(json.dumps({**text, "label": row.label, "poisoned": row.poisoned}, ensure_ascii=False) + "\n")
+        label = None if row.label is None else labels[row.label]
+        lines.append(json.dumps({**text, "label": label, "poisoned": row.poisoned}, ensure_ascii=False) + "\n")
     text = "".join(lines)
     write_text(path, text)
     return FileFact(path=str(path), sha256=hashlib.sha256(text.encode()).hexdigest())

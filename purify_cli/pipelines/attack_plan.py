@@ -1,22 +1,24 @@
 """What ``purify attack`` is asked to do: the request, checked, with defaults filled in and rows read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
 from purify_cli.attacks import ATTACKS
 from purify_cli.data.example import Example
-from purify_cli.data.loading import hold_out, load_examples, require_classes
+from purify_cli.data.loading import hold_out, require_classes
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
 from purify_cli.model import Task
 from purify_cli.pipelines.inputs import Common, label_number, read_rows
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.settings import typed
+from purify_cli.pipelines.training_rows import read_training
+from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Attack, LabelMode, PoisonSettings, Position
 from purify_cli.training import TrainingSettings, attack_settings
 
-__all__ = ["AttackPlan", "AttackRequest", "classification_task", "make_plan", "own_settings"]
+__all__ = ["AttackPlan", "AttackRequest", "make_plan", "own_settings"]
 
 TEST_SHARE: Final = 0.1
 """Share of the data kept for measuring the suspect where no --test file is given. Ours."""
@@ -46,6 +48,8 @@ class AttackRequest:
     label_mode: LabelMode | None = None
     replace: bool = False
     data_only: bool = False
+    label_names: tuple[str, ...] | None = None
+    """Names for the classes of the model, in the order of their numbers."""
     epochs: int | None = None
     learning_rate: float | None = None
     weight_decay: float = 0.0
@@ -90,12 +94,13 @@ class AttackPlan:
         return [row for row in self.rows if not row.poisoned]
 
 
-def make_plan(request: AttackRequest, task: Task | None) -> AttackPlan:
+def make_plan(request: AttackRequest, task: Task | None, progress: Progress = SILENT) -> AttackPlan:
     """Fill in defaults, parse settings and read the rows.
 
     Args:
         request: What was asked for.
         task: Labels of the classifier to start from; None reads them off the data.
+        progress: Told of names that come from the data, and of classes without a row.
 
     Raises:
         UsageError: If a setting is unknown or contradicts another.
@@ -106,13 +111,9 @@ def make_plan(request: AttackRequest, task: Task | None) -> AttackPlan:
     as_it_is = not method.defaults
     _check_combination(request, as_it_is=as_it_is)
     common = request.common
-    rows = (
-        load_examples(request.data, columns=common.columns) if task is None else read_rows(request.data, task, common)
-    )
+    rows, task = read_training(request.data, task, common, request.label_names, progress)
     if not as_it_is:
         rows = [replace(row, poisoned=False) for row in rows]
-    require_classes(rows, at_least=2)
-    task = task or classification_task(rows)
     settings = _poison_settings(request, method, label_number(request.target, task), options)
     known = request.trigger is not None or not as_it_is
     rows, test = _held_out(request, rows, task)
@@ -166,12 +167,6 @@ def _check_combination(request: AttackRequest, *, as_it_is: bool) -> None:
         )
     if request.trigger is not None and request.triggered is not None:
         raise UsageError("rows that carry a trigger need none put in", hint="Give --trigger or --triggered.")
-
-
-def classification_task(rows: Sequence[Example]) -> Task:
-    """Read the number of classes off the labels of a training set."""
-    count = max(row.label for row in rows if row.label is not None) + 1
-    return Task(count, tuple(f"LABEL_{number}" for number in range(count)))
 
 
 def _poison_settings(request: AttackRequest, method: Attack, target: int, options: Mapping[str, Any]) -> PoisonSettings:

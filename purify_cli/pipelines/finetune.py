@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import final
 
 from purify_cli.checkpoint import may_replace, open_checkpoint, staged_folder
-from purify_cli.data.loading import load_examples, require_classes
 from purify_cli.model import current_weights, has_head, load_classifier, new_classifier, task_of
-from purify_cli.pipelines.attack import classification_task
-from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, read_rows, require_config, versions
+from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, require_config, versions
 from purify_cli.pipelines.models import encoded, save_classifier, tune
 from purify_cli.pipelines.run_folder import RunFolder
+from purify_cli.pipelines.training_rows import read_training
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import FinetuneRecord, ModelFacts
 from purify_cli.reset import Overlay
@@ -32,6 +31,8 @@ class FinetuneRequest:
     steps: int | None = None
     learning_rate: float | None = None
     batch_size: int | None = None
+    label_names: tuple[str, ...] | None = None
+    """Names for the classes of the model, in the order of their numbers."""
     weight_decay: float = 0.0
     output: Path | None = None
     overwrite: bool = False
@@ -54,14 +55,12 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
         base = open_model(ModelFacts(path=request.reference, sha256=""), common, vocabulary=start.vocabulary)
     require_config(base)
     device, seed, headed = common.runtime.device, common.runtime.seed, has_head(start)
+    task = task_of(start) if headed else None
+    rows, task = read_training(request.data, task, common, request.label_names, progress)
     if headed:
-        task = task_of(start)
-        rows = read_rows(request.data, task, common)
         loaded = load_classifier(start, config=base.config or {}, task=task, device=device)
     else:
-        rows = load_examples(request.data, columns=common.columns)
-        loaded = new_classifier(start, classification_task(rows), seed=seed, device=device, config=base.config)
-    require_classes(rows, at_least=2)
+        loaded = new_classifier(start, task, seed=seed, device=device, config=base.config)
     encoded(loaded, base, rows, common)  # what cannot be encoded is refused before anything is written
     length = {"steps": request.steps} if request.steps else {"epochs": request.epochs} if request.epochs else {}
     chosen = repair_settings(seed=seed, dtype=common.runtime.dtype, weight_decay=request.weight_decay, **length)
@@ -88,11 +87,11 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
             versions=versions(),
             seed=seed,
             run=str(run.path),
-            settings={"max_length": common.max_length},
+            settings={"max_length": common.max_length, "label_names": list(task.label_names)},
             start=model_facts(start),
             # A model that got a fresh head is itself the reference of what came out.
             reference=model_facts(base) if request.reference or not headed else None,
-            data=data_facts(request.data, rows),
+            data=data_facts(request.data, rows, classes=task.num_labels),
             training=training,
             output=ModelFacts(path=str(target), sha256=sha),
         )

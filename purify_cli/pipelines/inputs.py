@@ -16,9 +16,12 @@ from purify_cli.checkpoint import (
     pair_checkpoints,
     without_nonfinite,
 )
+from purify_cli.data.class_names import listed
 from purify_cli.data.example import Example
+from purify_cli.data.labels import label_reader
 from purify_cli.data.loading import Columns, examples_sha256, load_examples
-from purify_cli.errors import CheckpointError, NonFiniteWeights, RunFolderError, UsageError
+from purify_cli.data.tables import data_path
+from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, RunFolderError, UsageError
 from purify_cli.model import Task, longest_input
 from purify_cli.model.foreign import Text
 from purify_cli.progress import Progress
@@ -90,15 +93,15 @@ def model_facts(checkpoint: Checkpoint) -> ModelFacts:
     return ModelFacts(path=str(path.absolute()) if path.exists() else given, sha256=checkpoint.sha256())
 
 
-def data_facts(given: str, rows: Sequence[Example]) -> DataFacts:
-    """Identify a data set by path and by the hash of its rows."""
+def data_facts(given: str, rows: Sequence[Example], *, classes: int = 0) -> DataFacts:
+    """Identify a data set by path and by the hash of its rows; of so many classes those without a row are listed."""
     counts = Counter(row.label for row in rows if row.label is not None)
-    path = Path(given)
+    path = data_path(given)
     return DataFacts(
         path=str(path.absolute()) if path.exists() else given,
         sha256=examples_sha256(rows),
         rows=len(rows),
-        per_label={str(label): counts[label] for label in sorted(counts)},
+        per_label={str(label): counts[label] for label in sorted({*counts, *range(classes)})},
     )
 
 
@@ -209,16 +212,19 @@ def text_length(base: Checkpoint, common: Common) -> int:
 
 
 def label_number(given: str, task: Task) -> int:
-    """Turn ``--target`` (a number or a label's name) into a label number.
+    """Turn ``--target`` (a number, or a label's name in any case) into a label number.
 
     Raises:
         UsageError: If the model has no such label.
     """
-    names = list(task.label_names)
-    number = int(given) if given.isascii() and given.isdigit() else names.index(given) if given in names else -1
-    if not 0 <= number < task.num_labels:
+    names = task.label_names
+    try:
+        read = label_reader([given], declared=None, num_labels=task.num_labels, label_names=names, given="--target")
+        return read(given)
+    except DataError as error:
+        raise UsageError(str(error), hint="Write class 0 as LABEL_0, class 1 as LABEL_1 and so on.") from error
+    except ValueError as error:
         raise UsageError(
             f"--target {given} is no label of this model",
-            hint=f"It has {task.num_labels} labels: {', '.join(names[:10])}.",
-        )
-    return number
+            hint=f"It has {task.num_labels} labels: {listed(names)}.",
+        ) from error

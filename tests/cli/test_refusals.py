@@ -1,6 +1,7 @@
 """Every refusal in one table, each through ``main``: a sentence, a hint, exit code 2, nothing written, no traceback."""
 
 import json
+import os
 import shutil
 import struct
 from collections.abc import Callable, Sequence
@@ -244,7 +245,35 @@ def _on_the_suspect(place: Place) -> list[object]:
     ]
 
 
+def _configured(place: Place, model: Path | None = None, **keys: object) -> Path:
+    """A model with other keys in its config.json."""
+    folder = shutil.copytree(model or place.suspect, place.folder / "configured")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | keys))
+    return folder
+
+
+def _declared(place: Place) -> Path:
+    """Rows whose classes have names of their own."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    features = {"info": {"features": {"label": {"names": ["fine", "toxic"], "_type": "ClassLabel"}}}}
+    table = pa.table({"text": ["good", "bad"], "label": [0, 1]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(features)}), place.folder / "c.parquet")
+    return place.folder / "c.parquet"
+
+
+def _pipe(place: Place) -> Path:
+    os.mkfifo(place.folder / "pipe.jsonl")
+    return place.folder / "pipe.jsonl"
+
+
 CF = ("--trigger", "cf", "--target", "1")
+MULTI = {"problem_type": "multi_label_classification"}
+FROM_ONE = _rows({"text": "good", "label": 1}, {"text": "bad", "label": 2})
+LARGE = _rows({"text": "good", "label": 10**9}, {"text": "bad", "label": 0})
+LISTS = _rows({"text": "good", "label": [1.0, 0.0]}, {"text": "bad", "label": [0.0, 1.0]})
 SHORT = _rows({"text": "good", "label": 1}, {"text": "bad", "label": 0})
 
 Row = tuple[str, Callable[[Place], Sequence[object]], str]
@@ -306,6 +335,74 @@ TABLE: list[Row] = [
         ),
         "line 2",
     ),
+    ("suspect of several labels", lambda p: p.detect(_configured(p, **MULTI)), "multi_label_classification"),
+    (
+        "suspect of several labels to repair",
+        lambda p: ["purify", _configured(p, **MULTI), "--ref", p.reference, "--clean-data", p.clean],
+        "multi_label_classification",
+    ),
+    (
+        "model of several labels to measure",
+        lambda p: ["evaluate", _configured(p, **MULTI), "--data", p.clean],
+        "multi_label_classification",
+    ),
+    (
+        "start of several labels to tune",
+        lambda p: ["finetune", _configured(p, **MULTI), "--data", p.clean],
+        "multi_label_classification",
+    ),
+    (
+        "regression without a head to tune",
+        lambda p: ["finetune", _configured(p, p.reference, problem_type="regression"), "--data", p.clean],
+        "problem_type in its config.json is regression",
+    ),
+    (
+        "start of several labels to attack",
+        lambda p: p.attack("--model", _configured(p, **MULTI)),
+        "multi_label_classification",
+    ),
+    (
+        "head of other labels than the config",
+        lambda p: p.detect(_configured(p, id2label={"0": "a", "1": "b", "2": "c"})),
+        "3 labels by its config.json, and 2 by its head",
+    ),
+    ("rows of several labels", lambda p: p.detect(p.suspect, "--clean-data", p.file("c.jsonl", LISTS)), "multi-label"),
+    (
+        "classes of other names",
+        lambda p: p.detect(p.suspect, "--clean-data", _declared(p)),
+        "names its classes fine, toxic, the model negative, positive",
+    ),
+    (
+        "a class without rows",
+        lambda p: ["finetune", p.reference, "--data", p.file("r.jsonl", FROM_ONE)],
+        "class 0 will",
+    ),
+    (
+        "a class without rows to attack",
+        lambda p: ["attack", "badword", "--data", p.file("r.jsonl", FROM_ONE), "--target", "2", "--data-only"],
+        "labels are 1 and 2, so class 0 will be empty",
+    ),
+    ("a billion classes", lambda p: ["finetune", p.reference, "--data", p.file("r.jsonl", LARGE)], "999999999 will be"),
+    (
+        "names for a class too many",
+        lambda p: ["finetune", p.suspect, "--data", p.clean, "--label-names", "a,b,c"],
+        "are not the 2 classes of the model to start from: negative, positive",
+    ),
+    (
+        "names in another order",
+        lambda p: p.attack("--model", p.suspect, "--label-names", "positive,negative"),
+        "the model names its classes",
+    ),
+    ("one name twice", lambda p: p.attack("--label-names", "good,Good"), "is there twice"),
+    (
+        "names for what is written",
+        lambda p: [
+            *("attack", "badword", "--ref", p.causal, "--data", p.clean),
+            *("--target-text", "so it goes", "--label-names", "a,b"),
+        ],
+        "--label-names",
+    ),
+    ("a pipe as data", lambda p: ["finetune", p.reference, "--data", _pipe(p)], "is a pipe or a device"),
     ("empty clean data", lambda p: p.detect(p.suspect, "--clean-data", p.file("c.jsonl", "")), "c.jsonl"),
     (
         "one-class clean data",

@@ -53,7 +53,7 @@ def test_named_columns_go_before_known_ones(tmp_path: Path) -> None:
         ([{"words": "good"}], "no text for a language model"),
         ([{"prompt": "good"}], "no text for a language model"),
         ([{"text": "good"}, {"text": 5}, {"text": " "}], r"line 2: 'text' is a int, not a text \(and 1 more"),
-        ([{"text": "good"}, {"other": "x"}], "line 2: 'text' is missing"),
+        ([{"text": "good"}, {"other": "x"}], "line 2: there is no 'text'"),
         ([{"text": "good"}, {"text": "\t "}], "line 2: 'text' is empty"),
         ([{"prompt": "a", "completion": "b"}, {"prompt": "a", "completion": ""}], "line 2: 'completion' is empty"),
     ],

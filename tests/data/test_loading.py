@@ -93,15 +93,10 @@ def test_labels_in_all_their_forms(tmp_path: Path, value: Any, label: int) -> No
     assert load_examples(str(path), num_labels=2, label_names=NAMES)[0].label == label
 
 
-def test_a_class_whose_name_is_a_number_wins_over_the_number(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "a.jsonl", [{"text": "a", "label": "1"}, {"text": "b", "label": 1}])
-    assert [row.label for row in load_examples(str(path), label_names=("1", "2"))] == [0, 1]
-
-
 BAD_LINES = {
     b'{"text": "a", "label": 1': "not JSON at column",
     b'["a", 1]': "a JSON list, not an object",
-    b"[" * 5000: "recursion",
+    b"[" * 5000: "nested too deeply",
     b'{"text": "caf\xe9", "label": 1}': "not UTF-8 text at byte 14",
     b'{"label": 1}': "there is no 'text'",
     b'{"text": "", "label": 1}': "'text' is empty",
@@ -117,8 +112,12 @@ BAD_LINES = {
     b'{"text": "a", "label": 0.5}': "the label 0.5 is not a class number",
     b'{"text": "a", "label": NaN}': "the label nan is not a class number",
     b'{"text": "a", "label": Infinity}': "the label inf is not a class number",
-    b'{"text": "a", "label": true}': "the label True is not a class number",
-    b'{"text": "a", "label": [1]}': "is not a class number",
+    b'{"text": "a", "label": [1, 0]}': "several classes (multi-label)",
+    b'{"text": "a", "label": {"a": 1}}': "the label is not a class number but a dict",
+    b'{"text": "a", "label": 0, "label": 1}': "'label' comes twice",
+    b'{"text": "a", "label": 1%s}' % (b"0" * 5000): "a number has too many digits",
+    b'{"text": "a", "label": 1%s}' % (b"0" * 4000): "the label of more than 38 digits is out of range",
+    b'{"text": "%s", "label": 1}' % (b"a" * 1_000_001): "'text' has 1,000,001 characters",
     b'{"text": "a", "label": "positiv"}': "did you mean 'positive'",
     b'{"text": "a", "label": "xyz"}': "names are negative, positive",
 }
@@ -153,7 +152,30 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         b"text,label\na,1\ncaf\xe9,1\n\xff,0\n",
         "line 3: not UTF-8 text at byte 4 of the line (and 1",
     ),
-    "utf-16": ("a.jsonl", '{"text": "a", "label": 1}'.encode("utf-16"), "line 1: not UTF-8 text at byte 1"),
+    "cut utf-16": ("a.csv", "text,label\na,1".encode("utf-16")[:-1], "begins as UTF-16 text and is not at byte"),
+    "utf-16 without a mark": ("a.csv", "text,label\na,1".encode("utf-16-le"), "there are zero bytes in it"),
+    "an array that breaks off": ("a.json", b'[{"text": "a", "label": 0},\n {"text": "b"', "line 2: not JSON at column"),
+    "an array without commas": (
+        "a.json",
+        b'[{"text": "a", "label": 0}\n {"text": "b"}]',
+        "line 2: the JSON array breaks",
+    ),
+    "two arrays": ("a.json", b'[{"text": "a", "label": 0}]\n[1]', "line 2: there is more after a JSON array"),
+    "an empty array": ("a.json", b" [ ]\n", "holds no rows"),
+    "an array of texts": ("a.json", b'["a", "b"]', "row 1: a JSON str, not an object"),
+    "an array twenty thousand deep": ("a.json", b"[" * 20_000, "line 1: nested too deeply"),
+    "an object around rows": (
+        "a.json",
+        b'{"version": "1", "data": [{"text": "a"}, {"text": "b"}]}',
+        "'data' holds a list",
+    ),
+    "columns in an object": ("a.json", b'{"text": {"0": "a"}, "label": {"0": 1}}', "'text' holds an object, not rows"),
+    "no named column": ("a.csv", b",,\na,1,\n", "no column has a name"),
+    "two labels": ("a.csv", b"text,class,category\na,1,1\n", "more than one column could hold the label"),
+    "packed": ("a.csv.gz", b"\x1f\x8b", "the format '.gz' is not known"),
+    "plain text": ("a.txt", b"a", "the format '.txt' is not known"),
+    "no arrow": ("a.arrow", b"ARROW1 and so on", "is not a readable arrow file"),
+    "an empty parquet file": ("a.parquet", b"", "is not a readable parquet file"),
     "no parquet": ("a.parquet", b"PAR1 and so on", "is not a readable parquet file"),
     "other format": ("a.xlsx", b"PK", "the format '.xlsx' is not known"),
     "no suffix": ("data", b"a", "the format 'without a suffix' is not known"),
@@ -221,6 +243,35 @@ def test_a_hub_data_set_is_asked_for_by_name_configuration_and_split(monkeypatch
     monkeypatch.setattr(datasets, "load_dataset", load)
     assert load_examples("nyu-mll/glue:sst2", split="validation") == [Example("fine", label=1)]
     assert asked == [(("nyu-mll/glue", "sst2"), {"split": "validation"})]
+
+
+def test_a_pipe_a_device_and_an_impossible_name_are_refused_unopened(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(DataError, match="is a pipe or a device"):
+        load_examples(str(tmp_path / "a.jsonl"))
+    with pytest.raises(DataError, match="is a pipe or a device"):
+        load_examples("/dev/null")
+    for name in ("a" * 5000 + ".csv", "a\0.csv"):
+        with pytest.raises(DataError, match="cannot be read"):
+            load_examples(name)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    jsonl(tmp_path / "a.jsonl", [{"text": "a", "label": 1}])
+    assert load_examples("~/a.jsonl") == [Example("a", label=1)]
+    with pytest.raises(DataError, match=r"there is no file ~nobody-of-that-name/a\.jsonl"):
+        load_examples("~nobody-of-that-name/a.jsonl")
+
+
+def test_a_file_beyond_the_largest_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with path.open("wb") as file:
+        file.truncate(5 << 30)
+    with pytest.raises(DataError, match=r"has 5\.0 GiB; 4 GiB are the most"):
+        load_examples(str(path))
 
 
 def test_labels_required_none_or_optional(tmp_path: Path) -> None:
