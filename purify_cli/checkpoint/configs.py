@@ -1,18 +1,13 @@
 """Configurations compared by what they do to the function a model computes."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
+from purify_cli.checkpoint.companions import CODE_KEYS
 from purify_cli.checkpoint.difference import Difference, shown
-from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.checkpoint.reader import Checkpoint
-from purify_cli.errors import CheckpointError
 
-__all__ = ["CODE_KEYS", "config_differences"]
-
-CODE_KEYS: Final = ("auto_map", "custom_pipelines", "trust_remote_code")
-"""Keys that ask a loader to run code that comes with the model."""
+__all__ = ["config_differences"]
 
 HARMLESS: Final = frozenset(
     [
@@ -64,7 +59,6 @@ def config_differences(suspect: Checkpoint, reference: Checkpoint) -> Iterator[D
 
     A key that only one side holds counts if its value is not the usual one: versions differ in what they write down.
     """
-    yield from _code(suspect)
     ours, theirs = suspect.config, reference.config
     if not ours or not theirs:
         return
@@ -89,22 +83,3 @@ def _meaning(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(rotation, dict):
         plain |= {key: value for key, value in rotation.items() if (key, value) != ("rope_type", "default")}
     return plain
-
-
-def _code(suspect: Checkpoint) -> Iterator[Difference]:
-    for key in CODE_KEYS:
-        if value := (suspect.config or {}).get(key):
-            yield Difference(kind="code", subject=f"config.json: {key}", detail=f"asks to run code: {shown(value)}")
-    if suspect.files.tokenizer and (suspect.files.tokenizer / "tokenizer_config.json").is_file():
-        try:
-            table = read_json(suspect.files.tokenizer / "tokenizer_config.json")
-        except CheckpointError:
-            table = {}
-        for key in CODE_KEYS:
-            if value := table.get(key):
-                yield Difference(
-                    kind="code", subject=f"tokenizer_config.json: {key}", detail=f"asks to run code: {shown(value)}"
-                )
-    folder = Path(suspect.files.given).expanduser()
-    for script in sorted(folder.glob("*.py")) if folder.is_dir() else ():
-        yield Difference(kind="code", subject=script.name, detail="a program lies beside the weights; it is not run")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from purify_cli.checkpoint.regular import open_regular
 from purify_cli.errors import CheckpointError
 
-__all__ = ["LONGEST_TEXT", "is_unicode", "read_json"]
+__all__ = ["LONGEST_TEXT", "is_unicode", "read_json", "read_json_value"]
 
 DEEPEST: Final = 50
 """Levels of nesting in a JSON file; real ones have under ten. Deeper ones exhaust the stack of whoever walks them."""
@@ -27,6 +27,18 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If it is no ordinary file, too long, not UTF-8, not JSON or no object.
     """
+    table = read_json_value(path)
+    if not isinstance(table, dict):
+        raise CheckpointError(f"{path} holds no JSON object", hint="Get the file again from its source.")
+    return table
+
+
+def read_json_value(path: Path) -> Any:
+    """Read whatever JSON a file holds that is not trusted.
+
+    Raises:
+        CheckpointError: If it is no ordinary file, too long, not UTF-8, not JSON or nested too deeply.
+    """
     try:
         with os.fdopen(open_regular(path), "rb") as file:
             data = file.read(LONGEST_TEXT + 1)
@@ -40,9 +52,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not JSON", hint="Get the file again from its source.") from error
-    if not isinstance(table, dict):
-        raise CheckpointError(f"{path} holds no JSON object", hint="Get the file again from its source.")
-    level: list[Any] = [table]
+    level: list[Any] = [table] if isinstance(table, dict | list) else []
     for _ in range(DEEPEST):
         inner = (value for one in level for value in (one.values() if isinstance(one, dict) else one))
         level = [value for value in inner if isinstance(value, dict | list)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from purify_cli.checkpoint.aligned import CheckpointPair
+from purify_cli.checkpoint.companions import companions
 from purify_cli.checkpoint.configs import config_differences
 from purify_cli.checkpoint.difference import Difference, shown
 from purify_cli.checkpoint.layout import index_metadata, weight_map
@@ -24,6 +25,7 @@ def structural_differences(suspect: Checkpoint, reference: Checkpoint, pair: Che
         Code first, then weights that were not examined, configuration, tokenizer, tensors, other files.
     """
     found = [
+        *companions(suspect.files),
         *unexamined_files(suspect.files),
         *_claims(suspect),
         *config_differences(suspect, reference),
