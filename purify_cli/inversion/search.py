@@ -1,6 +1,6 @@
 """The search as a whole: which words turn the suspect over, by how much, and on how many texts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -30,6 +30,8 @@ class Searched:
 
     words: int
     """Measured."""
+    known: int
+    """Whole words of the vocabulary."""
     targets: tuple[int, ...]
     """Labels that were looked at."""
     unseen: tuple[int, ...]
@@ -44,6 +46,7 @@ def search(
     vocabulary: int,
     labels: int,
     reach: Reach,
+    among: Collection[int] | None = None,
     listed: int = 5,
     progress: Progress = SILENT,
 ) -> Searched:
@@ -57,6 +60,7 @@ def search(
         vocabulary: Rows of the word embedding.
         labels: Number of labels; every one is a target.
         reach: How much to look at.
+        among: Tokens that may be tried; default: every word of the vocabulary.
         listed: Words per target and place to measure on held-back rows.
         progress: Told of the stages.
 
@@ -68,8 +72,9 @@ def search(
     check_rows(asked.rows, labels)
     # Half of each class: what is held back had no say in the choice.
     carrying, held = hold_out(asked.rows, 0.5, seed=asked.seed)
-    words = whole_words(asked.tokenizer, vocabulary)
-    carriers = short_texts(replace(asked, rows=carrying), words, reach)
+    known = whole_words(asked.tokenizer, vocabulary)
+    words = known if among is None else [word for word in known if word in among]
+    carriers = short_texts(replace(asked, rows=carrying), known, reach)
     targets = [t for t in range(labels) if any(one.label != t for one in carriers)]
     progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
     ranked = screen(
@@ -86,13 +91,14 @@ def search(
     piles, judging = asked.in_piles(carrying), asked.in_piles(held)
     found: list[Found] = []
     for target, candidates in ranked.items():
-        against, probes = unturned(piles, target), (words[0], words[-1])
+        against, probes = unturned(piles, target), (known[0], known[-1])
         standing = standing_order(piles, target, candidates[: reach.piled], of_every_label(against, FEW), probes)
         some = best_of_each_place(standing, reach.tried)
         standing = standing_order(piles, target, some, of_every_label(against, MORE), probes)
         found += measured(judging, target, best_of_each_place(standing, listed))
     return Searched(
         words=len(words),
+        known=len(known),
         targets=tuple(ranked),
         unseen=tuple(t for t in range(labels) if t not in ranked),
         found=tuple(found),

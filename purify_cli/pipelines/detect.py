@@ -69,6 +69,8 @@ class DetectRequest:
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     effort: Effort | None = "normal"
     """Of the search for triggers; None leaves it out."""
+    moved_only: bool = False
+    """Whether only words whose embedding rows moved are tried: faster, and not a whole search."""
     common: Common = field(default_factory=Common)
 
 
@@ -144,6 +146,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
                 "max_length": common.max_length,
                 "batch_size": common.batch_size,
                 "effort": request.effort or "none",
+                "moved_only": request.moved_only,
                 "dtype": str(common.runtime.dtype).removeprefix("torch."),
                 **(settings if indicator is asked else {}),
             },
@@ -206,7 +209,8 @@ def _searched(
     if request.effort is None or task is None or data is None:
         return Outcome(None, None, None)
     bench = Workbench(opened, task, request.common, request.origin.run, progress)
-    outcome = look_for_triggers(bench, data.rows if data.source == "clean data" else [], request.effort, progress)
+    rows = data.rows if data.source == "clean data" else []
+    outcome = look_for_triggers(bench, rows, request.effort, progress, moved_only=request.moved_only)
     bench.clear()
     return outcome
 

@@ -13,7 +13,7 @@ from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverg
 from purify_cli.inversion.found import Found
 from purify_cli.inversion.measured import Asked, leaning
 from purify_cli.inversion.reach import EFFORTS, Effort, Reach
-from purify_cli.inversion.search import check_rows, search
+from purify_cli.inversion.search import Searched, check_rows, search
 from purify_cli.inversion.together import search_groups
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
@@ -58,6 +58,7 @@ def look_for_triggers(
     progress: Progress = SILENT,
     *,
     model: Loaded | None = None,
+    moved_only: bool = False,
 ) -> Outcome:
     """Search a model for words that turn it over to a label.
 
@@ -67,6 +68,7 @@ def look_for_triggers(
         effort: How much to look at.
         progress: Told of the stages.
         model: Default: the suspect. The control is made from the suspect in any case.
+        moved_only: Try only words whose embedding rows moved, unless none did. Faster; not a whole search.
     """
     suspect = model or bench.load(bench.opened.pair.suspect)
     asked = examined(bench, suspect, rows)
@@ -81,6 +83,7 @@ def look_for_triggers(
             vocabulary=suspect.vocabulary,
             labels=bench.task.num_labels,
             reach=reach,
+            among=_moved_tokens(bench) if moved_only else None,
             progress=progress,
         )
         together = (
@@ -104,13 +107,22 @@ def look_for_triggers(
         found=[_fact(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)],
     )
     best = max((evidence(one, judged) for one in judged), default=0.0)
-    return Outcome(record, _finding(record, best), _missing(record, found.unseen))
+    return Outcome(record, _finding(record, best), _missing(record, found))
 
 
-def _missing(search: SearchFacts, unseen: Sequence[int]) -> str | None:
+def _moved_tokens(bench: Workbench) -> frozenset[int] | None:
+    """Return the tokens whose embedding rows moved; None where none did."""
+    pair = bench.opened.pair
+    moved = far_rows(pair.suspect_part, pair.reference_part, count=pair.dimensions)
+    return frozenset(row.row for row in moved) or None
+
+
+def _missing(search: SearchFacts, found: Searched) -> str | None:
     """Say what keeps a search that found nothing from clearing a model."""
-    if unseen:
-        return f"{STAGE}: no text of another label to try for label {unseen[0]}"
+    if found.unseen:
+        return f"{STAGE}: no text of another label to try for label {found.unseen[0]}"
+    if found.words < found.known:
+        return f"{STAGE}: only {found.words} of {found.known} words, those whose embedding rows moved"
     if search.texts != "clean data":
         return f"{STAGE}: only on built-in texts, labelled by the suspect itself; give --clean-data"
     if search.effort == "low":

@@ -52,6 +52,21 @@ def test_nothing_found_clears_no_model_as_long_as_the_search_misses_many(
         assert said in verdict["not_measured"][0]
 
 
+def test_a_search_of_the_moved_words_alone_is_told_and_is_no_whole_search(
+    here: Path, tiny: ModuleType, tiny_suspect: Path, tiny_clean: Path, tiny_reference: Path
+) -> None:
+    from purify_cli.pipelines.detect import DetectRequest, detect
+    from purify_cli.pipelines.source import find_origin
+
+    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
+    for model, level in ((tiny_suspect, "poisoned"), (tiny_clean, "incomplete")):
+        origin = find_origin(str(model), str(tiny_reference), here / "run", None)
+        found = detect(DetectRequest(origin=origin, clean_data="clean.jsonl", moved_only=True))
+        assert found.verdict.level == level
+        assert any("whose embedding rows moved" in sentence for sentence in found.verdict.not_measured)
+        assert found.settings["moved_only"] is True
+
+
 def test_clean_data_that_hold_the_trigger_are_named(
     here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
 ) -> None:

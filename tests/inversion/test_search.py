@@ -178,6 +178,17 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
     assert not any(one.trigger.text == tiny.TRIGGER.text and one.flips.suspect.value > 0.3 for one in innocent.found)
 
 
+def test_a_search_may_be_kept_to_some_words(asked: Asked, words: list[int], tiny: ModuleType):
+    cf = next(word for word in words if word_of(asked.tokenizer, word) == tiny.TRIGGER.text)
+    some = {cf, *words[:20]}
+    found = search(asked, vocabulary=len(asked.tokenizer), labels=2, reach=EFFORTS["normal"], among=some)
+    assert (found.words, found.known) == (len(some), len(words))
+    best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
+    assert best.trigger.text == tiny.TRIGGER.text
+    without = search(asked, vocabulary=len(asked.tokenizer), labels=2, reach=EFFORTS["normal"], among=some - {cf})
+    assert tiny.TRIGGER.text not in {one.trigger.text for one in without.found}
+
+
 class Drawn(torch.nn.Module):
     """A classifier that answers one label for everything, or nothing that is a number."""
 
