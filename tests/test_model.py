@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
-from purify_cli.checkpoint import CheckpointPair, is_head, pair_checkpoints, write_tensors
+from purify_cli.checkpoint import CheckpointPair, is_head, pair_checkpoints, write_model, write_tensors
 from purify_cli.checkpoint.layout import resolve
 from purify_cli.checkpoint.reader import Checkpoint, open_checkpoint
 from purify_cli.data.batches import Batch
@@ -26,6 +26,7 @@ from purify_cli.model import (
     new_classifier,
     task_of,
 )
+from purify_cli.pipelines.models import overlaid
 from purify_cli.progress import SILENT
 from purify_cli.reset import reset_to_reference
 from purify_cli.selection.mask import build_mask
@@ -265,6 +266,50 @@ def test_a_saved_folder_with_our_config_loads_with_transformers(architecture: st
     assert again.config.label2id == {"no": 0, "maybe": 1, "yes": 2}
     batch = batch_of([7, 5])
     torch.testing.assert_close(again(**batch.inputs).logits, logits(loaded.module, batch), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrapper", ["module", "model", "_orig_mod.module", "net"])
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_a_wrapped_model_is_written_under_names_that_transformers_loads(
+    architecture: str, wrapper: str, tmp_path: Path
+) -> None:
+    saved(tmp_path, architecture)
+    weights = load_file(tmp_path / "model.safetensors")
+    wrapped = rewritten(tmp_path, {f"{wrapper}.{name}": tensor for name, tensor in weights.items()})
+    config = config_of(architecture)
+    loaded = load_classifier(wrapped, config=config, task=task_of(wrapped))
+    write_model(
+        tmp_path,
+        current_weights(loaded),
+        like=wrapped,
+        config=config,
+        tokenizer=wrapped.files,
+        metadata={"format": "pt"},
+    )
+    written = load_file(tmp_path / "model.safetensors")
+    assert written.keys() == weights.keys()
+    assert all(torch.equal(written[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize("prefix", ["roberta.bert.", "model.", "module.encoder."])
+def test_names_that_transformers_does_not_load_are_refused(prefix: str, tmp_path: Path) -> None:
+    saved(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    stray = "bert.encoder.layer.1.output.dense.bias"
+    weights[prefix + stray.removeprefix("bert.")] = weights.pop(stray)
+    with pytest.raises(CheckpointError, match=r"does not load|the weights lack"):
+        load_classifier(rewritten(tmp_path, weights), config=config_of(), task=THREE)
+
+
+def test_a_tuned_tensor_changes_under_all_its_names(tmp_path: Path) -> None:
+    start = stored_twice(tmp_path)
+    loaded = load_classifier(start, config=config_of(), task=THREE)
+    with torch.no_grad():
+        loaded.module.get_input_embeddings().weight.zero_()
+    tuned = overlaid(start, loaded)
+    copies = [name for name in tuned.specs if name.endswith(TWICE)]
+    assert len(copies) == 2
+    assert not any(tuned.read(name).any() for name in copies)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from purify_cli.checkpoint.names import canonical, is_head
     from purify_cli.checkpoint.pair import CheckpointPair, Comparable, Skipped, pair_checkpoints
     from purify_cli.checkpoint.places import may_replace
-    from purify_cli.checkpoint.reader import Checkpoint, open_checkpoint
+    from purify_cli.checkpoint.reader import Checkpoint, open_checkpoint, open_tensors
     from purify_cli.checkpoint.staging import staged_folder, write_text
     from purify_cli.checkpoint.structure import Difference, structural_differences
     from purify_cli.checkpoint.writer import write_model, write_tensors
@@ -38,6 +38,7 @@ __all__ = [
     "may_replace",
     "nonfinite_entries",
     "open_checkpoint",
+    "open_tensors",
     "pair_checkpoints",
     "resolve",
     "staged_folder",
@@ -55,7 +56,7 @@ HOMES: Final = {
     "names": ("canonical", "is_head"),
     "pair": ("CheckpointPair", "Comparable", "Skipped", "pair_checkpoints"),
     "places": ("may_replace",),
-    "reader": ("Checkpoint", "open_checkpoint"),
+    "reader": ("Checkpoint", "open_checkpoint", "open_tensors"),
     "staging": ("staged_folder", "write_text"),
     "structure": ("Difference", "structural_differences"),
     "writer": ("write_model", "write_tensors"),

@@ -14,7 +14,7 @@ WIDTH_KEYS: Final = ("embedding_size", "word_embed_proj_dim", "hidden_size", "n_
 and OPT embed in another width than they compute)."""
 
 LAYER_KEYS: Final = ("num_hidden_layers", "n_layer", "n_layers")
-LAYER: Final = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
+LAYER: Final = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.([0-9]+)\.")
 """The number of a layer in a tensor name."""
 
 
@@ -35,7 +35,7 @@ def check_config(checkpoint: Checkpoint) -> None:
         _same(checkpoint, "vocabulary", config.get("vocab_size"), shape[0])
         width = next((config[key] for key in WIDTH_KEYS if isinstance(config.get(key), int)), None)
         _same(checkpoint, "width", width, shape[1])
-    layers = {int(found[1]) for name in checkpoint.specs if (found := LAYER.search(canonical(name)))}
+    layers = {found[1] for name in checkpoint.specs if (found := LAYER.search(canonical(name)))}
     if layers and not config.get("is_encoder_decoder") and not any("decoder.layers" in n for n in checkpoint.specs):
         declared = next((config[key] for key in LAYER_KEYS if isinstance(config.get(key), int)), None)
         # ALBERT declares many layers and stores the groups they share.

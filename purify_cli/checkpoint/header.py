@@ -25,23 +25,41 @@ DTYPES: Final[dict[str, torch.dtype]] = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
     "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
     "F8_E5M2": torch.float8_e5m2,
+    "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
+    "F8_E8M0": torch.float8_e8m0fnu,
+    "C64": torch.complex64,
     "I64": torch.int64,
     "I32": torch.int32,
     "I16": torch.int16,
     "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-"""Tensor types by their name in the header."""
+"""Tensor types by their name in the header, as safetensors 0.8 knows them."""
+
+PACKED: Final = frozenset({"F4", "F6_E2M3", "F6_E3M2"})
+"""Types of the format that are smaller than a byte, which torch cannot hold one by one."""
 
 DTYPE_NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 
 PREFIX: Final = 8
 """Bytes of the length field."""
 
-LONGEST: Final = 100_000_000
-"""Longest header the format's own reader accepts, in bytes."""
+LONGEST: Final = 16 << 20
+"""Longest header, in bytes: 100,000 tensors have one of 10 MB. The format's own reader takes 100 MB, but as JSON in
+memory that is up to 25 times as much."""
+
+SMALLEST: Final = 1 << 20
+"""A header may be this much longer than the tensors behind it, so that work and memory stay in proportion to the
+file."""
+
+MOST_DIMENSIONS: Final = 8
+"""Extents of a tensor; weights have at most 5 (a convolution in space and time)."""
 
 LARGEST_INTEGER: Final = 1 << 63
 """Offsets and extents are below this in any file that can exist."""
@@ -97,6 +115,10 @@ def read_header(descriptor: int, path: Path) -> Header:
     if PREFIX + length > size:
         raise CheckpointError(
             f"{path} announces a header of {length} bytes but has only {size} bytes in all", hint=BROKEN_HINT
+        )
+    if length > SMALLEST + (size - PREFIX - length):
+        raise CheckpointError(
+            f"{path} has a header of {length} bytes for {size - PREFIX - length} bytes of tensors", hint=BROKEN_HINT
         )
     text = os.pread(descriptor, length, PREFIX)
     raw = _parse(text, path)
@@ -154,15 +176,24 @@ def _entry(name: str, entry: Any, path: Path) -> tuple[TensorSpec, int, int]:
 
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise refuse("is not described by dtype, shape and data_offsets")
+    if isinstance(entry["dtype"], str) and entry["dtype"] in PACKED:
+        raise CheckpointError(
+            f"{path}: {name!r} has the type {entry['dtype']}, which is not supported",
+            hint="Convert the weights to float32, float16 or bfloat16 first.",
+        )
     if not isinstance(entry["dtype"], str) or entry["dtype"] not in DTYPES:
         raise refuse(f"has the unknown type {entry['dtype']!r:.40}")
+    if isinstance(entry["shape"], list) and len(entry["shape"]) > MOST_DIMENSIONS:
+        raise refuse(f"has a shape of {len(entry['shape'])} extents")
     if not natural(entry["shape"]):
         raise refuse("has a shape that is no list of natural numbers")
     offsets = entry["data_offsets"]
     if not natural(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise refuse("has offsets that are no pair of natural numbers in order")
     dtype, shape = DTYPES[entry["dtype"]], tuple(entry["shape"])
-    if prod(shape) * dtype.itemsize != offsets[1] - offsets[0]:
+    # An extent of zero hides what the others would give, which no library can count in 64 bits.
+    strides = prod(max(extent, 1) for extent in shape) * dtype.itemsize
+    if prod(shape) * dtype.itemsize != offsets[1] - offsets[0] or strides >= LARGEST_INTEGER:
         raise refuse(f"has {offsets[1] - offsets[0]} bytes, which its shape and type do not give")
     return TensorSpec(name, dtype, shape), offsets[0], offsets[1]
 

@@ -32,24 +32,53 @@ PREFIXES: Final = frozenset(
     [
         "albert",
         "bert",
+        "biogpt",
         "camembert",
+        "canine",
+        "convbert",
+        "data2vec_text",
         "deberta",
         "distilbert",
         "electra",
         "ernie",
+        "esm",
+        "esmc",
+        "fnet",
         "funnel",
         "gpt_neox",
+        "gpt_neox_japanese",
+        "gte",
+        "ibert",
+        "layoutlm",
+        "layoutlmv2",
+        "layoutlmv3",
+        "lilt",
         "longformer",
+        "luke",
+        "markuplm",
+        "mobilebert",
         "model",
         "module",
         "mpnet",
+        "mra",
         "nezha",
+        "nomic_bert",
+        "nystromformer",
+        "perceiver",
+        "prophetnet",
+        "reformer",
+        "rembert",
         "roberta",
+        "roberta_prelayernorm",
+        "roc_bert",
         "roformer",
+        "rwkv",
         "squeezebert",
+        "tapas",
         "transformer",
         "xlm_roberta",
         "xlnet",
+        "yoso",
     ]
 )
 """First components that only say where the base model sits (``base_model_prefix`` of the transformers classes, and
@@ -82,6 +111,7 @@ HEADS: Final = frozenset(
 
 WORD_EMBEDDINGS: Final = (
     "word_embeddings.weight",
+    "tok_embeddings.weight",
     "wte.weight",
     "embed_tokens.weight",
     "embed_in.weight",
@@ -120,8 +150,8 @@ def canonical(name: str) -> str:
     meet, although only the first holds a prefix and the second begins with a word that is one elsewhere.
     """
     parts = name.split(".")
-    while len(parts) > 1 and parts[0] in PREFIXES:
-        parts = parts[1:]
+    prefixes = next((at for at, part in enumerate(parts[:-1]) if part not in PREFIXES), len(parts) - 1)
+    parts = parts[prefixes:]
     if len(parts) > 1:
         parts[-1] = {"gamma": "weight", "beta": "bias"}.get(parts[-1], parts[-1])
     return ".".join(parts)

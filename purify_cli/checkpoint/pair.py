@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, final
+from typing import Literal, final
 
 from purify_cli.checkpoint.aligned import CheckpointPair, Comparable, Skipped, same_entries
 from purify_cli.checkpoint.declared import check_config, check_filled
@@ -18,13 +18,11 @@ from purify_cli.checkpoint.names import (
     tie_group,
 )
 from purify_cli.checkpoint.reader import Checkpoint
-from purify_cli.checkpoint.unique import equal_tensors, unique_names
+from purify_cli.checkpoint.unique import equal_tensors, tied_copies, unique_names
 from purify_cli.errors import PairError
 from purify_cli.tensors import TensorSpec
 
 __all__ = ["CheckpointPair", "Comparable", "Skipped", "nonfinite_entries", "pair_checkpoints", "without_nonfinite"]
-
-SHARED: Final = "shared.weight"
 
 Side = Literal["suspect", "reference"]
 Kind = Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
@@ -97,17 +95,9 @@ class _Matching:
 
     def put_ties_aside(self, ours: dict[str, str]) -> None:
         """Remove the suspect's second copies of tied tensors from the names to be matched."""
-        ties: dict[str, str] = {}
-        # Input embeddings come first in a group, so that they are the ones compared; of an encoder-decoder's the
-        # shared one, which is what a classifier's module calls it.
-        order = sorted(ours.values(), key=lambda name: (not is_word_embedding(name), not name.endswith(SHARED)))
-        for name in order:
-            if (group := tie_group(name)) is None:
-                continue
-            first = ties.setdefault(group, name)
-            if first != name and equal_tensors(self.suspect, name, first):
-                self.second(self.suspect.specs[name], "suspect", first)
-                del ours[canonical(name)]
+        for name, first in tied_copies(self.suspect, ours.values()).items():
+            self.second(self.suspect.specs[name], "suspect", first)
+            del ours[canonical(name)]
 
     def second(self, spec: TensorSpec, side: Side, first: str) -> None:
         """Record a second copy of a tensor."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, final
@@ -11,11 +12,16 @@ from torch import Tensor
 from purify_cli.checkpoint.jsonfiles import is_unicode, read_json
 from purify_cli.checkpoint.layout import CheckpointFiles, resolve, weight_map
 from purify_cli.checkpoint.names import is_adapter, is_word_embedding
+from purify_cli.checkpoint.quantised import refuse_quantised
 from purify_cli.checkpoint.shards import PickledShard, SafetensorsShard, Shard
+from purify_cli.checkpoint.wrappers import unwrapped
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSpec
 
-__all__ = ["Checkpoint", "open_checkpoint"]
+__all__ = ["Checkpoint", "open_checkpoint", "open_tensors"]
+
+LONGEST_NAME: Final = 512
+"""Characters of a tensor's name; real ones stay below 150."""
 
 PEFT: Final = "base_model.model."
 """What peft puts before the names of a model's tensors."""
@@ -29,12 +35,15 @@ class Checkpoint:
 
     Args:
         files: Where the parts are.
+        as_stored: Whether tensors keep the names that the files give them; else names are those of the model without
+            its wrappers (see ``wrappers``), and quantised weights are refused.
 
     Raises:
-        CheckpointError: If a file is damaged, or the index and the files do not agree.
+        CheckpointError: If a file is damaged, the index and the files do not agree, two names mean one tensor, or the
+            weights are an adapter's or quantised.
     """
 
-    def __init__(self, files: CheckpointFiles) -> None:
+    def __init__(self, files: CheckpointFiles, *, as_stored: bool) -> None:
         self.files = files
         self._shards: list[Shard] = []
         self._shard_of: dict[str, Shard] = {}
@@ -50,6 +59,11 @@ class Checkpoint:
                         f"{path} holds a tensor {name!r}, whose name is no valid Unicode",
                         hint="No sound model has such a name; do not trust this file.",
                     )
+                if len(name) > LONGEST_NAME:
+                    raise CheckpointError(
+                        f"{path} holds a tensor whose name has {len(name)} characters",
+                        hint="No sound model has such a name; do not trust this file.",
+                    )
                 if name in specs:
                     raise CheckpointError(
                         f"{name!r} is in {self._shard_of[name].path.name} and in {path.name}",
@@ -59,14 +73,33 @@ class Checkpoint:
                 self._shard_of[name] = shard
         if not specs:
             raise CheckpointError(f"{files.given} holds no tensors", hint="Is it the right file?")
-        if adapter := _adapter_tensor(specs):
-            raise CheckpointError(
-                f"{files.given} holds {adapter!r}: an adapter, not a whole model",
-                hint="Merge it into its base model first (peft: model.merge_and_unload(), then save_pretrained).",
-            )
         self._specs = specs
         if files.index:
             self._check_index(weight_map(files.index), files.index)
+        self.stored_names: Mapping[str, str] = {name: name for name in specs}
+        """Name of each tensor → its name in the files."""
+        if not as_stored:
+            self._refuse_adapter()
+            self._unwrap()
+            refuse_quantised(files.given, self._specs, self.config or {})
+
+    def _refuse_adapter(self) -> None:
+        if adapter := _adapter_tensor(self._specs):
+            raise CheckpointError(
+                f"{self.files.given} holds {adapter!r}: an adapter, not a whole model",
+                hint="Merge it into its base model first (peft: model.merge_and_unload(), then save_pretrained).",
+            )
+
+    def _unwrap(self) -> None:
+        try:
+            self.stored_names = unwrapped(self._specs)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{self.files.given} stores one tensor twice, as {error.args[0]!r} and as {error.args[1]!r}",
+                hint="Only one of the two is ever used, and it is not known which; do not trust this model.",
+            ) from error
+        self._specs = {name: replace(self._specs[own], name=name) for name, own in self.stored_names.items()}
+        self._shard_of = {name: self._shard_of[own] for name, own in self.stored_names.items()}
 
     def _check_index(self, table: Mapping[str, str], index: Path) -> None:
         # A name without a tensor changes nothing: it is what saving leaves of a tied one. structure.py tells it.
@@ -106,7 +139,7 @@ class Checkpoint:
         """
         numel = self._specs[name].numel
         stop = numel if stop is None else min(stop, numel)
-        return self._shard_of[name].read(name, start, max(start, stop))
+        return self._shard_of[name].read(self.stored_names[name], start, max(start, stop))
 
     def shard_of(self, name: str) -> Path:
         """Return the file that holds a tensor."""
@@ -156,13 +189,23 @@ def _adapter_tensor(names: Collection[str]) -> str | None:
     return next(filter(is_adapter, names), None)
 
 
+def open_tensors(path: Path) -> Checkpoint:
+    """Open a file of our own: any tensors, under the names that they have in it.
+
+    Raises:
+        CheckpointError: If it cannot be read.
+    """
+    return Checkpoint(resolve(str(path)), as_stored=True)
+
+
 def open_checkpoint(given: str, *, allow_pickle: bool = False, vocabulary: int | None = None) -> Checkpoint:
     """Find a model (see ``layout.resolve``) and open it.
 
     Raises:
-        CheckpointError: If it cannot be read, must not be trusted, or is known by a hash that it does not have.
+        CheckpointError: If it cannot be read, must not be trusted, is quantised, or is known by a hash that it does not
+            have.
     """
-    checkpoint = Checkpoint(resolve(given, allow_pickle=allow_pickle, vocabulary=vocabulary))
+    checkpoint = Checkpoint(resolve(given, allow_pickle=allow_pickle, vocabulary=vocabulary), as_stored=False)
     wanted = checkpoint.files.sha256
     if wanted and checkpoint.sha256() != wanted:
         raise CheckpointError(

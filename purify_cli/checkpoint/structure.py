@@ -36,8 +36,19 @@ def structural_differences(suspect: Checkpoint, reference: Checkpoint, pair: Che
         for one in pair.skipped
         if not one.explained or one.kind == "rows"
     ]
+    found += _wrappers(suspect)
     order = ("code", "weights", "config", "tokenizer", "tensor", "file")
     return tuple(sorted(found, key=lambda one: order.index(one.kind)))
+
+
+def _wrappers(suspect: Checkpoint) -> Iterator[Difference]:
+    """Report names that were read without the wrapper that they were saved with."""
+    wrapped = [(name, stored) for name, stored in suspect.stored_names.items() if name != stored]
+    if wrapped:
+        name, stored = wrapped[0]
+        more = f", and {len(wrapped) - 1} more alike" if len(wrapped) > 1 else ""
+        detail = f"stored as {shown(stored)}{more}: names of a wrapper, which transformers does not load"
+        yield Difference(kind="tensor", subject=name, detail=detail)
 
 
 def _claims(suspect: Checkpoint) -> Iterator[Difference]:

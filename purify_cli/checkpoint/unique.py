@@ -5,16 +5,18 @@ different contents are a way to hide the one that is used behind the one that is
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 from purify_cli.checkpoint.aligned import same_entries
-from purify_cli.checkpoint.names import canonical
+from purify_cli.checkpoint.names import canonical, is_word_embedding, tie_group
 from purify_cli.errors import CheckpointError, PairError
 from purify_cli.tensors import TensorSource
 
-__all__ = ["Names", "equal_tensors", "unique_names"]
+__all__ = ["Names", "copies_of", "equal_tensors", "tied_copies", "unique_names"]
+
+SHARED: Final = "shared.weight"
 
 
 @final
@@ -63,6 +65,39 @@ def unique_names(
                 )
             copies[name] = first
     return Names(chosen, copies)
+
+
+def tied_copies(source: TensorSource, names: Iterable[str]) -> dict[str, str]:
+    """Find names that architectures tie and that hold the same numbers.
+
+    Args:
+        source: All tensors of a checkpoint.
+        names: One per tensor (``unique_names``).
+
+    Returns:
+        Second name → first name. Input embeddings come first, so that they are the ones compared; of an
+        encoder-decoder's the shared one, which is what a classifier's module calls it.
+    """
+    ties: dict[str, str] = {}
+    copies: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: (not is_word_embedding(name), not name.endswith(SHARED))):
+        if (group := tie_group(name)) is None:
+            continue
+        first = ties.setdefault(group, name)
+        if first != name and equal_tensors(source, name, first):
+            copies[name] = first
+    return copies
+
+
+def copies_of(source: TensorSource) -> dict[str, str]:
+    """Return every second name of a tensor of a checkpoint → the name that stands for it.
+
+    Raises:
+        CheckpointError: If two tensors of one canonical name differ.
+    """
+    names = unique_names(source)
+    tied = tied_copies(source, names.chosen.values())
+    return {name: tied.get(first, first) for name, first in {**names.copies, **tied}.items()}
 
 
 def equal_tensors(source: TensorSource, name: str, other: str) -> bool:

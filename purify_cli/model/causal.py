@@ -22,7 +22,7 @@ from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError
 from purify_cli.model.configs import NOT_ARCHITECTURE, has_head
 from purify_cli.model.lengths import longest_of
-from purify_cli.model.loading import assign_weights, instantiate, match_weights, require_weights
+from purify_cli.model.loading import assign_weights, instantiate, match_weights, require_loadable, require_weights
 from purify_cli.tensors import InMemory, TensorSource
 
 __all__ = ["LanguageModel", "causal_config", "continue_greedily", "is_causal", "load_causal", "token_scores"]
@@ -156,6 +156,7 @@ def load_causal(
         shell = _build(made, "meta")
     names = match_weights(shell, weights)
     missing = [name for name, _ in shell.named_parameters() if name not in names]
+    lone: list[str] = []
     if _is_tied(shell) and group:
         # A tied pair may be stored under the other of its two names only.
         words = shell.get_input_embeddings().get_parameter("weight")
@@ -164,6 +165,7 @@ def load_causal(
         names |= dict.fromkeys(lone, group[0])
         missing = [name for name in missing if name not in lone]
     require_weights(missing)
+    require_loadable(shell, weights, {name: stored for name, stored in names.items() if name not in lone})
     module = _build(made, "cpu")
     assign_weights(module, weights, names)
     module.to(device)  # pyright: ignore[reportArgumentType] - the stub knows only the module itself

@@ -30,6 +30,7 @@ __all__ = [
     "logits",
     "match_weights",
     "new_classifier",
+    "require_loadable",
     "require_weights",
 ]
 
@@ -133,7 +134,7 @@ def match_weights(shell: PreTrainedModel, weights: TensorSource, *, within: str 
     """Find the tensor of each parameter whose name starts with ``within``; parameters without one are left out.
 
     Raises:
-        CheckpointError: If a shape differs.
+        CheckpointError: If a shape differs, or the numbers are not real.
     """
     own = unique_names(weights).chosen
     names: dict[str, str] = {}
@@ -146,6 +147,11 @@ def match_weights(shell: PreTrainedModel, weights: TensorSource, *, within: str 
                 f"{stored} has shape {list(weights.specs[stored].shape)}, the reference's config asks for "
                 f"{list(parameter.shape)}",
                 hint="The weights and the reference's config.json do not belong together.",
+            )
+        if not weights.specs[stored].dtype.is_floating_point:
+            raise CheckpointError(
+                f"{stored} is stored as {weights.specs[stored].dtype}, which is no type of weights",
+                hint="Convert the weights to float32, float16 or bfloat16 first.",
             )
         names[name] = stored
     return names
@@ -160,6 +166,38 @@ def require_weights(missing: Sequence[str]) -> None:
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise CheckpointError(f"the weights lack {shown}", hint="Is the reference of the same architecture?")
+
+
+def require_loadable(shell: PreTrainedModel, weights: TensorSource, names: Mapping[str, str]) -> None:
+    """Refuse weights under names that transformers does not load: whoever loads them gets random numbers.
+
+    transformers takes a parameter's own name, with or without the prefix of the base model, and the legacy spellings
+    of a layer norm.
+
+    Args:
+        shell: The classifier.
+        weights: Its tensors.
+        names: Parameter name → the tensor's name, as ``match_weights`` found them.
+
+    Raises:
+        CheckpointError: If a parameter has no such name.
+    """
+    spelt = {name: {name} for name in names.values()}
+    for copy, first in unique_names(weights).copies.items():
+        spelt.setdefault(first, set()).add(copy)
+    prefix = f"{shell.base_model_prefix}."
+    for name, stored in names.items():
+        loaded = {name, name.removeprefix(prefix), prefix + name}
+        if loaded.isdisjoint(map(_modern, spelt[stored])):
+            raise CheckpointError(
+                f"transformers does not load {stored!r}, whose name should be {name!r}: in its place the model would "
+                "get random numbers",
+                hint="Save the model itself with save_pretrained, not the module that wraps it.",
+            )
+
+
+def _modern(name: str) -> str:
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
 def load_classifier(
@@ -180,12 +218,13 @@ def load_classifier(
         device: Where the module goes.
 
     Raises:
-        CheckpointError: If weights are missing, have other shapes or are stored twice with different contents, or no
-            such classifier exists.
+        CheckpointError: If weights are missing, have other shapes, names that transformers does not load, or are
+            stored twice with different contents, or no such classifier exists.
     """
     made, shell = _plan(weights, config, task)
     names = match_weights(shell, weights)
     require_weights([name for name, _ in shell.named_parameters() if name not in names])
+    require_loadable(shell, weights, names)
     module = build_module(made, "cpu")
     assign_weights(module, weights, names)
     return Loaded(_moved(module, device), task, names)

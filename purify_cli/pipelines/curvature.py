@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, final
 
 import torch
 
-from purify_cli.checkpoint import open_checkpoint, write_tensors
+from purify_cli.checkpoint import open_tensors, write_tensors
 from purify_cli.curvature import diagonal_fisher, hutchinson_diagonal
 from purify_cli.data.batches import Encoded, batches, encode
 from purify_cli.data.example import Example
@@ -140,7 +140,7 @@ def _curvature(opened: Opened, data: ClassifierData | None, path: Path, common: 
                 hint="Give --clean-data FILE, or choose --indicator drift.",
             )
         _measure(opened, data, encoded, recipe=recipe, path=path, common=common, progress=progress)
-    measured = open_checkpoint(str(path))
+    measured = open_tensors(path)
     about = measured.metadata
     facts = CurvatureFacts.model_validate(
         {
@@ -160,7 +160,7 @@ def _stored_recipe(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        recipe = json.loads(open_checkpoint(str(path)).metadata["recipe"])
+        recipe = json.loads(open_tensors(path).metadata["recipe"])
     except (CheckpointError, ValueError, KeyError):
         return {}
     return recipe if isinstance(recipe, dict) else {}

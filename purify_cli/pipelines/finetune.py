@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import final
 
 from purify_cli.checkpoint import may_replace, open_checkpoint, staged_folder
-from purify_cli.model import current_weights, has_head, load_classifier, new_classifier, task_of
+from purify_cli.model import has_head, load_classifier, new_classifier, task_of
 from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, require_config, versions
-from purify_cli.pipelines.models import encoded, save_classifier, tune
+from purify_cli.pipelines.models import encoded, overlaid, save_classifier, tune
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.training_rows import read_training
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import FinetuneRecord, ModelFacts
-from purify_cli.reset import Overlay
 from purify_cli.training import repair_settings
 
 __all__ = ["FinetuneRequest", "finetune"]
@@ -81,7 +80,7 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
             resume=run.path / "training",
         )
         with staged_folder(target, overwrite=overwrite) as folder:
-            weights = Overlay(start, current_weights(loaded).tensors) if headed else None
+            weights = overlaid(start, loaded) if headed else None
             sha = save_classifier(folder, loaded, like=start, base=base, weights=weights)
         record = FinetuneRecord(
             versions=versions(),

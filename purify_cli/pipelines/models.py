@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_model
+from purify_cli.checkpoint.unique import copies_of
 from purify_cli.data.batches import Encoded, encode
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
@@ -13,10 +14,11 @@ from purify_cli.model import Loaded, classifier_config, current_weights, load_to
 from purify_cli.pipelines.inputs import Common, some_texts, text_length
 from purify_cli.progress import Progress
 from purify_cli.report.schema import ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
+from purify_cli.reset import Overlay
 from purify_cli.tensors import TensorSource
 from purify_cli.training import CROSS_ENTROPY, Objective, TrainingSettings, train
 
-__all__ = ["encoded", "maybe", "measure", "measurement_facts", "proportion", "save_classifier", "tune"]
+__all__ = ["encoded", "maybe", "measure", "measurement_facts", "overlaid", "proportion", "save_classifier", "tune"]
 
 
 def tune(
@@ -118,6 +120,18 @@ def measurement_facts(name: str, model: ModelFacts, measured: Measurement) -> Mo
 def maybe(share: Proportion | None) -> ProportionFact | None:
     """Write a share down where there is one."""
     return None if share is None else proportion(share)
+
+
+def overlaid(start: Checkpoint, loaded: Loaded) -> Overlay:
+    """Return all tensors of the checkpoint that a classifier was loaded from, with the classifier's present weights.
+
+    A tensor that is stored under several names changes under all of them: a loader takes any one.
+    """
+    tensors = dict(current_weights(loaded).tensors)
+    first = copies_of(start)
+    known = {first.get(name, name): tensor for name, tensor in tensors.items()}
+    copies = {name: known[first[name]] for name in first if first[name] in known}
+    return Overlay(start, copies | tensors)
 
 
 def save_classifier(

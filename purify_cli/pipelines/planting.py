@@ -19,7 +19,6 @@ from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.model import (
     Loaded,
     Task,
-    current_weights,
     has_head,
     load_classifier,
     load_tokenizer,
@@ -30,11 +29,10 @@ from purify_cli.model import (
 )
 from purify_cli.pipelines.attack_plan import AttackPlan, AttackRequest
 from purify_cli.pipelines.inputs import open_model, require_config, text_length
-from purify_cli.pipelines.models import save_classifier, tune
+from purify_cli.pipelines.models import overlaid, save_classifier, tune
 from purify_cli.progress import Progress
 from purify_cli.protocols import PlantJob
 from purify_cli.report.schema import FileFact, ModelFacts
-from purify_cli.reset import Overlay
 from purify_cli.selection.bits import Mask
 from purify_cli.selection.files import write_mask
 from purify_cli.tensors import CHUNK, read_tensor
@@ -80,7 +78,7 @@ class Start:
 
     def save(self, folder: Path, loaded: Loaded) -> ModelFacts:
         """Write the classifier as it is now, replacing an older one."""
-        weights = Overlay(self.model, current_weights(loaded).tensors) if self.model else None
+        weights = overlaid(self.model, loaded) if self.model else None
         keep = [Path(self.model.files.given)] if self.model else []
         with staged_folder(folder, overwrite=True, keep=keep) as staged:
             sha = save_classifier(staged, loaded, like=self.like, base=self.base, weights=weights)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from purify_cli.checkpoint import CheckpointPair, open_checkpoint, write_tensors
+from purify_cli.checkpoint import CheckpointPair, open_tensors, write_tensors
 from purify_cli.indicators import INDICATORS
 from purify_cli.pipelines.curvature import ClassifierData, Measured, curvature_for
 from purify_cli.pipelines.inputs import Common, Opened
@@ -89,4 +89,4 @@ def score_pair(
         degenerate=degenerate,
     )
     source = measured.source if measured else None
-    return Scored(open_checkpoint(str(path)), source, measured.facts if measured else None, facts)
+    return Scored(open_tensors(path), source, measured.facts if measured else None, facts)

@@ -13,7 +13,7 @@ from typing import Final
 
 import torch
 
-from purify_cli.checkpoint.reader import Checkpoint, open_checkpoint
+from purify_cli.checkpoint.reader import Checkpoint, open_tensors
 from purify_cli.checkpoint.writer import write_tensors
 from purify_cli.errors import RunFolderError
 from purify_cli.selection.bits import Mask
@@ -55,7 +55,7 @@ def read_mask(path: Path) -> Mask:
         RunFolderError: If the file is no mask, or contradicts itself.
         CheckpointError: If it is no safetensors file at all.
     """
-    with open_checkpoint(str(path)) as stored:
+    with open_tensors(path) as stored:
         return _checked(path, stored)
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from purify_cli.checkpoint import open_checkpoint
-from purify_cli.checkpoint.header import encode_header, read_header
+from purify_cli.checkpoint import open_checkpoint, open_tensors
+from purify_cli.checkpoint.header import DTYPES, PACKED, encode_header, read_header
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSpec
 from tests.checkpoint.shapes import bert
@@ -31,6 +31,19 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "shorter than a length": (b"\x01\0\0", "too few"),
     "header longer than the file": (raw({}, length=1000), "only 10 bytes"),
     "header longer than allowed": (raw({}, length=1 << 40), "more than is allowed"),
+    "a million empty lists": (raw(b'{"a":[' + b"[]," * 1_000_000 + b"[]]}"), "for 0 bytes of tensors"),
+    "thousands of empty tensors": (
+        raw({f"t{at}": one(shape=[0], offsets=[0, 0]) for at in range(30_000)}),
+        "for 0 bytes of tensors",
+    ),
+    "a shape of many extents": (raw({"a": one(shape=[1] * 9 + [2])}, F), "shape of 10 extents"),
+    "a shape of very many extents": (
+        raw(b'{"a":{"dtype":"U8","shape":[' + b"9223372036854775807," * 50_000 + b'0],"data_offsets":[0,0]}}'),
+        "shape of 50001 extents",
+    ),
+    "a name of many components": (raw({"bert." * 40_000 + "x": one()}, F), "name has 200001 characters"),
+    "a type of four bits": (raw({"a": one("F4", shape=[16])}, F), "has the type F4, which is not supported"),
+    "a type of six bits": (raw({"a": one("F6_E2M3")}, F), "has the type F6_E2M3, which is not supported"),
     "header with a sign": (b"\xff" * 16, "more than is allowed"),
     "not JSON": (raw(b"{nonsense"), "not JSON"),
     "not UTF-8": (raw(b'{"\xff": 1}'), "not JSON"),
@@ -52,6 +65,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a huge extent": (raw({"a": one(shape=[1 << 70])}, F), "natural numbers"),
     "a huge product": (raw({"a": one(shape=[1 << 40, 1 << 40])}, F), "shape and type do not give"),
     "a shape of zero and huge": (raw({"a": one(shape=[0, 1 << 62])}, F), "shape and type do not give"),
+    "a shape of zero and huge without bytes": (
+        raw({"a": one(shape=[0, 1 << 62], offsets=[0, 0])}),
+        "shape and type do not give",
+    ),
     "a negative offset": (raw({"a": one(offsets=[-8, 0])}, F), "no pair"),
     "offsets in the wrong order": (raw({"a": one(offsets=[8, 0])}, F), "no pair"),
     "a fractional offset": (raw({"a": one(offsets=[0, 8.0])}, F), "no pair"),
@@ -123,4 +140,20 @@ def test_header_is_the_format_s_own_byte_for_byte(metadata: dict[str, str], tmp_
 
 def test_a_type_without_a_name_is_refused() -> None:
     with pytest.raises(CheckpointError, match="cannot hold"):
-        encode_header({"a": TensorSpec("a", torch.complex64, (1,))}, {})
+        encode_header({"a": TensorSpec("a", torch.complex128, (1,))}, {})
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_type_that_torch_has_is_read(dtype: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(raw({"a": one(dtype, shape=[8 // DTYPES[dtype].itemsize])}, bytes(range(8))))
+    read = open_tensors(path).read("a")
+    assert read.dtype == DTYPES[dtype]
+    assert bytes(read.view(torch.uint8).numpy()) == bytes(range(8))
+
+
+def test_the_types_are_those_of_the_installed_format() -> None:
+    from safetensors import torch as installed
+
+    types = {name: dtype for name, dtype in installed._TYPES.items() if name not in PACKED}
+    assert types.items() <= DTYPES.items()

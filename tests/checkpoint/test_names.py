@@ -71,3 +71,8 @@ def test_only_tables_have_rows() -> None:
     assert has_rows(TensorSpec("cls.predictions.bias", torch.float32, (3,)))
     assert not has_rows(TensorSpec("embeddings.LayerNorm.weight", torch.float32, (3,)))
     assert not has_rows(TensorSpec("encoder.layer.0.output.dense.weight", torch.float32, (3, 2)))
+
+
+def test_prefixes_are_taken_off_in_one_go() -> None:
+    # One at a time, with a copy of the rest, would take minutes.
+    assert canonical("bert." * 200_000 + "x.gamma") == "x.weight"

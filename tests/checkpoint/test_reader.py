@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_tensors
+from purify_cli.checkpoint import Checkpoint, open_checkpoint, open_tensors, write_tensors
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import chunks, read_tensor
 from tests.checkpoint.shapes import CONFIG, SHAPES, bert, folder, save
@@ -15,7 +15,7 @@ from tests.checkpoint.shapes import CONFIG, SHAPES, bert, folder, save
 
 @pytest.fixture(params=SHAPES)
 def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Checkpoint:
-    return open_checkpoint(str(SHAPES[request.param](tmp_path)))
+    return open_tensors(SHAPES[request.param](tmp_path))
 
 
 def bits(tensor: torch.Tensor) -> bytes:

@@ -57,7 +57,7 @@ REFUSED: dict[str, Any] = {
     "a list": [torch.ones(2)],
     "an empty table": {},
     "a number": {"a": 3},
-    "a complex tensor": {"a": torch.ones(2, dtype=torch.complex64)},
+    "a complex tensor": {"a": torch.ones(2, dtype=torch.complex128)},
     "a sparse tensor": {"a": torch.eye(3).to_sparse()},
     "a tensor of one stored number": {"a": torch.ones(1).expand(1 << 40)},
 }

@@ -162,6 +162,22 @@ def _move(header: dict[str, Any], by: int) -> None:
     entry["data_offsets"] = [at + by for at in entry["data_offsets"]]
 
 
+def _empty_tensors() -> bytes:
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    text = json.dumps({f"t{at}": empty for at in range(20_000)}).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+def _quantise(tensors: dict[str, torch.Tensor]) -> None:
+    for name in [name for name in tensors if name.endswith("dense.weight")]:
+        tensors[name] = (tensors[name] * 100).to(torch.int8)
+
+
+def _half_wrapped(tensors: dict[str, torch.Tensor]) -> None:
+    for name in [name for name in tensors if "layer.1" in name]:
+        tensors[f"model.{name}"] = tensors.pop(name)
+
+
 def _set(tensors: dict[str, torch.Tensor], value: float) -> None:
     tensors["bert.encoder.layer.0.output.dense.weight"][3, 5] = value
 
@@ -293,6 +309,29 @@ TABLE: list[Row] = [
     ("offsets out of range", lambda p: p.detect(p.header(lambda h: _move(h, 10**9))), "model.safetensors"),
     ("negative offsets", lambda p: p.detect(p.header(lambda h: _move(h, -(10**6)))), "model.safetensors"),
     ("unknown dtype", lambda p: p.detect(p.header(lambda h: _first(h).update(dtype="F99"))), "F99"),
+    ("header out of proportion", lambda p: p.detect(p.file("h.safetensors", _empty_tensors())), "bytes of tensors"),
+    ("dtype of four bits", lambda p: p.detect(p.header(lambda h: _first(h).update(dtype="F4"))), "not supported"),
+    ("quantised suspect", lambda p: p.detect(p.weights(_quantise)), "quantised weights"),
+    ("quantised reference", lambda p: ["detect", p.suspect, "--ref", p.weights(_quantise)], "dequantize()"),
+    ("quantised, to evaluate", lambda p: ["evaluate", p.weights(_quantise), "--data", p.clean], "quantised weights"),
+    (
+        "quantised, to tune",
+        lambda p: ["finetune", p.weights(_quantise), "--ref", p.reference, "--data", p.clean],
+        "quantised weights",
+    ),
+    (
+        "quantised, to attack",
+        lambda p: [
+            *("attack", "badword", "--model", p.weights(_quantise), "--ref", p.reference),
+            *("--data", p.clean, "--target", "1"),
+        ],
+        "quantised weights",
+    ),
+    (
+        "a name that nobody loads",
+        lambda p: ["evaluate", p.weights(_half_wrapped), "--data", p.clean],
+        "does not load",
+    ),
     ("pickle named safetensors", lambda p: p.detect(_pickle(p, "model.safetensors")), "pickle"),
     ("pickle", lambda p: p.detect(_pickle(p, "pytorch_model.bin")), "--allow-pickle"),
     *(
