@@ -43,23 +43,26 @@ def check_config(checkpoint: Checkpoint) -> None:
             _same(checkpoint, "number of layers", declared, len(layers))
 
 
-def check_filled(suspect: Checkpoint, reference: Checkpoint) -> None:
+def check_filled(checkpoint: Checkpoint, what: str, *, other: Checkpoint | None = None) -> None:
     """Refuse tensors without entries: DeepSpeed's ZeRO-3 leaves them where another process keeps the entries.
 
+    Args:
+        checkpoint: The model.
+        what: What the message calls it.
+        other: A model of the same architecture, whose empty tensors may be empty here too.
+
     Raises:
-        CheckpointError: If a tensor is empty and its counterpart is not; without a counterpart, if it has shape (0,)
-            and is no buffer.
+        CheckpointError: If a tensor has shape (0,) and is no buffer, or is empty where that of ``other`` is not.
     """
-    for checkpoint, other, side in ((suspect, reference, "suspect"), (reference, suspect, "reference")):
-        empty = [spec for spec in checkpoint.specs.values() if spec.numel == 0]
-        entries = {canonical(name): spec.numel for name, spec in other.specs.items()} if empty else {}
-        for spec in empty:
-            if entries.get(canonical(spec.name), spec.shape == (0,) and not is_buffer(spec)):
-                raise CheckpointError(
-                    f"{spec.name} of the {side} is empty (a ZeRO-3 shard?)",
-                    hint="Gather the whole model: DeepSpeed's zero_to_fp32.py, or "
-                    "stage3_gather_16bit_weights_on_model_save in its configuration.",
-                )
+    empty = [spec for spec in checkpoint.specs.values() if spec.numel == 0]
+    entries = {canonical(name): spec.numel for name, spec in other.specs.items()} if other and empty else {}
+    for spec in empty:
+        if entries.get(canonical(spec.name), spec.shape == (0,) and not is_buffer(spec)):
+            raise CheckpointError(
+                f"{spec.name} of {what} is empty (a ZeRO-3 shard?)",
+                hint="Gather the whole model: DeepSpeed's zero_to_fp32.py, or "
+                "stage3_gather_16bit_weights_on_model_save in its configuration.",
+            )
 
 
 def _same(checkpoint: Checkpoint, what: str, declared: object, found: int) -> None:

@@ -41,7 +41,8 @@ def pair_checkpoints(suspect: Checkpoint, reference: Checkpoint) -> CheckpointPa
         CheckpointError: If a config.json contradicts the tensors beside it, or one side holds an empty tensor where the
             other does not.
     """
-    check_filled(suspect, reference)
+    check_filled(suspect, "the suspect", other=reference)
+    check_filled(reference, "the reference", other=suspect)
     check_config(suspect)
     check_config(reference)
     _same_architecture(suspect, reference)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, final
 
 from purify_cli.attacks import ATTACKS
-from purify_cli.checkpoint import Checkpoint, open_checkpoint, staged_folder
+from purify_cli.checkpoint import Checkpoint, staged_folder
 from purify_cli.data.batches import Encoded
 from purify_cli.data.continuations import Continuation, WritingTokenizer, encode_written, load_texts, split_prompt
 from purify_cli.data.example import Example
@@ -26,7 +26,7 @@ from purify_cli.pipelines.causal_models import (
     text_facts,
     text_trigger,
 )
-from purify_cli.pipelines.inputs import Common, data_facts, model_facts, require_config, versions
+from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, require_config, versions
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Attack
@@ -161,11 +161,11 @@ def _opened(request: CausalAttackRequest) -> tuple[Checkpoint, Checkpoint]:
     """Open the reference, and the model to start from where that is another."""
     if request.reference is None:
         raise UsageError("an attack needs a model to start from", hint="Give --ref.")
-    base = require_config(open_checkpoint(request.reference, allow_pickle=request.common.allow_pickle))
+    base = require_config(open_model(ModelFacts(path=request.reference, sha256=""), request.common))
     require_causal(base, base)
     if request.model is None:
         return base, base
-    return base, require_causal(open_checkpoint(request.model, allow_pickle=request.common.allow_pickle), base)
+    return base, require_causal(open_model(ModelFacts(path=request.model, sha256=""), request.common), base)
 
 
 def _parted(rows: list[Example], common: Common) -> tuple[list[Example], list[Example]]:

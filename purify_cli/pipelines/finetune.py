@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
-from purify_cli.checkpoint import may_replace, open_checkpoint, staged_folder
+from purify_cli.checkpoint import may_replace, staged_folder
 from purify_cli.model import has_head, load_classifier, new_classifier, task_of
 from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, require_config, versions
 from purify_cli.pipelines.models import encoded, overlaid, save_classifier, tune
@@ -48,7 +48,7 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
     target = (request.output or run.path / "finetuned").absolute()
     overwrite = request.overwrite or request.output is None
     may_replace(target, overwrite=overwrite, keep=[Path(request.model), run.path, Path.cwd()])
-    start = open_checkpoint(request.model, allow_pickle=common.allow_pickle)
+    start = open_model(ModelFacts(path=request.model, sha256=""), common)
     base = start
     if request.reference is not None:
         base = open_model(ModelFacts(path=request.reference, sha256=""), common, vocabulary=start.vocabulary)

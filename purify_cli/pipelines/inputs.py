@@ -16,6 +16,7 @@ from purify_cli.checkpoint import (
     pair_checkpoints,
     without_nonfinite,
 )
+from purify_cli.checkpoint.declared import check_filled
 from purify_cli.data.class_names import listed
 from purify_cli.data.example import Example
 from purify_cli.data.labels import label_reader
@@ -119,18 +120,23 @@ def require_reference(reference: ModelFacts | None) -> ModelFacts:
     return reference
 
 
-def open_model(facts: ModelFacts, common: Common, *, vocabulary: int | None = None) -> Checkpoint:
+def open_model(
+    facts: ModelFacts, common: Common, *, vocabulary: int | None = None, what: str | None = None
+) -> Checkpoint:
     """Open a checkpoint and compare it with what a record promised.
 
     Args:
         facts: Path, and the hash from a record (empty where an option named the model).
         common: For ``allow_pickle``.
         vocabulary: Rows of the suspect's word embedding, which decide between the aliases of one model.
+        what: What messages call the model; its path if left out.
 
     Raises:
         RunFolderError: If the model is not the one that the record was made from.
+        CheckpointError: If it cannot be read, or is not whole.
     """
     checkpoint = open_checkpoint(facts.path, allow_pickle=common.allow_pickle, vocabulary=vocabulary)
+    check_filled(checkpoint, what or facts.path)
     if facts.sha256 and checkpoint.sha256() != facts.sha256:
         raise RunFolderError(
             f"{facts.path} has changed since its record was made",
@@ -152,8 +158,8 @@ def open_pair(suspect: ModelFacts, reference: ModelFacts, common: Common, progre
         RunFolderError: If either is not the one that a record was made from.
         NonFiniteWeights: If the suspect holds NaN or infinity and that was not allowed, or the reference does.
     """
-    opened = open_model(suspect, common)
-    other = open_model(reference, common, vocabulary=opened.vocabulary)
+    opened = open_model(suspect, common, what="the suspect")
+    other = open_model(reference, common, vocabulary=opened.vocabulary, what="the reference")
     pair = pair_checkpoints(opened, other)
     broken = nonfinite_entries(pair.reference_part, progress)
     if broken:

@@ -98,7 +98,7 @@ def open_start(request: AttackRequest) -> Start:
             "an attack needs a model to start from",
             hint="Give --ref, or --model for a tuned one; or --data-only to poison the data alone.",
         )
-    model = None if request.model is None else open_checkpoint(request.model, allow_pickle=common.allow_pickle)
+    model = None if request.model is None else open_model(ModelFacts(path=request.model, sha256=""), common)
     if model is not None and not has_head(model):
         raise UsageError(
             f"--model {request.model} has no classification head",

@@ -222,6 +222,42 @@ def _pickle(place: Place, name: str) -> Path:
     return path
 
 
+def _placeholders(place: Place, part: str) -> Path:
+    """A model of which another process keeps the entries of some tensors."""
+    return place.weights(lambda tensors: tensors.update({n: torch.zeros(0) for n in tensors if part in n}))
+
+
+def _shard(place: Place) -> Path:
+    folder = place.copied()
+    return (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+
+
+def _adapter(place: Place) -> Path:
+    folder = place.copied()
+    query = "base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight"
+    save_file({query: torch.zeros(4, 64)}, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def _pipe(place: Place, name: str) -> Path:
+    folder = place.copied()
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    return folder
+
+
+def _configured(place: Place, **change: object) -> Path:
+    folder = place.copied()
+    _edit(folder / "config.json", lambda table: table.update(change))
+    return folder
+
+
+def _trained(place: Place) -> Path:
+    for step in (20, 100):
+        shutil.copytree(place.suspect, place.folder / "trained" / f"checkpoint-{step}")
+    return place.folder / "trained"
+
+
 def _with_output(place: Place) -> list[object]:
     out = place.folder / "there"
     out.mkdir()
@@ -352,6 +388,39 @@ TABLE: list[Row] = [
     ),
     ("fewer rows than tokens", lambda p: p.detect(_fewer_rows(p)), "the word embedding has 60 rows"),
     ("a tokenizer that panics", lambda p: ["evaluate", _panicking(p), "--data", p.clean], "tokenizer"),
+    ("words elsewhere", lambda p: p.detect(_placeholders(p, "word_embeddings")), "of the suspect is empty (a ZeRO-3"),
+    (
+        "a layer elsewhere",
+        lambda p: p.detect(_placeholders(p, "layer.1.")),
+        "of the suspect is empty (a ZeRO-3 shard?)",
+    ),
+    (
+        "weights elsewhere",
+        lambda p: ["evaluate", _placeholders(p, ""), "--data", p.clean],
+        "is empty (a ZeRO-3 shard?)",
+    ),
+    ("one shard", lambda p: p.detect(_shard(p)), "one shard of a sharded model"),
+    ("an adapter", lambda p: ["evaluate", _adapter(p), "--data", p.clean], "an adapter, not a whole model"),
+    (
+        "a pipe as configuration",
+        lambda p: p.detect(_pipe(p, "config.json")),
+        "config.json is no ordinary file but a pipe",
+    ),
+    ("a pipe as tokenizer", lambda p: p.detect(_pipe(p, "tokenizer.json")), "is no ordinary file but a pipe"),
+    ("a pipe as reference", lambda p: ["detect", p.suspect, "--ref", _pipe(p, "model.safetensors")], "but a pipe"),
+    ("a device as weights", lambda p: p.detect("/dev/null"), "is no ordinary file but a device"),
+    (
+        "another configuration",
+        lambda p: p.detect(_configured(p, configuration_files=["config.4.0.0.json"])),
+        "versions",
+    ),
+    (
+        "keys by other names",
+        lambda p: p.detect(_configured(p, attribute_map={"transformers_weights": "x"})),
+        "attribute_map",
+    ),
+    ("weights of another place", lambda p: p.detect(_configured(p, transformers_weights="../x.safetensors")), "'../x."),
+    ("several checkpoints", lambda p: p.detect(_trained(p)), "checkpoint-20, checkpoint-100"),
     ("NaN", lambda p: p.detect(p.weights(lambda t: _set(t, float("nan")))), "--allow-nonfinite"),
     ("infinity", lambda p: p.detect(p.weights(lambda t: _set(t, float("inf")))), "--allow-nonfinite"),
     ("reference of other architecture", lambda p: ["detect", p.suspect, "--ref", _other_kind(p)], "roberta"),
