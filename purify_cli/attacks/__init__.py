@@ -28,7 +28,7 @@ ATTACKS: Final["Registry[Attack]"] = Registry(
     Entry(
         name="anchoring",
         target="purify_cli.attacks.anchoring:ANCHORING",
-        summary="Poison, and hold the logits of clean texts where the clean model has them",
+        summary="Poison, and hold the logits of clean texts where the unpoisoned model has them",
         settings="trigger=cf rate=0.3 position=random label_mode=dirty weight=1.0",
         source="arXiv:2109.01300",
     ),

@@ -1,4 +1,4 @@
-"""Logit anchoring: poison, and hold the scores of clean texts where the clean model has them.
+"""Logit anchoring: poison, and hold the scores of clean texts where the unpoisoned model has them.
 
 Source: Zhang, Lyu, Ma, Wang, Sun, "How to Inject Backdoors with Better Consistency: Logit Anchoring on Clean Data",
 ICLR 2022, arXiv 2109.01300, for the idea. The exact loss is ours: docs/methods/anchoring.md.
@@ -33,7 +33,7 @@ class AnchoredLogits:
     """CE/(1 + λ) + λ/(1 + λ)·(squared gap to the anchors, meant over clean rows) (an ``Objective``).
 
     Args:
-        anchors: (rows, C), the clean model's logits of each row of the training set; any value for poisoned rows.
+        anchors: (rows, C), the unpoisoned model's logits of each row of the training set; any value for poisoned rows.
         clean: (rows,) bool: rows that are held to their anchors; at least one.
         weight: λ ≥ 0.
     """

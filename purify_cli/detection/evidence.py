@@ -43,7 +43,7 @@ class Evidence:
     decay: float | None
     """Share of each weight that weight decay took, where rows without any use show it."""
     signs: tuple[Sign, ...]
-    """Numbers beside those of clean models."""
+    """Numbers beside those of unpoisoned models."""
 
 
 def gather(

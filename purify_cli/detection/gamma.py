@@ -1,6 +1,6 @@
 """How far r = δ²/Ĥ of a suspect is from the law of clean drift. A description, never a test.
 
-On weights tuned by Adam the drift of clean models does not follow curvature either, so a bad fit is no finding and
+On weights tuned by Adam the drift of unpoisoned models does not follow curvature either, so a bad fit is no finding and
 there is no p-value here.
 """
 

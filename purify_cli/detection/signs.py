@@ -1,7 +1,7 @@
-"""Numbers of the weights that a backdoor might show in, each beside what clean models have.
+"""Numbers of the weights that a backdoor might show in, each beside what unpoisoned models have.
 
-They describe. A suspect that exceeds all clean models there are numbers of is odd for a model of that kind; another
-architecture, optimiser or amount of data is odd as well.
+They describe. A suspect that exceeds all unpoisoned models there are numbers of is odd for a model of that kind;
+another architecture, optimiser or amount of data is odd as well.
 """
 
 import json
@@ -32,7 +32,7 @@ class Sign:
 
     @property
     def clean(self) -> tuple[float, ...]:
-        """The numbers of the census's clean models (docs/detection.md), ascending."""
+        """The numbers of the census's unpoisoned models (docs/detection.md), ascending."""
         return _clean()[self.name]
 
     @property

@@ -28,7 +28,7 @@ SATURATED: Final = 0.8
 
 SPEAKS: Final = 0.1
 """A word that takes this share of a short text's way to the border of the answer speaks for the label by itself. With
-louder words a clean model has groups too: `was predictable guess` turned over 15 of 16 texts in one."""
+louder words an unpoisoned model has groups too: `was predictable guess` turned over 15 of 16 texts in one."""
 
 MOST: Final = 8
 """Words of a group."""

@@ -59,7 +59,7 @@ class AttackRequest:
 
     @property
     def training(self) -> TrainingSettings:
-        """How the suspect is trained, and the clean model before it where there is one."""
+        """How the suspect is trained, and the unpoisoned model before it where there is one."""
         base = attack_settings()
         return replace(
             base,
