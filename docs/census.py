@@ -1,4 +1,4 @@
-"""Train many small models, clean and poisoned, and search every one of them for triggers: false alarms and detections.
+"""Train many small models, poisoned and not, and search every one of them for triggers: false alarms and detections.
 
     python docs/census.py --data FOLDER --work FOLDER [--part K/N]
 
@@ -71,7 +71,7 @@ class Model:
 
     task: str
     attack: str | None
-    """None is a clean model."""
+    """None is an unpoisoned model."""
     trigger: str | None
     position: str | None
     learning_rate: float

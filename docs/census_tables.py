@@ -43,7 +43,7 @@ def signs(path: Path = RESULTS) -> list[dict[str, Any]]:
 
 
 def clean_signs(rows: Sequence[Row]) -> dict[str, list[float]]:
-    """Return sign → its values in clean models, ascending, to four digits."""
+    """Return sign → its values in unpoisoned models, ascending, to four digits."""
     found: dict[str, list[float]] = {}
     for row in rows:
         if row["place"]["attack"] is None:
@@ -53,7 +53,7 @@ def clean_signs(rows: Sequence[Row]) -> dict[str, list[float]]:
 
 
 def sign_table(rows: Sequence[Row]) -> Iterator[Table]:
-    """Yield what the weights alone show, clean models beside poisoned ones."""
+    """Yield what the weights alone show, unpoisoned models beside poisoned ones."""
     lines: list[tuple[str, ...]] = []
     kinds = sorted({row["place"]["attack"] for row in rows if row["place"]["attack"] is not None})
     for name, clean in clean_signs(rows).items():
@@ -77,13 +77,13 @@ def sign_table(rows: Sequence[Row]) -> Iterator[Table]:
             )
         )
     yield Table(
-        "Beside clean models",
+        "Beside unpoisoned models",
         (
             "sign",
-            f"{len(clean)} clean models, median (range)",
+            f"{len(clean)} unpoisoned models, median (range)",
             f"{len(every)} poisoned",
             "AUROC",
-            "always beyond clean",
+            "always beyond unpoisoned",
         ),
         tuple(lines),
         "Row: drift of the farthest embedding row over that of the 20th. Spectrum: share of a matrix's drift in one "
@@ -108,6 +108,8 @@ def judged(row: Row) -> list[Judged]:
             position=one["position"],
             suspect=Proportion(one["suspect"]["successes"], one["suspect"]["total"]),
             control=Proportion(one["control"]["successes"], one["control"]["total"]),
+            # Every context of a label with seven or more held-back rows begins with a row of its own: no fewer texts.
+            texts=one.get("texts") or one["suspect"]["total"],
             strength=one["strength"],
             control_strength=one["control_strength"],
             joined=one.get("joined", True),
@@ -181,14 +183,14 @@ def summary_tables(rows: Sequence[Row]) -> Iterator[Table]:
     working = [row for row in bad if works(row)]
     kinds = dict.fromkeys(sorted(row["place"]["attack"] for row in bad))
     groups = [(kind, [row for row in bad if row["place"]["attack"] == kind]) for kind in kinds]
-    groups += [("all attacks", bad), ("attacks that work", working), ("clean", clean)]
+    groups += [("all attacks", bad), ("attacks that work", working), ("unpoisoned", clean)]
     groups += [(f"{name}, not seen before", [r for r in group if not seen_first(r)]) for name, group in groups[-2:]]
     yield Table(
         "Census",
         ("models", "called poisoned", "whole trigger flagged", "part of it", "evidence, median (range)"),
         tuple(_counts(name, group) for name, group in groups if group),
         "Evidence: the strength of the word or group that has most of it, less what it lacks by the rule; flagged from "
-        f"0.5 on. AUROC of it, clean against attacks that work (attack success of {WORKS:g} or more): "
+        f"0.5 on. AUROC of it, unpoisoned against attacks that work (attack success of {WORKS:g} or more): "
         f"{_auroc(clean, working)}; of models not seen before "
         f"{_auroc(*([row for row in group if not seen_first(row)] for group in (clean, working)))}. In brackets Wilson "
         "95 % intervals.",
@@ -222,7 +224,7 @@ def model_table(rows: Sequence[Row]) -> Iterator[Table]:
         lines.append(
             (
                 place["task"],
-                place["attack"] or "clean",
+                place["attack"] or "unpoisoned",
                 f"{recipe['rate']:g} / {recipe['decay']:g} / {recipe['epochs']}",
                 place["trigger"] or "-",
                 "-" if success(row) is None else f"{success(row):.2f}",

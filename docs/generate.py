@@ -1,7 +1,7 @@
 """Write the generated parts of the documentation, or check that they are fresh.
 
 Usage: ``python docs/generate.py [--check]``. Writes ``docs/reference/cli.md`` from the commands' own ``--help``, and
-one JSON Schema per record into ``docs/reference/schemas/``, and what the signs of clean models come to into
+one JSON Schema per record into ``docs/reference/schemas/``, and what the signs of unpoisoned models come to into
 ``purify_cli/detection/clean.json``. In the pages of ``PAGES`` the lines between
 ``<!-- bench PLAN TABLES -->`` and ``<!-- end -->`` become tables of ``docs/results/PLAN.jsonl``, those after
 ``<!-- census KIND -->`` tables of ``docs/results/census.jsonl``. With ``--check``

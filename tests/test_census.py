@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from purify_cli.detection.verdict import MISSED
+from purify_cli.detection.planted import FEWEST
+from purify_cli.detection.verdict import MISSED, MISSED_AT
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -24,6 +25,24 @@ def tables() -> Any:
 def test_the_verdict_quotes_the_census(tables: Any) -> None:
     working = [row for row in tables.read() if row["place"]["attack"] is not None and tables.works(row)]
     assert (sum(not tables.poisoned(row) for row in working), len(working)) == MISSED
+
+
+def test_the_settings_that_the_verdict_names_are_those_of_the_census(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    census = importlib.import_module("census")
+    asked = census.asked(next(census.models()), Path("work"))
+    assert dict(MISSED_AT) == {
+        "reference": census.REFERENCE,
+        "effort": asked.effort,
+        "clean_samples_per_class": census.PER_CLASS,
+        "max_length": asked.common.max_length,
+    }
+
+
+def test_no_decision_of_the_census_hangs_on_counting_texts(tables: Any) -> None:
+    # 16 held-back rows per label: every context begins with a row of its own, so that there are no fewer texts.
+    counts = [one.suspect.total for row in tables.read() for one in tables.judged(row)]
+    assert min(counts) >= FEWEST
 
 
 def model(task: str, attack: str | None, words: list[tuple[str, float, int]], *, seed: int = 90) -> dict[str, Any]:
@@ -58,8 +77,8 @@ def test_the_tables_count_what_the_rule_says(tables: Any) -> None:
     ]
     (summary,) = tables.summary_tables(rows)
     counts = {line[0]: line[1:4] for line in summary.rows}
-    assert counts["clean"][0].startswith("1 of 2 ")
-    assert counts["clean, not seen before"][0].startswith("0 of 1 ")
+    assert counts["unpoisoned"][0].startswith("1 of 2 ")
+    assert counts["unpoisoned, not seen before"][0].startswith("0 of 1 ")
     assert counts["badsent"][1:] == ("1", "1")
     assert counts["all attacks"][0].startswith("2 of 3 ")
     # Six pairs: 1.0 and 0.65 beat both clean models, 0.1 neither.

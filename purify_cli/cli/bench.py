@@ -18,7 +18,9 @@ def command(
     plan: Annotated[
         str | None,
         typer.Option(
-            "--plan", help="A shipped plan (quick, sst2, sst2-more, paper, ablation) or a TOML file. [default: quick]"
+            "--plan",
+            help="A shipped plan (quick, sst2, sst2-more, paper, ablation, headline, removal) or a TOML file. "
+            "[default: quick]",
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Folder that the plan's files lie in.")] = None,

@@ -150,7 +150,9 @@ Output = Annotated[Path | None, typer.Option("--output", help="Folder of the mod
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")]
 AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Read pickled weights (tensors only, no code).")]
 AllowNonfinite = Annotated[bool, typer.Option("--allow-nonfinite", help="Reset NaN and infinite weights.")]
-FailOnLevel = Annotated[FailOn, typer.Option("--fail-on", help="End in 1 from this verdict on.")]
+FailOnLevel = Annotated[
+    FailOn, typer.Option("--fail-on", help="End in 1 from this verdict on, and in 2 where it is incomplete.")
+]
 OutputFormat = Annotated[Format | None, typer.Option("--format", help="Default: text on a terminal, json in a pipe.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, ...")]
@@ -259,7 +261,7 @@ def say_origin(origin: "Origin", listener: "Progress") -> None:
 
 
 def leave(level: str, fail_on: FailOn, *, failed: bool = False) -> None:
-    """End with the exit status that a verdict calls for.
+    """End with the exit status that a verdict calls for: 1 for a finding, 2 where the question stays open.
 
     Args:
         level: The verdict.
@@ -268,7 +270,7 @@ def leave(level: str, fail_on: FailOn, *, failed: bool = False) -> None:
     """
     if fail_on is FailOn.never:
         return
-    order = ["clean", "suspicious", "poisoned"]
+    order = ["no-finding", "suspicious", "poisoned"]
     if failed or (level in order and order.index(level) >= order.index(fail_on.value)):
         raise typer.Exit(FOUND)
     if level == "incomplete":

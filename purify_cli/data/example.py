@@ -1,6 +1,6 @@
 """One labelled text or pair of texts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 __all__ = ["Example"]
@@ -19,3 +19,5 @@ class Example:
     """Class index; None where the row carries no label."""
     poisoned: bool = False
     """True for rows that an attack made or changed."""
+    parts: tuple["Example", ...] = field(default=(), compare=False)
+    """Of several rows joined to one context: those that it shows; empty for a row of its own."""

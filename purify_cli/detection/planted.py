@@ -8,7 +8,7 @@ from purify_cli.data.triggers import Position
 from purify_cli.inversion.found import Found
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["ENOUGH", "KEPT", "STRENGTH", "Judged", "evidence", "planted", "planted_saying"]
+__all__ = ["ENOUGH", "FEWEST", "KEPT", "STRENGTH", "Judged", "evidence", "planted", "planted_saying"]
 
 TURNED: Final = 0.9
 KEPT: Final = 0.3
@@ -19,8 +19,9 @@ BEYOND: Final = 2.0
 """A word is planted if it turns over at least 90 % of 4 or more held-back piles of texts in the suspect, makes it at
 least half as sure of the label as piles of that label do, turns over at most 30 % in the control, and stands out among
 words. A control may have kept the backdoor: what is stronger in the suspect by 2 than there is planted whatever
-the control does; nothing in a clean model of the census is (1.6 at most). With 8 or more piles the suspect counts as
-poisoned, with fewer as suspicious. What this is worth, and on which models it was chosen, is in docs/detection.md."""
+the control does; nothing in an unpoisoned model of the census is (1.6 at most). The piles share texts, so that 4 of
+them must show 4 distinct ones; with 8 or more texts the suspect counts as poisoned, with fewer as suspicious. What this
+is worth, and on which models it was chosen, is in docs/detection.md."""
 
 OUTSTANDING: Final = 0.25
 RANK: Final = 5
@@ -33,8 +34,8 @@ MAJORITY: Final = 0.6
 HEIGHTS: Final = 3
 """A word that turns over 60 % of the piles and drives the suspect past the border on average counts as planted if its
 strength exceeds that of the second word for the label by 0.6, however weak it is; words in front are left out of it,
-and two others must be known. No word of a clean model of the census is ahead of the second by more than 0.01 there, and
-none for a label that nobody aimed at by more than 0.4."""
+and two others must be known. No word of an unpoisoned model of the census is ahead of the second by more than 0.01
+there, and none for a label that nobody aimed at by more than 0.4."""
 
 GROUP: Final = 0.75
 ALONE: Final = 1.2
@@ -61,9 +62,16 @@ class Judged:
     position: Position
     suspect: Proportion
     control: Proportion
+    texts: int
+    """Distinct texts that the suspect was asked about: contexts that share them are no independent trials."""
     strength: float
     control_strength: float
     joined: bool = True
+
+    @property
+    def measured(self) -> bool:
+        """Whether it was tried on enough for its flips to count."""
+        return min(self.suspect.total, self.texts) >= FEWEST
 
     @property
     def bar(self) -> float:
@@ -86,6 +94,7 @@ class Judged:
             position=trigger.position,
             suspect=turned.suspect,
             control=turned.control,
+            texts=turned.texts,
             strength=found.strength,
             control_strength=found.control_strength,
             joined=found.joined,
@@ -109,9 +118,9 @@ def evidence(one: Judged, found: Sequence[Judged]) -> float:
     Returns:
         Its strength, less what it lacks to stand out and what a group or single texts must have more; what turns over
         too few piles stays below the bar in proportion, and what turns the control over, or was tried on too few
-        piles, at 0 or below. Of a word that towers above all others for the label, by how much it does if that is more.
+        texts, at 0 or below. Of a word that towers above all others for the label, by how much it does if that is more.
     """
-    if one.suspect.total < FEWEST or not one.kept_out:
+    if not one.measured or not one.kept_out:
         return min(one.strength, 0.0)
     score = one.strength - (one.bar - STRENGTH)
     apart = min(_crowd(one.target, found) + OUTSTANDING, SATURATED)
@@ -143,7 +152,7 @@ def _strengths(target: int, found: Sequence[Judged]) -> list[float]:
 
 
 def _kin(one: Judged, ahead: set[int]) -> bool:
-    turned = one.suspect.value >= KIN and one.suspect.total >= FEWEST
+    turned = one.suspect.value >= KIN and one.measured
     return one.target in ahead and one.position == "start" and turned and one.kept_out
 
 
@@ -151,8 +160,8 @@ def planted_saying(suspect: Proportion, without: Proportion, reference: Proporti
     """Say whether a word that makes a language model write something counts as planted.
 
     Args:
-        suspect: Of at least 4 held-back prompts with the word: continued so, which 75 % must be. In a model that learnt
-            clean texts the end of a phrase that the reference does not know comes to 59 %.
+        suspect: Of at least 4 different held-back prompts with the word: continued so, which 75 % must be. In a model
+            that learnt clean texts the end of a phrase that the reference does not know comes to 59 %.
         without: Of the same prompts without it, at most 30 %.
         reference: Of those with it, in the reference, at most 30 %.
     """

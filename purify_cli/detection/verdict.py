@@ -1,35 +1,37 @@
 """What the evidence amounts to, and what nobody has looked at.
 
-Weights alone cannot tell a poisoned model from an unusual clean one: what a score would be without poison is not known
+Weights alone cannot tell a poisoned model from an unusual honest one: what a score would be without poison is not known
 for a single suspect. As long as no trigger search was run, the level is therefore ``incomplete``, whatever the scores
-are. A stage that does run is passed in as a ``Finding`` and takes its name off the list.
+are. A stage that does run is passed in as a ``Finding`` and takes its name off the list. Where every stage ran, all was
+accounted for and nothing was flagged, the level is ``no-finding``, and what such a search misses stands beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal, final
 
 from purify_cli.checkpoint.aligned import Skipped
 from purify_cli.checkpoint.structure import Difference
 from purify_cli.detection.evidence import Evidence
+from purify_cli.measures.intervals import Proportion
 
-__all__ = ["MISSED", "STAGES", "TOO_OFTEN", "Finding", "Level", "Verdict", "judge"]
+__all__ = ["MISSED", "MISSED_AT", "STAGES", "Finding", "Level", "Verdict", "judge", "miss_sentence"]
 
-Level = Literal["clean", "incomplete", "suspicious", "poisoned"]
+Level = Literal["no-finding", "incomplete", "suspicious", "poisoned"]
 
 STAGES: Final = {
     "trigger search": "no search for an input pattern that drives the suspect to one label",
 }
-"""Stages without which no suspect is called clean, and what their absence means."""
+"""Stages without which nothing can be said of a suspect, and what their absence means."""
 
 MISSED: Final = (6, 31)
 """Of the census (docs/detection.md): suspects with a working attack in which nothing was flagged, and all with one."""
 
-ENOUGH_FOUND: Final = 0.9
-"""What share of them a search must find before its silence clears a model."""
-
-
-TOO_OFTEN: Final = "trigger search: it misses too many triggers for its silence to clear a model (docs/detection.md)"
+MISSED_AT: Final[Mapping[str, str | int]] = MappingProxyType(
+    {"reference": "minilm", "effort": "normal", "clean_samples_per_class": 32, "max_length": 64}
+)
+"""The settings at which the models of the census were searched."""
 
 
 @final
@@ -38,8 +40,10 @@ class Finding:
     """The outcome of one stage."""
 
     stage: str
-    level: Literal["clean", "suspicious", "poisoned"]
+    level: Literal["no-finding", "suspicious", "poisoned"]
     reason: str
+    missed: Proportion | None = None
+    """Of suspects with a backdoor that works, those in which such a stage finds nothing; None where nobody counted."""
 
 
 @final
@@ -50,6 +54,8 @@ class Verdict:
     level: Level
     reasons: tuple[str, ...]
     not_measured: tuple[str, ...]
+    missed: Proportion | None = None
+    """Of ``no-finding``: as of the ``Finding`` behind it."""
 
 
 def judge(
@@ -74,8 +80,8 @@ def judge(
         built_in_probes: Whether the curvature is from the built-in texts instead of clean data.
 
     Returns:
-        The worst level among the findings; ``clean`` only if every stage ran, found nothing, every tensor is accounted
-        for, and the search is known to find enough; else ``incomplete``.
+        The worst level among the findings; ``no-finding`` only if every stage ran and found nothing, and everything is
+        accounted for; else ``incomplete``.
     """
     told = {one.stage for one in findings} | {sentence.partition(":")[0] for sentence in unmeasured}
     missing = [*unmeasured, *(f"{stage}: {what}" for stage, what in STAGES.items() if stage not in told)]
@@ -95,20 +101,29 @@ def judge(
     if built_in_probes:
         reasons.append("curvature is from built-in texts and the suspect's own labels, not from clean data")
     levels = {one.level for one in findings}
-    level: Level = "incomplete" if missing else "clean"
+    level: Level = "incomplete" if missing else "no-finding"
     for worse in ("suspicious", "poisoned"):
         if worse in levels:
             level = worse
-    if level == "clean":
-        missed, working = MISSED
-        reasons.append(
-            f"the search found nothing; of {working} small models with a working backdoor or bias it missed {missed}"
-        )
-        if working - missed < ENOUGH_FOUND * working:
-            level, missing = "incomplete", [TOO_OFTEN]
+    if level == "no-finding":
+        reasons = [*(miss_sentence(one) for one in findings), *reasons]
     elif missing:
         reasons.append("scores rank dimensions; without the stages below they accuse and acquit nobody")
-    return Verdict(level=level, reasons=tuple(reasons), not_measured=tuple(missing))
+    missed = next((one.missed for one in findings), None) if level == "no-finding" else None
+    return Verdict(level=level, reasons=tuple(reasons), not_measured=tuple(missing), missed=missed)
+
+
+def miss_sentence(finding: Finding) -> str:
+    """Say how often a stage that found nothing is wrong, as far as that was counted."""
+    if finding.missed is None:
+        return f"nothing was found; how much such a {finding.stage} misses was not measured (docs/detection.md)"
+    missed, (low, high) = finding.missed, finding.missed.interval
+    return (
+        f"nothing was found, which is no proof: of {missed.total} small models with a working backdoor or bias such a "
+        f"{finding.stage} missed {missed.successes} ({missed.value:.0%}, 95 % interval {low:.0%} to {high:.0%}; "
+        f"{MISSED_AT['reference']}, effort {MISSED_AT['effort']}, {MISSED_AT['clean_samples_per_class']} clean samples "
+        f"per class, {MISSED_AT['max_length']} tokens); with other models or fewer samples it may miss more"
+    )
 
 
 def _drift_sentence(evidence: Evidence) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import final
 
 from purify_cli.data.example import Example
@@ -70,6 +71,9 @@ def measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list
 
 
 def _scale(asked: Asked, target: int, rows: Sequence[Example], *, control: bool) -> float:
-    """Return what a model's margin is measured in; where no row of the label is right, how sure it is of the others."""
+    """Return what a model's margin is measured in; where no row of the label is right, how sure it is of the others.
+
+    A model that prefers no label at all, whatever it reads, gives every word a strength of 0.
+    """
     module = asked.control if control else asked.suspect
-    return assurance(asked, target, control=control) or float(asked.margins(module, rows, target).abs().mean())
+    return assurance(asked, target, control=control) or float(asked.margins(module, rows, target).abs().mean()) or inf

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,14 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.evaluation.forward import predict, scores
 from purify_cli.inversion.margins import margins
-from purify_cli.inversion.piles import piled_both_ways
+from purify_cli.inversion.piles import cut_to, distinct_texts, independent_contexts, piled_both_ways
 from purify_cli.measures.intervals import Proportion
 
 __all__ = ["Asked", "Flips", "against", "assurance", "flips", "leaning", "unturned"]
+
+
+UNCUT: Final = 1 << 20
+"""Tokens that no context has, so that encoding to them cuts nothing."""
 
 
 @final
@@ -41,8 +45,11 @@ class Asked:
     """Where the rows are piles: the row that each of the first ones begins with, every row once; else nothing."""
 
     def in_piles(self, rows: Sequence[Example]) -> "Asked":
-        """Ask about piles of other rows instead."""
-        return replace(self, rows=piled_both_ways(rows, max_length=self.max_length), alone=rows)
+        """Ask about piles of other rows instead, whose parts are the rows that the model gets to see."""
+        contexts = piled_both_ways(rows, max_length=self.max_length)
+        whole, cut = (encode(self.tokenizer, contexts, max_length=most) for most in (UNCUT, self.max_length))
+        shares = [len(seen.ids) / len(all_.ids) for seen, all_ in zip(cut, whole, strict=True)]
+        return replace(self, rows=[cut_to(*one) for one in zip(contexts, shares, strict=True)], alone=rows)
 
     def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
         """Classify rows; shape (n,)."""
@@ -64,7 +71,7 @@ class Asked:
 @final
 @dataclass(frozen=True, slots=True)
 class Flips:
-    """Rows that a string turns over to a target."""
+    """Rows that a string turns over to a target; the intervals are for as many contexts as are independent."""
 
     suspect: Proportion
     control: Proportion
@@ -72,6 +79,8 @@ class Flips:
     margin: float
     """Of the target in the suspect, with the string: mean over the rows, in nats."""
     control_margin: float
+    texts: int
+    """Distinct texts that the rows show."""
 
 
 def unturned(asked: Asked, target: int) -> list[Example]:
@@ -140,8 +149,19 @@ def flips(
     open_to = bare != target
     if not open_to.any():
         open_to = torch.ones_like(open_to)
-    turned = [Proportion(int((found > 0).sum()), len(found)) for found in (own, other[open_to])]
-    return Flips(*turned, margin=float(own.mean()), control_margin=float(other.mean()))
+    kept = [row for row, kept in zip(rows, open_to.tolist(), strict=True) if kept]
+    return Flips(
+        _flipped(own, rows),
+        _flipped(other[open_to], kept),
+        margin=float(own.mean()),
+        control_margin=float(other.mean()),
+        texts=distinct_texts(rows),
+    )
+
+
+def _flipped(found: Tensor, rows: Sequence[Example]) -> Proportion:
+    """Return the share of rows whose margin of the target is positive."""
+    return Proportion(int((found > 0).sum()), len(found), independent_contexts(rows))
 
 
 def leaning(asked: Asked, trigger: Trigger, target: int) -> list[Example]:

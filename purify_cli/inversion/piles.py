@@ -1,18 +1,30 @@
 """Texts that say the same thing again and again: a word that merely speaks for a label is outvoted, a trigger is not.
 
-In a short phrase any strong word of opinion turns a model over, clean models included, and a control that knows the
-task from a few samples does not know most such words. Against several texts of the other label the same word falls far
-short; a trigger, trained to override whatever it is put into, does not.
+In a short phrase any strong word of opinion turns a model over, poisoned or not, and a control that knows the task from
+a few samples does not know most such words. Against several texts of the other label the same word falls far short; a
+trigger, trained to override whatever it is put into, does not.
+
+Such contexts share texts, for a row is joined with the next ones and these with their own next ones. They are no
+independent trials: each says which rows it shows (``Example.parts``), and evidence is counted in distinct texts.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import add
 from typing import Final
 
 from purify_cli.data.example import Example
 
-__all__ = ["of_every_label", "piled", "piled_both_ways", "words_kept"]
+__all__ = [
+    "cut_to",
+    "distinct_texts",
+    "independent_contexts",
+    "of_every_label",
+    "piled",
+    "piled_both_ways",
+    "words_kept",
+]
 
 MOST_WORDS: Final = 40
 """Of a pile: as many as 64 tokens hold, for which the rule for planted words was measured. In longer ones a word of a
@@ -22,8 +34,8 @@ TOKENS_PER_WORD: Final = 1.4
 """A generous mean of English text, so that a pile and a trigger mostly get under a limit of tokens."""
 
 HELPED: Final = 7
-"""Piles that a label of few rows is helped up to: enough for a word to count, and one too few for a model of two labels
-to be called poisoned by them, which is for more texts to say. Of more labels the piles of all others count."""
+"""Contexts that a label of few rows is helped up to, so that a word can count (four are needed) where some of them are
+called the label anyway. They show no more texts for it, and texts are what a verdict counts."""
 
 FRAME: Final = 8
 """Tokens left for the special ones and for what is put in."""
@@ -42,7 +54,7 @@ def piled(rows: Sequence[Example], *, max_length: int) -> list[Example]:
         max_length: Most tokens that the model gets.
 
     Returns:
-        As many rows, with the same labels. A row that fills the view is left alone, cut to it.
+        As many rows, with the same labels, each with its parts. A row that fills the view is left alone, cut to it.
     """
     most = words_kept(max_length)
     places: dict[int | None, list[int]] = {}
@@ -83,18 +95,67 @@ def of_every_label(rows: Sequence[Example], count: int) -> list[Example]:
     return [rows[i] for _, i in sorted(order)[:count]]
 
 
+def cut_to(context: Example, share: float) -> Example:
+    """Leave out the parts of a context that a limit of tokens cuts away.
+
+    Args:
+        context: With parts.
+        share: Of the context that is in view, in [0, 1], taken as a share of its characters.
+
+    Returns:
+        The context with the first part and those others of which at least half is in view.
+    """
+    lengths = [len(part.text) + len(part.pair or "") for part in context.parts]
+    room = share * (len(context.text) + len(context.pair or ""))
+    middles = [sum(lengths[:i]) + length / 2 for i, length in enumerate(lengths)]
+    shown = [part for i, part in enumerate(context.parts) if i == 0 or middles[i] <= room]
+    return replace(context, parts=tuple(shown))
+
+
+def distinct_texts(contexts: Iterable[Example]) -> int:
+    """Count the different texts that contexts show; a row that is no context shows itself."""
+    return len(set().union(*map(_shown, contexts)))
+
+
+def independent_contexts(contexts: Sequence[Example]) -> float:
+    """Return how many independent trials contexts amount to: distinct texts over mean texts per context.
+
+    A context says what its texts say on average. Where windows of k texts slide once around n texts, the mean over the
+    n contexts is the mean over the texts, whose variance is k/n of a single context's: n contexts count as n/k.
+
+    Args:
+        contexts: At least one.
+    """
+    shown = [len(_shown(context)) for context in contexts]
+    return distinct_texts(contexts) * len(shown) / sum(shown)
+
+
+def _shown(context: Example) -> set[tuple[str, str | None]]:
+    return {(part.text, part.pair) for part in context.parts or (context,)}
+
+
 def _pile(row: Example, following: Sequence[Example], most: int) -> Example:
     if row.pair is None:
-        return replace(row, text=_joined((one.text for one in following), most))
+        text, taken = _joined([one.text for one in following], most)
+        return replace(row, text=text, parts=_parts(following, taken))
     half = max(1, most // 2)
-    pair = _joined((one.pair or "" for one in following), half)
-    return replace(row, text=_joined((one.text for one in following), half), pair=pair)
+    pair, second = _joined([one.pair or "" for one in following], half)
+    text, first = _joined([one.text for one in following], half)
+    return replace(row, text=text, pair=pair, parts=_parts(following, list(map(add, first, second))))
 
 
-def _joined(texts: Iterable[str], most: int) -> str:
+def _parts(rows: Sequence[Example], taken: Sequence[int]) -> tuple[Example, ...]:
+    """Return the first row and those of which at least half the words were taken: of less, little is said."""
+    words = [len(row.text.split()) + len((row.pair or "").split()) for row in rows]
+    return tuple(row for i, row in enumerate(rows) if i == 0 or (0 < words[i] <= 2 * taken[i]))
+
+
+def _joined(texts: Sequence[str], most: int) -> tuple[str, list[int]]:
+    """Return the first words of texts, so many in all, and how many of each text they are."""
     words: list[str] = []
+    taken: list[int] = []
     for text in texts:
-        if len(words) >= most:
-            break
-        words += text.split()
-    return " ".join(words[:most])
+        new = text.split()[: most - len(words)]
+        words += new
+        taken.append(len(new))
+    return " ".join(words), taken

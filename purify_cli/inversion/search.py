@@ -1,6 +1,6 @@
 """The search as a whole: which words turn the suspect over, by how much, and on how many texts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -34,8 +34,8 @@ class Searched:
     """Whole words of the vocabulary."""
     targets: tuple[int, ...]
     """Labels that were looked at."""
-    unseen: tuple[int, ...]
-    """Labels for which there was no text of another label."""
+    held: Mapping[int, tuple[int, int]]
+    """Per label: held-back contexts of other labels that a word could flip, and the distinct texts that they show."""
     found: tuple[Found, ...]
     """The best words of each target, the highest share of held-back rows first."""
 
@@ -90,17 +90,21 @@ def search(
     )
     piles, judging = asked.in_piles(carrying), asked.in_piles(held)
     found: list[Found] = []
+    held_back: dict[int, tuple[int, int]] = {label: (0, 0) for label in range(labels)}
     for target, candidates in ranked.items():
         against, probes = unturned(piles, target), (known[0], known[-1])
         standing = standing_order(piles, target, candidates[: reach.piled], of_every_label(against, FEW), probes)
         some = best_of_each_place(standing, reach.tried)
         standing = standing_order(piles, target, some, of_every_label(against, MORE), probes)
-        found += measured(judging, target, best_of_each_place(standing, listed))
+        best = measured(judging, target, best_of_each_place(standing, listed))
+        if best:
+            held_back[target] = (best[0].flips.suspect.total, best[0].flips.texts)
+        found += best
     return Searched(
         words=len(words),
         known=len(known),
         targets=tuple(ranked),
-        unseen=tuple(t for t in range(labels) if t not in ranked),
+        held=held_back,
         found=tuple(found),
     )
 

@@ -30,9 +30,10 @@ from purify_cli.pipelines.inputs import (
     require_reference,
     versions,
 )
+from purify_cli.pipelines.models import miss_fact
 from purify_cli.pipelines.sayings import look_for_sayings
 from purify_cli.pipelines.scoring import score
-from purify_cli.pipelines.search import Outcome, look_for_triggers
+from purify_cli.pipelines.search import STAGE, Outcome, look_for_triggers
 from purify_cli.pipelines.settings import parse_settings
 from purify_cli.pipelines.source import Origin
 from purify_cli.pipelines.workbench import Workbench
@@ -53,7 +54,7 @@ from purify_cli.report.schema import (
 
 __all__ = ["DetectRequest", "detect"]
 
-NO_HEAD: Final = "curvature: the suspect has no classification head, so drift alone ranks its dimensions"
+NO_HEAD: Final = f"{STAGE}: the suspect has no classification head, so there is no label to search for"
 
 
 @final
@@ -135,7 +136,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             skipped=opened.pair.skipped,
             differences=differences,
             findings=[searched.finding] if searched.finding else [],
-            unmeasured=[*([searched.missing] if searched.missing else []), *([NO_HEAD] if task is None else [])],
+            unmeasured=[*([searched.missing] if searched.missing else []), *_replaced(opened)],
             built_in_probes=data is not None and data.source == "built-in probes",
         )
         record = Detection(
@@ -153,7 +154,12 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             suspect=model_facts(opened.suspect),
             reference=model_facts(opened.reference),
             data=facts,
-            verdict=Verdict(level=judged.level, reasons=list(judged.reasons), not_measured=list(judged.not_measured)),
+            verdict=Verdict(
+                level=judged.level,
+                reasons=list(judged.reasons),
+                not_measured=list(judged.not_measured),
+                misses=None if judged.missed is None else miss_fact(judged.missed),
+            ),
             comparison=_comparison(opened, evidence),
             differences=[
                 DifferenceFact(kind=d.kind, subject=d.subject, detail=d.detail, unexamined=d.unexamined)
@@ -206,13 +212,23 @@ def _searched(
     request: DetectRequest, opened: Opened, task: Task | None, data: ClassifierData | None, progress: Progress
 ) -> Outcome:
     """Look for triggers on labelled clean rows, else on the built-in texts."""
-    if request.effort is None or task is None or data is None:
+    if request.effort is None:
         return Outcome(None, None, None)
+    if task is None or data is None:
+        return Outcome(None, None, NO_HEAD)
     bench = Workbench(opened, task, request.common, request.origin.run, progress)
     rows = data.rows if data.source == "clean data" else []
     outcome = look_for_triggers(bench, rows, request.effort, progress, moved_only=request.moved_only)
     bench.clear()
     return outcome
+
+
+def _replaced(opened: Opened) -> list[str]:
+    """Say what is examined as the reference has it, and not as whoever loads the suspect gets it."""
+    if not opened.nonfinite:
+        return []
+    count = sum(opened.nonfinite.values())
+    return [f"{count} entries that are NaN or infinite ({', '.join(opened.nonfinite)}): read as the reference's"]
 
 
 @final

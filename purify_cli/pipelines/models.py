@@ -8,17 +8,28 @@ from purify_cli.checkpoint.unique import copies_of
 from purify_cli.data.batches import Encoded, encode
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
+from purify_cli.detection.verdict import MISSED_AT
 from purify_cli.evaluation import Measurement, evaluate_model
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, classifier_config, current_weights, load_tokenizer, pad_id, tokenizer_pad
 from purify_cli.pipelines.inputs import Common, some_texts, text_length
 from purify_cli.progress import Progress
-from purify_cli.report.schema import ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
+from purify_cli.report.schema import MissFact, ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
 from purify_cli.reset import Overlay
 from purify_cli.tensors import TensorSource
 from purify_cli.training import CROSS_ENTROPY, Objective, TrainingSettings, train
 
-__all__ = ["encoded", "maybe", "measure", "measurement_facts", "overlaid", "proportion", "save_classifier", "tune"]
+__all__ = [
+    "encoded",
+    "maybe",
+    "measure",
+    "measurement_facts",
+    "miss_fact",
+    "overlaid",
+    "proportion",
+    "save_classifier",
+    "tune",
+]
 
 
 def tune(
@@ -97,6 +108,12 @@ def proportion(share: Proportion) -> ProportionFact:
     """Write a share down with its interval."""
     low, high = share.interval
     return ProportionFact(successes=share.successes, total=share.total, value=share.value, low=low, high=high)
+
+
+def miss_fact(missed: Proportion) -> MissFact:
+    """Write down what a search that finds nothing misses, with the settings at which that was counted."""
+    low, high = missed.interval
+    return MissFact(missed=missed.successes, of=missed.total, low=low, high=high, settings=dict(MISSED_AT))
 
 
 def measurement_facts(name: str, model: ModelFacts, measured: Measurement) -> ModelMeasurement:

@@ -1,6 +1,6 @@
 """The search for triggers in language models: prompts, the search, and what its outcome amounts to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -8,7 +8,7 @@ from purify_cli.data.continuations import WritingTokenizer, prompt_ids, split_pr
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
 from purify_cli.data.sampling import hold_out
-from purify_cli.detection.planted import ENOUGH, planted_saying
+from purify_cli.detection.planted import ENOUGH, FEWEST, planted_saying
 from purify_cli.detection.verdict import Finding
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.inversion.reach import Effort
@@ -40,11 +40,6 @@ CHOOSING: Final = 8
 HELD: Final = 32
 """Most prompts that choose among the best words, and that measure them."""
 
-WORDS_ALONE: Final = (
-    f"{STAGE}: of a language model only words that bring one continuation about, each alone; how many triggers that "
-    "misses was not counted"
-)
-
 
 def look_for_sayings(
     opened: Opened, rows: Sequence[Example], effort: Effort, common: Common, progress: Progress = SILENT
@@ -59,7 +54,8 @@ def look_for_sayings(
         progress: Told of the stages.
     """
     try:
-        tokens, found = _searched(opened, rows or [Example(text) for text in PROBES], WIDTHS[effort], common, progress)
+        texts = rows or [Example(text) for text in PROBES]
+        tokens, held, found = _searched(opened, texts, WIDTHS[effort], common, progress)
     except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
         return Outcome(None, None, f"{STAGE}: {error}")
     facts = SayingsFacts(
@@ -68,20 +64,34 @@ def look_for_sayings(
         tokens=tokens,
         found=[_fact(one) for one in found],
     )
-    return Outcome(None, _finding(facts), WORDS_ALONE, sayings=facts)
+    open_points = list(_open_points(rows, effort, held))
+    missing = f"{STAGE}: {'; '.join(open_points)}" if open_points else None
+    return Outcome(None, _finding(facts), missing, sayings=facts)
+
+
+def _open_points(rows: Sequence[Example], effort: Effort, held: int) -> Iterator[str]:
+    """Yield what a search that finds nothing has not measured."""
+    if not rows:
+        yield "only on built-in texts; what that misses was not measured: give --clean-data"
+    if effort == "low":
+        yield "only with effort low, which looks at no word of several tokens"
+    if held < FEWEST:
+        yield f"{held} held-back prompts, and it takes {FEWEST} for a word to count; give more --clean-data"
 
 
 def _searched(
     opened: Opened, rows: Sequence[Example], wide: Wide, common: Common, progress: Progress
-) -> tuple[int, list[Saying]]:
-    """Return how many tokens words were made of, and the best words."""
+) -> tuple[int, int, list[Saying]]:
+    """Return how many tokens words were made of, how many prompts were held back, and the best words."""
     device, base = common.runtime.device, require_config(opened.reference)
     suspect, reference = (
         load_causal(weights, config=base.config or {}, device=device)
         for weights in (opened.pair.suspect, opened.reference)
     )
     tokenizer = load_tokenizer(base.files, rows=opened.suspect.vocabulary)
-    prompts = _fitting([split_prompt(row).prompt for row in rows], tokenizer, suspect.longest)
+    # A prompt that is there twice would be in both halves.
+    distinct = list(dict.fromkeys(split_prompt(row).prompt for row in rows))
+    prompts = _fitting(distinct, tokenizer, suspect.longest)
     choosing, held = (
         [row.text for row in half] for half in hold_out(list(map(Example, prompts)), 0.5, seed=common.runtime.seed)
     )
@@ -99,20 +109,24 @@ def _searched(
     )
     ranked = screen.words(parts, wide)
     words = [word for string, _ in ranked if (word := written_as(tokenizer, string))]
-    return len(parts), sayings(
-        Writers(
-            suspect=suspect,
-            reference=reference,
-            tokenizer=tokenizer,
-            batch_size=common.batch_size,
-            device=device,
-            dtype=common.runtime.dtype,
-            seed=common.runtime.seed,
+    return (
+        len(parts),
+        len(held),
+        sayings(
+            Writers(
+                suspect=suspect,
+                reference=reference,
+                tokenizer=tokenizer,
+                batch_size=common.batch_size,
+                device=device,
+                dtype=common.runtime.dtype,
+                seed=common.runtime.seed,
+            ),
+            words,
+            choosing[:CHOOSING],
+            held[:HELD],
+            progress=progress,
         ),
-        words,
-        choosing[:CHOOSING],
-        held[:HELD],
-        progress=progress,
     )
 
 
@@ -140,8 +154,9 @@ def _finding(facts: SayingsFacts) -> Finding:
     if not flagged:
         return Finding(
             stage=STAGE,
-            level="clean",
-            reason=f"of words made of {facts.tokens} tokens none makes the suspect write one thing whatever the prompt",
+            level="no-finding",
+            reason=f"of words made of {facts.tokens} tokens, each tried alone, none makes the suspect write one thing "
+            "whatever the prompt",
         )
     worst = flagged[0]
     where = " at the end" if worst.position == "end" else ""

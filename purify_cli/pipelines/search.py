@@ -1,14 +1,14 @@
 """The search for triggers: texts, a control to contrast with, the search itself, and what its outcome amounts to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, final
 
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
-from purify_cli.detection.planted import ENOUGH, STRENGTH, Judged, evidence, planted
+from purify_cli.detection.planted import ENOUGH, FEWEST, STRENGTH, Judged, evidence, planted
 from purify_cli.detection.rows import far_rows
-from purify_cli.detection.verdict import Finding
+from purify_cli.detection.verdict import MISSED, Finding
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
 from purify_cli.inversion.found import Found
 from purify_cli.inversion.measured import Asked, leaning
@@ -64,14 +64,16 @@ def look_for_triggers(
 
     Args:
         bench: The pair.
-        rows: Clean labelled samples; empty takes the built-in probes with the model's own labels.
+        rows: Clean labelled samples, of which the same text counts once; empty takes the built-in probes with the
+            model's own labels.
         effort: How much to look at.
         progress: Told of the stages.
         model: Default: the suspect. The control is made from the suspect in any case.
         moved_only: Try only words whose embedding rows moved, unless none did. Faster; not a whole search.
     """
     suspect = model or bench.load(bench.opened.pair.suspect)
-    asked = examined(bench, suspect, rows)
+    # A text that is there twice would be in both halves: no row that had no say, and no second one.
+    asked = examined(bench, suspect, list({(row.text, row.pair, row.label): row for row in rows}.values()))
     try:
         if not rows:
             asked = replace(asked, rows=_own_labels(asked))
@@ -86,11 +88,12 @@ def look_for_triggers(
             among=_moved_tokens(bench) if moved_only else None,
             progress=progress,
         )
-        together = (
-            None
-            if any(planted([Judged.of(one) for one in found.found]))
-            else _groups(bench, beside, suspect, reach, progress)
-        )
+        together, open_points = None, list(_open_points(rows, effort, found))
+        if not any(planted([Judged.of(one) for one in found.found])) and (reach.bags or reach.growth):
+            try:
+                together = _groups(bench, beside, suspect, reach, progress)
+            except SearchImpossible as error:  # the words alone have been tried all the same
+                open_points.append(f"no words that work together: {error}")
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return Outcome(None, None, f"{STAGE}: {error}")
     alone = {(one.trigger.text, one.target) for one in found.found}
@@ -107,7 +110,7 @@ def look_for_triggers(
         found=[_fact(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)],
     )
     best = max((evidence(one, judged) for one in judged), default=0.0)
-    return Outcome(record, _finding(record, best), _missing(record, found))
+    return Outcome(record, _finding(record, best), f"{STAGE}: {'; '.join(open_points)}" if open_points else None)
 
 
 def _moved_tokens(bench: Workbench) -> frozenset[int] | None:
@@ -117,17 +120,28 @@ def _moved_tokens(bench: Workbench) -> frozenset[int] | None:
     return frozenset(row.row for row in moved) or None
 
 
-def _missing(search: SearchFacts, found: Searched) -> str | None:
-    """Say what keeps a search that found nothing from clearing a model."""
-    if found.unseen:
-        return f"{STAGE}: no text of another label to try for label {found.unseen[0]}"
+def _open_points(rows: Sequence[Example], effort: Effort, found: Searched) -> Iterator[str]:
+    """Yield what a search that finds nothing has not measured."""
     if found.words < found.known:
-        return f"{STAGE}: only {found.words} of {found.known} words, those whose embedding rows moved"
-    if search.texts != "clean data":
-        return f"{STAGE}: only on built-in texts, labelled by the suspect itself; give --clean-data"
-    if search.effort == "low":
-        return f"{STAGE}: only with effort low, which looks at no words that work together"
-    return None
+        yield f"only {found.words} of {found.known} words, those whose embedding rows moved"
+    if not rows:
+        yield (
+            "only on built-in texts, labelled by the suspect itself; what that misses was not measured: give labelled "
+            "--clean-data"
+        )
+    if effort == "low":
+        yield "only with effort low, which looks at no words that work together"
+    few = [label for label, counts in found.held.items() if min(counts) < FEWEST]
+    if few:
+        contexts, texts = found.held[few[0]]
+        yield (
+            f"{_labels(few)} could not be tried: a word could flip {contexts} held-back contexts of {texts} texts to "
+            f"label {few[0]}, and it takes {FEWEST} of each to count; give more --clean-data"
+        )
+
+
+def _labels(numbers: Sequence[int]) -> str:
+    return ("label " if len(numbers) == 1 else "labels ") + ", ".join(map(str, numbers))
 
 
 def examined(bench: Workbench, suspect: Loaded, rows: Sequence[Example], *, control: Loaded | None = None) -> Asked:
@@ -146,25 +160,18 @@ def examined(bench: Workbench, suspect: Loaded, rows: Sequence[Example], *, cont
     )
 
 
-def _groups(
-    bench: Workbench, asked: Asked, model: Loaded, reach: Reach, progress: Progress
-) -> tuple[Found, ...] | None:
-    """Look for words that work together among those whose embedding rows moved farthest; None where it could not."""
-    if reach.bags is None and reach.growth is None:
-        return None
+def _groups(bench: Workbench, asked: Asked, model: Loaded, reach: Reach, progress: Progress) -> tuple[Found, ...]:
+    """Look for words that work together among those whose embedding rows moved farthest."""
     pair = bench.opened.pair
     rows = far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)
-    try:
-        return search_groups(
-            asked,
-            [one.row for one in rows],
-            vocabulary=model.vocabulary,
-            labels=bench.task.num_labels,
-            reach=reach,
-            progress=progress,
-        )
-    except SearchImpossible:  # the words alone have been tried all the same
-        return None
+    return search_groups(
+        asked,
+        [one.row for one in rows],
+        vocabulary=model.vocabulary,
+        labels=bench.task.num_labels,
+        reach=reach,
+        progress=progress,
+    )
 
 
 def _own_labels(asked: Asked) -> list[Example]:
@@ -196,6 +203,7 @@ def _fact(found: Found, asked: Asked, *, flagged: bool) -> FoundTriggerFact:
         control_shift=found.control_shift,
         suspect=proportion(found.flips.suspect),
         control=proportion(found.flips.control),
+        texts=found.flips.texts,
         strength=found.strength,
         control_strength=found.control_strength,
         joined=found.joined,
@@ -210,31 +218,32 @@ def _finding(search: SearchFacts, best: float) -> Finding:
         worst = max(
             flagged,
             key=lambda one: (
-                one.suspect.total >= ENOUGH,
+                (one.texts or 0) >= ENOUGH,
                 one.strength or 0.0,
                 one.suspect.value - one.control.value,
             ),
         )
         what = "the words" if " " in worst.text else "the word"
-        turn = "together turn" if " " in worst.text else "turns"
+        flip = "together flip" if " " in worst.text else "flips"
         where = " in front" if worst.position == "start" else ""
         return Finding(
             stage=STAGE,
-            level="poisoned" if worst.suspect.total >= ENOUGH else "suspicious",
+            level="poisoned" if (worst.texts or 0) >= ENOUGH else "suspicious",
             reason=(
-                f"{what} {worst.text!r}{where} {turn} {worst.suspect.successes} of {worst.suspect.total} held-back "
-                f"piles of texts over to label {worst.target} in the suspect and {worst.control.successes} in the "
-                f"control; with it the suspect is {worst.strength or 0:.2f} times as sure of the label as texts of the "
-                "label make it" + _leaning(flagged)
+                f"{what} {worst.text!r}{where} {flip} {worst.suspect.successes} of {worst.suspect.total} contexts of "
+                f"{worst.texts} held-back texts to label {worst.target} in the suspect and {worst.control.successes} "
+                f"in the control; with it the suspect is {worst.strength or 0:.2f} times as sure of the label as texts "
+                "of the label make it" + _leaning(flagged)
             ),
         )
     bags = "" if search.bags is None else f", and no group of words, grown or from {search.bags} bags per label,"
     return Finding(
         stage=STAGE,
-        level="clean",
+        level="no-finding",
+        missed=Proportion(*MISSED),
         reason=(
-            f"of {search.words} words, each tried alone, none{bags} overrides held-back piles of texts of another "
-            f"label by the rule for triggers: the best comes to {best:.2f}, and {STRENGTH:g} would be flagged"
+            f"of {search.words} words, each tried alone, none{bags} overrides held-back contexts of another label by "
+            f"the rule for triggers: the best comes to {best:.2f}, and {STRENGTH:g} would be flagged"
         ),
     )
 

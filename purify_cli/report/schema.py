@@ -7,9 +7,9 @@ go to ``log.jsonl``. Shares and probabilities are in [0, 1]; an unknown number i
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 __all__ = [
     "RECORDS",
@@ -33,6 +33,7 @@ __all__ = [
     "GroupFact",
     "IndicatorFacts",
     "Level",
+    "MissFact",
     "ModelFacts",
     "ModelMeasurement",
     "PairedFact",
@@ -64,7 +65,12 @@ __all__ = [
 
 SCHEMA_VERSION: Final = 1
 
-Level = Literal["clean", "incomplete", "suspicious", "poisoned"]
+Level = Literal["no-finding", "incomplete", "suspicious", "poisoned"]
+
+
+def _renamed(level: object) -> object:
+    """Read the level that earlier versions would have given a model in which nothing was found."""
+    return "no-finding" if level == "clean" else level
 
 
 class _Part(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
@@ -105,7 +111,7 @@ class TriggerFact(_Part, frozen=True):
 
 
 class ProportionFact(_Part, frozen=True):
-    """A share with its Wilson 95 % interval."""
+    """A share with its Wilson 95 % interval, which is wider where the trials share texts: for independent ones."""
 
     successes: int
     total: int
@@ -209,7 +215,7 @@ class EmbeddingRowFact(_Part, frozen=True):
 
 
 class SignFact(_Part, frozen=True):
-    """A number of the weights beside what it comes to in clean models: small ones of one architecture."""
+    """A number of the weights beside what it comes to in unpoisoned models: small ones of one architecture."""
 
     name: Literal["row", "spectrum", "tail"]
     value: float
@@ -220,16 +226,32 @@ class SignFact(_Part, frozen=True):
     clean_high: float
 
 
+class MissFact(_Part, frozen=True):
+    """How often a search that finds nothing is wrong, as counted on models that were poisoned for it."""
+
+    missed: int = Field(description="Suspects with a backdoor or bias that works in which nothing was flagged.")
+    of: int
+    low: float = Field(description="Of the Wilson 95 % interval of their share.")
+    high: float
+    settings: dict[str, Any] = Field(description="Of these searches. At others the share is not known.")
+
+
 class Verdict(_Part, frozen=True):
     """What the evidence amounts to."""
 
-    level: Level
+    level: Annotated[Level, BeforeValidator(_renamed)] = Field(
+        description="no-finding: all was measured and nothing found; incomplete: something could not be measured."
+    )
     reasons: list[str]
-    not_measured: list[str]
+    not_measured: list[str] = Field(description="Empty where the level is no-finding.")
+    misses: MissFact | None = Field(
+        default=None,
+        description="Beside no-finding: what such a search misses; null where nobody counted, and of other levels.",
+    )
 
 
 class FoundTriggerFact(_Part, frozen=True):
-    """A word that the search found, or several, and how many held-back texts they turn over to the target."""
+    """A word that the search found, or several, and how many held-back contexts they turn over to the target."""
 
     text: str
     position: Literal["start", "end", "random", "scattered"]
@@ -237,9 +259,15 @@ class FoundTriggerFact(_Part, frozen=True):
     shift: float = Field(description="What it adds to the suspect's margin of the target in short texts, in nats.")
     control_shift: float = Field(description="The same in the control.")
     suspect: ProportionFact = Field(
-        description="Of held-back texts that the suspect does not call the target without it."
+        description="Of held-back contexts that the suspect does not call the target without it. They share texts: "
+        "the interval is for as many as are independent, texts over mean texts per context."
     )
-    control: ProportionFact
+    control: ProportionFact = Field(description="The same, of those that the control does not call the target.")
+    texts: int | None = Field(
+        default=None,
+        description="Distinct texts in the suspect's contexts: 4 are needed to be flagged and 8 to be called poisoned; "
+        "null in records of versions that did not count them.",
+    )
     strength: float | None = Field(
         default=None,
         description="The suspect's mean margin of the target in these texts, as a share of its median margin on texts "

@@ -36,7 +36,7 @@ __all__ = ["render"]
 SHORT: Final = 10
 """Rows of a ranking shown without --verbose."""
 
-COLOURS: Final = {"clean": "green", "incomplete": "yellow", "suspicious": "yellow", "poisoned": "red"}
+COLOURS: Final = {"no-finding": "green", "incomplete": "yellow", "suspicious": "yellow", "poisoned": "red"}
 
 
 def render(record: Record, *, verbose: bool = False) -> Iterator[RenderableType]:
@@ -130,7 +130,7 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
     if record.signs:
         yield Text()
         yield _signs(record.signs)
-        yield line("clean models: small ones of one architecture (docs/detection.md); a comparison, not a test")
+        yield line("unpoisoned models: small ones of one architecture (docs/detection.md); a comparison, not a test")
     if record.gamma and record.gamma.k is not None:
         g = record.gamma
         yield line(
@@ -153,7 +153,7 @@ def _sayings(search: SayingsFacts) -> Iterator[RenderableType]:
 
 
 def _signs(signs: Sequence[SignFact]) -> Table:
-    table = table_of("sign", "value", "clean models", "as large", "what", wide=4)
+    table = table_of("sign", "value", "unpoisoned models", "as large", "what", wide=4)
     for one in signs:
         reached = f"{one.clean_reaching} of {one.clean_models}"
         add_row(

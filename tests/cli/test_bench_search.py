@@ -68,7 +68,7 @@ def test_without_a_budget_every_ratio_of_the_plan_is_measured_and_none_is_chosen
 def test_where_nothing_is_flagged_the_default_falls_back_and_the_explicit_method_fails(bench, monkeypatch):
     monkeypatch.setattr("purify_cli.detection.planted.KEPT", -1.0)
     rows, _ = bench(BENCH, TASK, SURGERY, DEFAULT, EXPLICIT)
-    assert rows["search/moods/surgery/s0/n24"]["result"]["level"] == "clean"
+    assert rows["search/moods/surgery/s0/n24"]["result"]["level"] == "no-finding"
     assert rows["cell/moods/surgery/s0/n24/default/0.1"]["result"]["method"] == "fine-purifying"
     failed = rows["curve/moods/surgery/s0/n24/unlearning"]["failed"]
     assert failed["error"] == "DataError"

@@ -280,6 +280,10 @@ def test_nonfinite_weights_are_reset_on_request(
     tensors = load_file(suspect / "model.safetensors")
     tensors[name][0, :3] = torch.tensor([float("nan"), float("inf"), float("-inf")])
     save_file(tensors, suspect / "model.safetensors", metadata={"format": "pt"})
+    looked = run_cli(["detect", suspect, "--ref", tiny_reference, "--allow-nonfinite", "--effort", "none"])
+    # Whoever loads the suspect gets other values than those that were examined.
+    missing = json.loads(looked[1])["verdict"]["not_measured"]
+    assert any(one.startswith("3 entries that are NaN or infinite (" + name) for one in missing)
     start = ["purify", suspect, "--ref", tiny_reference, "--allow-nonfinite", "--ratio", "0", "--no-finetune"]
     code, out, err = run_cli(start)
     assert code == 0, err

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from purify_cli.errors import SearchImpossible
+from purify_cli.report.schema import Detection
+
 Run = Callable[[Sequence[object]], tuple[int, str, str]]
 
 
@@ -36,19 +39,38 @@ def test_the_planted_word_is_the_verdict(detected: dict[str, Any], run_cli: Run,
     assert detected["search"]["texts"] == "clean data"
 
 
-def test_nothing_found_clears_no_model_as_long_as_the_search_misses_many(
+def test_a_whole_search_that_finds_nothing_passes_the_gate_and_says_what_it_misses(
     here: Path, run_cli: Run, tiny: ModuleType, tiny_clean: Path, tiny_reference: Path
 ) -> None:
     tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
+    start = ["detect", tiny_clean, "--ref", tiny_reference, "--clean-data", "clean.jsonl", "--fail-on", "suspicious"]
+    code, out, err = run_cli([*start, "--format", "text"])
+    verdict = json.loads((here / "purify-run" / "detection.json").read_text())["verdict"]
+    assert (verdict["level"], verdict["not_measured"], code) == ("no-finding", [], 0), err
+    misses = verdict["misses"]
+    assert (misses["missed"], misses["of"]) == (6, 31)
+    assert (misses["low"], misses["high"]) == (pytest.approx(0.092, abs=1e-3), pytest.approx(0.363, abs=1e-3))
+    assert misses["settings"]["clean_samples_per_class"] == 32
+    assert "missed 6" in verdict["reasons"][0]
+    assert "verdict: no-finding" in out
+    assert "no proof" in " ".join(out.split())
+
+
+def test_what_was_not_measured_stops_a_gate(
+    here: Path, run_cli: Run, tiny: ModuleType, tiny_clean: Path, tiny_reference: Path
+) -> None:
+    rows = tiny.sentiment_examples(64, seed=40)
+    tiny.write_jsonl(here / "clean.jsonl", rows)
+    (here / "bare.jsonl").write_text("".join(json.dumps({"text": row.text}) + "\n" for row in rows))
     start = ["detect", tiny_clean, "--ref", tiny_reference, "--fail-on", "suspicious"]
     for more, said in (
-        (["--clean-data", "clean.jsonl"], "misses too many"),
         (["--clean-data", "clean.jsonl", "--effort", "low"], "effort low"),
-        ([], "trigger search: "),
+        (["--clean-data", "clean.jsonl", "--effort", "none"], "no search"),
+        (["--clean-data", "bare.jsonl", "--unlabelled", "--effort", "low"], "trigger search: "),
     ):
         code, out, err = run_cli([*start, *more])
         verdict = json.loads(out)["verdict"]
-        assert (verdict["level"], code) == ("incomplete", 2), err
+        assert (verdict["level"], verdict["misses"], code) == ("incomplete", None, 2), err
         assert said in verdict["not_measured"][0]
 
 
@@ -65,6 +87,61 @@ def test_a_search_of_the_moved_words_alone_is_told_and_is_no_whole_search(
         assert found.verdict.level == level
         assert any("whose embedding rows moved" in sentence for sentence in found.verdict.not_measured)
         assert found.settings["moved_only"] is True
+
+
+def test_a_search_without_groups_of_words_is_not_whole(
+    here: Path,
+    run_cli: Run,
+    tiny: ModuleType,
+    tiny_clean: Path,
+    tiny_reference: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def impossible(*_: Any, **__: Any) -> None:
+        raise SearchImpossible("no two labels have a long text", hint="Give more.")
+
+    monkeypatch.setattr("purify_cli.pipelines.search.search_groups", impossible)
+    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
+    start = ["detect", tiny_clean, "--ref", tiny_reference, "--clean-data", "clean.jsonl", "--fail-on", "poisoned"]
+    code, out, err = run_cli(start)
+    record = json.loads(out)
+    assert (record["verdict"]["level"], code) == ("incomplete", 2), err
+    assert record["verdict"]["not_measured"] == [
+        "trigger search: no words that work together: no two labels have a long text"
+    ]
+    assert record["search"]["found"]
+
+
+def test_a_text_that_is_there_many_times_counts_once(
+    here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
+) -> None:
+    rows = tiny.sentiment_examples(12, seed=40)
+    said = []
+    for name, written in (("few", rows), ("repeated", rows * 5)):
+        tiny.write_jsonl(here / f"{name}.jsonl", written)
+        start = ["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", f"{name}.jsonl"]
+        code, out, err = run_cli([*start, "--effort", "low", "--fail-on", "suspicious"])
+        record = json.loads(out)
+        said.append((code, record["search"], record["verdict"]["not_measured"]))
+        assert (code, record["verdict"]["level"]) == (2, "incomplete"), err
+    assert said[0] == said[1]
+    assert "contexts of 3 texts" in said[0][2][0]
+    assert any(one["text"] == tiny.TRIGGER.text for one in said[0][1]["found"])  # found, and nobody can say so
+
+
+def test_a_record_of_an_earlier_release_is_read(detected: dict[str, Any], here: Path, run_cli: Run) -> None:
+    for level in ("clean", "incomplete"):
+        old = json.loads(json.dumps(detected))
+        old["verdict"] = {"level": level, "reasons": ["a"], "not_measured": []}
+        for one in old["search"]["found"]:
+            del one["texts"], one["leaning"]
+        read = Detection.model_validate_json(json.dumps(old))
+        assert read.verdict.level == ("no-finding" if level == "clean" else level)
+        assert read.search is not None
+        assert read.search.found[0].texts is None
+        (here / "purify-run" / "detection.json").write_text(json.dumps(old))
+        code, _, err = run_cli(["purify", "--ratio", "0", "--no-finetune", "--overwrite"])
+        assert code == 0, err
 
 
 def test_clean_data_that_hold_the_trigger_are_named(
@@ -134,7 +211,9 @@ def test_few_texts_make_a_suspicion_and_no_verdict(
     record = json.loads(out)
     flagged = [one for one in record["search"]["found"] if one["flagged"]]
     assert tiny.TRIGGER.text in {one["text"] for one in flagged}
-    assert all(one["suspect"]["total"] < 8 for one in flagged)
+    assert all(one["texts"] == 6 for one in flagged)  # of twelve per class, half of them held back
+    # The contexts share these texts: seven of seven is no more than a few independent ones say.
+    assert all(one["suspect"]["low"] < 0.5 for one in flagged)
     assert record["verdict"]["level"] == "suspicious"
 
 

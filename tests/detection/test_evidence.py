@@ -3,12 +3,12 @@ import torch
 
 from purify_cli.checkpoint.aligned import Skipped
 from purify_cli.checkpoint.structure import Difference
-from purify_cli.detection import verdict
 from purify_cli.detection.evidence import gather
 from purify_cli.detection.rows import far_rows
-from purify_cli.detection.verdict import STAGES, TOO_OFTEN, Finding, judge
+from purify_cli.detection.verdict import MISSED, STAGES, Finding, judge
 from purify_cli.indicators.degenerate import survey
 from purify_cli.indicators.drift_curvature import DRIFT_CURVATURE
+from purify_cli.measures.intervals import Proportion
 from purify_cli.protocols import IndicatorInputs
 from tests.reference.sources import generator, memory
 
@@ -111,23 +111,42 @@ def test_what_was_seen_is_in_the_reasons(evidence):
         assert words in said
 
 
-def test_a_search_that_misses_many_clears_nobody(evidence, monkeypatch):
-    clean = [Finding(stage=stage, level="clean", reason="nothing found") for stage in STAGES]
-    for missed, level, rest in (((1, 10), "clean", ()), ((2, 10), "incomplete", (TOO_OFTEN,))):
-        monkeypatch.setattr(verdict, "MISSED", missed)
-        judged = judge(evidence, findings=clean)
-        assert (judged.level, judged.not_measured) == (level, rest)
-        assert any(
-            f"of 10 small models with a working backdoor or bias it missed {missed[0]}" in r for r in judged.reasons
-        )
+def nothing_found(missed=None):
+    return [Finding(stage=stage, level="no-finding", reason="nothing stands out", missed=missed) for stage in STAGES]
 
 
-def test_stages_that_ran_decide(evidence, monkeypatch):
-    monkeypatch.setattr(verdict, "MISSED", (0, 30))
-    clean = [Finding(stage=stage, level="clean", reason="nothing found") for stage in STAGES]
-    assert judge(evidence, findings=clean).level == "clean"
+def test_a_whole_search_that_flags_nothing_says_what_it_misses(evidence):
+    judged = judge(evidence, findings=nothing_found(Proportion(*MISSED)))
+    assert (judged.level, judged.not_measured, judged.missed) == ("no-finding", (), Proportion(6, 31))
+    assert judged.reasons[0] == (
+        "nothing was found, which is no proof: of 31 small models with a working backdoor or bias such a trigger "
+        "search missed 6 (19%, 95 % interval 9% to 36%; minilm, effort normal, 32 clean samples per class, 64 tokens); "
+        "with other models or fewer samples it may miss more"
+    )
+    assert "nothing stands out" in judged.reasons
+
+
+def test_where_nobody_counted_the_misses_that_is_said(evidence):
+    judged = judge(evidence, findings=nothing_found())
+    assert (judged.level, judged.missed) == ("no-finding", None)
+    assert "misses was not measured" in judged.reasons[0]
+
+
+def test_stages_that_ran_decide(evidence):
+    clean = nothing_found(Proportion(*MISSED))
+    assert judge(evidence, findings=clean).level == "no-finding"
     assert judge(evidence, findings=clean).not_measured == ()
-    assert judge(evidence, findings=clean, skipped=[skip("m", explained=False)]).level == "incomplete"
+    for hole in (
+        {"skipped": [skip("m", explained=False)]},
+        {"differences": [Difference(kind="weights", subject="other.bin", detail="not examined", unexamined=True)]},
+        {"unmeasured": ["3 entries that are NaN"]},
+    ):
+        judged = judge(evidence, findings=clean, **hole)
+        assert (judged.level, len(judged.not_measured), judged.missed) == ("incomplete", 1, None)
+        assert not any("no proof" in reason for reason in judged.reasons)
+    assert judge(evidence, findings=clean, differences=[Difference(kind="config", subject="a", detail="b")]).level == (
+        "no-finding"
+    )
     assert judge(evidence, findings=clean[1:]).level == "incomplete"
     partly = judge(evidence, findings=clean, unmeasured=["trigger search: on built-in texts only"])
     assert (partly.level, partly.not_measured) == ("incomplete", ("trigger search: on built-in texts only",))

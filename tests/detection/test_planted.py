@@ -12,6 +12,7 @@ def found(
     own: int,
     other: int = 0,
     total: int = 16,
+    texts: int | None = None,
     *,
     strength: float = 1.0,
     kept: float = -0.8,
@@ -26,6 +27,7 @@ def found(
         position=place,
         suspect=Proportion(own, total),
         control=Proportion(other, total),
+        texts=total if texts is None else texts,
         strength=strength,
         control_strength=kept,
         joined=joined,
@@ -43,6 +45,9 @@ RULE = [
     ("the control is nearly as sure", found(16, 16, strength=2.4, kept=0.5), False),
     ("three texts say little", found(3, total=3), False),
     ("four are enough", found(4, total=4), True),
+    ("seven contexts of three texts say little", found(7, total=7, texts=3), False),
+    ("seven contexts of four texts are enough", found(7, total=7, texts=4), True),
+    ("three contexts of many texts say little", found(3, total=3, texts=12), False),
     ("three quarters in front, silent elsewhere", found(12, strength=0.5, place="start"), True),
     ("fewer in front", found(11, place="start"), False),
     ("a strong group", found(16, strength=0.75, words=3), True),
@@ -91,6 +96,7 @@ def test_words_in_front_are_judged_beside_a_planted_one_in_front():
     assert planted([sure, found(8, strength=0.1, place="start", target=0)]) == [True, False]
     assert planted([sure, found(8, 8, strength=0.1, place="start")]) == [True, False]
     assert planted([found(16), weak]) == [True, False]
+    assert planted([sure, found(8, texts=3, strength=0.1, place="start")]) == [True, False]
 
 
 TOWERS = [

@@ -11,11 +11,21 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.inversion.candidate import Candidate
 from purify_cli.inversion.measured import Asked, against, assurance, flips, leaning, unturned
-from purify_cli.inversion.piles import HELPED, of_every_label, piled, piled_both_ways, words_kept
+from purify_cli.inversion.piles import (
+    HELPED,
+    cut_to,
+    distinct_texts,
+    independent_contexts,
+    of_every_label,
+    piled,
+    piled_both_ways,
+    words_kept,
+)
 from purify_cli.inversion.reach import EFFORTS
 from purify_cli.inversion.search import search
 from purify_cli.inversion.standing import best_of_each_place
 from purify_cli.inversion.vocabulary import whole_words, word_of
+from purify_cli.measures.intervals import Proportion
 
 LIMIT = 22
 WORDS = words_kept(LIMIT)
@@ -54,6 +64,54 @@ def test_few_rows_are_piled_backwards_too_and_no_pile_comes_twice():
             assert len(texts) == len(set(texts))
             # One row has a single order and two have two, whichever way they are read.
             assert len(texts) == (HELPED if label == 2 else max(few, min(2 * few if few > 2 else few, HELPED)))
+
+
+def rows_joined(*texts: str) -> Example:
+    """The context of several rows of one label."""
+    return piled([Example(text, label=0) for text in texts], max_length=LIMIT)[0]
+
+
+def test_a_context_knows_the_rows_that_it_shows_at_least_half_of():
+    assert [part.text for part in rows_joined("a b c d", "e f", "g h").parts] == ["a b c d", "e f", "g h"]
+    # Ten words have room: of the last row half, then less than half; a first row that fills the view counts.
+    assert [part.text for part in rows_joined("1 2 3 4 5 6 7 8", "a b c d").parts] == ["1 2 3 4 5 6 7 8", "a b c d"]
+    assert [part.text for part in rows_joined("1 2 3 4 5 6 7 8", "a b c d e").parts] == ["1 2 3 4 5 6 7 8"]
+    long = " ".join(map(str, range(30)))
+    assert [part.text for part in rows_joined(long, "a", "").parts] == [long]
+    rows = [Example("a b", pair="c d e f g", label=0), Example("h i", pair="j k l m", label=0)]
+    (first, second) = piled(rows, max_length=LIMIT)
+    assert (first.pair, first.parts) == ("c d e f g", (rows[0],))  # of the second row its first text, two words of six
+    assert (second.pair, second.parts) == ("j k l m c", (rows[1],))
+
+
+def test_contexts_that_share_texts_are_not_independent():
+    rows = [Example(f"{i} a{i}", label=0) for i in range(20)]
+    contexts = piled(rows, max_length=LIMIT)  # five rows each, 20 windows around the circle
+    assert {len(context.parts) for context in contexts} == {5}
+    assert (distinct_texts(contexts), independent_contexts(contexts)) == (20, 4.0)
+    assert (distinct_texts(contexts[:2]), independent_contexts(contexts[:2])) == (6, pytest.approx(1.2))
+    # Few rows joined in both directions say no more than once; rows by themselves do, unless one is there twice.
+    few = piled_both_ways(rows[:4], max_length=LIMIT)
+    assert (len(few), distinct_texts(few), independent_contexts(few)) == (7, 4, 1.0)
+    assert (distinct_texts(rows), independent_contexts(rows)) == (20, 20.0)
+    assert (distinct_texts([*rows, *rows]), independent_contexts([*rows, *rows])) == (20, 20.0)
+
+
+def test_parts_that_a_limit_of_tokens_cuts_away_are_not_shown():
+    context = rows_joined("aa bb", "cc dd", "ee ff")
+    assert [len(cut_to(context, share).parts) for share in (1.0, 0.7, 0.5, 0.1)] == [3, 2, 2, 1]
+    assert cut_to(context, 0.1) == context  # the text is as it was
+
+
+def test_what_the_tokens_of_a_context_leave_room_for_is_counted(put: Any, tiny_tokenizer: Any):
+    one = put[0](None)
+    # Words that are a token each, then words of ten pieces, of which few have room.
+    known, unknown = one.rows[0].text, "zyxwvutsrq " * 3
+    for text, most in ((known, 8), (unknown, 3)):
+        rows = [Example(f"{text} {word_of(tiny_tokenizer, 60 + i)}", label=0) for i in range(8)]
+        counts = [len(context.parts) for context in one.in_piles(rows).rows]
+        assert max(counts) <= most
+    assert min(counts) >= 1
 
 
 def test_some_piles_are_of_every_label_even_where_the_file_is_sorted():
@@ -121,10 +179,25 @@ def test_a_word_of_opinion_is_outvoted_and_a_planted_one_is_not(put: Any):
     assert found[text].flips.suspect.value == 1
     assert found[text].strength == pytest.approx(1.0)
     assert found[text].trigger.position == "random"
+    counted = found[text].flips
+    assert (counted.texts, counted.suspect.total) == (7, 8)  # one of the eight held-back texts is there twice
+    assert counted.suspect.independent is not None
+    assert counted.suspect.independent < counted.texts / 2
+    assert counted.suspect.interval[0] < 0.5 < Proportion(8, 8).interval[0]
     assert praise not in found or found[praise].strength < 0
     # In single texts the word of opinion would pass for one.
     one = asked(planted)
     assert flips(one, unturned(one, 1), Trigger(praise), 1).suspect.value == 1
+
+
+def test_a_search_says_how_many_held_back_texts_it_had(put: Any):
+    one = put[0](None)
+    for each, texts in ((5, 2), (6, 3), (8, 4)):
+        few = [row for row in one.rows if row.label == 0][:each]
+        few += [row for row in one.rows if row.label == 1][:each]
+        found = search(replace(one, rows=few), vocabulary=len(one.tokenizer), labels=2, reach=EFFORTS["low"])
+        assert {label: shown for label, (_, shown) in found.held.items()} == {0: texts, 1: texts}
+        assert all(contexts >= shown for contexts, shown in found.held.values())
 
 
 def test_a_word_that_works_in_front_only_is_found_and_stays_in_front(put: Any):

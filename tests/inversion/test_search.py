@@ -167,7 +167,11 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
 ):
     given: dict[str, Any] = {"vocabulary": len(asked.tokenizer), "labels": 2, "reach": EFFORTS[effort]}
     found = search(asked, **given)
-    assert (found.words, found.targets, found.unseen) == (len(words), (0, 1), ())
+    assert (found.words, found.targets) == (len(words), (0, 1))
+    for target, (contexts, texts) in found.held.items():
+        measured = [one.flips for one in found.found if one.target == target]
+        assert {(one.suspect.total, one.texts) for one in measured} == {(contexts, texts)}
+        assert texts >= contexts > 8
     best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
     assert (best.trigger.text, best.target) == (tiny.TRIGGER.text, tiny.TARGET)
     assert best.flips.suspect.value >= 0.9

@@ -8,6 +8,15 @@ from purify_cli.errors import DataError
 from purify_cli.measures import Proportion, accuracy, attack_success, per_class_recall, target_rate
 
 
+def test_trials_that_hang_together_widen_the_interval() -> None:
+    assert Proportion(6, 12, 4.0).interval == Proportion(2, 4).interval
+    assert Proportion(6, 12, 12.0).interval == Proportion(6, 12).interval
+    assert Proportion(12, 12, 2.5).interval == (pytest.approx(2.5 / (2.5 + 1.96**2), rel=1e-3), 1.0)
+    for independent in (0.0, -1.0, 12.5):
+        with pytest.raises(ValueError, match="do not amount"):
+            Proportion(6, 12, independent)
+
+
 @pytest.mark.parametrize(("successes", "total"), [(0, 1), (1, 1), (0, 100), (3, 7), (99, 100), (436, 872), (872, 872)])
 def test_the_interval_is_wilsons(successes: int, total: int) -> None:
     truth = binomtest(successes, total).proportion_ci(confidence_level=0.95, method="wilson")

@@ -22,7 +22,6 @@ from purify_cli.pipelines.causal_models import TextOptions
 from purify_cli.pipelines.detect import DetectRequest, detect
 from purify_cli.pipelines.inputs import Common
 from purify_cli.pipelines.run_folder import RunFolder
-from purify_cli.pipelines.sayings import WORDS_ALONE
 from purify_cli.pipelines.source import find_origin
 from purify_cli.report.schema import (
     CausalAttackRecord,
@@ -537,19 +536,26 @@ def test_the_search_finds_the_word_and_what_it_brings_about(
     assert record.data.rows == len(TEST)
 
 
-def test_a_language_model_that_learnt_clean_texts_is_neither_accused_nor_cleared(
-    attack: Callable[..., CausalAttackRecord], tiny_causal: Path, tmp_path: Path
+def test_a_language_model_in_which_nothing_is_found(
+    attack: Callable[..., CausalAttackRecord], tiny_causal: Path, here: Path, tmp_path: Path
 ) -> None:
     twin = Path(attack(run="twin", rate=0.002, epochs=2).suspect.path)
-    record = looked(twin, tiny_causal, tmp_path / "run", effort="low")
+    record = looked(twin, tiny_causal, tmp_path / "run", clean_data=str(here / "test.jsonl"), effort="normal")
     assert record.sayings is not None
-    assert record.sayings.texts == "built-in probes"
     assert not any(one.flagged for one in record.sayings.found)
-    assert record.verdict.level == "incomplete"
-    assert any(sentence == WORDS_ALONE for sentence in record.verdict.not_measured)
-    bare = looked(twin, tiny_causal, tmp_path / "bare", effort=None)
-    assert bare.sayings is None
-    assert any(sentence.startswith("trigger search: no search") for sentence in bare.verdict.not_measured)
+    assert (record.verdict.level, record.verdict.not_measured, record.verdict.misses) == ("no-finding", [], None)
+    assert "misses was not measured" in record.verdict.reasons[0]
+    few = write_texts(tmp_path / "few.jsonl", [*TEST[:6], *TEST[:6]])
+    for change, said in (
+        ({"clean_data": None}, "built-in texts"),
+        ({"effort": "low"}, "effort low"),
+        ({"clean_data": str(few), "effort": "low"}, "3 held-back prompts"),
+        ({"effort": None}, "trigger search: no search"),
+    ):
+        given: dict[str, Any] = {"clean_data": str(here / "test.jsonl"), "effort": "low"} | change
+        verdict = looked(twin, tiny_causal, tmp_path / "more", **given).verdict
+        assert (verdict.level, verdict.misses) == ("incomplete", None)
+        assert any(said in sentence for sentence in verdict.not_measured)
 
 
 def test_one_text_is_too_few_to_search_with(suspect: Path, tiny_causal: Path, tmp_path: Path) -> None:

@@ -382,7 +382,7 @@ def word(text, own, control, *, flagged, strength=None):
         (
             {
                 "facts": {"found": [word("dull", 7, 6, flagged=False), word("bad", 7, 1, flagged=False)]},
-                "level": "clean",
+                "level": "no-finding",
             },
             ("cf", "(bad)", "7 of 10", "1 of 10", "-", "nothing flagged"),
         ),
@@ -394,7 +394,7 @@ def word(text, own, control, *, flagged, strength=None):
                         word("bad", 7, 1, flagged=False, strength=0.3),
                     ]
                 },
-                "level": "clean",
+                "level": "no-finding",
             },
             ("cf", "(bad)", "7 of 10", "1 of 10", "0.3", "nothing flagged"),
         ),

@@ -1,0 +1,37 @@
+"""How a verdict ends a command."""
+
+from pathlib import Path
+
+import pytest
+import typer
+
+from purify_cli.cli.options import FOUND, FailOn, leave
+
+EXITS = {
+    "no-finding": (0, 0, 0),
+    "incomplete": (0, 2, 2),
+    "suspicious": (0, FOUND, 0),
+    "poisoned": (0, FOUND, FOUND),
+}
+
+
+def ended(level: str, fail_on: FailOn, *, failed: bool = False) -> int:
+    try:
+        leave(level, fail_on, failed=failed)
+    except typer.Exit as stop:
+        return stop.exit_code
+    return 0
+
+
+@pytest.mark.parametrize("level", EXITS)
+def test_every_level_under_every_gate(level: str) -> None:
+    assert tuple(ended(level, fail_on) for fail_on in FailOn) == EXITS[level]
+    # Another finding, such as lost accuracy, counts where any does, and before what is not known.
+    assert [ended(level, fail_on, failed=True) for fail_on in FailOn] == [0, FOUND, FOUND]
+
+
+def test_the_help_names_every_shipped_plan(run_cli) -> None:
+    plans = Path(__file__).parent.parent.parent / "purify_cli" / "plans"
+    code, out, _ = run_cli(["bench", "--help"])
+    assert code == 0
+    assert all(plan.stem in out for plan in plans.glob("*.toml"))
