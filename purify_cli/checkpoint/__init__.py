@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from purify_cli.checkpoint.pair import CheckpointPair, Comparable, Skipped, pair_checkpoints
     from purify_cli.checkpoint.places import may_replace
     from purify_cli.checkpoint.reader import Checkpoint, open_checkpoint, open_tensors
-    from purify_cli.checkpoint.staging import staged_folder, write_text
+    from purify_cli.checkpoint.staging import staged_folder, write_bytes, write_text
     from purify_cli.checkpoint.structure import Difference, structural_differences
-    from purify_cli.checkpoint.writer import write_model, write_tensors
+    from purify_cli.checkpoint.writer import write_and_open, write_model, write_tensors
 
 __all__ = [
     "ALIASES",
@@ -44,6 +44,8 @@ __all__ = [
     "staged_folder",
     "structural_differences",
     "without_nonfinite",
+    "write_and_open",
+    "write_bytes",
     "write_model",
     "write_tensors",
     "write_text",
@@ -57,9 +59,9 @@ HOMES: Final = {
     "pair": ("CheckpointPair", "Comparable", "Skipped", "pair_checkpoints"),
     "places": ("may_replace",),
     "reader": ("Checkpoint", "open_checkpoint", "open_tensors"),
-    "staging": ("staged_folder", "write_text"),
+    "staging": ("staged_folder", "write_bytes", "write_text"),
     "structure": ("Difference", "structural_differences"),
-    "writer": ("write_model", "write_tensors"),
+    "writer": ("write_and_open", "write_model", "write_tensors"),
 }
 """Module → the names it is home to."""
 

@@ -1,6 +1,7 @@
 """Where a folder may be put: what may be replaced on request, and what an interrupted replacement left behind."""
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from typing import Final
 from purify_cli.checkpoint.filenames import CONFIG, INDEX, is_tokenizer_file
 from purify_cli.errors import OutputExists, StorageError
 
-__all__ = ["left_overs", "may_replace", "recover", "remove", "storage_errors"]
+__all__ = ["check_place", "left_overs", "may_replace", "recover", "remove", "replacing", "storage_errors"]
 
 MARKS: Final = frozenset({CONFIG, INDEX, "purification.json"})
 """A folder that holds one of these or a weight file is a model or a result."""
@@ -74,26 +75,43 @@ def may_replace(target: Path, *, overwrite: bool, keep: Iterable[Path] = ()) -> 
         StorageError: If the place cannot be written to.
     """
     target = Path(os.path.realpath(target))
+    with storage_errors(target), replacing(target):
+        check_place(target, overwrite=overwrite, keep=keep)
+
+
+@contextmanager
+def replacing(target: Path) -> Generator[None, None, None]:
+    """Keep other processes from replacing, or recovering, anything in the folder of a target meanwhile."""
+    if not target.parent.is_dir():
+        yield
+        return
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_place(target: Path, *, overwrite: bool, keep: Iterable[Path]) -> None:
+    """Do what ``may_replace`` does, inside ``replacing``."""
     for one in keep:
         if _covers(target, Path(os.path.realpath(one))):
             what = "is in use by this command" if target == Path(os.path.realpath(one)) else f"contains {one}"
             raise OutputExists(
                 f"{target} {what} and cannot be replaced", hint="Give another place; a new folder inside is fine."
             )
-    with storage_errors(target):
-        recover(target)
-        if target.exists():
-            _check_content(target, overwrite=overwrite)
-        ground = next(parent for parent in target.parents if parent.exists())
-        if not ground.is_dir():
-            raise StorageError(
-                f"{target} cannot be written: {ground} is no folder", hint="Give a place inside a folder."
-            )
-        if not os.access(ground, os.W_OK | os.X_OK):
-            raise StorageError(
-                f"{target} cannot be written: {ground} is closed for writing",
-                hint="Check the permissions, or give another place.",
-            )
+    recover(target)
+    if target.exists():
+        _check_content(target, overwrite=overwrite)
+    ground = next(parent for parent in target.parents if parent.exists())
+    if not ground.is_dir():
+        raise StorageError(f"{target} cannot be written: {ground} is no folder", hint="Give a place inside a folder.")
+    if not os.access(ground, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"{target} cannot be written: {ground} is closed for writing",
+            hint="Check the permissions, or give another place.",
+        )
 
 
 def _covers(target: Path, kept: Path) -> bool:

@@ -18,9 +18,9 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from purify_cli.checkpoint.places import left_overs, may_replace, remove, storage_errors
+from purify_cli.checkpoint.places import check_place, left_overs, may_replace, remove, replacing, storage_errors
 
-__all__ = ["locked_aside", "publish_file", "staged_folder", "write_text"]
+__all__ = ["locked_aside", "publish_file", "staged_folder", "write_bytes", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -29,9 +29,18 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StorageError: If the disk is full or closed.
     """
+    # What a file name is made of need not be UTF-8; in JSON its escape is the thing itself.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; an existing one is replaced, a link is and not what it points to.
+
+    Raises:
+        StorageError: If the disk is full or closed.
+    """
     with storage_errors(path), locked_aside(path, folder=False) as (aside, descriptor):
-        # What a file name is made of need not be UTF-8; in JSON its escape is the thing itself.
-        data = memoryview(text.encode("utf-8", "backslashreplace"))
+        data = memoryview(content)
         while data:
             data = data[os.write(descriptor, data) :]
         publish_file(aside, descriptor, path)
@@ -55,16 +64,20 @@ def locked_aside(target: Path, *, folder: bool) -> Generator[tuple[Path, int], N
     _sweep(target)
     while True:
         aside = target.parent / f".{target.name}.tmp-{secrets.token_hex(4)}"
-        if folder:
-            aside.mkdir()
-            descriptor = os.open(aside, os.O_RDONLY)
-        else:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            if folder:
+                aside.mkdir()
+                descriptor = os.open(aside, os.O_RDONLY)
+            else:
+                descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileNotFoundError:
+            if target.parent.is_dir():
+                continue  # another writer's sweep came between making and opening
+            raise
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if aside.exists():
             break
-        # Another writer's sweep came between making and locking.
-        os.close(descriptor)
+        os.close(descriptor)  # the same between opening and locking
     try:
         yield aside, descriptor
     finally:
@@ -97,26 +110,27 @@ def staged_folder(target: Path, *, overwrite: bool, keep: Iterable[Path] = ()) -
             for name in names:
                 _sync(Path(place) / name)
             _sync(Path(place))
-        may_replace(target, overwrite=overwrite, keep=keep)
-        if not target.exists():
-            os.rename(aside, target)
-        else:
-            old = target.parent / f".{target.name}.old-{secrets.token_hex(4)}"
-            os.rename(target, old)
-            try:
+        with replacing(target):
+            check_place(target, overwrite=overwrite, keep=keep)
+            if not target.exists():
                 os.rename(aside, target)
-            except BaseException:
-                os.rename(old, target)
-                raise
+            else:
+                old = target.parent / f".{target.name}.old-{secrets.token_hex(4)}"
+                os.rename(target, old)
+                try:
+                    os.rename(aside, target)
+                except BaseException:
+                    os.rename(old, target)
+                    raise
+                _sync(target.parent)
+                shutil.rmtree(old)
             _sync(target.parent)
-            shutil.rmtree(old)
-        _sync(target.parent)
 
 
 def _sweep(target: Path) -> None:
     for left in left_overs(target, "tmp"):
         with suppress(FileNotFoundError):
-            descriptor = os.open(left, os.O_RDONLY)
+            descriptor = os.open(left, os.O_RDONLY | os.O_NONBLOCK)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 remove(left)

@@ -25,7 +25,7 @@ from purify_cli.checkpoint.staging import locked_aside, publish_file, staged_fol
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSource, TensorSpec
 
-__all__ = ["staged_folder", "write_model", "write_tensors", "write_text"]
+__all__ = ["staged_folder", "write_and_open", "write_model", "write_tensors", "write_text"]
 
 BLOCK: Final = 1 << 20
 """Bytes per write. Small tensors are gathered up to this size, large ones are pulled in pieces of it. A block of 1 MiB
@@ -48,20 +48,40 @@ def write_tensors(path: Path, source: TensorSource, *, metadata: Mapping[str, st
         StorageError: If the disk is full or closed; an existing file is untouched.
         CheckpointError: If a source gives other types or lengths than it announced.
     """
-    header = encode_header(source.specs, metadata)
-    size = len(header) + sum(spec.nbytes for spec in source.specs.values())
     with storage_errors(path), locked_aside(path, folder=False) as (aside, descriptor):
-        _reserve(descriptor, size)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256") as pool:
-            digest, waiting = hashlib.sha256(), deque[Future[None]]()
-            for block in _ahead(_blocks(header, source)):
-                waiting.append(pool.submit(digest.update, block))
-                left = memoryview(block)
-                while left:
-                    left = left[os.write(descriptor, left) :]
-                if len(waiting) > AHEAD:
-                    waiting.popleft().result()
+        sha = _fill(descriptor, source, metadata)
         publish_file(aside, descriptor, path)
+    return sha
+
+
+def write_and_open(path: Path, source: TensorSource, *, metadata: Mapping[str, str]) -> tuple[Checkpoint, str]:
+    """Do what ``write_tensors`` does, and open what was written before it gets its name.
+
+    Another process may put a file of its own under that name at any time; the one that is returned stays this one's.
+
+    Returns:
+        The tensors, and the SHA-256 of the file.
+    """
+    with storage_errors(path), locked_aside(path, folder=False) as (aside, descriptor):
+        sha = _fill(descriptor, source, metadata)
+        written = Checkpoint(CheckpointFiles(given=str(path), shards=(aside,)), as_stored=True)
+        publish_file(aside, descriptor, path)
+    return written, sha
+
+
+def _fill(descriptor: int, source: TensorSource, metadata: Mapping[str, str]) -> str:
+    """Write all tensors of a source into an empty file; return the SHA-256."""
+    header = encode_header(source.specs, metadata)
+    _reserve(descriptor, len(header) + sum(spec.nbytes for spec in source.specs.values()))
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256") as pool:
+        digest, waiting = hashlib.sha256(), deque[Future[None]]()
+        for block in _ahead(_blocks(header, source)):
+            waiting.append(pool.submit(digest.update, block))
+            left = memoryview(block)
+            while left:
+                left = left[os.write(descriptor, left) :]
+            if len(waiting) > AHEAD:
+                waiting.popleft().result()
     return digest.hexdigest()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 from purify_cli.attacks.subsets import subsets
-from purify_cli.checkpoint import open_checkpoint, write_text
+from purify_cli.checkpoint import may_replace, open_checkpoint, write_text
 from purify_cli.data.batches import encode
 from purify_cli.data.class_names import named
 from purify_cli.data.example import Example
@@ -18,6 +18,7 @@ from purify_cli.model import Loaded, Task, load_tokenizer
 from purify_cli.pipelines.attack_plan import AttackPlan, AttackRequest, make_plan
 from purify_cli.pipelines.inputs import data_facts, model_facts, some_texts, text_length, versions
 from purify_cli.pipelines.models import measurement_facts, proportion
+from purify_cli.pipelines.ownership import claim, model_place
 from purify_cli.pipelines.planting import Start, footprint, open_start, plant_job, trained_start
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob, PoisonedRows
@@ -40,6 +41,7 @@ def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
     if cut:
         progress.note(f"truncation cuts the trigger out of {cut} poisoned training rows; --max-length decides")
     summary = {"attack": request.name, "trigger": plan.settings.trigger, "rate": plan.settings.rate}
+    _check_places(request, plan, start)
     with request.run.logged("attack", summary):
         request.run.create()
         record = _described(request, plan, start, made, {"trigger_cut": cut} if cut else {})
@@ -51,6 +53,21 @@ def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
             record = record.model_copy(update=filled)
         request.run.save(record)
     return record
+
+
+def _check_places(request: AttackRequest, plan: AttackPlan, start: Start | None) -> None:
+    """Refuse a run folder in which something stands that is not this tool's, before anything is trained."""
+    if start is None:
+        claim(request.run, "attack.json", "poisoned.jsonl")
+        return
+    claim(request.run, "attack.json", "planted.safetensors")
+    given = [Path(one) for one in (request.model, request.reference) if one is not None]
+    for name in ("suspect", "clean") if _trains_its_start(plan, start) else ("suspect",):
+        may_replace(model_place(request.run, name), overwrite=True, keep=[*given, request.run.path])
+
+
+def _trains_its_start(plan: AttackPlan, start: Start) -> bool:
+    return plan.method.start == "classifier" and start.model is None
 
 
 def _described(
@@ -107,7 +124,7 @@ def _planted(
 ) -> dict[str, Any]:
     """Train and measure; return the fields of the record that this fills."""
     run, runtime = request.run, request.common.runtime
-    if plan.method.start == "classifier" and start.model is None:
+    if _trains_its_start(plan, start):
         start = trained_start(request, plan, start, progress)
     loaded = start.load(plan.task, seed=runtime.seed, device=runtime.device)
     before: ModelMeasurement | None = None
@@ -116,19 +133,22 @@ def _planted(
     progress.note(f"{request.name}: training a suspect on {len(made.rows)} rows, {made.poisoned} of them poisoned")
     job = plant_job(request, plan, start, made.rows, loaded)
     planted = plan.method.plant(job, progress)
-    suspect = start.save(run.path / "suspect", loaded)
-    fields: dict[str, Any] = {
-        "start": model_facts(start.model) if start.model else None,
-        "start_measurement": before,
-        "suspect": suspect,
-        "training": _training(job, planted),
-        "measurement": asked.answers("suspect", suspect, loaded),
-        "false_triggers": asked.false_triggers(loaded),
-        "facts": {**record.facts, **planted.facts},
-    }
-    if start.model is not None:
-        found = footprint(open_checkpoint(suspect.path), start, run.path / "planted.safetensors")
-        fields |= {"changed": found.changed, "dimensions": found.dimensions, "planted": found.planted}
+    # Everything is measured before the suspect gets its place: another process may put one there at any time, and
+    # one that is there without a record could not be told from somebody's own.
+    with start.saved(run.path / "suspect", loaded) as (staged, suspect):
+        fields: dict[str, Any] = {
+            "start": model_facts(start.model) if start.model else None,
+            "start_measurement": before,
+            "suspect": suspect,
+            "training": _training(job, planted),
+            "measurement": asked.answers("suspect", suspect, loaded),
+            "false_triggers": asked.false_triggers(loaded),
+            "facts": {**record.facts, **planted.facts},
+        }
+        if start.model is not None:
+            with open_checkpoint(str(staged)) as written:
+                found = footprint(written, start, run.path / "planted.safetensors")
+            fields |= {"changed": found.changed, "dimensions": found.dimensions, "planted": found.planted}
     return fields
 
 

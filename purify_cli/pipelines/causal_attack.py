@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Literal, final
 
 from purify_cli.attacks import ATTACKS
-from purify_cli.checkpoint import Checkpoint, staged_folder
+from purify_cli.checkpoint import Checkpoint, may_replace, staged_folder
 from purify_cli.data.batches import Encoded
 from purify_cli.data.continuations import Continuation, WritingTokenizer, encode_written, load_texts, split_prompt
 from purify_cli.data.example import Example
@@ -27,6 +28,7 @@ from purify_cli.pipelines.causal_models import (
     text_trigger,
 )
 from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, require_config, versions
+from purify_cli.pipelines.ownership import claim, model_place
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Attack
@@ -107,39 +109,41 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
         seed=common.runtime.seed,
         in_place=request.replace,
     )
+    claim(run, "causal-attack.json")
+    folder = model_place(run, "suspect")
+    may_replace(folder, overwrite=True, keep=[Path(start.files.given), Path(base.files.given), run.path])
     with run.logged("attack", {"attack": request.name, "trigger": trigger.text, "rate": rate}):
         run.create()
         before = text_facts("start", model_facts(start), measured_text(model, base, prompts, common, progress))
         progress.note(f"training a suspect on {len(poisoned.texts)} texts, {poisoned.poisoned} of them poisoned")
         training = _train(request, model, tokenizer, poisoned, progress)
-        folder = run.path / "suspect"
         with staged_folder(folder, overwrite=True) as staged:
             sha = save_causal(staged, model, like=start, base=base)
-        suspect = ModelFacts(path=str(folder), sha256=sha)
-        record = CausalAttackRecord(
-            versions=versions(),
-            seed=common.runtime.seed,
-            run=str(run.path),
-            settings={
-                "replace": request.replace,
-                "max_length": common.max_length,
-                "prompt_words": request.options.prompt_words,
-                "new_tokens": request.options.new_tokens,
-            },
-            attack=request.name,
-            reference=model_facts(base),
-            start=model_facts(start),
-            data=data_facts(request.data, rows),
-            trigger=text_trigger(trigger, wanted),
-            rate=rate,
-            rows=len(poisoned.texts),
-            poisoned=poisoned.poisoned,
-            natural=poisoned.natural,
-            suspect=suspect,
-            training=training,
-            before=before,
-            measurement=text_facts("suspect", suspect, measured_text(model, base, prompts, common, progress)),
-        )
+            suspect = ModelFacts(path=str(folder), sha256=sha)
+            record = CausalAttackRecord(
+                versions=versions(),
+                seed=common.runtime.seed,
+                run=str(run.path),
+                settings={
+                    "replace": request.replace,
+                    "max_length": common.max_length,
+                    "prompt_words": request.options.prompt_words,
+                    "new_tokens": request.options.new_tokens,
+                },
+                attack=request.name,
+                reference=model_facts(base),
+                start=model_facts(start),
+                data=data_facts(request.data, rows),
+                trigger=text_trigger(trigger, wanted),
+                rate=rate,
+                rows=len(poisoned.texts),
+                poisoned=poisoned.poisoned,
+                natural=poisoned.natural,
+                suspect=suspect,
+                training=training,
+                before=before,
+                measurement=text_facts("suspect", suspect, measured_text(model, base, prompts, common, progress)),
+            )
         run.save(record)
     return record
 

@@ -20,6 +20,7 @@ from purify_cli.pipelines.causal_models import (
     text_trigger,
 )
 from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, require_config, versions
+from purify_cli.pipelines.ownership import claim
 from purify_cli.pipelines.source import Origin
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import (
@@ -83,6 +84,7 @@ def causal_evaluate(request: CausalEvaluateRequest, progress: Progress = SILENT)
     found: list[TextModelMeasurement] = []
     if request.floor is not None:
         named["floor"] = ModelFacts(path=request.floor, sha256="")
+    claim(run, "causal-evaluation.json")
     with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": request.data}):
         for name, facts in progress.track(named.items(), "measuring models", total=len(named)):
             checkpoint = open_model(facts, common)

@@ -5,12 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
 import torch
 
-from purify_cli.checkpoint import open_tensors, write_tensors
+from purify_cli.checkpoint import nonfinite_entries, open_tensors, write_and_open
 from purify_cli.curvature import diagonal_fisher, hutchinson_diagonal
 from purify_cli.data.batches import Encoded, batches, encode
 from purify_cli.data.example import Example
@@ -18,10 +19,9 @@ from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.model import Task, load_classifier, load_tokenizer, pad_id, tokenizer_pad
 from purify_cli.pipelines.inputs import Common, Opened, text_length
-from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.progress import Progress
 from purify_cli.report.schema import CurvatureFacts, FileFact
-from purify_cli.tensors import InMemory, TensorSource
+from purify_cli.tensors import InMemory, TensorSource, TensorSpec
 
 __all__ = ["ClassifierData", "Estimator", "Measured", "check_estimator", "curvature_for"]
 
@@ -130,40 +130,48 @@ def _curvature(opened: Opened, data: ClassifierData | None, path: Path, common: 
         recipe |= {"estimator": data.estimator, "texts": ids}
         if data.estimator == "hutchinson":
             recipe["seed"] = common.runtime.seed
-    if _stored_recipe(path).items() >= recipe.items():
+    if stored := _stored(path, recipe, opened.pair.suspect_part.specs):
         matching = "every input matches" if data is not None else "the models match"
         progress.note(f"curvature: taken from the run folder, {matching}")
-    else:
-        if data is None:
-            raise UsageError(
-                "this indicator needs curvature, and there is nothing to measure it on",
-                hint="Give --clean-data FILE, or choose --indicator drift.",
-            )
-        _measure(opened, data, encoded, recipe=recipe, path=path, common=common, progress=progress)
-    measured = open_tensors(path)
-    about = measured.metadata
-    facts = CurvatureFacts.model_validate(
+        return stored
+    if data is None:
+        raise UsageError(
+            "this indicator needs curvature, and there is nothing to measure it on",
+            hint="Give --clean-data FILE, or choose --indicator drift.",
+        )
+    return _measure(opened, data, encoded, recipe=recipe, path=path, common=common, progress=progress)
+
+
+def _stored(path: Path, recipe: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> Measured | None:
+    """Return the stored curvature; None if there is none, it was made from something else, or it is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        stored = open_tensors(path)
+        made_from = json.loads(stored.metadata["recipe"])
+        if not isinstance(made_from, dict) or not made_from.items() >= recipe.items():
+            return None
+        shapes = {name: (torch.float32, spec.shape) for name, spec in specs.items()}
+        if {name: (spec.dtype, spec.shape) for name, spec in stored.specs.items()} != shapes:
+            return None
+        facts = _facts(stored.metadata, path, stored.sha256())
+        sound = 0 <= facts.clamped <= 1 and 0 < facts.effective_samples < inf and not nonfinite_entries(stored)
+        return Measured(stored, facts) if sound else None
+    except (CheckpointError, RecursionError, ValueError, KeyError):  # pydantic's is a ValueError
+        return None
+
+
+def _facts(about: Mapping[str, str], path: Path, sha256: str) -> CurvatureFacts:
+    return CurvatureFacts.model_validate(
         {
             "estimator": about["estimator"],
             "clamped": float(about["clamped"]),
             "samples": int(about["samples"]),
             "effective_samples": float(about["effective_samples"]),
             "source": about["source"],
-            "file": FileFact(path=str(path), sha256=measured.sha256()),
+            "file": FileFact(path=str(path), sha256=sha256),
         }
     )
-    return Measured(measured, facts)
-
-
-def _stored_recipe(path: Path) -> dict[str, Any]:
-    """Return what the stored curvature was made from; nothing if there is none or it cannot be read."""
-    if not path.is_file():
-        return {}
-    try:
-        recipe = json.loads(open_tensors(path).metadata["recipe"])
-    except (CheckpointError, ValueError, KeyError):
-        return {}
-    return recipe if isinstance(recipe, dict) else {}
 
 
 def _measure(
@@ -175,7 +183,7 @@ def _measure(
     path: Path,
     common: Common,
     progress: Progress,
-) -> None:
+) -> Measured:
     estimator = data.estimator
     label = f"Hutchinson, {DRAWS} draws" if estimator == "hutchinson" else f"{estimator} Fisher"
     progress.note(f"measuring curvature on {len(data.rows)} texts ({data.source}, {label})")
@@ -206,5 +214,5 @@ def _measure(
         "effective_samples": repr(measured.effective_samples),
         "source": data.source,
     }
-    RunFolder(path.parent).create()
-    write_tensors(path, InMemory(tensors), metadata=facts)
+    source, sha = write_and_open(path, InMemory(tensors), metadata=facts)
+    return Measured(source, _facts(facts, path, sha))

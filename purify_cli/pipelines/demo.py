@@ -14,6 +14,7 @@ from purify_cli.pipelines.choices import TriggerChoice
 from purify_cli.pipelines.detect import DetectRequest, detect
 from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
 from purify_cli.pipelines.inputs import Common
+from purify_cli.pipelines.ownership import MANIFEST, claim, model_place
 from purify_cli.pipelines.plan import AUTO, PurifyRequest
 from purify_cli.pipelines.purify import purify
 from purify_cli.pipelines.run_folder import RunFolder
@@ -37,7 +38,9 @@ def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluat
         PurifyError: If the embedded reference is not installed.
     """
     seed = common.runtime.seed
-    run.create()
+    claim(run, *(f"{name}.jsonl" for name in ("train", "clean", "test")))
+    tuned = model_place(run, "finetuned", by=MANIFEST)
+    model_place(run, "purified", by=MANIFEST)
     train, test = (
         demo_examples(TRAIN_ROWS + 2 * CLEAN_PER_CLASS, seed=seed),
         demo_examples(TEST_ROWS, seed=seed, part="test"),
@@ -75,7 +78,6 @@ def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluat
     )
     progress.note("3/5 plain fine-tuning on 64 clean samples, for comparison")
     origin = find_origin(None, None, run.path, None)
-    tuned = run.path / "finetuned"
     plain = PurifyRequest(
         origin=origin,
         method="fine-tuning",

@@ -31,6 +31,7 @@ from purify_cli.pipelines.inputs import (
     versions,
 )
 from purify_cli.pipelines.models import miss_fact
+from purify_cli.pipelines.ownership import claim
 from purify_cli.pipelines.sayings import look_for_sayings
 from purify_cli.pipelines.scoring import score
 from purify_cli.pipelines.search import STAGE, Outcome, look_for_triggers
@@ -93,6 +94,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
     if request.unlabelled and request.clean_data is None:
         raise UsageError("--unlabelled needs data", hint="Give --clean-data FILE, or leave --unlabelled out.")
     settings = parse_settings(asked, request.settings, {})
+    claim(run, "detection.json", "curvature.safetensors", "indicator.safetensors")
     with run.logged("detect", {"suspect": named.path, "indicator": asked.name}):
         reference = require_reference(request.origin.reference)
         opened = open_pair(named, reference, common, progress)
@@ -122,7 +124,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
                 settings=settings,
             ),
             scored.scores,
-            samples=scored.curvature_facts.effective_samples if scored.curvature_facts else inf,
+            samples=(scored.curvature_facts.effective_samples if scored.curvature_facts else 0) or inf,
             token_of=_Tokens(opened.reference.files),
             progress=progress,
         )

@@ -22,6 +22,7 @@ from purify_cli.pipelines.inputs import (
     text_length,
     versions,
 )
+from purify_cli.pipelines.ownership import claim
 from purify_cli.pipelines.retune import RetuneChoice, draw
 from purify_cli.pipelines.sidebyside import compare, retune_facts
 from purify_cli.pipelines.source import Origin
@@ -66,6 +67,7 @@ def evaluate(request: EvaluateRequest, progress: Progress = SILENT) -> Evaluatio
     named = _named(request)
     choices = _choices(request, progress)
     _check(request, named, choices)
+    claim(run, "evaluation.json")
     with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": request.data}):
         subjects = [_subject(name, facts, "model", request) for name, facts in named.items()]
         if request.floor is not None:

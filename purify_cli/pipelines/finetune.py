@@ -8,6 +8,7 @@ from purify_cli.checkpoint import may_replace, staged_folder
 from purify_cli.model import has_head, load_classifier, new_classifier, task_of
 from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, require_config, versions
 from purify_cli.pipelines.models import encoded, overlaid, save_classifier, tune
+from purify_cli.pipelines.ownership import claim, model_place
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.training_rows import read_training
 from purify_cli.progress import SILENT, Progress
@@ -45,7 +46,8 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
         PurifyError: If the model or the data cannot be used.
     """
     run, common = request.run, request.common
-    target = (request.output or run.path / "finetuned").absolute()
+    claim(run, "finetune.json")
+    target = (request.output or model_place(run, "finetuned")).absolute()
     overwrite = request.overwrite or request.output is None
     may_replace(target, overwrite=overwrite, keep=[Path(request.model), run.path, Path.cwd()])
     start = open_model(ModelFacts(path=request.model, sha256=""), common)
@@ -82,17 +84,17 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
         with staged_folder(target, overwrite=overwrite) as folder:
             weights = overlaid(start, loaded) if headed else None
             sha = save_classifier(folder, loaded, like=start, base=base, weights=weights)
-        record = FinetuneRecord(
-            versions=versions(),
-            seed=seed,
-            run=str(run.path),
-            settings={"max_length": common.max_length, "label_names": list(task.label_names)},
-            start=model_facts(start),
-            # A model that got a fresh head is itself the reference of what came out.
-            reference=model_facts(base) if request.reference or not headed else None,
-            data=data_facts(request.data, rows, classes=task.num_labels),
-            training=training,
-            output=ModelFacts(path=str(target), sha256=sha),
-        )
+            record = FinetuneRecord(
+                versions=versions(),
+                seed=seed,
+                run=str(run.path),
+                settings={"max_length": common.max_length, "label_names": list(task.label_names)},
+                start=model_facts(start),
+                # A model that got a fresh head is itself the reference of what came out.
+                reference=model_facts(base) if request.reference or not headed else None,
+                data=data_facts(request.data, rows, classes=task.num_labels),
+                training=training,
+                output=ModelFacts(path=str(target), sha256=sha),
+            )
         run.save(record)
     return record

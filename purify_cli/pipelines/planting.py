@@ -1,6 +1,7 @@
 """Where an attack starts, what it is given, and what it left behind."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, final
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from purify_cli.checkpoint import Checkpoint, canonical, open_checkpoint, pair_checkpoints, staged_folder
+from purify_cli.checkpoint import Checkpoint, canonical, pair_checkpoints, staged_folder
 from purify_cli.checkpoint.unique import unique_names
 from purify_cli.data.batches import encode, token_ids
 from purify_cli.data.example import Example
@@ -76,13 +77,18 @@ class Start:
             return new_classifier(self.base, task, seed=seed, device=device)
         return load_classifier(self.model, config=self.base.config or {}, task=task, device=device)
 
-    def save(self, folder: Path, loaded: Loaded) -> ModelFacts:
-        """Write the classifier as it is now, replacing an older one."""
+    @contextmanager
+    def saved(self, folder: Path, loaded: Loaded) -> Generator[tuple[Path, ModelFacts], None, None]:
+        """Write the classifier as it is now; at the end of the block it gets its place, replacing an older one.
+
+        Yields:
+            Where it lies until then, and what the records say of it.
+        """
         weights = overlaid(self.model, loaded) if self.model else None
         keep = [Path(self.model.files.given)] if self.model else []
         with staged_folder(folder, overwrite=True, keep=keep) as staged:
             sha = save_classifier(staged, loaded, like=self.like, base=self.base, weights=weights)
-        return ModelFacts(path=str(folder), sha256=sha)
+            yield staged, ModelFacts(path=str(folder), sha256=sha)
 
 
 def open_start(request: AttackRequest) -> Start:
@@ -127,8 +133,9 @@ def trained_start(request: AttackRequest, plan: AttackPlan, start: Start, progre
         progress=progress,
         resume=request.run.path / "clean-training",
     )
-    start.save(folder, loaded)
-    return replace(start, model=open_checkpoint(str(folder)))
+    with start.saved(folder, loaded) as (_, facts):
+        pass
+    return replace(start, model=open_model(facts, request.common))
 
 
 def plant_job(

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from purify_cli.checkpoint import may_replace, staged_folder, write_text
+from purify_cli.checkpoint import may_replace, staged_folder, write_bytes, write_text
 from purify_cli.data.example import Example
-from purify_cli.errors import StorageError, UsageError
+from purify_cli.errors import UsageError
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, task_of
 from purify_cli.pipelines.clean_rows import clean_rows
@@ -18,6 +18,7 @@ from purify_cli.pipelines.inputs import (
     versions,
 )
 from purify_cli.pipelines.models import measure, proportion, save_classifier
+from purify_cli.pipelines.ownership import MANIFEST, claim, model_place
 from purify_cli.pipelines.plan import DEFAULT_DROP, Plan, PurifyRequest, make_plan
 from purify_cli.pipelines.purified import purified_verdict
 from purify_cli.pipelines.ratio import RULE, RatioCurve, search_ratio
@@ -61,6 +62,9 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     if named is None:
         raise UsageError("there is no suspect", hint="Run `purify detect SUSPECT --ref REFERENCE` first.")
     reference = require_reference(request.origin.reference)
+    claim(run, MANIFEST, "ratio.png", "curvature.safetensors", "indicator.safetensors", "mask.safetensors")
+    if request.output is None:
+        model_place(run, "purified", by=MANIFEST)
     keep = [Path(named.path), Path(reference.path), *map(Path, request.others), run.path, Path.cwd()]
     may_replace(plan.target, overwrite=request.overwrite, keep=keep)
     with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
@@ -141,7 +145,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 output=ModelFacts(path=str(plan.target), sha256=sha),
                 verdict=purified_verdict(utility, curve, again, searched, known=len(found)),
             )
-            write_text(folder / "purification.json", dump(record))
+            write_text(folder / MANIFEST, dump(record))
             write_text(folder / "README.md", model_card(record))
         run.save(record)
         _plot(run, curve, plan.method, progress)
@@ -209,12 +213,13 @@ def curve_facts(curve: RatioCurve, max_drop: float) -> RatioCurveFacts:
 def _plot(run: RunFolder, curve: RatioCurveFacts | None, method: str, progress: Progress) -> None:
     """Draw the curve beside the record; a plot of an earlier search does not outlive it."""
     path = run.path / "ratio.png"
-    try:
-        path.unlink(missing_ok=True)
-        if curve is not None and not draw_curve(curve, method, path):
-            progress.note("matplotlib is not installed, so the curve was not drawn; purification.json holds it")
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}", hint="Free some space.") from error
+    drawn = None if curve is None else draw_curve(curve, method)
+    if drawn is not None:
+        write_bytes(path, drawn)
+        return
+    path.unlink(missing_ok=True)
+    if curve is not None:
+        progress.note("matplotlib is not installed, so the curve was not drawn; purification.json holds it")
 
 
 def _stored_mask(run: RunFolder, repaired: Repaired) -> FileFact | None:

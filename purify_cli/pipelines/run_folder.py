@@ -1,6 +1,8 @@
 """The folder in which the commands of one investigation leave their results for each other."""
 
 import json
+import os
+import stat
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -120,5 +122,15 @@ class RunFolder:
                     "settings": dict(settings),
                 }
                 # A log that cannot be written must not hide how the command ended.
-                with suppress(OSError), (self.path / "log.jsonl").open("a", encoding="utf-8") as log:
-                    log.write(json.dumps(line, default=str) + "\n")
+                with suppress(OSError):
+                    _append(self.path / "log.jsonl", json.dumps(line, default=str) + "\n")
+
+
+def _append(path: Path, line: str) -> None:
+    """Append to an ordinary file; a link is not followed, and nobody is waited for at the other end of a pipe."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from purify_cli.checkpoint import CheckpointPair, open_tensors, write_tensors
+from purify_cli.checkpoint import CheckpointPair, write_and_open
 from purify_cli.indicators import INDICATORS
 from purify_cli.pipelines.curvature import ClassifierData, Measured, curvature_for
 from purify_cli.pipelines.inputs import Common, Opened
@@ -80,8 +80,7 @@ def score_pair(
     )
     degenerate = dict(getattr(fitted, "degenerate", {}))
     metadata = {"indicator": indicator_name, "settings": json.dumps(dict(settings), sort_keys=True)}
-    RunFolder(path.parent).create()
-    sha = write_tensors(path, fitted, metadata=metadata)
+    scores, sha = write_and_open(path, fitted, metadata=metadata)
     facts = IndicatorFacts(
         name=indicator_name,
         settings=dict(settings),
@@ -89,4 +88,4 @@ def score_pair(
         degenerate=degenerate,
     )
     source = measured.source if measured else None
-    return Scored(open_tensors(path), source, measured.facts if measured else None, facts)
+    return Scored(scores, source, measured.facts if measured else None, facts)

@@ -269,7 +269,7 @@ class Treatment:
             self._data, stage, path=bench.run.curvature if own else None, progress=bench.progress
         )
         assert stage.indicator is not None
-        path = bench.run.indicator if own else bench.folder / f"scores-{id(self)}.safetensors"
+        path = bench.run.indicator if own else bench.folder / "scores.safetensors"
         scored = score_pair(
             self._pair(weights),
             measured,

@@ -5,12 +5,15 @@ Everything that ``purify`` does between opening a pair and writing a model, in m
 """
 
 import hashlib
-import shutil
+import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, final
 
+from purify_cli.checkpoint.places import storage_errors
+from purify_cli.checkpoint.staging import locked_aside
 from purify_cli.data.batches import Encoded, encode
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import examples_sha256
@@ -43,20 +46,26 @@ class Workbench:
         opened: Suspect and reference.
         task: Of the suspect's head.
         common: Batch size, length, device, precision, seed.
-        run: Curvatures and scores of its treatments lie in it, in the folder ``bench``, until ``clear``.
+        run: Curvatures and scores of its treatments lie in it, in a folder of this workbench's own, until ``clear``.
         progress: Told of passes and measurements.
     """
 
     def __init__(self, opened: Opened, task: Task, common: Common, run: RunFolder, progress: Progress = SILENT) -> None:
         self.opened, self.task, self.common, self.run, self.progress = opened, task, common, run, progress
         self._curvatures: dict[tuple[Path, str], Measured] = {}
+        self._own = ExitStack()
+        self._folder: Path | None = None
+        weakref.finalize(self, self._own.close)
         self.baselines: dict[str, Proportion] = {}
         """Accuracy of plain fine-tuning on folds, kept by ``ratio`` for the next method on the same samples."""
 
     @property
     def folder(self) -> Path:
-        """Where treatments keep what is too large for memory."""
-        return self.run.path / "bench"
+        """Where treatments keep what is too large for memory: made when first needed, and this workbench's alone."""
+        if self._folder is None:
+            with storage_errors(self.run.path):
+                self._folder, _ = self._own.enter_context(locked_aside(self.run.path / "workbench", folder=True))
+        return self._folder
 
     @cached_property
     def padding(self) -> int:
@@ -195,9 +204,10 @@ class Workbench:
         return Overlay(repaired.weights, tensors)
 
     def clear(self) -> None:
-        """Remove the curvatures that treatments left in ``folder``."""
+        """Remove ``folder`` with the curvatures that treatments left in it."""
         self._curvatures.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._own.close()
+        self._folder = None
 
 
 def _digest(*parts: str) -> str:

@@ -1,7 +1,7 @@
 """The curve of a search for the ratio: as a table for a terminal, and as a picture where matplotlib is installed."""
 
 from importlib.util import find_spec
-from pathlib import Path
+from io import BytesIO
 
 from purify_cli.report.schema import RatioCurveFacts
 
@@ -21,19 +21,15 @@ def curve_sentences(curve: RatioCurveFacts) -> list[str]:
     return sentences
 
 
-def draw_curve(curve: RatioCurveFacts, method: str, path: Path) -> bool:
-    """Draw clean accuracy over the ratio into a PNG file; return whether that was possible.
+def draw_curve(curve: RatioCurveFacts, method: str) -> bytes | None:
+    """Draw clean accuracy over the ratio as a PNG file; None where matplotlib is not installed.
 
     Args:
         curve: The points, with 95 % intervals.
         method: For the title.
-        path: The file; replaced if it is there.
-
-    Raises:
-        OSError: If it cannot be written.
     """
     if find_spec("matplotlib") is None:
-        return False
+        return None
     # Slow to import. A figure of its own, not pyplot: no window system is looked for and no global state is left.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -54,5 +50,6 @@ def draw_curve(curve: RatioCurveFacts, method: str, path: Path) -> bool:
     axes.set(xlim=(0, 1), xlabel="ratio", ylabel="accuracy on held-back clean samples")
     axes.set_title(f"{curve.baseline.total} clean samples, {curve.folds} folds", fontsize="medium")
     axes.legend(fontsize="small", loc="lower left")
-    figure.savefig(path, format="png", metadata={"Software": None})  # no version inside: equal runs, equal bytes
-    return True
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})  # no version inside: equal runs, equal bytes
+    return drawn.getvalue()

@@ -30,7 +30,14 @@ from purify_cli.training.parts import split_step
 from purify_cli.training.result import TrainingResult, Validation
 from purify_cli.training.schedule import parameter_groups, rate_factor, warmup_steps
 from purify_cli.training.settings import TrainingSettings
-from purify_cli.training.state import STATE_FILE, fingerprint, read_state, restore_optimizer, state_tensors, write_state
+from purify_cli.training.state import (
+    fingerprint,
+    forget_state,
+    read_state,
+    restore_optimizer,
+    state_tensors,
+    write_state,
+)
 from purify_cli.training.vocabulary import reachable_rows_only
 
 __all__ = ["STATE_EVERY", "train"]
@@ -112,7 +119,7 @@ def _go(run: "_Run", resume: Path | None, state_every: int, progress: Progress) 
                 run.save(resume, mark)
     run.best.put_back(run.parameters)
     if resume is not None:
-        run.forget(resume)
+        run.forget(resume, mark)
 
 
 def _check_rows(rows: Sequence[Encoded], what: str, *, labelled: bool) -> None:
@@ -260,8 +267,8 @@ class _Run:
         self.step, self.losses = facts["step"], facts["losses"]
         return True
 
-    def forget(self, folder: Path) -> None:
+    def forget(self, folder: Path, mark: str) -> None:
         """Remove the state of a run that is complete."""
         if self.accelerator.is_main_process:
-            (folder / STATE_FILE).unlink(missing_ok=True)
+            forget_state(folder, mark)
         self.accelerator.wait_for_everyone()

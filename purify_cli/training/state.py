@@ -7,6 +7,7 @@ every step seeds its own random numbers.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from purify_cli.training.settings import TrainingSettings
 __all__ = [
     "STATE_FILE",
     "fingerprint",
+    "forget_state",
     "read_state",
     "restore_optimizer",
     "rows_sha256",
@@ -34,6 +36,9 @@ __all__ = [
 
 STATE_FILE: Final = "training-state.safetensors"
 """Name of the file in the folder that the caller gives."""
+
+UNREADABLE: Final = (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError)
+"""What a file that is no such state brings about."""
 
 _WEIGHT: Final = "weight"
 _BEST: Final = "best"
@@ -97,7 +102,6 @@ def write_state(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
     Raises:
         StorageError: If the disk is full or the folder not writable.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     held = InMemory({name: tensor.cpu() for name, tensor in tensors.items()})
     write_tensors(folder / STATE_FILE, held, metadata={"state": json.dumps(facts)})
 
@@ -116,7 +120,7 @@ def read_state(folder: Path, expected: str) -> tuple[dict[str, Tensor], dict[str
         RunFolderError: If the file is no such state.
     """
     path = folder / STATE_FILE
-    if not path.exists():
+    if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
@@ -124,10 +128,22 @@ def read_state(folder: Path, expected: str) -> tuple[dict[str, Tensor], dict[str
             if facts["fingerprint"] != expected:
                 return None
             return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    except FileNotFoundError:  # the process that it belonged to has ended just now
+        return None
+    except UNREADABLE as error:
         raise RunFolderError(
             f"the training state {path} cannot be read", hint="Delete it to train from the start."
         ) from error
+
+
+def forget_state(folder: Path, mark: str) -> None:
+    """Remove the state of a run that is complete; what another process has put there meanwhile stays."""
+    path = folder / STATE_FILE
+    with suppress(*UNREADABLE):
+        with safe_open(path, framework="pt") as file:
+            own = json.loads(file.metadata()["state"])["fingerprint"] == mark
+        if own:
+            path.unlink()
 
 
 def restore_optimizer(

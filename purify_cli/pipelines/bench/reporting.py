@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from purify_cli.checkpoint.places import storage_errors
+from purify_cli.checkpoint import write_bytes
 from purify_cli.errors import RunFolderError
 from purify_cli.pipelines.bench.grid import expected_marks
 from purify_cli.pipelines.bench.plan import BenchPlan
@@ -48,9 +48,7 @@ def write_report(store: Store, folder: Path) -> list[Path]:
     files = report_files(view_of(store))
     for name, content in files.items():
         path = folder / name
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        write_bytes(path, content)
     return [folder / name for name in files]
 
 
