@@ -18,7 +18,7 @@ from purify_cli.checkpoint.nested import SAVED
 from purify_cli.checkpoint.regular import open_regular
 from purify_cli.errors import CheckpointError, printable
 
-__all__ = ["CODE_KEYS", "companions"]
+__all__ = ["CODE_KEYS", "LISTED", "companions", "walk"]
 
 CODE_KEYS: Final = ("auto_map", "custom_generate", "custom_pipelines", "trust_remote_code")
 """Keys, at any depth of any JSON file, that ask a loader to run code that comes with the model."""
@@ -95,7 +95,7 @@ def companions(files: CheckpointFiles) -> Iterator[Difference]:
     if files.config is None and Path(files.given).expanduser() in files.shards:
         return
     listed = 0
-    for place, entry in _walk(files.folder):
+    for place, entry in walk(files.folder):
         if entry is None:
             yield Difference(
                 kind="file", subject=place, detail="was not looked into: too much is in it", unexamined=True
@@ -109,7 +109,7 @@ def companions(files: CheckpointFiles) -> Iterator[Difference]:
             yield one
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, "os.DirEntry[str] | None"]]:
+def walk(folder: Path) -> Iterator[tuple[str, "os.DirEntry[str] | None"]]:
     """Yield every file with its place in the folder; None in the place of what is too much."""
     waiting: list[tuple[str, Path, int]] = [("", folder, 0)]
     seen = 0

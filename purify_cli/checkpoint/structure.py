@@ -60,9 +60,10 @@ def _claims(suspect: Checkpoint) -> Iterator[Difference]:
     if suspect.files.index is None:
         return
     table = weight_map(suspect.files.index)
-    if absent := [name for name in table if name not in suspect.specs]:
+    places = {stored: suspect.shard_of(name).name for name, stored in suspect.stored_names.items()}
+    if absent := [name for name in table if name not in places]:
         yield Difference(kind="config", subject="index", detail=f"lists {_some(absent)}, which no file holds")
-    if moved := [n for n, file in table.items() if n in suspect.specs and suspect.shard_of(n).name != file]:
+    if moved := [name for name, file in table.items() if places.get(name, file) != file]:
         yield Difference(kind="config", subject="index", detail=f"puts {_some(moved)} into another file than it is in")
 
 

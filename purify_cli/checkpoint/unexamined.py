@@ -1,11 +1,11 @@
 """Files beside a model's weights that hold weights too: named, because whoever loads the model may get those."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from purify_cli.checkpoint.companions import LISTED, walk
 from purify_cli.checkpoint.difference import Difference
 from purify_cli.checkpoint.filenames import ADAPTER_CONFIG, CONFIG, is_weight_file
 from purify_cli.checkpoint.layout import CheckpointFiles
@@ -33,22 +33,23 @@ def unexamined_files(files: CheckpointFiles) -> Iterator[Difference]:
         return
     examined = {path.name for path in (*files.shards, *([files.index] if files.index else ()))}
     try:
-        loaded = loaded_files(files.folder)
+        found = loaded_files(files.folder)
+        loaded = found if found.by_default else None
     except CheckpointError as error:
         yield Difference(kind="weights", subject="folder", detail=printable(str(error)), unexamined=True)
         loaded = None
-    taken = (
-        {path.name for path in (*loaded.shards, loaded.index) if path} if loaded and loaded.by_default else set[str]()
-    )
+    taken = {path.name for path in (*loaded.shards, loaded.index) if path} if loaded else set[str]()
     names = listed(files.folder)
+    beside = [name for name in names if is_weight_file(name) and name not in examined]
+    beside = [name for name in beside if not (files.folder / name).is_dir()]
+    for name in sorted(beside, key=lambda name: name not in taken)[:LISTED]:
+        what = "is what transformers loads from the folder" if name in taken else "holds weights"
+        yield _weights(name, f"{what} and was not examined{_adapter(name, names)}")
+    if len(beside) > LISTED:
+        yield _weights("folder", f"holds {len(beside) - LISTED} more weight files that were not examined")
     for name in names:
-        if name in examined:
-            continue
         if (files.folder / name).is_dir():
             yield from _folder(files.folder / name)
-        elif is_weight_file(name):
-            what = "is what transformers loads from the folder" if name in taken else "holds weights"
-            yield _weights(name, f"{what} and was not examined{_adapter(name, names)}")
         elif OTHER_CONFIG.fullmatch(name):
             detail = f"may be read instead of {CONFIG} and was not examined"
             yield Difference(kind="config", subject=printable(name), detail=detail, unexamined=True)
@@ -75,14 +76,9 @@ def _adapter(name: str, names: list[str]) -> str:
 
 def _folder(folder: Path) -> Iterator[Difference]:
     """Yield one difference for the weight files anywhere in a sub-folder."""
-    if SAVED.fullmatch(folder.name) or TRAINING_FOLDER.fullmatch(folder.name):
+    if folder.is_symlink() or SAVED.fullmatch(folder.name) or TRAINING_FOLDER.fullmatch(folder.name):
         return
-    found = sorted(
-        os.path.relpath(os.path.join(place, name), folder.parent)
-        for place, _, names in os.walk(folder)
-        for name in names
-        if is_weight_file(name)
-    )
+    found = sorted(place for place, entry in walk(folder) if entry is not None and is_weight_file(entry.name))
     if found:
-        rest = f" and {len(found) - 1} more in {printable(folder.name)}" if len(found) > 1 else ""
-        yield _weights(found[0], f"holds weights{rest} and was not examined")
+        rest = f" and {len(found) - 1} more in its folder" if len(found) > 1 else ""
+        yield _weights(f"{folder.name}/{found[0]}", f"holds weights{rest} and was not examined")

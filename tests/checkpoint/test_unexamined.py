@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from purify_cli.checkpoint import open_checkpoint, pair_checkpoints, structural_differences
+from purify_cli.checkpoint.companions import LISTED
 from purify_cli.checkpoint.unexamined import unexamined_files
 from tests.checkpoint.shapes import CONFIG, bert, classifier, folder, save
 
@@ -93,6 +94,24 @@ def test_a_weight_file_more_is_a_difference_of_the_model(tmp_path: Path) -> None
     )
     differences = structural_differences(suspect, reference, pair_checkpoints(suspect, reference))
     assert ("weights", "pytorch_model.bin", True) in {(one.kind, one.subject, one.unexamined) for one in differences}
+
+
+def test_many_files_are_counted(tmp_path: Path) -> None:
+    model = folder(tmp_path / "m", bert(), config=CONFIG)
+    touch(*(f"{n}.bin" for n in range(LISTED + 7)))(model)
+    given = save(model / "x.safetensors", bert())
+    found = list(unexamined_files(open_checkpoint(str(given)).files))
+    assert len(found) == LISTED + 1
+    assert found[0].subject == "model.safetensors"
+    assert found[-1].detail == "holds 8 more weight files that were not examined"
+
+
+def test_an_index_of_wrapped_names_is_right(tmp_path: Path) -> None:
+    wrapped = {f"module.{name}": tensor for name, tensor in classifier().items()}
+    suspect = open_checkpoint(str(folder(tmp_path / "s", wrapped, config=CONFIG, shards=2)))
+    reference = open_checkpoint(str(folder(tmp_path / "r", bert(), config=CONFIG)))
+    found = structural_differences(suspect, reference, pair_checkpoints(suspect, reference))
+    assert not [one for one in found if one.subject == "index"]
 
 
 def test_an_index_that_lists_what_no_file_holds_is_a_difference(tmp_path: Path) -> None:
