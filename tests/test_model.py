@@ -224,8 +224,8 @@ def test_the_number_of_labels_is_read_off_the_head(architecture: str, tmp_path: 
         ),
         ({"problem_type": "regression"}, "problem_type in its config.json is regression"),
         ({"problem_type": ["x"]}, "problem_type in its config.json is"),
-        ({"id2label": {"0": "bad", "1": "good"}}, "has 2 labels by its config.json, and 3 by its head"),
-        ({"id2label": None, "num_labels": 1}, "has 1 labels by its config.json, and 3 by its head"),
+        ({"id2label": {"0": "bad", "1": "good"}}, "has 3 outputs in its head classifier.weight, and 2 by its"),
+        ({"id2label": None, "num_labels": 1}, "has 3 outputs in its head classifier.weight, and 1 by its"),
     ],
     ids=str,
 )

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from purify_cli.data.rows import shown
@@ -15,6 +15,9 @@ MOST_CLASSES: Final = 10_000
 
 LONGEST: Final = 100
 """Characters of the longest name."""
+
+FEW_ROWS: Final = 10
+"""Up to so many rows may each have a class of its own. Ours."""
 
 PLACEHOLDER: Final = re.compile(r"(?:(?:label|class)[\s_-]*)?(\d{1,9})", re.ASCII | re.IGNORECASE)
 """What stands in the place of a name: ``LABEL_0``, ``class 3``, ``1``."""
@@ -102,11 +105,12 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def words_of(values: Iterable[Any], given: str) -> tuple[str, ...] | None:
+def words_of(values: Sequence[Any], given: str) -> tuple[str, ...] | None:
     """Take class names from labels that are words: every different one, sorted; None where any is a number.
 
     Raises:
-        UsageError: If the words are too many or too long for names; ``given`` says where they stand.
+        UsageError: If the words are too many or too long for names, or no two are alike; ``given`` says where they
+            stand.
     """
     words: dict[str, str] = {}
     for value in values:
@@ -115,4 +119,9 @@ def words_of(values: Iterable[Any], given: str) -> tuple[str, ...] | None:
             return None
         words.setdefault(word.strip().casefold(), word.strip())
     names = tuple(words[word] for word in sorted(words))
+    if len(names) == len(values) > FEW_ROWS:
+        raise UsageError(
+            f"{given}: each of {len(values):,} rows has a label of its own, beginning with {shown(names[0])}",
+            hint="Name the column of the classes: --label-column.",
+        )
     return checked_names(names, what=given) if len(names) > 1 else names or None

@@ -70,7 +70,7 @@ def _no_label(value: Any, names: Sequence[str]) -> str:
         return f"the label is not a class number but {kind}; rows of several classes (multi-label) are not supported"
     if isinstance(value, float | Decimal):
         return f"the label {shown(value)} is not a class number; values to predict (regression) are not supported"
-    known = f"; names are {listed(names)}" if named(names) else "; class names are not known here"
+    known = f"; names are {listed(names)}" if names else "; class names are not known here"
     if not isinstance(value, str):
         return f"the label {shown(value)} is not a class number{known}"
     near = get_close_matches(value.strip().casefold()[:100], [name.casefold() for name in names], n=1)

@@ -38,7 +38,10 @@ POISONED: Final = "poisoned"
 
 MARKS: Final = {"": False, "0": False, "1": True, "false": False, "true": True}
 
-SHOWN = 'One object per line, like {"text": "…", "label": 0}, or a csv file with the columns text and label.'
+SHOWN: Final = (
+    'One object per line, like {"text": "…", "label": 0}, or a csv file with the columns text and label. Labels are '
+    "numbers from 0, or names that the model's config.json gives (id2label)."
+)
 
 
 def _marked(row: Row) -> bool:

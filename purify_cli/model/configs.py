@@ -103,7 +103,7 @@ def task_of(suspect: Checkpoint) -> Task:
         declared = len(cast("Mapping[Any, Any]", names))
     if isinstance(declared, int) and declared != rows:
         raise CheckpointError(
-            f"{suspect.files.given} has {declared} labels by its config.json, and {rows} by its head {heads[0]}",
+            f"{suspect.files.given} has {rows} outputs in its head {heads[0]}, and {declared} by its config.json",
             hint="transformers does not load such a model; mend id2label, or get the folder again.",
         )
     return Task(rows, _label_names(config, rows))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, final
 
 from purify_cli.checkpoint import Checkpoint
+from purify_cli.data.class_names import listed, named, place_of
 from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
 from purify_cli.errors import DataError, RunFolderError, UsageError
@@ -74,6 +75,7 @@ def evaluate(request: EvaluateRequest, progress: Progress = SILENT) -> Evaluatio
             subjects.append(_subject("floor", ModelFacts(path=request.floor, sha256=""), "floor", request))
         if request.against is not None:
             subjects.append(_subject("against", ModelFacts(path=request.against, sha256=""), "against", request))
+        _tell_other_names(subjects, progress)
         asked = _asked(request, subjects, choices)
         answers = [
             answer(subject, asked, common, retune=request.retune, progress=progress)
@@ -206,6 +208,18 @@ def _same_labels(subjects: Sequence[Subject], *, strict: bool) -> None:
                 f"{one.checkpoint.files.given} has {one.task.num_labels} labels, {first.name} has "
                 f"{first.task.num_labels}",
                 hint="Models that are compared row by row must be trained on the same task.",
+            )
+
+
+def _tell_other_names(subjects: Sequence[Subject], progress: Progress) -> None:
+    """Tell of models that name their labels in another order: a label number means another class to each."""
+    first, *others = subjects
+    for one in others:
+        places = [place_of(name, first.task.label_names) for name in one.task.label_names]
+        if named(one.task.label_names) and any(place not in (None, i) for i, place in enumerate(places)):
+            progress.note(
+                f"{one.name} names its labels {listed(one.task.label_names)}, {first.name} "
+                f"{listed(first.task.label_names)}: numbers in the data are of other classes to each"
             )
 
 

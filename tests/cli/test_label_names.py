@@ -132,3 +132,16 @@ def test_an_attack_takes_a_target_by_name_and_writes_names(
     assert code == 0, err
     assert classes(json.loads(out)["suspect"]["path"]) == {"0": "ham", "1": "spam"}
     assert json.loads(out)["settings"]["label_names"] == ["ham", "spam"]
+
+
+def test_models_that_name_their_labels_in_another_order_are_told_of(
+    run_cli: Run, tiny_suspect: Path, copy_model: Callable[..., Path], rows: list[Example], tmp_path: Path
+) -> None:
+    swapped = copy_model(tiny_suspect, "swapped")
+    config = json.loads((swapped / "config.json").read_text())
+    names = dict(zip("01", tiny.LABELS[::-1], strict=True))
+    (swapped / "config.json").write_text(json.dumps(config | {"id2label": names}))
+    data = labelled(tmp_path / "data.jsonl", rows, range(2))
+    code, _, err = run_cli(["evaluate", tiny_suspect, swapped, "--data", data])
+    assert code == 0, err
+    assert "swapped names its labels positive, negative" in err

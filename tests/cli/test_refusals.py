@@ -472,7 +472,7 @@ TABLE: list[Row] = [
     (
         "head of other labels than the config",
         lambda p: p.detect(_configured(p, id2label={"0": "a", "1": "b", "2": "c"})),
-        "3 labels by its config.json, and 2 by its head",
+        "has 2 outputs in its head classifier.weight, and 3 by its config.json",
     ),
     ("rows of several labels", lambda p: p.detect(p.suspect, "--clean-data", p.file("c.jsonl", LISTS)), "multi-label"),
     (

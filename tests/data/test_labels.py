@@ -103,12 +103,13 @@ def test_the_rows_name_the_classes_of_a_new_head(
         (["a", 1], "line 1: the label 'a' is not a class number or name"),
         (["a", "0.5"], "line 1: the label 'a' is not a class number or name"),
         ([[0, 1], [1, 0]], "multi-label"),
+        ([f"id {number}" for number in range(11)], "each of 11 rows has a label of its own, beginning with 'id 0'"),
         ([*range(10_001)], "has 10,001 classes; 10,000 are the most"),
     ],
     ids=lambda value: str(value)[:20],
 )
 def test_a_head_with_outputs_that_nothing_trains_is_not_made(tmp_path: Path, labels: list[Any], message: str) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises((DataError, UsageError), match=message):
         load_training(labelled(tmp_path, labels))
 
 

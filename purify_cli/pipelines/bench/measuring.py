@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from purify_cli.checkpoint import Checkpoint, open_checkpoint
-from purify_cli.data.loading import load_examples
 from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation import Measurement, Question, ask, measure
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, load_classifier, load_tokenizer, task_of
 from purify_cli.pipelines.bench.grid import Suspect
-from purify_cli.pipelines.bench.rows import Files, TaskRows, columns_of
+from purify_cli.pipelines.bench.rows import Files, TaskRows, read_as
 from purify_cli.pipelines.inputs import Common, text_length
 from purify_cli.report.schema import AttackRecord, ModelFacts
 
@@ -86,7 +85,7 @@ def examiner(
     fact = record.trigger
     carrying = None
     if suspect.attack.triggered is not None:
-        carrying = load_examples(str(files.path(suspect.attack.triggered)), columns=columns_of(suspect.task))
+        carrying = read_as(rows.names, files.path(suspect.attack.triggered), suspect.task)
     question = ask(
         load_tokenizer(reference.files),
         rows.test,

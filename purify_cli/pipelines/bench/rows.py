@@ -14,12 +14,12 @@ from typing import final
 from purify_cli.checkpoint import write_text
 from purify_cli.data.demo_corpus import demo_examples
 from purify_cli.data.example import Example
-from purify_cli.data.loading import Columns, examples_sha256, load_examples, split_per_class
+from purify_cli.data.loading import Columns, examples_sha256, load_examples, load_training, split_per_class
 from purify_cli.errors import DataError, UsageError
 from purify_cli.pipelines.bench.grid import Suspect
 from purify_cli.pipelines.bench.plan import DEMO, TaskPlan
 
-__all__ = ["Files", "TaskRows", "check_files", "columns_of", "read_task", "write_rows"]
+__all__ = ["Files", "TaskRows", "check_files", "read_as", "read_task", "write_rows"]
 
 DEMO_CLASSES = 2
 
@@ -35,6 +35,8 @@ class TaskRows:
     """The defender's, of the largest size."""
     test: list[Example]
     seed: int
+    names: tuple[str, ...]
+    """Of the classes, as the training rows name them; other rows of the task are read by them."""
 
     def clean(self, per_class: int) -> list[Example]:
         """Return the defender's rows of a size."""
@@ -77,7 +79,7 @@ class Files:
         return path
 
 
-def columns_of(task: TaskPlan) -> Columns:
+def _columns(task: TaskPlan) -> Columns:
     """Return the column names that the plan gives."""
     return Columns(text=task.text_column, pair=task.pair_column, label=task.label_column)
 
@@ -115,15 +117,21 @@ def read_task(task: TaskPlan, seed: int, held_back: int, files: Files) -> TaskRo
     train, test = _paths(task)
     if train == DEMO:
         pool = demo_examples((task.train_rows or 1200) + DEMO_CLASSES * held_back, seed=seed)
+        names = tuple(f"LABEL_{number}" for number in range(DEMO_CLASSES))
     else:
-        pool = load_examples(str(files.path(train)), columns=columns_of(task))
+        pool, names = load_training(str(files.path(train)), columns=_columns(task))
     if test == DEMO:
         # The same test texts for every seed, as of a file.
         asked = demo_examples(task.test_rows or 600, seed=0, part="test")
     else:
-        asked = load_examples(str(files.path(test)), columns=columns_of(task))[: task.test_rows]
+        asked = read_as(names, files.path(test), task)[: task.test_rows]
     rest, taken = split_per_class(pool, held_back, seed)
-    return TaskRows(rest[: task.train_rows], taken, asked, seed)
+    return TaskRows(rest[: task.train_rows], taken, asked, seed, names)
+
+
+def read_as(names: tuple[str, ...], path: Path, task: TaskPlan) -> list[Example]:
+    """Read rows of a task whose classes have these names."""
+    return load_examples(str(path), num_labels=len(names), label_names=names, columns=_columns(task))
 
 
 def write_rows(path: Path, rows: Sequence[Example]) -> str:

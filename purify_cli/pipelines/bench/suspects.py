@@ -13,13 +13,13 @@ from typing import Any, Final, final
 from purify_cli.attacks import ATTACKS
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.data.example import Example
-from purify_cli.data.loading import examples_sha256, load_examples
+from purify_cli.data.loading import examples_sha256
 from purify_cli.errors import RunFolderError
 from purify_cli.pipelines.attack import AttackRequest, attack
 from purify_cli.pipelines.attack_plan import own_settings
 from purify_cli.pipelines.bench.grid import Suspect
 from purify_cli.pipelines.bench.plan import AttackPlan
-from purify_cli.pipelines.bench.rows import Files, TaskRows, columns_of, write_rows
+from purify_cli.pipelines.bench.rows import Files, TaskRows, read_as, write_rows
 from purify_cli.pipelines.finetune import FinetuneRequest, finetune
 from purify_cli.pipelines.inputs import Common
 from purify_cli.pipelines.run_folder import RunFolder
@@ -65,7 +65,7 @@ class Workshop:
         if suspect.attack.train is None:
             return rows.train
         held = {(row.text, row.pair) for row in rows.taken}
-        found = load_examples(str(self.files.path(suspect.attack.train)), columns=columns_of(suspect.task))
+        found = read_as(rows.names, self.files.path(suspect.attack.train), suspect.task)
         return [row for row in found if (row.text, row.pair) not in held][: suspect.task.train_rows]
 
     def twin(self, suspect: Suspect, rows: TaskRows) -> ModelFacts:
