@@ -27,7 +27,7 @@ from purify_cli.checkpoint.hub import snapshot
 from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.checkpoint.loaded import LoadedFiles, check_config_keys, indexed, loaded_files, weight_map, whole
 from purify_cli.checkpoint.nested import model_folder
-from purify_cli.checkpoint.regular import check_inside, check_regular
+from purify_cli.checkpoint.regular import check_inside, check_regular, listed
 from purify_cli.errors import CheckpointError, PickleRefused
 
 __all__ = [
@@ -135,12 +135,15 @@ def _folder(
     given: str, folder: Path, *, allow_pickle: bool, sha256: str | None = None, from_hub: bool = False
 ) -> CheckpointFiles:
     folder = model_folder(folder)
+    # Of a model on the hub not everything is fetched, and what was not may be what is loaded.
+    fetch_hint = "Pass --allow-pickle if its weights are pickled, or download it and give its folder."
+    if from_hub and not any(map(is_weight_file, listed(folder))):
+        raise CheckpointError(f"{given} has no weights as safetensors", hint=fetch_hint)
     found = loaded_files(folder)
     if from_hub and not found.by_default:
-        # What was not fetched may be what is loaded.
         raise CheckpointError(
             f"{given} has no {WEIGHTS} and no {INDEX}, and {found.shards[0].name} is not what is loaded from it",
-            hint="Pass --allow-pickle if its weights are pickled, or download it and name the file.",
+            hint=fetch_hint,
         )
     return _files(given, found, folder, allow_pickle=allow_pickle, sha256=sha256)
 

@@ -268,6 +268,16 @@ def test_a_cache_without_weights_is_filled(hub: Path, tmp_path: Path, monkeypatc
     assert asked == [True, False]
 
 
+def test_a_hub_model_without_safetensors_says_so(hub: Path, tmp_path: Path) -> None:
+    source = tmp_path / "m"
+    source.mkdir()
+    (source / "config.json").write_text(json.dumps(CONFIG))
+    cached(hub, "some/model", source)
+    with pytest.raises(CheckpointError, match="some/model has no weights as safetensors") as caught:
+        resolve("some/model")
+    assert "--allow-pickle" in caught.value.hint
+
+
 @pytest.mark.parametrize("pickles", [False, True])
 def test_what_a_hub_model_is_loaded_from_is_fetched_or_missed(
     pickles: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
