@@ -91,23 +91,33 @@ HEADS: Final = frozenset(
         "cls",
         "discriminator_predictions",
         "embed_out",
+        "entity_predictions",
+        "final_logits_bias",
         "generator_lm_head",
         "generator_predictions",
+        "head",
         "lm_head",
+        "lm_loss",
         "lm_predictions",
         "logits_proj",
+        "mask_predictions",
         "multiple_choice_head",
         "pre_classifier",
+        "pred_layer",
         "predictions",
         "qa_outputs",
         "score",
         "sequence_summary",
+        "sop_classifier",
         "vocab_layer_norm",
         "vocab_projector",
         "vocab_transform",
     ]
 )
 """First components, after the prefix, of modules that sit on top of a base model in the transformers classes."""
+
+DECODERS: Final = frozenset({"decoder.bias", "decoder.weight"})
+"""The output layer of ModernBERT's masked language model. Only whole names: a base model may hold a ``decoder``."""
 
 WORD_EMBEDDINGS: Final = (
     "word_embeddings.weight",
@@ -120,6 +130,7 @@ WORD_EMBEDDINGS: Final = (
 OUTPUT_EMBEDDINGS: Final = frozenset(
     [
         "cls.predictions.decoder.weight",
+        "decoder.weight",
         "embed_out.weight",
         "generator_lm_head.weight",
         "lm_head.decoder.weight",
@@ -130,6 +141,7 @@ OUTPUT_EMBEDDINGS: Final = frozenset(
 )
 OUTPUT_BIASES: Final = (
     frozenset({"cls.predictions.bias", "cls.predictions.decoder.bias"}),
+    frozenset({"decoder.bias"}),
     frozenset({"lm_head.bias", "lm_head.decoder.bias"}),
     frozenset({"predictions.bias", "predictions.decoder.bias"}),
 )
@@ -164,7 +176,8 @@ def is_adapter(name: str) -> bool:
 
 def is_head(name: str) -> bool:
     """Tell whether a tensor belongs to a task head: never scored unless the reference holds a same-shaped one."""
-    return canonical(name).split(".")[0] in HEADS
+    short = canonical(name)
+    return short in DECODERS or short.split(".")[0] in HEADS
 
 
 def is_pooler(name: str) -> bool:
