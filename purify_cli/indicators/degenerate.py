@@ -12,7 +12,7 @@ from torch import Tensor
 
 from purify_cli.errors import DataError
 from purify_cli.indicators.decay import DecayedRows, RowWatch, row_length
-from purify_cli.indicators.key_bias import silent_key_biases
+from purify_cli.indicators.key_bias import Runs, silent_key_biases
 from purify_cli.progress import SILENT, Progress
 from purify_cli.tensors import CHUNK, TensorSource, TensorSpec
 
@@ -26,7 +26,7 @@ class Degenerate:
 
     scales: Mapping[str, float]
     """Tensor name → mean of Ĥ, or what stands in for it where the tensor has none; > 0 under ``guard``."""
-    key_biases: Mapping[str, tuple[int, int]]
+    key_biases: Mapping[str, Runs]
     decayed: DecayedRows
     flat_moved: int
     """Entries with curvature 0 that moved (among them those of ``decayed``)."""
@@ -43,15 +43,14 @@ class Degenerate:
         return {
             "moved, no curvature": self.flat_moved,
             "unmoved, no curvature": self.flat_unmoved,
-            "key bias without effect": sum(last - first for first, last in self.key_biases.values()),
+            "key bias without effect": sum(last - first for runs in self.key_biases.values() for first, last in runs),
             "weight decay alone": self.decayed.entries,
             "negative curvature": self.negative,
         }
 
     def silence(self, name: str, start: int, scores: Tensor) -> Tensor:
         """Set the scores of a chunk (shape (n,)) to 0 at key biases without effect and in decayed rows, in place."""
-        if name in self.key_biases:
-            first, last = self.key_biases[name]
+        for first, last in self.key_biases.get(name, ()):
             scores[max(first - start, 0) : max(last - start, 0)] = 0.0
         return self.decayed.silence(name, start, scores)
 
