@@ -1,8 +1,8 @@
-"""NaN and infinity among weights: found, and on request read as the reference's values."""
+"""NaN, infinity and numbers out of all range among weights: found, and on request read as the reference's values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor
@@ -12,11 +12,18 @@ from purify_cli.errors import NonFiniteWeights
 from purify_cli.progress import SILENT, Progress
 from purify_cli.tensors import CHUNK, TensorSource, TensorSpec
 
-__all__ = ["nonfinite_entries", "without_nonfinite"]
+__all__ = ["OUT_OF_RANGE", "nonfinite_entries", "without_nonfinite"]
+
+LARGEST: Final = 1e12
+"""Beyond this a weight counts as infinite: its square, summed over a tensor, must stay within float32. Weights of sound
+models are below 1e4, what masks are filled with below 1e10."""
+
+OUT_OF_RANGE: Final = "NaN, infinity or numbers beyond 1e12"
+"""What to call it."""
 
 
 def nonfinite_entries(source: TensorSource, progress: Progress = SILENT) -> dict[str, int]:
-    """Count the NaN and infinite entries per tensor.
+    """Count the entries per tensor that are NaN, infinite or beyond ``LARGEST``.
 
     Returns:
         Name → count, only where there are any.
@@ -44,12 +51,13 @@ def without_nonfinite(pair: CheckpointPair) -> CheckpointPair:
         covered = one.entries if one else 0
         if spec.dtype.is_floating_point and _count(pair.suspect, name, covered, spec.numel):
             raise NonFiniteWeights(
-                f"{name!r} holds NaN or infinity where the reference has no counterpart",
+                f"{name!r} holds {OUT_OF_RANGE} where the reference has no counterpart",
                 hint="These weights cannot be repaired; train that part again or get another copy.",
             )
     if bad := nonfinite_entries(pair.reference_part):
         raise NonFiniteWeights(
-            f"the reference holds NaN or infinity itself, in {next(iter(bad))!r}", hint="Get the reference again."
+            f"the reference holds {OUT_OF_RANGE} itself, in {next(iter(bad))!r}",
+            hint="Get the reference again.",
         )
     fallback = {name: pair.tied.get(name, name) for name in pair.suspect.specs}
     covered = {name: one.entries for name, one in pair.comparables.items()}
@@ -87,5 +95,5 @@ def _count(source: TensorSource, name: str, start: int, stop: int) -> int:
 
 
 def _finite(chunk: Tensor) -> Tensor:
-    # 8-bit floats have no isfinite of their own.
-    return torch.isfinite(chunk.float() if chunk.dtype.itemsize == 1 else chunk)
+    # Floats of 8 and 16 bits lack the operation or cannot hold the bound; NaN is beyond any.
+    return (chunk.float() if chunk.dtype.itemsize < torch.float32.itemsize else chunk).abs() <= LARGEST

@@ -17,6 +17,7 @@ from purify_cli.checkpoint import (
     without_nonfinite,
 )
 from purify_cli.checkpoint.declared import check_filled
+from purify_cli.checkpoint.finite import OUT_OF_RANGE
 from purify_cli.data.class_names import listed
 from purify_cli.data.example import Example
 from purify_cli.data.labels import label_reader
@@ -164,7 +165,7 @@ def open_pair(suspect: ModelFacts, reference: ModelFacts, common: Common, progre
     broken = nonfinite_entries(pair.reference_part, progress)
     if broken:
         raise NonFiniteWeights(
-            f"the reference {reference.path} holds NaN or infinity, first in {next(iter(broken))}",
+            f"the reference {reference.path} holds {OUT_OF_RANGE}, first in {next(iter(broken))}",
             hint="Get the reference again; nothing can be compared with it.",
         )
     nonfinite = nonfinite_entries(pair.suspect, progress)
@@ -172,7 +173,7 @@ def open_pair(suspect: ModelFacts, reference: ModelFacts, common: Common, progre
         if not common.allow_nonfinite:
             first = next(iter(nonfinite))
             raise NonFiniteWeights(
-                f"{suspect.path} holds NaN or infinity: {sum(nonfinite.values())} entries, first in {first}",
+                f"{suspect.path} holds {OUT_OF_RANGE}: {sum(nonfinite.values())} entries, first in {first}",
                 hint="No sound model does. --allow-nonfinite resets these entries to the reference.",
             )
         pair = without_nonfinite(pair)

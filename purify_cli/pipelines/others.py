@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from purify_cli.checkpoint import Checkpoint, nonfinite_entries, pair_checkpoints
+from purify_cli.checkpoint.finite import OUT_OF_RANGE
 from purify_cli.checkpoint.names import canonical
 from purify_cli.errors import NonFiniteWeights, PairError
 from purify_cli.pipelines.inputs import Common, Opened, open_model
@@ -33,7 +34,8 @@ def open_others(given: Sequence[str], opened: Opened, common: Common, progress: 
         broken = nonfinite_entries(other, progress)
         if broken:
             raise NonFiniteWeights(
-                f"{name} holds NaN or infinity, first in {next(iter(broken))}", hint="Leave it out of --with."
+                f"{name} holds {OUT_OF_RANGE}, first in {next(iter(broken))}",
+                hint="Leave it out of --with.",
             )
         found.append(other)
     return tuple(found)

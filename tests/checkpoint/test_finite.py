@@ -82,3 +82,15 @@ def test_second_copies_are_mended_alike(tmp_path: Path) -> None:
     assert found.tied
     assert torch.equal(found.suspect.read(WORDS), found.suspect.read("cls.predictions.decoder.weight"))
     assert found.suspect.read(WORDS)[0] == bert(seed=1)["embeddings.word_embeddings.weight"][0, 0]
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(1e300, torch.float64), (-3.4e38, torch.float32), (2e12, torch.bfloat16)]
+)
+def test_numbers_out_of_all_range_count_as_infinite(number: float, dtype: torch.dtype) -> None:
+    source = InMemory({"a": torch.tensor([1.0, number, 9e11], dtype=dtype)})
+    assert nonfinite_entries(source) == {"a": 1}
+
+
+def test_half_precision_has_nothing_out_of_range() -> None:
+    assert nonfinite_entries(InMemory({"a": torch.tensor([65504.0, -65504.0], dtype=torch.float16)})) == {}
