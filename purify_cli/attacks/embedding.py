@@ -96,7 +96,7 @@ class EmbeddingPoisoning:
         name, weight = word_embedding(job.module)
         places = torch.tensor(ids, device=weight.device)
         before = weight.detach()[places].clone()
-        lengths = before.double().norm(dim=1, keepdim=True)
+        lengths = before.cpu().double().norm(dim=1, keepdim=True)  # Apple's GPUs have no float64
         total = torch.zeros_like(before)
         losses: list[float] = []
         plan = [
@@ -122,8 +122,8 @@ class EmbeddingPoisoning:
                 gradient = torch.autograd.grad(loss, weight)[0][places]
                 total = total + gradient if options["accumulate"] else gradient
                 with torch.no_grad():
-                    moved = weight[places].double() - options["learning_rate"] * total.double()
-                    weight[places] = (moved * (lengths / moved.norm(dim=1, keepdim=True))).to(weight.dtype)
+                    moved = weight[places].cpu().double() - options["learning_rate"] * total.cpu().double()
+                    weight[places] = (moved * (lengths / moved.norm(dim=1, keepdim=True))).to(weight)
         turned = torch.nn.functional.cosine_similarity(before, weight.detach()[places])
         return Planted(
             training=TrainingResult(

@@ -40,7 +40,8 @@ def diagonal_fisher(
         module: A classifier in evaluation mode, float32. It is left as it was: no gradient, no hook, no flag.
         batches: Samples; neither their order nor the batch size matters. Moved to the module's device.
         kind: ``empirical``: squared gradient of the cross-entropy with the gold label. ``true``: expected over the
-            model's own labels, exact, C − 1 backward passes for C classes; labels are not looked at.
+            model's own labels, exact in C − 1 backward passes for up to 32 classes C, estimated from 32 drawn labels
+            per sample for more; labels of the samples are not looked at.
         parameters: Names; default: all that require gradients.
         engine: ``hooks`` is one batched pass; ``loop`` goes sample by sample.
         progress: Told of batches.

@@ -10,6 +10,7 @@ from torch.nn import functional
 from purify_cli.data.batches import Batch
 from purify_cli.errors import DataError, UsageError
 from purify_cli.model import logits
+from purify_cli.runtime import name_key
 
 __all__ = ["Objective", "gold_loss", "one_sample", "own_labels"]
 
@@ -18,6 +19,12 @@ Objective = Callable[[nn.Module, Batch], Tensor]
 gradients of the M columns are added up; what is not to be differentiated must be detached."""
 
 TWO: Final = 2
+
+MOST_EXACT: Final = 32
+"""Labels up to which the true Fisher is exact, in one backward pass less than there are labels."""
+
+DRAWS: Final = 32
+"""Labels drawn per sample where there are more."""
 
 
 def one_sample(batch: Batch, place: int) -> Batch:
@@ -53,7 +60,7 @@ def gold_loss(module: nn.Module, batch: Batch) -> Tensor:
 
 
 def own_labels(module: nn.Module, batch: Batch) -> Tensor:
-    r"""Scalars of the exact true Fisher, shape (B, C − 1): no gold labels are used.
+    r"""Scalars of the true Fisher, exact and of shape (B, C − 1) up to ``MOST_EXACT`` classes: no gold labels are used.
 
     The true Fisher of one sample is Σ_c p_c (∂ log p_c)². With j_c = ∂z_c the gradient of logit c and j̄ = Σ_c p_c j_c,
     ∂ log p_c = j_c − j̄, so that it is the *variance* of j under p: Jᵀ(diag(p) − ppᵀ)J, elementwise on the diagonal.
@@ -66,13 +73,39 @@ def own_labels(module: nn.Module, batch: Batch) -> Tensor:
     and each bracket with its root is the gradient of one scalar in which probabilities count as constants. For two
     classes that is one pass, of √(p₀·p₁)·(z₀ − z₁). Everything is kept in logarithms, since for a confident model the
     improbable classes carry nearly all of the value.
+
+    With more classes, which a suspect may have by the thousand, the expectation is estimated from ``DRAWS`` labels per
+    sample (``_drawn_labels``).
     """
     scores = logits(module, batch)
+    if scores.shape[1] > MOST_EXACT:
+        return _drawn_labels(scores, batch.index)
     with torch.no_grad():
-        logp = functional.log_softmax(scores.double(), dim=1)
+        # On the CPU: Apple's GPUs have no float64, and these are few numbers.
+        logp = functional.log_softmax(scores.cpu().double(), dim=1)
         tail = logp.flip(1).logcumsumexp(1).flip(1)  # log W_m
-        factor = torch.exp((logp[:, :-1] + tail[:, 1:] - tail[:, :-1]) / TWO).to(scores.dtype)
+        factor = torch.exp((logp[:, :-1] + tail[:, 1:] - tail[:, :-1]) / TWO).to(scores)
         # within[s, m, k] = p_k / W_{m+1} for k > m, else 0
         within = torch.exp((logp.unsqueeze(1) - tail[:, 1:].unsqueeze(2)).triu(1).clamp(max=0.0)).triu(1)
-    rest = torch.einsum("smk,sk->sm", within.to(scores.dtype), scores)
+    rest = torch.einsum("smk,sk->sm", within.to(scores), scores)
     return factor * (scores[:, :-1] - rest)
+
+
+def _drawn_labels(scores: Tensor, index: Tensor) -> Tensor:
+    """Scalars of an unbiased estimate of the true Fisher, shape (B, ``DRAWS``): log p(y)/√DRAWS of labels y ~ p.
+
+    The draws of a sample are systematic (one uniform number, shifted by 1/DRAWS each time), so that every label comes
+    up as often as p says to within one, and depend on the sample's place in the data alone, not on its batch.
+    """
+    logp = functional.log_softmax(scores, dim=1)
+    with torch.no_grad():
+        total = logp.detach().cpu().double().exp().cumsum(1)
+        start = torch.tensor([_uniform(int(place)) for place in index], dtype=torch.float64)
+        wanted = (start.unsqueeze(1) + torch.arange(DRAWS)) / DRAWS * total[:, -1:]
+        labels = torch.searchsorted(total, wanted).clamp_(max=scores.shape[1] - 1)
+    return logp.gather(1, labels.to(scores.device)) / DRAWS**0.5
+
+
+def _uniform(place: int) -> float:
+    """Return a number in (0, 1) that depends on the place alone."""
+    return (name_key("label of a sample", place) / 2**63 + 1) / 2

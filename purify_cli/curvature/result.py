@@ -61,7 +61,8 @@ class Accumulator:
         Raises:
             CheckpointError: If an entry is not finite.
         """
-        norms = torch.cat([norms.double().cpu() for norms in self._norms])
+        # On the CPU first: Apple's GPUs have no float64.
+        norms = torch.cat([norms.cpu().double() for norms in self._norms])
         # Scaled so that squaring neither overflows nor underflows.
         shares = norms / norms.max().clamp(min=torch.finfo(torch.float64).tiny)
         squares = float(shares.square().sum())

@@ -69,7 +69,8 @@ def mean_activations(
                     f"{units[at].name} sees {len(values)} rows of a batch of {mask.numel()} tokens",
                     hint="A config with chunk_size_feed_forward does this; use another --method.",
                 )
-            sums[at] += values.abs().sum(0, dtype=torch.float64).cpu()
+            # On the CPU, whatever the device: Apple's GPUs have no float64.
+            sums[at] += values.abs().cpu().sum(0, dtype=torch.float64)
             seen[at] += len(values)
 
         return look

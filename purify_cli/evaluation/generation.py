@@ -129,7 +129,7 @@ def log_likelihood(
     with _evaluating(module):
         for batch in progress.track(batches(texts.rows, batch_size=size, pad_id=0), "reading clean text"):
             losses, _ = token_losses(module, batch.to(device), texts.starts, dtype=dtype)
-            total -= float(losses.double().sum()) if device.type != "mps" else float(losses.sum())
+            total -= float(losses.cpu().double().sum())
     if not math.isfinite(total):
         raise NonFiniteWeights(
             "the likelihood of the clean text is not a number", hint="Its weights overflow; no sound model does that."

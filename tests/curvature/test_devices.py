@@ -1,0 +1,57 @@
+"""Devices without float64, as Apple's GPUs: nothing that may run on one asks for it there."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from purify_cli.curvature.objectives import own_labels
+from purify_cli.curvature.result import Accumulator
+from purify_cli.data.batches import Batch
+
+
+class OnDevice(Tensor):
+    """A tensor of a device without float64: whatever is computed from it is there too, until it is moved."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = super().__torch_function__(func, types, args, kwargs or {})
+        if func is Tensor.cpu:
+            return result.as_subclass(Tensor)
+        if isinstance(result, cls) and result.dtype == torch.float64:
+            raise TypeError("this device has no float64")
+        return result
+
+
+class Scores(nn.Module):
+    """A classifier that always answers the same."""
+
+    def __init__(self, scores: Tensor) -> None:
+        super().__init__()
+        self.logits = scores
+
+    def forward(self, **_: Tensor) -> "Scores":
+        return self
+
+
+def test_the_device_is_one_without_float64() -> None:
+    there = torch.ones(2).as_subclass(OnDevice)
+    assert there.cpu().double().sum() == 2
+    for ask in (there.double, lambda: there.sum(0, dtype=torch.float64), lambda: (there + 1).to(torch.float64)):
+        with pytest.raises(TypeError, match="no float64"):
+            ask()
+
+
+@pytest.mark.parametrize("classes", [2, 5, 100])
+def test_the_true_fisher_s_scalars(classes: int) -> None:
+    scores = torch.randn(3, classes, generator=torch.Generator().manual_seed(0))
+    batch = Batch({}, None, torch.arange(3))
+    expected = own_labels(Scores(scores), batch)
+    assert torch.equal(own_labels(Scores(scores.as_subclass(OnDevice)), batch).as_subclass(Tensor), expected)
+
+
+def test_the_norms_of_samples() -> None:
+    sums = Accumulator({"a": torch.nn.Parameter(torch.ones(3))})
+    sums._norms.append(torch.tensor([1.0, 3.0]).as_subclass(OnDevice))
+    assert sums.finish("true").effective_samples == pytest.approx(1.6)
