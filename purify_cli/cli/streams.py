@@ -92,8 +92,8 @@ def piped_input(model: object, run: Path | None, *, quiet: bool) -> str | None:
     if model or sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         return None
     with _told(quiet=quiet):
-        ahead = _ahead(sys.stdin)
-        text = _read(sys.stdin) if ahead is None or ahead[:1] in {b"", b"{"} else None
+        ahead = _ahead()
+        text = _read() if ahead is None or ahead[:1] in {b"", b"{"} else None
     if text is not None and (not text.strip() or text.lstrip().startswith("{")):
         return text
     if run is None:
@@ -119,10 +119,10 @@ def _told(*, quiet: bool) -> Generator[None, None, None]:
         timer.cancel()
 
 
-def _ahead(stream: TextIO) -> bytes | None:
+def _ahead() -> bytes | None:
     """Wait for input and return its beginning without consuming it, blanks left out; None where that is impossible."""
     try:
-        descriptor = stream.fileno()
+        descriptor = sys.stdin.fileno()
         kind = os.fstat(descriptor).st_mode
         select.select([descriptor], [], [])
         if stat.S_ISREG(kind):
@@ -155,10 +155,10 @@ def _ahead_in_pipe(descriptor: int) -> bytes | None:
         os.close(writer)
 
 
-def _read(stream: TextIO) -> str:
+def _read() -> str:
     hint = "Name the model as an argument, or use < /dev/null."
     try:
-        text = stream.read(LONGEST + 1)
+        text = sys.stdin.read(LONGEST + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise RunFolderError(f"standard input cannot be read: {error}", hint=hint) from error
     if len(text) > LONGEST:
