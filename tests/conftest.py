@@ -4,10 +4,10 @@ Random weights hide faults: everything is noise in them. These are made once per
 must not be changed; a test that wants to damage one asks for ``copy_model``.
 """
 
-import io
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -116,8 +116,11 @@ def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         from purify_cli.cli.app import main
 
         capsys.readouterr()
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        code = main([str(word) for word in argv])
+        with TemporaryFile("w+", encoding="utf-8") as given:
+            given.write(stdin)
+            given.seek(0)
+            monkeypatch.setattr("sys.stdin", given)
+            code = main([str(word) for word in argv])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
