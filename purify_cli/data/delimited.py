@@ -31,7 +31,8 @@ def _delimiter(text: str, *, tab: bool) -> str:
             header, first = next(filter(None, reader), []), next(filter(None, reader), [])
         except csv.Error:
             continue
-        counts[delimiter] = len(header) if not first or len(first) == len(header) else 0
+        same = not first or len(first) == len(header) or _used(first) == _used(header)
+        counts[delimiter] = len(header) if same else 0
     usual = "\t" if tab else ","
     best = max(counts.values(), default=0)
     return usual if best < 2 or counts.get(usual) == best else max(counts, key=lambda one: counts[one])
@@ -57,12 +58,9 @@ def _header(fields: list[str], given: str) -> list[str]:
     return header
 
 
-def _fitted(fields: list[str], header: list[str]) -> list[str]:
-    """Drop or add empty fields at the end of a line, where no named column stands."""
-    while len(fields) > len(header) and not fields[-1].strip():
-        fields.pop()
-    missing = header[len(fields) :]
-    return fields if any(missing) else [*fields, *missing]
+def _used(fields: list[str]) -> int:
+    """Count the fields of a line up to the last that is not empty."""
+    return next((count for count in range(len(fields), 0, -1) if fields[count - 1].strip()), 0)
 
 
 def _rows(text: str, given: str, *, tab: bool) -> Iterator[Row]:
@@ -76,17 +74,17 @@ def _rows(text: str, given: str, *, tab: bool) -> Iterator[Row]:
         delimiter = _delimiter(text, tab=tab)
     reader = csv.reader(lines, **_dialect(delimiter, plain=tab))
     try:
-        header = _header(next(filter(None, reader), []), given)
-        end = reader.line_num
-        for read in reader:
+        names = _header(next(filter(None, reader), []), given)
+        header, end = names[: _used(names)], reader.line_num
+        for fields in reader:
             where, end = f"line {end + 1 + skipped}", reader.line_num
-            fields = _fitted(read, header)
-            if not any(field.strip() for field in fields):
+            used = _used(fields)
+            if not used:
                 continue  # an empty line, which some programs end with
-            if len(fields) == len(header):
-                yield Row(where, {name: field for name, field in zip(header, fields, strict=True) if name})
+            if len(header) <= len(fields) and used <= len(names):  # fields of unnamed columns may be left out
+                yield Row(where, {name: field for name, field in zip(header, fields, strict=False) if name})
             else:
-                yield Row(where, {}, f"{len(fields)} fields where line 1 names {len(header)} columns")
+                yield Row(where, {}, f"{len(fields)} fields where line 1 names {len(names)} columns")
     except csv.Error as error:
         raise DataError(
             f"{given}, line {reader.line_num + skipped}: {error}", hint="Mend the quotation marks."

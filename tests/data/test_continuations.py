@@ -166,3 +166,16 @@ def test_what_is_beyond_the_limit_is_neither_learnt_nor_counted(writer: PreTrain
     assert [row.index for row in written.rows] == [0, 1]
     with pytest.raises(DataError, match="nothing is left to predict of 1 texts within 4 tokens"):
         encode_written(writer, texts[1:], max_length=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", '[{"prompt": "one", "completion": "two"}]'),
+        ("a.csv", "prompt;completion;;\none;two;;\n"),
+        ("a.tsv", "prompt\tcompletion\none\ttwo\n"),
+    ],
+)
+def test_texts_are_read_from_the_same_kinds_of_files_as_labelled_rows(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-16")
+    assert load_texts(str(tmp_path / name)) == [Example("one", "two")]

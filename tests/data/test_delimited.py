@@ -7,6 +7,7 @@ import pytest
 
 from purify_cli.data.example import Example
 from purify_cli.data.loading import Columns, load_examples
+from purify_cli.errors import DataError
 
 ROWS = [Example("fine, thanks", label=1), Example('so "so"\nla la', label=0)]
 
@@ -19,6 +20,7 @@ TABLES = {
     "an unnamed index": ',text,label\n0,"fine, thanks",1\n1,"so ""so""\nla la",0\n',
     "empty fields at the end": 'text,label\n"fine, thanks",1,,\n"so ""so""\nla la",0,,\n',
     "lines without the unnamed columns": 'text,label,,\n"fine, thanks",1\n"so ""so""\nla la",0,\n',
+    "semicolons without the unnamed columns": 'text;label;;\nfine, thanks;1\n"so ""so""\nla la";0;\n',
     "empty lines": '\n\ntext,label\n\n"fine, thanks",1\n,\n"so ""so""\nla la",0\n , \n',
     "names in another case": ' Text ,LABEL\n"fine, thanks",1\n"so ""so""\nla la",0\n',
     "another name of the label": 'review,sentiment\n"fine, thanks",1\n"so ""so""\nla la",0\n',
@@ -59,3 +61,17 @@ def test_columns_that_are_named_by_the_user_are_read_beside_unnamed_ones(tmp_pat
     path.write_text("v1,v2,,,\nham,see you,,,\nspam,win,,,\n")
     rows = load_examples(str(path), label_names=("spam", "ham"), num_labels=2, columns=Columns("v2", None, "v1"))
     assert rows == [Example("see you", label=1), Example("win", label=0)]
+
+
+def test_many_unnamed_columns_cost_nothing_per_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label" + "," * 100_000 + "\n" + "a,1\n" * 100_000)
+    assert len(load_examples(str(path))) == 100_000
+
+
+def test_a_line_that_lacks_a_named_column_or_has_more_than_there_are_is_malformed(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for line in ("a,1", "a,1,x,y"):
+        path.write_text(f"text,,label\n{line}\n")
+        with pytest.raises(DataError, match=r"line 2: \d fields where line 1 names 3 columns"):
+            load_examples(str(path))
