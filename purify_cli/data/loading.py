@@ -4,11 +4,11 @@ Nothing is dropped or guessed: the first malformed row is named with its line, t
 returned.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
 
-from purify_cli.data.class_names import MOST_CLASSES, checked_names, named, words_of
+from purify_cli.data.class_names import MOST_CLASSES, checked_names, listed, named, words_of
 from purify_cli.data.columns import Columns, resolve_columns
 from purify_cli.data.example import Example
 from purify_cli.data.labels import label_reader
@@ -68,6 +68,7 @@ def load_examples(
     columns: Columns = Columns(),  # noqa: B008 - frozen
     labels: Literal["required", "none", "optional"] = "required",
     split: str = "train",
+    tell: Callable[[str], None] | None = None,
 ) -> list[Example]:
     """Load and check rows.
 
@@ -80,6 +81,7 @@ def load_examples(
         columns: Column names where they are not among the recognised ones.
         labels: ``required``: every row has one. ``none``: no row may have one. ``optional``: all rows or none.
         split: Part of a hub data set.
+        tell: Told, in a sentence, of names that the data declare and the model lacks.
 
     Returns:
         The rows in their order, at least one. A column ``poisoned`` (true or false, 1 or 0; empty is false) marks rows.
@@ -90,6 +92,9 @@ def load_examples(
     """
     source = _read(given, columns, split, labelled=labels == "required")
     labelled = labels == "required" or (labels == "optional" and bool(source.labels))
+    if tell is not None and labelled and named(source.declared) and not named(label_names):
+        order = listed([f"{number} {name}" for number, name in enumerate(source.declared or ())])
+        tell(f"{given} numbers its classes {order}; the model names none, so that numbers are taken as they are")
     return _examples(source, num_labels, label_names, labelled=labelled, needed=labels == "required")
 
 

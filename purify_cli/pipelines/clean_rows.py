@@ -8,6 +8,7 @@ from purify_cli.errors import RunFolderError, UsageError
 from purify_cli.model import Task
 from purify_cli.pipelines.inputs import data_facts, read_rows
 from purify_cli.pipelines.plan import Plan, PurifyRequest
+from purify_cli.progress import Progress
 from purify_cli.report.schema import DataFacts, Detection
 
 __all__ = ["clean_rows"]
@@ -16,7 +17,9 @@ HELD_BACK: Final = 0.25
 """Share of the clean samples kept from curvature and tuning where --max-drop wants an honest accuracy. Ours."""
 
 
-def clean_rows(request: PurifyRequest, plan: Plan, task: Task) -> tuple[list[Example], list[Example], DataFacts | None]:
+def clean_rows(
+    request: PurifyRequest, plan: Plan, task: Task, progress: Progress
+) -> tuple[list[Example], list[Example], DataFacts | None]:
     """Read the clean samples: those given, else those that detect used; hold some back where that is wanted."""
     given, record = request.clean_data, request.origin.record
     promised = record.data if isinstance(record, Detection) and record.data and record.data.per_label else None
@@ -32,7 +35,7 @@ def clean_rows(request: PurifyRequest, plan: Plan, task: Task) -> tuple[list[Exa
                 hint="Give --clean-data FILE (8 to 64 labelled rows), or --no-finetune to stop after the reset.",
             )
         return [], [], None
-    rows = read_rows(given, task, request.common)
+    rows = read_rows(given, task, request.common, progress=progress)
     require_classes(rows, at_least=2)
     facts = data_facts(given, rows)
     if promised is not None and promised.sha256 != facts.sha256:

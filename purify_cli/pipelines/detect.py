@@ -100,7 +100,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
         opened = open_pair(named, reference, common, progress)
         task = task_of(opened.suspect) if has_head(opened.suspect) else None
         texts = _texts(request, opened) if task is None else None
-        data, facts = (None, None) if texts is not None else _data(request, task)
+        data, facts = (None, None) if texts is not None else _data(request, task, progress)
         if texts:
             facts = data_facts(str(request.clean_data), texts)
         if task is None and request.settings:
@@ -191,7 +191,9 @@ def _texts(request: DetectRequest, opened: Opened) -> list[Example] | None:
     return [] if request.clean_data is None else load_texts(request.clean_data, request.common.columns)
 
 
-def _data(request: DetectRequest, task: Task | None) -> tuple[ClassifierData | None, DataFacts | None]:
+def _data(
+    request: DetectRequest, task: Task | None, progress: Progress
+) -> tuple[ClassifierData | None, DataFacts | None]:
     """Choose the texts that curvature is measured on; none where the suspect is no classifier."""
     given = request.clean_data
     if task is None:
@@ -203,7 +205,9 @@ def _data(request: DetectRequest, task: Task | None) -> tuple[ClassifierData | N
         return None, None
     if given is None:
         return ClassifierData([Example(text) for text in PROBES], task, "built-in probes", request.estimator), None
-    rows = read_rows(given, task, request.common, labels="none" if request.unlabelled else "required")
+    rows = read_rows(
+        given, task, request.common, labels="none" if request.unlabelled else "required", progress=progress
+    )
     if not request.unlabelled:
         require_classes(rows, at_least=2)
     source = "unlabelled data" if request.unlabelled else "clean data"

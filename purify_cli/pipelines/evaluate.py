@@ -76,7 +76,7 @@ def evaluate(request: EvaluateRequest, progress: Progress = SILENT) -> Evaluatio
         if request.against is not None:
             subjects.append(_subject("against", ModelFacts(path=request.against, sha256=""), "against", request))
         _tell_other_names(subjects, progress)
-        asked = _asked(request, subjects, choices)
+        asked = _asked(request, subjects, choices, progress)
         answers = [
             answer(subject, asked, common, retune=request.retune, progress=progress)
             for subject in progress.track(subjects, "measuring models", total=len(subjects))
@@ -161,19 +161,21 @@ def _subject(
     return Subject(name, role, checkpoint, base, task_of(checkpoint))
 
 
-def _asked(request: EvaluateRequest, subjects: Sequence[Subject], choices: Sequence[TriggerChoice]) -> Asked:
+def _asked(
+    request: EvaluateRequest, subjects: Sequence[Subject], choices: Sequence[TriggerChoice], progress: Progress
+) -> Asked:
     """Read all rows as every model understands them, and encode the questions."""
     common, retune = request.common, request.retune
     keep = request.consistency or request.against is not None
     _same_labels(subjects, strict=keep)
-    rows = _rows(request.data, subjects, common)
-    carrying = [None if choice.rows is None else _rows(choice.rows, subjects, common) for choice in choices]
+    rows = _rows(request.data, subjects, common, progress)
+    carrying = [None if choice.rows is None else _rows(choice.rows, subjects, common, progress) for choice in choices]
     targets = tuple(_target(choice, subjects) for choice in choices)
     training: Sequence[Example] = ()
     if retune is not None:
         base = subjects[0].base
         drawn = draw(
-            rows if retune.data is None else _rows(retune.data, subjects, common),
+            rows if retune.data is None else _rows(retune.data, subjects, common, progress),
             retune.rows,
             trigger=choices[0].trigger,
             carrying=carrying[0],
@@ -223,9 +225,9 @@ def _tell_other_names(subjects: Sequence[Subject], progress: Progress) -> None:
             )
 
 
-def _rows(given: str, subjects: Sequence[Subject], common: Common) -> Sequence[Example]:
+def _rows(given: str, subjects: Sequence[Subject], common: Common, progress: Progress) -> Sequence[Example]:
     """Read rows as every model understands their labels, which must be the same."""
-    rows = read_rows(given, subjects[0].task, common)
+    rows = read_rows(given, subjects[0].task, common, progress=progress)
     sha = examples_sha256(rows)
     for one in subjects[1:]:
         if one.task != subjects[0].task and examples_sha256(read_rows(given, one.task, common)) != sha:

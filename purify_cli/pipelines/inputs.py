@@ -26,7 +26,7 @@ from purify_cli.data.tables import data_path
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, RunFolderError, UsageError
 from purify_cli.model import Task, longest_input
 from purify_cli.model.foreign import Text
-from purify_cli.progress import Progress
+from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import DataFacts, ModelFacts
 from purify_cli.runtime import Runtime
 
@@ -195,15 +195,21 @@ def require_config(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def read_rows(
-    given: str, task: Task, common: Common, *, labels: Literal["required", "none"] = "required"
+    given: str,
+    task: Task,
+    common: Common,
+    *,
+    labels: Literal["required", "none"] = "required",
+    progress: Progress = SILENT,
 ) -> list[Example]:
-    """Load data whose labels must fit the task."""
+    """Load data whose labels must fit the task; ``progress`` is told of names that the model lacks."""
     return load_examples(
         given,
         num_labels=task.num_labels,
         label_names=task.label_names,
         columns=common.columns,
         labels=labels,
+        tell=progress.note,
     )
 
 

@@ -70,7 +70,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
         opened = open_pair(named, reference, common, progress)
         bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
-        rows, held, facts = clean_rows(request, plan, bench.task)
+        rows, held, facts = clean_rows(request, plan, bench.task, progress)
         bench.encoded([*rows, *held])  # what cannot be encoded is refused before anything is computed
         request, looked = second_look(request, bench, rows, progress)
         plan = make_plan(request)

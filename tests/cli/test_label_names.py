@@ -112,6 +112,9 @@ def test_names_of_the_data_are_given_to_a_model_that_has_none(
     del config["id2label"], config["label2id"]
     (start / "config.json").write_text(json.dumps(config))
     data = parquet(tmp_path / "data.parquet", rows, tiny.LABELS)
+    code, out, err = run_cli(["evaluate", start, "--data", data])
+    assert code == 0, err
+    assert "numbers its classes 0 negative, 1 positive; the model names none" in err
     code, out, err = run_cli(["finetune", start, "--data", data, "--steps", 1])
     assert code == 0, err
     assert classes(json.loads(out)["output"]["path"]) == dict(zip("01", tiny.LABELS, strict=True))
