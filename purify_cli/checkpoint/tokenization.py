@@ -1,8 +1,10 @@
 """Tokenizers compared by meaning: what text they turn into which numbers, not how their files are spelt.
 
-Padding and truncation are left out: they are the state of the last call, saved along.
+Padding and truncation are left out: they are the state of the last call, saved along. What a tokenizer does with texts,
+as transformers loads it, is compared elsewhere (``model.reading``); here is which part of which file differs.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,20 +12,58 @@ from typing import Any, Final
 from purify_cli.checkpoint.difference import Difference, shown
 from purify_cli.checkpoint.jsonfiles import LONGEST_TEXT, read_json
 from purify_cli.checkpoint.reader import Checkpoint
-from purify_cli.errors import CheckpointError
+from purify_cli.checkpoint.regular import listed
+from purify_cli.errors import CheckpointError, printable
 
 __all__ = ["tokenizer_differences"]
 
-PARTS: Final = ("normalizer", "pre_tokenizer", "post_processor")
-OPTIONS: Final = (
-    "add_bos_token",
-    "add_eos_token",
-    "add_prefix_space",
-    "do_lower_case",
-    "strip_accents",
-    "tokenize_chinese_chars",
+PARTS: Final = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+
+USUAL: Final[Mapping[str, Any]] = {"max_input_chars_per_word": 100, "continuing_subword_prefix": "##"}
+"""What a missing key of a tokenizer's model means, where it is neither null, false nor empty."""
+
+FLAGS: Final = ("special", "lstrip", "rstrip", "single_word", "normalized")
+"""Where an added token is looked for."""
+
+SILENT: Final = frozenset(
+    {
+        "added_tokens_decoder",
+        "additional_special_tokens",
+        "auto_map",
+        "backend",
+        "chat_template",
+        "clean_up_tokenization_spaces",
+        "device_map",
+        "extra_special_tokens",
+        "is_local",
+        "local_files_only",
+        "max_length",
+        "model_input_names",
+        "name_or_path",
+        "pad_to_multiple_of",
+        "pad_token_type_id",
+        "padding",
+        "padding_side",
+        "processor_class",
+        "special_tokens_map_file",
+        "stride",
+        "tokenizer_class",
+        "tokenizer_file",
+        "transformers_version",
+        "trust_remote_code",
+        "truncation",
+        "truncation_strategy",
+        "vocab_file",
+    }
 )
-"""Settings of tokenizer_config.json that change what a text becomes; compared where both sides state them."""
+"""Settings of tokenizer_config.json that describe, that are the state of a call, or that are compared by themselves.
+Every other one is compared where both sides state it: versions differ in what they write down."""
+
+GENERIC: Final = frozenset({"PreTrainedTokenizer", "Tokenizers", "TokenizersBackend", "PythonBackend"})
+"""Classes that do as the files say, in the place of a model's own."""
+
+VERSIONED: Final = re.compile(r"tokenizer\.\d.*\.json")
+"""A tokenizer.json for one version of transformers and later ones."""
 
 EXAMPLES: Final = 5
 """Tokens that a difference names."""
@@ -37,6 +77,7 @@ def tokenizer_differences(suspect: Checkpoint, reference: Checkpoint) -> Iterato
     ours, theirs = suspect.files.tokenizer, reference.files.tokenizer
     if ours is None or theirs is None or ours == theirs:
         return
+    yield from _for_other_versions(ours)
     try:
         one = _load(ours)
     except CheckpointError as error:
@@ -51,6 +92,14 @@ def tokenizer_differences(suspect: Checkpoint, reference: Checkpoint) -> Iterato
         count = sum(1 for a, b in zip(one["merges"], other["merges"], strict=False) if a != b)
         count += abs(len(one["merges"]) - len(other["merges"]))
         yield Difference(kind="tokenizer", subject="merges", detail=f"{count} merges differ")
+
+
+def _for_other_versions(folder: Path) -> Iterator[Difference]:
+    """Yield the files that other versions of transformers than the one here may read in place of tokenizer.json."""
+    for name in listed(folder):
+        if VERSIONED.fullmatch(name):
+            detail = "is read in the place of tokenizer.json by some versions of transformers"
+            yield Difference(kind="tokenizer", subject=printable(name), detail=detail, unexamined=True)
 
 
 def _vocabulary(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Difference]:
@@ -94,10 +143,12 @@ def _load(folder: Path) -> dict[str, Any]:
             one if isinstance(one, str) else " ".join(map(str, _items(one))) for one in _items(model.get("merges"))
         ]
         meaning |= {part: _dense(raw.get(part)) for part in PARTS}
+        rest = {key: value for key, value in model.items() if key not in {"type", "vocab", "merges"}}
+        meaning["model"] = {key: value for key, value in rest.items() if value and USUAL.get(key) != value}
         added = [one for one in _items(raw.get("added_tokens")) if isinstance(one, dict)]
         # Added tokens are listed apart or within the vocabulary; either way they are part of it.
         meaning["vocabulary"] |= {str(one.get("content")): one.get("id") for one in added}
-        meaning["added tokens"] = sorted(str(one.get("content")) for one in added if one.get("special"))
+        meaning["added tokens"] = {str(one.get("content")): [flag for flag in FLAGS if one.get(flag)] for one in added}
     elif (folder / "vocab.txt").is_file():
         meaning["vocabulary"] = {token: at for at, token in enumerate(_text(folder / "vocab.txt").split("\n")) if token}
     elif (folder / "vocab.json").is_file():
@@ -107,14 +158,21 @@ def _load(folder: Path) -> dict[str, Any]:
             meaning["merges"] = [line for line in lines if line and not line.startswith("#version")]
     specials = _optional(folder / "special_tokens_map.json") | settings
     for key, value in specials.items():
-        if key.endswith("_token") and not key.startswith("add_"):
+        if _names_token(key):
             meaning[key] = value.get("content") if isinstance(value, dict) else value
-    meaning |= {key: settings[key] for key in OPTIONS if key in settings}
+    meaning |= {key: settings[key] for key in settings.keys() - SILENT if not _names_token(key)}
+    named = settings.get("tokenizer_class")
+    if isinstance(named, str) and (name := named.removesuffix("Fast")) not in GENERIC:
+        meaning["tokenizer_class"] = name
     template = settings.get("chat_template")
     if (folder / "chat_template.jinja").is_file():
         template = _text(folder / "chat_template.jinja")
     meaning["chat template"] = template
     return meaning
+
+
+def _names_token(key: str) -> bool:
+    return key.endswith("_token") and not key.startswith("add_")
 
 
 def _table(vocabulary: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from purify_cli.checkpoint.layout import CONFIG, CheckpointFiles
+from purify_cli.checkpoint.filenames import CONFIG, is_tokenizer_file
+from purify_cli.checkpoint.layout import CheckpointFiles
 from purify_cli.errors import CheckpointError
 from purify_cli.model.hard_texts import HARD_TEXTS
 
@@ -34,8 +36,8 @@ SECONDS_PER_MEGABYTE: Final = 4
 PATIENCE: Final = 3
 """Seconds of waiting per CPU second allowed, on a machine that does other things too."""
 
-READ: Final = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".bpe", ".vocab")
-"""Endings of the files from which transformers makes tokenizers."""
+VERSIONED: Final = re.compile(r"tokenizer\..*\.json")
+"""A tokenizer.json for one version of transformers and later ones."""
 
 LARGEST: Final = 128 << 20
 """Bytes of the largest such file."""
@@ -98,7 +100,9 @@ def _read_files(files: CheckpointFiles) -> list[Path]:
         return sorted(
             Path(entry.path)
             for entry in entries
-            if entry.name.endswith(READ) and entry.is_file() and entry.stat().st_size <= LARGEST
+            if (entry.name == CONFIG or is_tokenizer_file(entry.name) or VERSIONED.fullmatch(entry.name))
+            and entry.is_file()
+            and entry.stat().st_size <= LARGEST
         )
 
 

@@ -17,7 +17,7 @@ from purify_cli.data.batches import Encoded, batches, encode
 from purify_cli.data.example import Example
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
-from purify_cli.model import Task, load_classifier, load_tokenizer, pad_id, tokenizer_pad
+from purify_cli.model import Task, load_classifier, pad_id, tokenizer_pad
 from purify_cli.pipelines.inputs import Common, Opened, text_length
 from purify_cli.progress import Progress
 from purify_cli.report.schema import CurvatureFacts, FileFact
@@ -123,8 +123,7 @@ def _curvature(opened: Opened, data: ClassifierData | None, path: Path, common: 
     }
     encoded: Sequence[Encoded] = []
     if data is not None:
-        tokenizer = load_tokenizer(opened.reference.files, rows=opened.suspect.vocabulary)
-        encoded = encode(tokenizer, data.rows, max_length=text_length(opened.reference, common))
+        encoded = encode(opened.reading.tokenizer, data.rows, max_length=text_length(opened.reference, common))
         # What the model gets stands for texts, tokenizer and length at once.
         ids = hashlib.sha256(repr([(row.ids, row.type_ids, row.label) for row in encoded]).encode()).hexdigest()
         recipe |= {"estimator": data.estimator, "texts": ids}
@@ -189,7 +188,7 @@ def _measure(
     progress.note(f"measuring curvature on {len(data.rows)} texts ({data.source}, {label})")
     config = opened.reference.config or {}
     loaded = load_classifier(opened.pair.suspect, config=config, task=data.task, device=common.runtime.device)
-    padding = pad_id(tokenizer_pad(load_tokenizer(opened.reference.files)), loaded.module)
+    padding = pad_id(tokenizer_pad(opened.reading.tokenizer), loaded.module)
     wanted = {p: n for p, n in loaded.names.items() if n in opened.pair.comparables}
     texts, names = batches(encoded, batch_size=common.batch_size, pad_id=padding), set(wanted)
     measured = (

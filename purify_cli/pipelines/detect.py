@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final, final
 
-from purify_cli.checkpoint import CheckpointFiles, structural_differences
+from purify_cli.checkpoint import structural_differences
 from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
 from purify_cli.data.loading import require_classes
@@ -17,8 +17,9 @@ from purify_cli.detection.verdict import judge
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.inversion.reach import Effort
-from purify_cli.model import Task, has_head, load_tokenizer, task_of
+from purify_cli.model import Task, has_head, task_of
 from purify_cli.model.causal import is_causal
+from purify_cli.model.reading import Reading
 from purify_cli.pipelines.curvature import ClassifierData, Estimator
 from purify_cli.pipelines.inputs import (
     Common,
@@ -28,6 +29,7 @@ from purify_cli.pipelines.inputs import (
     open_pair,
     read_rows,
     require_reference,
+    some_texts,
     versions,
 )
 from purify_cli.pipelines.models import miss_fact
@@ -125,10 +127,13 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             ),
             scored.scores,
             samples=(scored.curvature_facts.effective_samples if scored.curvature_facts else 0) or inf,
-            token_of=_Tokens(opened.reference.files),
+            token_of=_Tokens(opened.reading),
             progress=progress,
         )
-        differences = structural_differences(opened.suspect, opened.reference, opened.pair)
+        differences = (
+            *structural_differences(opened.suspect, opened.reference, opened.pair),
+            *opened.reading.differences(some_texts(texts or (data.rows if data else ()))),
+        )
         if texts is not None and request.effort is not None:
             searched = look_for_sayings(opened, texts, request.effort, common, progress)
         else:
@@ -239,15 +244,15 @@ def _replaced(opened: Opened) -> list[str]:
 
 @final
 class _Tokens:
-    """Row number → token, with the reference's tokenizer, loaded when the first name is asked for."""
+    """Row number → token, with the tokenizer that texts are read with, loaded when the first name is asked for."""
 
-    def __init__(self, files: CheckpointFiles) -> None:
-        self._files = files
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
         self._names: dict[int, str] | None = None
 
     def __call__(self, row: int) -> str:
         if self._names is None:
-            self._names = {number: token for token, number in load_tokenizer(self._files).get_vocab().items()}
+            self._names = {number: token for token, number in self._reading.tokenizer.get_vocab().items()}
         return self._names.get(row, "")
 
 

@@ -18,6 +18,7 @@ from purify_cli.checkpoint import (
 )
 from purify_cli.checkpoint.declared import check_filled
 from purify_cli.checkpoint.finite import OUT_OF_RANGE
+from purify_cli.checkpoint.reordered import by_token, without_vocabulary
 from purify_cli.data.class_names import listed
 from purify_cli.data.example import Example
 from purify_cli.data.labels import label_reader
@@ -26,6 +27,7 @@ from purify_cli.data.tables import data_path
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, RunFolderError, UsageError
 from purify_cli.model import Task, longest_input
 from purify_cli.model.foreign import Text
+from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import DataFacts, ModelFacts
 from purify_cli.runtime import Runtime
@@ -48,6 +50,8 @@ __all__ = [
 
 TRIED: Final = 1000
 """Rows that a tokenizer is tried on before it is used on all."""
+
+UNMATCHED: Final = "the suspect's tokenizer numbers tokens otherwise, and lacks some: its rows cannot be matched"
 
 LIBRARIES: Final = ("purify-cli", "torch", "transformers", "safetensors", "datasets", "accelerate")
 
@@ -75,6 +79,9 @@ class Opened:
     pair: CheckpointPair
     """Without non-finite entries: they read as the reference's where --allow-nonfinite lets them pass."""
     nonfinite: dict[str, int]
+    reading: Reading
+    """How texts become tokens. Where the suspect numbers the same tokens otherwise, its rows in ``pair`` are in the
+    reference's order."""
 
 
 def versions() -> dict[str, str]:
@@ -162,6 +169,11 @@ def open_pair(suspect: ModelFacts, reference: ModelFacts, common: Common, progre
     opened = open_model(suspect, common, what="the suspect")
     other = open_model(reference, common, vocabulary=opened.vocabulary, what="the reference")
     pair = pair_checkpoints(opened, other)
+    reading = Reading(opened, other)
+    if reading.order:
+        pair = by_token(pair, reading.order)
+    elif reading.unmatched:
+        pair = without_vocabulary(pair, UNMATCHED)
     broken = nonfinite_entries(pair.reference_part, progress)
     if broken:
         raise NonFiniteWeights(
@@ -177,7 +189,7 @@ def open_pair(suspect: ModelFacts, reference: ModelFacts, common: Common, progre
                 hint="No sound model does. --allow-nonfinite resets these entries to the reference.",
             )
         pair = without_nonfinite(pair)
-    return Opened(opened, other, pair, nonfinite)
+    return Opened(opened, other, pair, nonfinite, reading)
 
 
 def require_config(checkpoint: Checkpoint) -> Checkpoint:

@@ -1,9 +1,13 @@
 """Tuning, measuring and saving one classifier: the steps that several pipelines share."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerBase
+
 from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_model
+from purify_cli.checkpoint.places import storage_errors
 from purify_cli.checkpoint.unique import copies_of
 from purify_cli.data.batches import Encoded, encode
 from purify_cli.data.example import Example
@@ -12,6 +16,7 @@ from purify_cli.detection.verdict import MISSED_AT
 from purify_cli.evaluation import Measurement, evaluate_model
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, classifier_config, current_weights, load_tokenizer, pad_id, tokenizer_pad
+from purify_cli.model.reading import Reading
 from purify_cli.pipelines.inputs import Common, some_texts, text_length
 from purify_cli.progress import Progress
 from purify_cli.report.schema import MissFact, ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
@@ -86,11 +91,15 @@ def measure(
     target: int | None = None,
     bias: bool = False,
     carrying: Sequence[Example] | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> Measurement:
-    """Evaluate a loaded classifier on labelled rows, with the trigger (or rows that carry it) where one is known."""
+    """Evaluate a loaded classifier on labelled rows, with the trigger (or rows that carry it) where one is known.
+
+    ``base`` brings configuration, and the tokenizer where none is given.
+    """
     return evaluate_model(
         loaded.module,
-        load_tokenizer(base.files, rows=loaded.vocabulary),
+        tokenizer or load_tokenizer(base.files, rows=loaded.vocabulary),
         rows,
         trigger=trigger,
         target=target,
@@ -158,6 +167,7 @@ def save_classifier(
     like: Checkpoint,
     base: Checkpoint,
     weights: TensorSource | None = None,
+    reading: Reading | None = None,
 ) -> str:
     """Write a classifier into a staged folder and return the SHA-256 of its weights.
 
@@ -167,6 +177,7 @@ def save_classifier(
         like: Checkpoint whose files, order and metadata are kept.
         base: Brings configuration and tokenizer.
         weights: Weights to write in place of the module's.
+        reading: How the model reads texts, where that is with tokens besides those of ``base``.
     """
     # Whoever loads the folder pads with its tokenizer; a decoder classifier must know that id.
     decoder = base.files.tokenizer is not None and hasattr(loaded.module, "score")
@@ -178,7 +189,10 @@ def save_classifier(
         weights or current_weights(loaded),
         like=like,
         config=classifier_config(base.config or {}, loaded.task, rows=loaded.vocabulary, pad_token_id=padding),
-        tokenizer=base.files,
+        tokenizer=replace(base.files, tokenizer=None) if reading and reading.kept else base.files,
         metadata={"format": "pt"},
     )
+    if reading and reading.kept:
+        with storage_errors(folder / "tokenizer.json"):
+            reading.tokenizer.save_pretrained(folder)
     return open_checkpoint(str(folder)).sha256()

@@ -27,6 +27,7 @@ from purify_cli.pipelines.rounds import leaders, repair_in_rounds, said
 from purify_cli.pipelines.run_folder import RunFolder, dump
 from purify_cli.pipelines.search import Outcome, look_for_triggers
 from purify_cli.pipelines.second_look import second_look
+from purify_cli.pipelines.tokens import read_tokens
 from purify_cli.pipelines.triggers import check_targets, found_triggers
 from purify_cli.pipelines.unlearning import measured_again
 from purify_cli.pipelines.workbench import Treatment, Workbench
@@ -71,6 +72,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         opened = open_pair(named, reference, common, progress)
         bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
         rows, held, facts = clean_rows(request, plan, bench.task, progress)
+        tokens = read_tokens(opened, progress)
         bench.encoded([*rows, *held])  # what cannot be encoded is refused before anything is computed
         request, looked = second_look(request, bench, rows, progress)
         plan = make_plan(request)
@@ -120,7 +122,9 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         mask = _stored_mask(run, repaired)
         scored = repaired.scored
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
-            sha = save_classifier(folder, loaded, like=opened.suspect, base=opened.reference, weights=weights)
+            sha = save_classifier(
+                folder, loaded, like=opened.suspect, base=opened.reference, weights=weights, reading=opened.reading
+            )
             record = Purification(
                 versions=versions(),
                 seed=common.runtime.seed,
@@ -142,6 +146,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 triggers=again,
                 looked=looked,
                 search=searched.facts if searched else None,
+                tokens=tokens,
                 output=ModelFacts(path=str(plan.target), sha256=sha),
                 verdict=purified_verdict(utility, curve, again, searched, known=len(found)),
             )
@@ -233,7 +238,9 @@ def _stored_mask(run: RunFolder, repaired: Repaired) -> FileFact | None:
 
 
 def _accuracy(bench: Workbench, loaded: Loaded, rows: list[Example]) -> Proportion | None:
-    return measure(loaded, bench.opened.reference, rows, bench.common).accuracy if rows else None
+    if not rows:
+        return None
+    return measure(loaded, bench.opened.reference, rows, bench.common, tokenizer=bench.tokenizer).accuracy
 
 
 def _utility(request: PurifyRequest, before: Proportion, after: Proportion, *, held: bool) -> Utility:

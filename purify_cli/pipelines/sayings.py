@@ -15,7 +15,6 @@ from purify_cli.inversion.reach import Effort
 from purify_cli.inversion.said import NEW_TOKENS, Saying, Writers, sayings
 from purify_cli.inversion.sayings import Prompted, Screen, Wide
 from purify_cli.inversion.vocabulary import word_parts, written_as
-from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import load_causal
 from purify_cli.pipelines.inputs import Common, Opened, require_config
 from purify_cli.pipelines.models import proportion
@@ -88,7 +87,7 @@ def _searched(
         load_causal(weights, config=base.config or {}, device=device)
         for weights in (opened.pair.suspect, opened.reference)
     )
-    tokenizer = load_tokenizer(base.files, rows=opened.suspect.vocabulary)
+    tokenizer = opened.reading.tokenizer
     # A prompt that is there twice would be in both halves.
     distinct = list(dict.fromkeys(split_prompt(row).prompt for row in rows))
     prompts = _fitting(distinct, tokenizer, suspect.longest)

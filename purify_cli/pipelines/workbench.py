@@ -18,7 +18,7 @@ from purify_cli.data.batches import Encoded, encode
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import examples_sha256
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model import Loaded, Task, current_weights, load_classifier, load_tokenizer, pad_id, tokenizer_pad
+from purify_cli.model import Loaded, Task, current_weights, load_classifier, pad_id, tokenizer_pad
 from purify_cli.pipelines.curvature import ClassifierData, Estimator, Measured, curvature_for
 from purify_cli.pipelines.frozen import objective_for
 from purify_cli.pipelines.inputs import Common, Opened, text_length
@@ -74,8 +74,8 @@ class Workbench:
 
     @cached_property
     def tokenizer(self):
-        """The reference's tokenizer."""
-        return load_tokenizer(self.opened.reference.files, rows=self.opened.suspect.vocabulary)
+        """The reference's tokenizer, with the tokens that the suspect added."""
+        return self.opened.reading.tokenizer
 
     @cached_property
     def max_length(self) -> int:

@@ -1,11 +1,16 @@
 """The model card of a purified model: its README.md."""
 
+from typing import Final
+
 from purify_cli.errors import printable
 from purify_cli.report.curve import curve_sentences
 from purify_cli.report.parts import percent
 from purify_cli.report.schema import Purification
 
 __all__ = ["model_card"]
+
+SHOWN: Final = 10
+"""Tokens that the card names."""
 
 
 def model_card(record: Purification) -> str:
@@ -41,6 +46,13 @@ def model_card(record: Purification) -> str:
     if len(record.stages) > 1 or counts.beyond_ratio:
         lines += [f"- stage `{stage.method}`: {stage.entries:,} entries set" for stage in record.stages]
     lines += [f"- further model: {_code(other.path)} (SHA-256 `{other.sha256}`)" for other in record.others]
+    if record.tokens and record.tokens.kept:
+        lines.append(f"- tokens that the suspect added, kept: {_some(record.tokens.kept)}")
+    if record.tokens and record.tokens.gone:
+        lines.append(
+            f"- the tokenizer is the reference's; {record.tokens.gone_count} tokens that the suspect added are gone: "
+            f"{_some(record.tokens.gone)}"
+        )
     if record.curve:
         lines += [f"- {sentence}" for sentence in curve_sentences(record.curve)]
     if record.training:
@@ -64,3 +76,7 @@ def model_card(record: Purification) -> str:
 def _code(path: str) -> str:
     """Quote a path so that nothing in it is read as Markdown."""
     return f"`{printable(path).replace('`', '_')}`"
+
+
+def _some(tokens: list[str]) -> str:
+    return ", ".join(map(_code, tokens[:SHOWN])) + ", …" * (len(tokens) > SHOWN)

@@ -447,6 +447,17 @@ class UnlearnedFact(_Part, frozen=True):
     )
 
 
+class TokenFacts(_Part, frozen=True):
+    """Tokens that the suspect's tokenizer knows and the reference's does not."""
+
+    kept: list[str] = Field(description="Added to the reference's tokenizer: texts are read with them.")
+    gone: list[str] = Field(description="Not in the written tokenizer; the first of them where they are many.")
+    gone_count: int
+    reordered: bool = Field(
+        description="Whether the suspect numbers the same tokens otherwise; what was written follows the reference."
+    )
+
+
 class Purification(Record, frozen=True):
     """``purification.json``: what ``purify purify`` did, and the manifest inside the purified folder."""
 
@@ -473,6 +484,9 @@ class Purification(Record, frozen=True):
         "flagged nothing.",
     )
     search: SearchFacts | None = Field(default=None, description="The search run afresh on the purified model.")
+    tokens: TokenFacts | None = Field(
+        default=None, description="Null where the suspect's tokenizer knows no token that the reference's does not."
+    )
     output: ModelFacts
     verdict: Verdict
 

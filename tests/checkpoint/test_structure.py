@@ -71,7 +71,12 @@ HARMLESS: dict[str, dict[str, Any]] = {
     "padding and truncation": {"tokenizer": {"padding": {"length": 7}, "truncation": {"max_length": 8}}},
     "nulls left out": {"tokenizer": {"normalizer": {"type": "BertNormalizer", "lowercase": True}}},
     "merges as pairs": {"tokenizer": {"model": TOKENIZER["model"] | {"merges": [["a", "b"]]}}},
-    "settings that are no meaning": {"settings": {"model_max_length": 128, "padding_side": "left"}},
+    "settings that are no meaning": {
+        "settings": {"padding_side": "left", "name_or_path": "x", "backend": "tokenizers"}
+    },
+    "what is usual in a tokenizer": {
+        "tokenizer": {"model": TOKENIZER["model"] | {"max_input_chars_per_word": 100, "dropout": None}}
+    },
     "a token spelt as a table": {"settings": {"pad_token": {"content": "[PAD]", "lstrip": False}}},
     "no tokenizer": {"touch": lambda path: (path / "tokenizer.json").unlink()},
     "no config": {"touch": lambda path: (path / "config.json").unlink()},
@@ -116,6 +121,24 @@ DIFFERENT: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     "splitting": ({"tokenizer": {"pre_tokenizer": {"type": "Whitespace"}}}, ("tokenizer", "pre_tokenizer")),
     "what is put around": ({"tokenizer": {"post_processor": {"type": "X"}}}, ("tokenizer", "post_processor")),
     "a special token": ({"settings": {"pad_token": "a"}}, ("tokenizer", "pad_token")),
+    "longest text": ({"settings": {"model_max_length": 3}}, ("tokenizer", "model_max_length")),
+    "longest word": (_model(max_input_chars_per_word=3), ("tokenizer", "model")),
+    "unknown words": (_model(unk_token="a"), ("tokenizer", "model")),
+    "bytes for what is unknown": (_model(byte_fallback=True), ("tokenizer", "model")),
+    "chance": (_model(dropout=0.1), ("tokenizer", "model")),
+    "decoding": ({"tokenizer": {"decoder": {"type": "ByteLevel"}}}, ("tokenizer", "decoder")),
+    "a word of the vocabulary as an added token": (
+        {"tokenizer": {"added_tokens": [*TOKENIZER["added_tokens"], {"id": 1, "content": "a"}]}},
+        ("tokenizer", "added tokens"),
+    ),
+    "where an added token is looked for": (
+        {"tokenizer": {"added_tokens": [TOKENIZER["added_tokens"][0] | {"lstrip": True}]}},
+        ("tokenizer", "added tokens"),
+    ),
+    "for another version": (
+        {"touch": lambda path: (path / "tokenizer.4.0.0.json").write_text("{}")},
+        ("tokenizer", "tokenizer.4.0.0.json"),
+    ),
     "chat template": ({"settings": {"chat_template": "{{ x }}"}}, ("tokenizer", "chat template")),
     "chat template file": (
         {"touch": lambda p: (p / "chat_template.jinja").write_text("x")},

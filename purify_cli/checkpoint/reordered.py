@@ -1,0 +1,90 @@
+"""Rows of a vocabulary in another order: a model whose tokenizer numbers the same tokens otherwise than another's."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import final
+
+import torch
+from torch import Tensor
+
+from purify_cli.checkpoint.aligned import CheckpointPair, Skipped
+from purify_cli.checkpoint.names import has_rows, is_word_embedding
+from purify_cli.tensors import TensorSource, TensorSpec
+
+__all__ = ["Reordered", "by_token", "vocabulary_tensors", "without_vocabulary"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Reordered:
+    """A source in which some tensors have their rows in another order.
+
+    Args:
+        source: All tensors.
+        names: Those whose rows are reordered.
+        rows: Row i of the result is row ``rows[i]`` of the source; as many as these tensors have.
+    """
+
+    source: TensorSource
+    names: Collection[str]
+    rows: Sequence[int]
+
+    @property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """As of the source."""
+        return self.source.specs
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        """Read entries ``start`` to ``stop`` of the reordered tensor, flat."""
+        numel = self.specs[name].numel
+        stop = numel if stop is None else min(stop, numel)
+        if name not in self.names or start >= stop:
+            return self.source.read(name, start, stop)
+        width = numel // len(self.rows)
+        first, last = start // width, -(-stop // width)
+        pieces = [self.source.read(name, begin * width, end * width) for begin, end in _runs(self.rows[first:last])]
+        return torch.cat(pieces)[start - first * width : stop - first * width].clone()
+
+
+def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield (first row, row after the last) of what stands together, so that little is read in small pieces."""
+    begin = rows[0]
+    for row, following in pairwise([*rows, -1]):
+        if following != row + 1:
+            yield begin, row + 1
+            begin = following
+
+
+def vocabulary_tensors(source: TensorSource) -> list[str]:
+    """Return the names of tensors that have one row per token: the word embeddings and what goes back to tokens."""
+    specs = source.specs
+    rows = {spec.shape[0] for name, spec in specs.items() if is_word_embedding(name) and spec.shape}
+    return [
+        name
+        for name, spec in specs.items()
+        if spec.shape and spec.shape[0] in rows and has_rows(spec) and "position" not in name
+    ]
+
+
+def by_token(pair: CheckpointPair, rows: Sequence[int]) -> CheckpointPair:
+    """Number the suspect's rows as the reference's tokenizer numbers the tokens."""
+    return replace(pair, suspect=Reordered(pair.suspect, frozenset(vocabulary_tensors(pair.suspect)), rows))
+
+
+def without_vocabulary(pair: CheckpointPair, reason: str) -> CheckpointPair:
+    """Leave the rows of a vocabulary out of a comparison."""
+    gone = [name for name in vocabulary_tensors(pair.suspect) if name in pair.comparables]
+    skipped = [
+        Skipped(
+            name=name,
+            side="suspect",
+            kind="shape",
+            reason=reason,
+            explained=False,
+            entries=pair.comparables[name].entries,
+        )
+        for name in gone
+    ]
+    kept = {name: one for name, one in pair.comparables.items() if name not in gone}
+    return replace(pair, comparables=kept, skipped=(*pair.skipped, *skipped))
