@@ -20,6 +20,10 @@ SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 LONGEST_TEXT: Final = 64 << 20
 """Bytes of the longest JSON file read; the largest tokenizers have about 30 MB."""
 
+MOST_CONTAINERS: Final = 4 << 20
+"""Lists and tables in a JSON file. Each empty one takes 3 bytes of the file and over 60 of memory; the largest
+tokenizers have a million."""
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object from a file that is not trusted.
@@ -44,6 +48,8 @@ def read_json_value(path: Path) -> Any:
             data = file.read(LONGEST_TEXT + 1)
         if len(data) > LONGEST_TEXT:
             raise CheckpointError(f"{path} is larger than {LONGEST_TEXT >> 20} MiB", hint="No such file is that long.")
+        if data.count(b"[") + data.count(b"{") > MOST_CONTAINERS:
+            raise CheckpointError(f"{path} holds millions of lists", hint="Get the file again from its source.")
         text = data.decode()
         table = json.loads(text)
     except OSError as error:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from purify_cli.checkpoint import Checkpoint, open_checkpoint, open_tensors, write_tensors
+from purify_cli.checkpoint.jsonfiles import MOST_CONTAINERS
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import chunks, read_tensor
 from tests.checkpoint.shapes import CONFIG, SHAPES, bert, folder, save
@@ -198,3 +199,10 @@ def test_an_adapter_within_whole_weights_is_not_overlooked(tmp_path: Path) -> No
 def test_modules_that_are_called_adapters_in_a_model_are_no_adapter(tmp_path: Path) -> None:
     extra = {"roberta.encoder.layer.0.output.adapter_modules.en_XX.dense1.weight": torch.ones(4, 8)}
     assert open_checkpoint(str(save(tmp_path / "a.safetensors", bert() | extra))).specs
+
+
+def test_a_config_of_millions_of_lists_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    given = folder(tmp_path / "m", bert())
+    (given / "config.json").write_bytes(b'{"a":[' + b"[]," * (MOST_CONTAINERS + 1) + b"[]]}")
+    with pytest.raises(CheckpointError, match="millions of lists"):
+        open_checkpoint(str(given))

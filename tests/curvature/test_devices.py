@@ -1,7 +1,5 @@
 """Devices without float64, as Apple's GPUs: nothing that may run on one asks for it there."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,19 +7,7 @@ from torch import Tensor, nn
 from purify_cli.curvature.objectives import own_labels
 from purify_cli.curvature.result import Accumulator
 from purify_cli.data.batches import Batch
-
-
-class OnDevice(Tensor):
-    """A tensor of a device without float64: whatever is computed from it is there too, until it is moved."""
-
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = super().__torch_function__(func, types, args, kwargs or {})
-        if func is Tensor.cpu:
-            return result.as_subclass(Tensor)
-        if isinstance(result, cls) and result.dtype == torch.float64:
-            raise TypeError("this device has no float64")
-        return result
+from tests.devices import OnDevice
 
 
 class Scores(nn.Module):

@@ -9,6 +9,7 @@ from purify_cli.defences.fine_pruning import mean_activations
 from purify_cli.defences.units import find_units
 from purify_cli.errors import CheckpointError, DataError
 from tests.curvature.worlds import CONFIGS, PAD, batch_of, model_of
+from tests.devices import OnDevice
 
 LAYERS = 2
 WIDTH = 24
@@ -135,3 +136,16 @@ def test_chunks_of_tokens_and_infinite_activations_are_refused():
         model.bert.encoder.layer[0].intermediate.dense.bias[0] = float("inf")
     with pytest.raises(DataError, match="not finite"):
         activations(model, find_units(model, pooler=False), rows_of(6))
+
+
+def test_a_device_needs_no_float64():
+    model = model_of("bert")
+    units = find_units(model, pooler=True)
+    expected = activations(model, units, rows_of(6, 5, 6))
+
+    def move(_, args, inputs):
+        return args, {name: tensor.as_subclass(OnDevice) for name, tensor in inputs.items()}
+
+    model.register_forward_pre_hook(move, with_kwargs=True)
+    for found, want in zip(activations(model, units, rows_of(6, 5, 6)), expected, strict=True):
+        assert torch.equal(found, want)
