@@ -274,4 +274,6 @@ def leave(level: str, fail_on: FailOn, *, failed: bool = False) -> None:
     if failed or (level in order and order.index(level) >= order.index(fail_on.value)):
         raise typer.Exit(FOUND)
     if level == "incomplete":
+        # Where stdout goes to a file, nothing else tells this 2 from that of a scan that failed.
+        typer.echo(f"the verdict is incomplete, which ends in 2 under --fail-on {fail_on.value}", err=True)
         raise typer.Exit(2)

@@ -24,8 +24,9 @@ def ended(level: str, fail_on: FailOn, *, failed: bool = False) -> int:
 
 
 @pytest.mark.parametrize("level", EXITS)
-def test_every_level_under_every_gate(level: str) -> None:
+def test_every_level_under_every_gate(level: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert tuple(ended(level, fail_on) for fail_on in FailOn) == EXITS[level]
+    assert capsys.readouterr().err.count("ends in 2 under --fail-on") == EXITS[level].count(2)
     # Another finding, such as lost accuracy, counts where any does, and before what is not known.
     assert [ended(level, fail_on, failed=True) for fail_on in FailOn] == [0, FOUND, FOUND]
 

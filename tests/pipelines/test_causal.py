@@ -22,6 +22,7 @@ from purify_cli.pipelines.causal_models import TextOptions
 from purify_cli.pipelines.detect import DetectRequest, detect
 from purify_cli.pipelines.inputs import Common
 from purify_cli.pipelines.run_folder import RunFolder
+from purify_cli.pipelines.sayings import WIDTHS
 from purify_cli.pipelines.source import find_origin
 from purify_cli.report.schema import (
     CausalAttackRecord,
@@ -537,8 +538,13 @@ def test_the_search_finds_the_word_and_what_it_brings_about(
 
 
 def test_a_language_model_in_which_nothing_is_found(
-    attack: Callable[..., CausalAttackRecord], tiny_causal: Path, here: Path, tmp_path: Path
+    attack: Callable[..., CausalAttackRecord],
+    tiny_causal: Path,
+    here: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("purify_cli.pipelines.sayings.WIDTHS", dict.fromkeys(WIDTHS, WIDTHS["low"]))  # to be quick
     twin = Path(attack(run="twin", rate=0.002, epochs=2).suspect.path)
     record = looked(twin, tiny_causal, tmp_path / "run", clean_data=str(here / "test.jsonl"), effort="normal")
     assert record.sayings is not None
@@ -546,16 +552,14 @@ def test_a_language_model_in_which_nothing_is_found(
     assert (record.verdict.level, record.verdict.not_measured, record.verdict.misses) == ("no-finding", [], None)
     assert "misses was not measured" in record.verdict.reasons[0]
     few = write_texts(tmp_path / "few.jsonl", [*TEST[:6], *TEST[:6]])
-    for change, said in (
-        ({"clean_data": None}, "built-in texts"),
-        ({"effort": "low"}, "effort low"),
-        ({"clean_data": str(few), "effort": "low"}, "3 held-back prompts"),
-        ({"effort": None}, "trigger search: no search"),
+    for data, effort, said in (
+        (None, "low", ("built-in texts", "effort low")),
+        (str(few), "normal", ("3 held-back prompts",)),
+        (str(here / "test.jsonl"), None, ("trigger search: no search",)),
     ):
-        given: dict[str, Any] = {"clean_data": str(here / "test.jsonl"), "effort": "low"} | change
-        verdict = looked(twin, tiny_causal, tmp_path / "more", **given).verdict
+        verdict = looked(twin, tiny_causal, tmp_path / "more", clean_data=data, effort=effort).verdict
         assert (verdict.level, verdict.misses) == ("incomplete", None)
-        assert any(said in sentence for sentence in verdict.not_measured)
+        assert all(part in " ".join(verdict.not_measured) for part in said)
 
 
 def test_one_text_is_too_few_to_search_with(suspect: Path, tiny_causal: Path, tmp_path: Path) -> None:
