@@ -239,7 +239,7 @@ def _adapter(place: Place) -> Path:
     return folder
 
 
-def _pipe(place: Place, name: str) -> Path:
+def _pipe_within(place: Place, name: str) -> Path:
     folder = place.copied()
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
@@ -403,11 +403,15 @@ TABLE: list[Row] = [
     ("an adapter", lambda p: ["evaluate", _adapter(p), "--data", p.clean], "an adapter, not a whole model"),
     (
         "a pipe as configuration",
-        lambda p: p.detect(_pipe(p, "config.json")),
+        lambda p: p.detect(_pipe_within(p, "config.json")),
         "config.json is no ordinary file but a pipe",
     ),
-    ("a pipe as tokenizer", lambda p: p.detect(_pipe(p, "tokenizer.json")), "is no ordinary file but a pipe"),
-    ("a pipe as reference", lambda p: ["detect", p.suspect, "--ref", _pipe(p, "model.safetensors")], "but a pipe"),
+    ("a pipe as tokenizer", lambda p: p.detect(_pipe_within(p, "tokenizer.json")), "is no ordinary file but a pipe"),
+    (
+        "a pipe as reference",
+        lambda p: ["detect", p.suspect, "--ref", _pipe_within(p, "model.safetensors")],
+        "but a pipe",
+    ),
     ("a device as weights", lambda p: p.detect("/dev/null"), "is no ordinary file but a device"),
     (
         "another configuration",
