@@ -36,7 +36,7 @@ class Bars:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as bars:
-            yield from bars.track(items, description=what, total=total)
+            yield from bars.track(items, description=printable(what), total=total)
 
     def note(self, sentence: str) -> None:
         """Print one sentence."""
@@ -75,8 +75,9 @@ def show(record: "Record", form: Format | None, *, verbose: bool) -> None:
         return
     from rich.console import Console
 
+    from purify_cli.report.listing import show_part
     from purify_cli.report.tables import render
 
     console = Console(highlight=False)
     for part in render(record, verbose=verbose):
-        console.print(part)
+        show_part(console, part)

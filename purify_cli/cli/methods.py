@@ -33,12 +33,11 @@ def command(form: o.OutputFormat = None) -> None:
         sys.stdout.flush()
         return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("kind", "name", "source", "what it does"):
-        table.add_column(column, no_wrap=column != "what it does")
+    from purify_cli.report.listing import Listing, show_part
+
+    table = Listing("kind", "name", "what it does, and the source", sentences=2)
     for row in rows:
         what = f"{row['summary']} ({row['settings']})" if row["settings"] else row["summary"]
-        table.add_row(row["kind"], row["name"], row["source"], what)
-    Console(highlight=False, markup=False).print(table)
+        table.add(row["kind"], row["name"], f"{what}; {row['source']}")
+    show_part(Console(highlight=False), table)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from purify_cli.report.parts import add_row, line, percent, table_of
+from purify_cli.report.listing import Listing
+from purify_cli.report.parts import line, percent
 from purify_cli.report.schema import (
     Evaluation,
     ModelMeasurement,
@@ -45,10 +46,10 @@ def measurements(
     first = rows[0][1]
     bias = first.bias_accuracy is not None
     columns = ("bias accuracy", "without pattern") if bias else ("attack success", "without trigger")
-    table = table_of("model", "accuracy", *columns, wide=0)
+    table = Listing("model", "accuracy", *columns)
     for name, one in rows:
         shown = (one.bias_accuracy, one.untriggered_accuracy) if bias else (one.attack_success, one.target_rate)
-        add_row(table, name, percent(one.accuracy), *map(percent, shown))
+        table.add(name, percent(one.accuracy), *map(percent, shown))
     yield table
     yield from map(line, _explained(first, trigger))
     for _, one in rows:
@@ -110,10 +111,10 @@ def _retuned(facts: RetuneFacts) -> Iterator[RenderableType]:
     if facts.floor:
         curves.append((f"{facts.floor.name} (floor)", facts.floor))
     bias = any(point.bias_accuracy for _, curve in curves for point in curve.points)
-    table = table_of("steps", *(name for name, _ in curves), wide=0)
+    table = Listing("steps", *(name for name, _ in curves))
     for points in zip(*(curve.points for _, curve in curves), strict=True):
         shares = [point.bias_accuracy if bias else point.attack_success for point in points]
-        add_row(table, str(points[0].step), *map(percent, shares))
+        table.add(str(points[0].step), *map(percent, shares))
     yield table
     what = "bias accuracy" if bias else "attack success"
     yield line(

@@ -1,12 +1,9 @@
 """What the text form of every record is made of."""
 
-from rich.table import Table
-from rich.text import Text
-
-from purify_cli.errors import printable
+from purify_cli.report.listing import Sentence
 from purify_cli.report.schema import ProportionFact
 
-__all__ = ["add_row", "line", "number", "percent", "table_of", "yes"]
+__all__ = ["line", "number", "percent", "yes"]
 
 
 def percent(share: ProportionFact | None) -> str:
@@ -16,22 +13,9 @@ def percent(share: ProportionFact | None) -> str:
     return f"{100 * share.value:.1f} % ({100 * share.low:.1f}-{100 * share.high:.1f})"
 
 
-def table_of(*columns: str, wide: int) -> Table:
-    """Make a table whose column number ``wide`` may take several lines."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=index != wide)
-    return table
-
-
-def add_row(table: Table, *cells: str) -> None:
-    """Add cells as plain text: names and tokens come from the suspect and must not be read as markup."""
-    table.add_row(*(Text(printable(cell)) for cell in cells))
-
-
-def line(sentence: str) -> Text:
+def line(sentence: str) -> Sentence:
     """Write a sentence as plain text."""
-    return Text(printable(sentence))
+    return Sentence(sentence)
 
 
 def yes(value: bool | None) -> str:

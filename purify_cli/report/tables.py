@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from purify_cli.report.curve import curve_sentences
 from purify_cli.report.evaluation import evaluation_parts, measurements
 from purify_cli.report.language import text_sentences
-from purify_cli.report.parts import add_row, line, number, percent, table_of, yes
+from purify_cli.report.listing import Listing
+from purify_cli.report.parts import line, number, percent, yes
 from purify_cli.report.schema import (
     AttackRecord,
     CausalAttackRecord,
@@ -104,14 +104,14 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
         yield line(f"NaN or infinite: {sum(record.nonfinite.values())} entries, read as the reference's")
     skipped = comparison.skipped if limit is None else [s for s in comparison.skipped if not s.explained]
     if skipped:
-        table = table_of("not compared", "side", "kind", "why", wide=3)
+        table = Listing("not compared", "side", "kind", "why", sentences=3)
         for item in skipped:
-            add_row(table, item.name, item.side, item.kind, item.reason + ("" if item.explained else " (unexplained)"))
+            table.add(item.name, item.side, item.kind, item.reason + ("" if item.explained else " (unexplained)"))
         yield table
     if record.differences:
-        table = table_of("differs", "what", "how", wide=2)
+        table = Listing("differs", "what", "how", sentences=2)
         for item in record.differences:
-            add_row(table, item.kind, item.subject, item.detail)
+            table.add(item.kind, item.subject, item.detail)
         yield table
     yield Text()
     yield _groups("tensor", record.tensors[:limit])
@@ -123,9 +123,9 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
     yield _groups("layer", record.layers)
     yield Text()
     if record.embedding_rows:
-        table = table_of("embedding row", "token", "drift norm", "in the texts", wide=1)
+        table = Listing("embedding row", "token", "drift norm", "in the texts")
         for row in record.embedding_rows[:limit]:
-            add_row(table, str(row.row), row.token, f"{row.drift_norm:.4f}", yes(row.seen))
+            table.add(str(row.row), row.token, f"{row.drift_norm:.4f}", yes(row.seen))
         yield table
     if record.signs:
         yield Text()
@@ -140,11 +140,11 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
 
 
 def _sayings(search: SayingsFacts) -> Iterator[RenderableType]:
-    table = table_of("found", "place", "says", "suspect", "without it", "reference", "planted", wide=2)
+    table = Listing("found", "place", "says", "suspect", "without it", "reference", "planted")
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.without, one.reference))
         place = "end" if one.position == "end" else "any"
-        add_row(table, one.text, place, one.says, *counts, yes(one.flagged))
+        table.add(one.text, place, one.says, *counts, yes(one.flagged))
     yield table
     yield line(
         f"search ({search.effort}): words made of {search.tokens:,} tokens tried at the end of prompts, the best then "
@@ -152,22 +152,20 @@ def _sayings(search: SayingsFacts) -> Iterator[RenderableType]:
     )
 
 
-def _signs(signs: Sequence[SignFact]) -> Table:
-    table = table_of("sign", "value", "unpoisoned models", "as large", "what", wide=4)
+def _signs(signs: Sequence[SignFact]) -> Listing:
+    table = Listing("sign", "value", "unpoisoned models", "as large", "what", sentences=4)
     for one in signs:
         reached = f"{one.clean_reaching} of {one.clean_models}"
-        add_row(
-            table, one.name, f"{one.value:.2f}", f"{one.clean_low:.2f} to {one.clean_high:.2f}", reached, one.sentence
-        )
+        table.add(one.name, f"{one.value:.2f}", f"{one.clean_low:.2f} to {one.clean_high:.2f}", reached, one.sentence)
     return table
 
 
 def _search(search: SearchFacts) -> Iterator[RenderableType]:
-    table = table_of("found", "place", "label", "suspect turns", "control turns", "strength", "planted", wide=0)
+    table = Listing("found", "place", "label", "suspect turns", "control turns", "strength", "planted")
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
         place = "front" if one.position == "start" else "any"
-        add_row(table, one.text, place, str(one.target), *counts, number(one.strength), yes(one.flagged))
+        table.add(one.text, place, str(one.target), *counts, number(one.strength), yes(one.flagged))
     yield table
     bags = "" if search.bags is None else f", then groups of them, grown or from {search.bags:,} bags per label"
     yield line(
@@ -196,16 +194,16 @@ def _purification(record: Purification, *, verbose: bool) -> Iterator[Renderable
         u = record.utility
         yield line(f"clean accuracy {percent(u.before)} before, {percent(u.after)} after, on {u.measured_on}")
     if record.triggers:
-        table = table_of("found word", "label", "turned over before", "after", wide=0)
+        table = Listing("found word", "label", "turned over before", "after")
         for one in record.triggers:
-            add_row(table, one.text, str(one.target), percent(one.before), percent(one.after))
+            table.add(one.text, str(one.target), percent(one.before), percent(one.after))
         yield table
     if record.search:
         yield from _search(record.search)
     if verbose:
-        table = table_of("tensor", "reset", wide=0)
+        table = Listing("tensor", "reset")
         for name, count in sorted(counts.per_tensor.items(), key=lambda item: -item[1]):
-            add_row(table, name, f"{count:,}")
+            table.add(name, f"{count:,}")
         yield table
     yield line(f"wrote {record.output.path}")
     yield _verdict(record.verdict)
@@ -220,12 +218,12 @@ def _beyond(counts: ResetCounts) -> str:
     return said + (f", and {nonfinite:,} non-finite" if nonfinite else "")
 
 
-def _stages(stages: Sequence[StageFacts]) -> Table:
-    table = table_of("stage", "ratio", "entries set", "changed", "what it says", wide=4)
+def _stages(stages: Sequence[StageFacts]) -> Listing:
+    table = Listing("stage", "ratio", "entries set", "changed", "what it says", sentences=4)
     for stage in stages:
         said = ", ".join(f"{name} {_plain(value)}" for name, value in stage.facts.items())
         ratio = "-" if stage.ratio is None else f"{stage.ratio:g}"
-        add_row(table, stage.method, ratio, f"{stage.entries:,}", f"{stage.changed:,}", said or "-")
+        table.add(stage.method, ratio, f"{stage.entries:,}", f"{stage.changed:,}", said or "-")
     return table
 
 
@@ -236,12 +234,12 @@ def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _curve(curve: RatioCurveFacts) -> Table:
-    table = table_of("ratio", "accuracy, held back in turn", "within the budget", wide=1)
-    add_row(table, "fine-tuning only", percent(curve.baseline), "-")
+def _curve(curve: RatioCurveFacts) -> Listing:
+    table = Listing("ratio", "accuracy, held back in turn", "within the budget")
+    table.add("fine-tuning only", percent(curve.baseline), "-")
     for point in curve.points:
         chosen = " (chosen)" if point.ratio == curve.chosen else ""
-        add_row(table, f"{point.ratio:g}{chosen}", percent(point.accuracy), yes(point.passes))
+        table.add(f"{point.ratio:g}{chosen}", percent(point.accuracy), yes(point.passes))
     return table
 
 
@@ -261,21 +259,18 @@ def _attack(record: AttackRecord) -> Iterator[RenderableType]:
     yield line(f"wrote {where}")
 
 
-def _texts(models: Sequence[TextModelMeasurement]) -> Table:
+def _texts(models: Sequence[TextModelMeasurement]) -> Listing:
     """Compare language models: one row each, shares with 95 % intervals."""
-    table = table_of("model", "perplexity", "attack success", "without trigger", wide=0)
+    table = Listing("model", "perplexity", "attack success", "without trigger")
     for model in models:
-        add_row(
-            table, model.name, number(model.perplexity), percent(model.attack_success), percent(model.false_triggers)
-        )
+        table.add(model.name, number(model.perplexity), percent(model.attack_success), percent(model.false_triggers))
     return table
 
 
-def _groups(kind: str, groups: Sequence[GroupFact]) -> Table:
-    table = table_of(kind, "dimensions", "moved", "drift", "in top 1 %", wide=0)
+def _groups(kind: str, groups: Sequence[GroupFact]) -> Listing:
+    table = Listing(kind, "dimensions", "moved", "drift", "in top 1 %")
     for group in groups:
-        add_row(
-            table,
+        table.add(
             group.name,
             f"{group.entries:,}",
             f"{group.moved / max(group.entries, 1):.1%}",

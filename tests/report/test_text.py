@@ -5,8 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
+from purify_cli.errors import printable
 from purify_cli.report.card import model_card
-from purify_cli.report.parts import percent
+from purify_cli.report.listing import Listing, show_part
+from purify_cli.report.parts import line, percent
 from purify_cli.report.schema import (
     DataFacts,
     Evaluation,
@@ -77,7 +79,7 @@ def shown(record: Record, *, terminal: bool = False) -> str:
     text = io.StringIO()
     console = Console(file=text, width=400, highlight=False, force_terminal=terminal, color_system=None)
     for part in render(record, verbose=True):
-        console.print(part)
+        show_part(console, part)
     return text.getvalue()
 
 
@@ -114,3 +116,51 @@ def test_the_card_claims_nothing_that_was_not_done() -> None:
     assert "fine-tuning:" not in card
     assert "clean accuracy" not in card
     assert "clean data:" not in card
+
+
+LONG = "bert.encoder.layer.11.attention.self.query.weight"
+
+
+def lines(part: object, width: int) -> list[str]:
+    text = io.StringIO()
+    show_part(Console(file=text, width=width, highlight=False), part)
+    return text.getvalue().splitlines()
+
+
+def test_a_listing_that_fits_has_columns() -> None:
+    table = Listing("tensor", "moved", "why", sentences=2)
+    table.add("a", "1 %", "because it did")
+    assert lines(table, 80) == ["tensor  moved  why", "a       1 %    because it did"]
+
+
+def test_a_sentence_is_broken_between_words_and_a_name_nowhere() -> None:
+    table = Listing("tensor", "why", sentences=1)
+    table.add(LONG, "a buffer: equal in both and left out of the comparison")
+    assert lines(table, 80)[1:] == [
+        f"{LONG}  a buffer: equal in both and",
+        f"{' ' * len(LONG)}  left out of the comparison",
+    ]
+    assert lines(table, 60) == [LONG, "    why: a buffer: equal in both and left out of the", "    comparison"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+def test_no_width_breaks_a_name(width: int) -> None:
+    table = Listing("tensor", "dimensions", "moved", "drift", "in top 1 %")
+    table.add(LONG, "589,824", "100.0 %", "0.0123", "3.2 %")
+    table.add("京" * 30, "1", "2", "3", "4")
+    shown = lines(table, width)
+    for name in (LONG, "京" * 30):
+        assert sum(row.startswith(name) for row in shown) == 1
+    assert lines(line(f"wrote /tmp/{LONG} and {LONG}/x"), 30) == ["wrote", f"/tmp/{LONG}", "and", f"{LONG}/x"]
+
+
+@pytest.mark.parametrize("width", [40, 400])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_headings_are_shown_and_not_obeyed(name: str, width: int) -> None:
+    table = Listing("steps", name, ":smile:")
+    table.add(name, name, "[bold]")
+    text = "\n".join(lines(table, width))
+    assert printable(name) in text
+    assert ":smile:" in text
+    assert "[bold]" in text
+    assert all(letter.isprintable() for letter in text if letter != "\n")
