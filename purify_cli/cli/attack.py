@@ -86,6 +86,8 @@ def command(
         language.refuse(theirs, causal=True)
     from purify_cli.pipelines.run_folder import RunFolder
 
+    listener = talk(quiet=quiet)
+    o.say_shadowed(listener, ref, model)
     folder = RunFolder((run or Path("purify-run")).absolute())
     common = o.common(
         device=device,
@@ -122,7 +124,7 @@ def command(
             weight_decay=weight_decay,
             common=common,
         )
-        show(attack(request, talk(quiet=quiet)), form, verbose=verbose)
+        show(attack(request, listener), form, verbose=verbose)
     elif target_text is not None:
         from purify_cli.pipelines.causal_attack import CausalAttackRequest, causal_attack
 
@@ -144,4 +146,4 @@ def command(
             options=language.text_options(prompt_words, new_tokens),
             common=common,
         )
-        show(causal_attack(texts, talk(quiet=quiet)), form, verbose=verbose)
+        show(causal_attack(texts, listener), form, verbose=verbose)

@@ -23,7 +23,9 @@ class Bars:
     def __init__(self) -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=True, highlight=False)
+        from purify_cli.report.listing import Sentence
+
+        self._console, self._sentence = Console(stderr=True, highlight=False), Sentence
 
     def track(self, items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
         """Yield the items and draw a bar."""
@@ -40,7 +42,7 @@ class Bars:
 
     def note(self, sentence: str) -> None:
         """Print one sentence."""
-        self._console.print(printable(sentence), style="dim", markup=False)
+        self._console.print(self._sentence(sentence), style="dim", crop=False)
 
 
 @final

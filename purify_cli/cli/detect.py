@@ -50,8 +50,11 @@ def command(
     from purify_cli.pipelines.detect import DetectRequest, detect
     from purify_cli.pipelines.source import DETECTABLE, find_origin
 
+    listener = talk(quiet=quiet)
+    origin = find_origin(suspect, ref, run, piped, kinds=DETECTABLE)
+    o.say_origin(origin, listener)
     request = DetectRequest(
-        origin=find_origin(suspect, ref, run, piped, kinds=DETECTABLE),
+        origin=origin,
         clean_data=clean_data,
         unlabelled=unlabelled,
         indicator=indicator,
@@ -71,6 +74,6 @@ def command(
             allow_nonfinite=allow_nonfinite,
         ),
     )
-    record = detect(request, talk(quiet=quiet))
+    record = detect(request, listener)
     show(record, form, verbose=verbose)
     o.leave(record.verdict.level, fail_on)

@@ -90,6 +90,7 @@ def command(
     listener = talk(quiet=quiet)
     origin = find_origin(models[0] if models else None, ref, run, piped, kinds=EVALUABLE)
     o.say_origin(origin, listener)
+    o.say_shadowed(listener, *(models or ())[1:], floor, against)
     named = tuple(models or ())
     where: list[Literal["start", "end", "random", "scattered"]] = [position.value for position in position or ()]
     common = o.common(

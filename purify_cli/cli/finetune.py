@@ -45,6 +45,8 @@ def command(
 
     if epochs is not None and steps is not None:
         raise UsageError("--epochs and --steps exclude each other", hint="Give one of the two.")
+    listener = talk(quiet=quiet)
+    o.say_shadowed(listener, model, ref)
     request = FinetuneRequest(
         model=model,
         data=data,
@@ -69,4 +71,4 @@ def command(
             allow_pickle=allow_pickle,
         ),
     )
-    show(finetune(request, talk(quiet=quiet)), form, verbose=verbose)
+    show(finetune(request, listener), form, verbose=verbose)

@@ -56,6 +56,7 @@ __all__ = [
     "leave",
     "parse_ratio",
     "say_origin",
+    "say_shadowed",
 ]
 
 FOUND: Final = 64
@@ -255,9 +256,24 @@ def parse_ratio(given: str | None) -> float | None:
 
 
 def say_origin(origin: "Origin", listener: "Progress") -> None:
-    """Tell where the models come from when the run folder named them: it may be about something else by now."""
+    """Tell where the models come from, and the output goes, where no argument said so.
+
+    The run folder may be about something else by now, and a piped record may name a folder that knows nothing of it.
+    """
     if origin.record is not None and origin.suspect is not None and not origin.piped:
         listener.note(f"going on from {origin.run.path}: {origin.suspect.path}")
+    if origin.moved is not None:
+        listener.note(f"{origin.moved} does not hold the record on standard input: writing to {origin.run.path}")
+    say_shadowed(listener, *(facts.path for facts in (origin.suspect, origin.reference) if facts))
+
+
+def say_shadowed(listener: "Progress", *models: str | None) -> None:
+    """Tell where a file or folder is called like an alias: what is there is taken."""
+    from purify_cli.checkpoint.aliases import alias_for
+
+    for model in models:
+        if model is not None and alias_for(model) and Path(model).exists():
+            listener.note(f"{model} is the one in {Path.cwd()}, not the model that this alias stands for")
 
 
 def leave(level: str, fail_on: FailOn, *, failed: bool = False) -> None:

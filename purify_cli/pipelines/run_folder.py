@@ -22,6 +22,9 @@ R = TypeVar("R", bound=Record)
 
 FILES: Final[Mapping[type[Record], str]] = {record: f"{kind}.json" for kind, record in RECORDS.items()}
 
+LONGEST: Final = 1 << 26
+"""Bytes of a record, at most. Ours: a model of 200 tensors needs about a thousandth of it."""
+
 
 def dump(record: Record) -> str:
     """Write a record as JSON, ready for a file or for standard output."""
@@ -36,6 +39,8 @@ def parse_record(text: str, origin: str) -> Record:
     """
     try:
         document = json.loads(text)
+        # JSON can escape halves of a surrogate pair; only those that stand for bytes of a file name can be written.
+        json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogateescape")
         return RECORDS[document["kind"]].model_validate(document)
     except (ValueError, TypeError, KeyError, RecursionError, ValidationError) as error:
         detail = str(error).splitlines()[0]
@@ -86,15 +91,16 @@ class RunFolder:
         Raises:
             RunFolderError: If the file is there but is no such record.
         """
-        path = self.path / FILES[kind]
+        path, hint = self.path / FILES[kind], "Remove it or choose another --run."
         try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LONGEST:
+                raise RunFolderError(f"{path} is no file of a record's size", hint=hint)
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise RunFolderError(
-                f"{path} cannot be read: {error}", hint="Remove it or choose another --run."
-            ) from error
+            raise RunFolderError(f"{path} cannot be read: {error}", hint=hint) from error
         record = parse_record(text, str(path))
         if not isinstance(record, kind):
             raise RunFolderError(f"{path} holds a record of another kind", hint="Remove it or choose another --run.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -144,6 +145,54 @@ def test_estimators(
     assert (found["curvature"]["clamped"] > 0) is negative
     assert (found["indicator"]["degenerate"]["negative curvature"] > 0) is negative
     assert "taken from the run folder" in run_cli(["purify", "--clean-data", clean_file, "--estimator", asked])[2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"clamped": None},
+        {"clamped": "abc"},
+        {"clamped": "nan"},
+        {"effective_samples": "0"},
+        {"samples": "1e3"},
+        {"source": "somewhere"},
+        {"recipe": "[" * 100_000},
+        {"recipe": "7"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_stored_curvature_that_is_damaged_is_measured_anew(
+    here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path, change: dict[str, str | None]
+) -> None:
+    before = _detect(run_cli, tiny_suspect, tiny_reference)
+    path = here / "purify-run" / "curvature.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = {key: value for key, value in (file.metadata() | change).items() if value is not None}
+    save_file(load_file(path), path, metadata=metadata)
+    assert _detect(run_cli, tiny_suspect, tiny_reference) == before
+
+
+def test_a_stored_curvature_with_other_tensors_is_measured_anew(
+    here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path
+) -> None:
+    before = _detect(run_cli, tiny_suspect, tiny_reference)
+    path = here / "purify-run" / "curvature.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    name, tensor = next(iter(load_file(path).items()))
+    for changed in ({name: tensor * float("nan")}, {name: tensor.reshape(-1)}, {"another": tensor}):
+        save_file(load_file(path) | changed, path, metadata=metadata)
+        assert _detect(run_cli, tiny_suspect, tiny_reference) == before
+
+
+def test_a_folder_that_is_called_like_an_alias_is_told(
+    here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path, copy_model: Callable[..., Path]
+) -> None:
+    copy_model(tiny_reference, "minilm")
+    code, out, err = run_cli(["detect", tiny_suspect, "--ref", "minilm", "--effort", "none"])
+    assert code == 0, err
+    assert f"minilm is the one in {here}, not the model that this alias stands for" in err
+    assert json.loads(out)["reference"]["path"] == str(here / "minilm")
 
 
 def test_a_changed_suspect_makes_the_record_stale(

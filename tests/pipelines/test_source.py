@@ -1,5 +1,7 @@
 """Where a command's models come from: argument before standard input before run folder."""
 
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,11 +103,55 @@ def test_an_argument_is_the_only_thing_looked_at(tmp_path: Path) -> None:
 
 def test_a_piped_record_comes_before_the_run_folder_and_names_it(tmp_path: Path) -> None:
     elsewhere = RunFolder(tmp_path / "elsewhere")
+    elsewhere.save(attack(elsewhere.path))
     RunFolder(tmp_path).save(finetune(tmp_path))
     origin = find_origin(None, None, None, dump(attack(elsewhere.path)))
-    assert origin.run == elsewhere
+    assert (origin.run, origin.moved) == (elsewhere, None)
     assert origin.suspect == model("attacked")
-    assert not elsewhere.path.exists(), "looking creates nothing"
+
+
+@pytest.mark.parametrize("there", ["nothing", "another record", "no record"])
+def test_a_piped_record_does_not_send_the_output_to_a_folder_that_does_not_hold_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    elsewhere = RunFolder(tmp_path / "elsewhere")
+    if there == "another record":
+        elsewhere.save(attack(elsewhere.path, "other"))
+    elif there == "no record":
+        elsewhere.create()
+        (elsewhere.path / "attack.json").write_text("[")
+    origin = find_origin(None, None, None, dump(attack(elsewhere.path)))
+    assert origin.run.path == tmp_path / "purify-run"
+    assert origin.moved == elsewhere.path
+    assert origin.suspect == model("attacked")
+    assert elsewhere.path.exists() == (there != "nothing"), "looking creates nothing"
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "a" * 5000, "a/" * 3000])
+@pytest.mark.parametrize("key", ["run", "suspect", "reference"])
+def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, key: str, path: str) -> None:
+    document = json.loads(dump(attack(tmp_path)))
+    document |= {key: path if key == "run" else {"path": path, "sha256": ""}}
+    with pytest.raises(RunFolderError):
+        find_origin(None, None, None, json.dumps(document))
+    (tmp_path / "attack.json").write_text(json.dumps(document))
+    with pytest.raises(RunFolderError):
+        find_origin(None, None, tmp_path, None)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "long", "deep"])
+def test_what_is_no_file_of_a_record_is_refused(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "detection.json"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        monkeypatch.setattr("purify_cli.pipelines.run_folder.LONGEST", 200_000)
+        path.write_text("[" * (100_000 if kind == "deep" else 300_000))
+    with pytest.raises(RunFolderError):
+        find_origin(None, None, tmp_path, None)
 
 
 @pytest.mark.parametrize("piped", [None, "", " \n\t"])
