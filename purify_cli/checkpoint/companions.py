@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from purify_cli.checkpoint.difference import Difference, shown
 from purify_cli.checkpoint.filenames import CONFIG, is_tokenizer_file, is_weight_file
-from purify_cli.checkpoint.jsonfiles import read_json_value
+from purify_cli.checkpoint.jsonfiles import json_items, read_json_value
 from purify_cli.checkpoint.layout import CheckpointFiles
 from purify_cli.checkpoint.nested import SAVED
 from purify_cli.checkpoint.regular import open_regular
@@ -170,7 +170,7 @@ def _requests(subject: str, path: Path) -> Iterator[Difference]:
             yield Difference(kind="file", subject=subject, detail=printable(str(error)), unexamined=loaded)
         return
     modules = path.name == "modules.json"
-    for key, value in _items(table):
+    for key, value in json_items(table):
         foreign = modules and key == "type" and not _of_sentence_transformers(value)
         if foreign or (key in CODE_KEYS and value):
             yield _code(f"{subject}: {printable(key)}", f"asks to run code: {shown(value)}")
@@ -178,14 +178,6 @@ def _requests(subject: str, path: Path) -> Iterator[Difference]:
 
 def _of_sentence_transformers(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("sentence_transformers.")
-
-
-def _items(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every key with its value, at any depth."""
-    if isinstance(value, dict):
-        yield from value.items()
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _items(inner)
 
 
 def _kind_of(path: Path) -> str | None:

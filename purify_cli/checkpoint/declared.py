@@ -1,8 +1,10 @@
 """Whether a model is whole: config.json checked against the tensors beside it, and tensors that are placeholders."""
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+from purify_cli.checkpoint.jsonfiles import json_items
 from purify_cli.checkpoint.names import canonical, is_buffer, is_word_embedding
 from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.errors import CheckpointError
@@ -13,34 +15,68 @@ WIDTH_KEYS: Final = ("embedding_size", "word_embed_proj_dim", "hidden_size", "n_
 """Names under which configurations hold the width of the word embeddings, the more specific first (ELECTRA, ALBERT
 and OPT embed in another width than they compute)."""
 
+PLAIN: Final = (int, float, str)
+
 LAYER_KEYS: Final = ("num_hidden_layers", "n_layer", "n_layers")
 LAYER: Final = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.([0-9]+)\.")
 """The number of a layer in a tensor name."""
+
+
+COUNT: Final = re.compile(r"(n|num)_\w*(layers?|experts?|blocks?|groups|stages)|\w+_layers")
+"""Keys that say how many modules are built."""
+
+FEW: Final = 256
+"""Modules that any configuration may ask for: those of experts may be stored as one tensor."""
+
+DROPOUT: Final = re.compile(r"\w*(dropout|dropout_prob|pdrop|dropout_rate|drop_prob)")
+"""Keys that hold a probability."""
+
+PADDING: Final = "pad_token_id"
 
 
 def check_config(checkpoint: Checkpoint) -> None:
     """Compare the sizes a configuration declares with the tensors.
 
     Only sizes that are there are compared, and only for models that are one stack of layers: an encoder-decoder
-    counts its layers twice.
+    counts its layers twice. No configuration may ask for many more modules than the files hold tensors.
 
     Raises:
-        CheckpointError: If the vocabulary, the width or the number of layers is another one.
+        CheckpointError: If the vocabulary, the width or the number of layers is another one, or a value cannot be.
     """
     config = checkpoint.config
     if not config:
         return
+    _possible(checkpoint, config)
     shape = next((s.shape for n, s in checkpoint.specs.items() if is_word_embedding(n) and len(s.shape) == 2), None)
     if shape:
         _same(checkpoint, "vocabulary", config.get("vocab_size"), shape[0])
-        width = next((config[key] for key in WIDTH_KEYS if isinstance(config.get(key), int)), None)
+        width = next((config[key] for key in WIDTH_KEYS if isinstance(config.get(key), PLAIN)), None)
         _same(checkpoint, "width", width, shape[1])
     layers = {found[1] for name in checkpoint.specs if (found := LAYER.search(canonical(name)))}
     if layers and not config.get("is_encoder_decoder") and not any("decoder.layers" in n for n in checkpoint.specs):
-        declared = next((config[key] for key in LAYER_KEYS if isinstance(config.get(key), int)), None)
+        declared = next((config[key] for key in LAYER_KEYS if isinstance(config.get(key), PLAIN)), None)
         # ALBERT declares many layers and stores the groups they share.
         if "num_hidden_groups" not in config:
             _same(checkpoint, "number of layers", declared, len(layers))
+
+
+def _possible(checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:
+    """Refuse values for which a model cannot be built, or only at a cost out of proportion to its files."""
+    rows, most = checkpoint.vocabulary, max(FEW, len(checkpoint.specs))
+    for key, value in json_items(dict(config)):
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if COUNT.fullmatch(key) and number is not None and number > most:
+            why = f"the files hold {len(checkpoint.specs)} tensors"
+        elif DROPOUT.fullmatch(key) and value is not None and not (number is not None and 0 <= number <= 1):
+            why = "it is a probability"
+        elif key == PADDING and number is not None and rows is not None and number >= rows:
+            why = f"the word embedding has {rows} rows"
+        else:
+            continue
+        raise CheckpointError(
+            f"{checkpoint.files.config} declares {key!r} as {value!r:.40}, and {why}",
+            hint="The configuration belongs to another model, or was tampered with.",
+        )
 
 
 def check_filled(checkpoint: Checkpoint, what: str, *, other: Checkpoint | None = None) -> None:
@@ -66,8 +102,8 @@ def check_filled(checkpoint: Checkpoint, what: str, *, other: Checkpoint | None 
 
 
 def _same(checkpoint: Checkpoint, what: str, declared: object, found: int) -> None:
-    if type(declared) is int and declared != found:
+    if isinstance(declared, PLAIN) and (type(declared) is not int or declared != found):
         raise CheckpointError(
-            f"{checkpoint.files.config} declares a {what} of {declared}, but the weights have {found}",
+            f"{checkpoint.files.config} declares a {what} of {declared!r:.40}, but the weights have {found}",
             hint="The configuration belongs to another model, or one of the two was tampered with.",
         )

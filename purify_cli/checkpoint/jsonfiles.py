@@ -3,13 +3,14 @@
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from purify_cli.checkpoint.regular import open_regular
 from purify_cli.errors import CheckpointError
 
-__all__ = ["LONGEST_TEXT", "is_unicode", "read_json", "read_json_value"]
+__all__ = ["LONGEST_TEXT", "is_unicode", "json_items", "read_json", "read_json_value"]
 
 DEEPEST: Final = 50
 """Levels of nesting in a JSON file; real ones have under ten. Deeper ones exhaust the stack of whoever walks them."""
@@ -69,6 +70,14 @@ def read_json_value(path: Path) -> Any:
     if SURROGATE.search(text) and not is_unicode(json.dumps(table, ensure_ascii=False)):
         raise CheckpointError(f"{path} holds text that is no valid Unicode", hint="Get the file again from its source.")
     return table
+
+
+def json_items(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every key of a JSON value with what it stands for, at any depth."""
+    if isinstance(value, dict):
+        yield from value.items()
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from json_items(inner)
 
 
 def is_unicode(text: str) -> bool:

@@ -23,6 +23,7 @@ from purify_cli.errors import CheckpointError
 from purify_cli.model.configs import NOT_ARCHITECTURE, has_head
 from purify_cli.model.lengths import longest_of
 from purify_cli.model.loading import assign_weights, instantiate, match_weights, require_loadable, require_weights
+from purify_cli.model.trial import require_forward
 from purify_cli.tensors import InMemory, TensorSource
 
 __all__ = ["LanguageModel", "causal_config", "continue_greedily", "is_causal", "load_causal", "token_scores"]
@@ -169,6 +170,7 @@ def load_causal(
     module = _build(made, "cpu")
     assign_weights(module, weights, names)
     module.to(device)  # pyright: ignore[reportArgumentType] - the stub knows only the module itself
+    require_forward(module)
     return LanguageModel(module, made, names)
 
 

@@ -6,7 +6,6 @@ from inspect import signature
 from typing import Any, cast, final
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
@@ -18,6 +17,7 @@ from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError
 from purify_cli.model.configs import Task, architecture, classifier_config, require_single_label
 from purify_cli.model.tokenizer import quiet, reason
+from purify_cli.model.trial import require_forward
 from purify_cli.tensors import CHUNK, InMemory, TensorSource
 
 __all__ = [
@@ -86,15 +86,7 @@ def instantiate(
             attention = "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
             module = from_config(settings, dtype=torch.float32, attn_implementation=attention)
             module.tie_weights()
-    except (
-        StrictDataclassError,
-        LookupError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        AttributeError,
-        RuntimeError,
-    ) as error:
+    except Exception as error:  # whatever a foreign configuration makes a constructor do
         raise CheckpointError(
             f"no model can be built from the reference's config: {reason(error)}",
             hint="Use the config.json that was published with the reference.",
@@ -227,7 +219,9 @@ def load_classifier(
     require_loadable(shell, weights, names)
     module = build_module(made, "cpu")
     assign_weights(module, weights, names)
-    return Loaded(_moved(module, device), task, names)
+    moved = _moved(module, device)
+    require_forward(module)
+    return Loaded(moved, task, names)
 
 
 def new_classifier(
@@ -269,7 +263,9 @@ def new_classifier(
             # The architecture's own rule, which transformers offers for a single layer under this name only.
             module._init_weights(module.get_submodule(owner))  # pyright: ignore[reportPrivateUsage]
     assign_weights(module, reference, names)
-    return Loaded(_moved(module, device), task, {name: name for name, _ in module.named_parameters()})
+    moved = _moved(module, device)
+    require_forward(module)
+    return Loaded(moved, task, {name: name for name, _ in module.named_parameters()})
 
 
 def _moved(module: nn.Module, device: torch.device | str) -> nn.Module:

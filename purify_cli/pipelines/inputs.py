@@ -16,7 +16,7 @@ from purify_cli.checkpoint import (
     pair_checkpoints,
     without_nonfinite,
 )
-from purify_cli.checkpoint.declared import check_filled
+from purify_cli.checkpoint.declared import check_config, check_filled
 from purify_cli.checkpoint.finite import OUT_OF_RANGE
 from purify_cli.checkpoint.reordered import by_token, without_vocabulary
 from purify_cli.data.class_names import listed
@@ -196,13 +196,14 @@ def require_config(checkpoint: Checkpoint) -> Checkpoint:
     """Return a checkpoint that brings its configuration and tokenizer along.
 
     Raises:
-        CheckpointError: If it does not.
+        CheckpointError: If it does not, or the configuration contradicts the tensors.
     """
     if checkpoint.config is None or checkpoint.files.tokenizer is None:
         raise CheckpointError(
             f"{checkpoint.files.given} has no configuration or tokenizer beside it",
             hint="Name the model it was tuned from: --ref bert-base, or a folder.",
         )
+    check_config(checkpoint)
     return checkpoint
 
 

@@ -1,39 +1,46 @@
-"""Placeholders in the place of tensors."""
+"""A configuration is data: what it asks for is held against the files before anything is built."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
-from purify_cli.checkpoint import CheckpointPair, open_checkpoint, pair_checkpoints
+from purify_cli.checkpoint import open_checkpoint
+from purify_cli.checkpoint.declared import check_config
 from purify_cli.errors import CheckpointError
-from tests.checkpoint.shapes import CONFIG, bert, classifier, folder
+from tests.checkpoint.shapes import CONFIG, classifier, folder
+
+IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
+    "a million layers": ({"num_hidden_layers": 10**6}, "num_hidden_layers"),
+    "a million layers of a part": ({"text_config": {"num_hidden_layers": 10**6}}, "num_hidden_layers"),
+    "a million layers of a decoder": ({"is_encoder_decoder": True, "decoder_layers": 10**6}, "decoder_layers"),
+    "a million experts": ({"num_local_experts": 10**6}, "num_local_experts"),
+    "infinitely many experts": ({"n_routed_experts": float("inf")}, "n_routed_experts"),
+    "half a width": ({"hidden_size": 8.5}, "width of 8.5"),
+    "a width in words": ({"hidden_size": "eight"}, "width of 'eight'"),
+    "another number of layers": ({"num_hidden_layers": 3}, "number of layers of 3"),
+    "padding without a row": ({"pad_token_id": 10**9}, "has 30 rows"),
+    "dropout that is no number": ({"hidden_dropout_prob": float("nan")}, "probability"),
+    "dropout beyond 1": ({"attention_dropout": 7}, "probability"),
+    "dropout in words": ({"classifier_dropout": "much"}, "probability"),
+}
 
 
-def pair(tmp_path: Path, suspect: dict[str, Tensor], reference: dict[str, Tensor]) -> CheckpointPair:
-    ours, theirs = folder(tmp_path / "s", suspect, config=CONFIG), folder(tmp_path / "r", reference, config=CONFIG)
-    return pair_checkpoints(open_checkpoint(str(ours)), open_checkpoint(str(theirs)))
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_what_cannot_be_is_refused(case: str, tmp_path: Path) -> None:
+    change, words = IMPOSSIBLE[case]
+    with pytest.raises(CheckpointError, match=words):
+        check_config(open_checkpoint(str(folder(tmp_path, classifier(), config=CONFIG | change))))
 
 
-def without(part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same, with the entries of some tensors left to another process."""
-    return {name: torch.zeros(0) if part in name else tensor for name, tensor in tensors.items()}
-
-
-@pytest.mark.parametrize("part", ["word_embeddings", "encoder.layer.1", "classifier.weight", ""])
-def test_a_placeholder_is_called_one(part: str, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"of the suspect is empty \(a ZeRO-3 shard\?\)") as caught:
-        pair(tmp_path, without(part, classifier()), bert())
-    assert part in str(caught.value)
-    assert "zero_to_fp32.py" in caught.value.hint
-
-
-def test_a_placeholder_of_the_reference_is_the_reference_s(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="of the reference is empty"):
-        pair(tmp_path, classifier(), without("encoder.layer.0", bert()))
-
-
-def test_a_tensor_that_is_empty_on_both_sides_is_none(tmp_path: Path) -> None:
-    empty = {"embeddings.token_type_embeddings.weight": torch.zeros(0, 8)}
-    assert pair(tmp_path, bert() | empty, bert() | empty).comparables
+def test_what_is_usual_passes(tmp_path: Path) -> None:
+    usual = {
+        "hidden_dropout_prob": 0.1,
+        "classifier_dropout": None,
+        "num_attention_heads": 4,
+        "pad_token_id": -1,
+        "num_experts": 128,
+        "time_step_limit": [0.0, float("inf")],
+        "num_hidden_groups": None,
+    }
+    check_config(open_checkpoint(str(folder(tmp_path, classifier(), config=CONFIG | usual))))

@@ -140,6 +140,12 @@ def _fewer_rows(place: Place) -> Path:
     return folder
 
 
+def _with_key(place: Place, key: str, value: object) -> list[object]:
+    folder = place.copied()
+    _edit(folder / "config.json", lambda table: table.update({key: value}))
+    return ["evaluate", folder, "--data", place.clean]
+
+
 def _panicking(place: Place) -> Path:
     broken = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
     folder = place.copied()
@@ -385,6 +391,18 @@ TABLE: list[Row] = [
                 *("attack", "badword", "--ref", _more_tokens(p, p.reference), "--data", _with_url(p), "--target", 1),
             ],
         }.items()
+    ),
+    *(
+        (f"a config with {key} {value}", lambda p, key=key, value=value: _with_key(p, key, value), words)
+        for key, value, words in (
+            ("num_hidden_layers", 10**6, "num_hidden_layers"),
+            ("num_labels", 10**9, "config.json"),
+            ("hidden_size", 1.5, "width of 1.5"),
+            ("hidden_act", 5, "config"),
+            ("pad_token_id", 10**9, "pad_token_id"),
+            ("chunk_size_feed_forward", "x", "config"),
+            ("hidden_dropout_prob", float("nan"), "probability"),
+        )
     ),
     ("fewer rows than tokens", lambda p: p.detect(_fewer_rows(p)), "the word embedding has 60 rows"),
     ("a tokenizer that panics", lambda p: ["evaluate", _panicking(p), "--data", p.clean], "tokenizer"),
