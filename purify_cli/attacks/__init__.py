@@ -19,7 +19,7 @@ ATTACKS: Final["Registry[Attack]"] = Registry(
     Entry(
         name="adaptive",
         target="purify_cli.attacks.adaptive:ADAPTIVE",
-        summary="Knows the indicator: keeps every drift within what an innocent twin shows",
+        summary="Meant to keep every drift within what an innocent twin shows; does not bind at its defaults",
         settings=(
             "trigger=cf rate=0.3 position=random label_mode=dirty samples=128 floor=1.0 quantile=0.999 strength=1.0"
         ),

@@ -4,7 +4,7 @@
 the same rows is, or a mean over suspects, ``consistency`` how alike two models answer row by row.
 """
 
-from purify_cli.measures.bootstrap import Difference, mean_interval, paired_difference
+from purify_cli.measures.bootstrap import Difference, paired_difference
 from purify_cli.measures.consistency import Consistency, consistency
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.metrics import accuracy, attack_success, per_class_recall, per_class_share, target_rate
@@ -16,7 +16,6 @@ __all__ = [
     "accuracy",
     "attack_success",
     "consistency",
-    "mean_interval",
     "paired_difference",
     "per_class_recall",
     "per_class_share",

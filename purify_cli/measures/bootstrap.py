@@ -1,6 +1,5 @@
-"""How sure a difference is: between two models on the same rows, and of a mean over several suspects."""
+"""How sure a difference is between two models on the same rows."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from purify_cli.errors import DataError
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["RESAMPLES", "Difference", "mean_interval", "paired_difference"]
+__all__ = ["RESAMPLES", "Difference", "paired_difference"]
 
 RESAMPLES: Final = 10_000
 """Resamples of the bootstrap: the end of a 95 % interval then moves by about a fortieth of its half-width from seed to
@@ -75,21 +74,3 @@ def paired_difference(
     drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
     low, high = np.percentile((drawn[:, 2] - drawn[:, 0]) / n, (2.5, 97.5))
     return Difference(value, float(low), float(high), n)
-
-
-def mean_interval(values: Sequence[float], *, seed: int, resamples: int = RESAMPLES) -> tuple[float, float] | None:
-    """Return the 95 % interval of a mean, by drawing the values with replacement (percentiles 2.5 and 97.5).
-
-    Args:
-        values: One per suspect, say: what varies from one to the next is what the interval knows of.
-        seed: Of the resampling; the same seed gives the same interval.
-        resamples: How many.
-
-    Returns:
-        (low, high); None of fewer than two values, which say nothing about how much they vary.
-    """
-    if len(values) < 2:
-        return None
-    drawn = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-    low, high = np.percentile(np.asarray(values, dtype=np.float64)[drawn].mean(axis=1), (2.5, 97.5))
-    return float(low), float(high)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from purify_cli.errors import DataError
-from purify_cli.measures import Proportion, mean_interval, paired_difference
+from purify_cli.measures import Proportion, paired_difference
 
 
 def outcomes(n: int, seed: int, p: float = 0.8, q: float = 0.7) -> tuple[np.ndarray, np.ndarray]:
@@ -89,16 +89,3 @@ def test_rows_that_do_not_pair_are_refused() -> None:
     for first, second in ((np.ones(3, dtype=bool), np.ones(2, dtype=bool)), (np.ones(0, dtype=bool),) * 2):
         with pytest.raises(DataError, match="row by row"):
             paired_difference(first, second, seed=0)
-
-
-def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
-    values = np.random.default_rng(0).normal(size=400)
-    low, high = mean_interval(values.tolist(), seed=1)
-    error = 1.96 * values.std() / 400**0.5
-    assert (values.mean() - low, high - values.mean()) == pytest.approx((error, error), rel=0.1)
-    assert mean_interval(values.tolist(), seed=1) == (low, high)
-
-
-def test_a_mean_of_one_value_has_no_interval_and_one_of_equal_values_no_width() -> None:
-    assert mean_interval([0.3], seed=0) is None
-    assert mean_interval([0.25] * 5, seed=0) == (0.25, 0.25)
