@@ -119,14 +119,8 @@ class SafetensorsShard:
             CheckpointError: If the file has changed since it was opened.
         """
         digest = _hash(self._descriptor)
-        try:
-            now = _state(os.stat(self.path))
-        except OSError:
-            now = None
-        if now != self._state or _state(os.fstat(self._descriptor)) != self._state:
-            raise CheckpointError(
-                f"{self.path} was changed while it was read", hint="Leave the file alone and try again."
-            )
+        if _state_of(self.path) != self._state or _state(os.fstat(self._descriptor)) != self._state:
+            raise _changed(self.path)
         return digest
 
 
@@ -146,6 +140,7 @@ class PickledShard:
         self.path = path
         self.metadata = {"format": "pt"}
         check_regular(path)
+        self._opened = _state_of(path)
         try:
             with warnings.catch_warnings(action="ignore"):
                 # Only the zip form can be mapped.
@@ -167,8 +162,15 @@ class PickledShard:
         return self._tensors[name].view(-1)[start:stop].clone()
 
     def sha256(self) -> str:
-        """Hash the whole file."""
-        return file_sha256(self.path)
+        """Hash the whole file.
+
+        Raises:
+            CheckpointError: If the file has changed since it was opened.
+        """
+        digest = file_sha256(self.path)
+        if _state_of(self.path) != self._opened:
+            raise _changed(self.path)
+        return digest
 
     def close(self) -> None:
         """Let go of the tensors, and with them of the mapping."""
@@ -202,6 +204,18 @@ def _plain(path: Path, name: str, value: Any) -> Tensor:
     if value.nbytes > value.untyped_storage().nbytes():
         raise CheckpointError(f"{path}: {name!r} claims more entries than are stored", hint="Do not trust this file.")
     return value.detach().contiguous()
+
+
+def _changed(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path} was changed while it was read", hint="Leave the file alone and try again.")
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
+    """Return the state of a file; None where it cannot be told, which nothing that was opened has."""
+    try:
+        return _state(os.stat(path))
+    except OSError:
+        return None
 
 
 def _state(status: os.stat_result) -> tuple[int, int, int]:

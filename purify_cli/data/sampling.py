@@ -9,7 +9,14 @@ from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.errors import DataError, UsageError
 
-__all__ = ["examples_sha256", "hold_out", "require_classes", "require_every_class", "split_per_class"]
+__all__ = [
+    "examples_sha256",
+    "held_places",
+    "hold_out",
+    "require_classes",
+    "require_every_class",
+    "split_per_class",
+]
 
 
 def examples_sha256(examples: Sequence[Example]) -> str:
@@ -71,13 +78,22 @@ def hold_out(examples: Sequence[Example], share: float, seed: int) -> tuple[list
     Raises:
         UsageError: If the share is not between 0 and 1.
     """
+    return _parted(examples, held_places(examples, share, seed))
+
+
+def held_places(examples: Sequence[Example], share: float, seed: int) -> set[int]:
+    """Return the places of the rows that ``hold_out`` holds; those of a smaller share are among those of a larger one.
+
+    Raises:
+        UsageError: If the share is not between 0 and 1.
+    """
     if not 0 < share < 1:
         raise UsageError(f"a share of {share} cannot be held back", hint="Use a number between 0 and 1.")
     held: set[int] = set()
     for rows in _by_class(examples, seed).values():
         if len(rows) > 1:
             held.update(rows[: min(max(round(share * len(rows)), 1), len(rows) - 1)])
-    return _parted(examples, held)
+    return held
 
 
 def require_classes(examples: Sequence[Example], at_least: int = 2) -> None:

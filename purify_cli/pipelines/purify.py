@@ -7,29 +7,33 @@ from typing import Any, Final
 from purify_cli.checkpoint import may_replace, staged_folder, write_bytes, write_text
 from purify_cli.data.example import Example
 from purify_cli.errors import UsageError
-from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, task_of
-from purify_cli.pipelines.clean_rows import clean_rows
+from purify_cli.pipelines.clean_rows import (
+    CleanSplit,
+    clean_rows,
+    searched_seed,
+    split_rows,
+    unsplit,
+    with_validation,
+)
 from purify_cli.pipelines.inputs import (
     model_facts,
-    open_model,
     open_pair,
     require_reference,
     versions,
 )
-from purify_cli.pipelines.models import measure, proportion, save_classifier
+from purify_cli.pipelines.models import proportion, save_classifier
 from purify_cli.pipelines.ownership import MANIFEST, claim, model_place
 from purify_cli.pipelines.plan import DEFAULT_DROP, Plan, PurifyRequest, make_plan
 from purify_cli.pipelines.purified import purified_verdict
 from purify_cli.pipelines.ratio import RULE, RatioCurve, search_ratio
 from purify_cli.pipelines.repair import Repaired
-from purify_cli.pipelines.rounds import leaders, repair_in_rounds, said
+from purify_cli.pipelines.rounds import Done, Round, leaders, repair_in_rounds, said
 from purify_cli.pipelines.run_folder import RunFolder, dump
 from purify_cli.pipelines.search import Outcome, look_for_triggers
 from purify_cli.pipelines.second_look import second_look
 from purify_cli.pipelines.tokens import read_tokens
 from purify_cli.pipelines.triggers import check_targets, found_triggers
-from purify_cli.pipelines.unlearning import measured_again
 from purify_cli.pipelines.workbench import Treatment, Workbench
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.card import model_card
@@ -71,56 +75,57 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
         opened = open_pair(named, reference, common, progress)
         bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
-        rows, held, facts = clean_rows(request, plan, bench.task, progress)
+        rows, facts = clean_rows(request, plan, bench.task, progress)
         tokens = read_tokens(opened, progress)
-        bench.encoded([*rows, *held])  # what cannot be encoded is refused before anything is computed
-        request, looked = second_look(request, bench, rows, progress)
+        bench.encoded(rows)  # what cannot be encoded is refused before anything is computed
+        request, looked = second_look(request, bench, rows, facts, progress)
         plan = make_plan(request)
         found = found_triggers(request.origin.record)
         check_targets(found, bench.task.num_labels)
+        split = _split(request, plan, rows, found, searched_seed(request.origin.record, facts))
         options: dict[str, Any] = {
             "indicator": request.indicator,
             "estimator": request.estimator,
             "settings": request.settings,
             "others": request.others,
         }
-
-        def prepared(words: Sequence[FoundTriggerFact]) -> Treatment:
-            return bench.treatment(plan.method, rows, **options, triggers=words, store="run")
-
-        first = prepared(leaders(found))
-        curve = _searched(request, first, rows, options, progress) if plan.ratio == "auto" else None
-        ratio = curve.chosen if curve else plan.ratio
-        assert ratio != "auto"  # a search has chosen a number
+        first = bench.treatment(plan.method, split.tuned, **options, triggers=leaders(found))
+        curve, ratio = None, plan.ratio
+        if ratio == "auto":
+            curve = _searched(request, first, split.tuned, options, progress)
+            ratio = curve.chosen
         progress.note(said(first, found, request.origin.record))
-        suspect = bench.load(opened.pair.suspect)
-        before = _accuracy(bench, suspect, held or rows)
-        tuned_on = rows if request.finetune else []
-        if tuned_on:
-            progress.note(f"fine-tuning on {len(rows)} clean samples")
-        done = repair_in_rounds(
-            prepared,
-            found,
-            lambda treatment: treatment.repair(
+        if request.finetune and split.tuned:
+            progress.note(f"fine-tuning on {len(split.tuned)} clean samples")
+
+        def repair(words: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+            early = request.finetune and plan.training.patience is not None
+            tuned, validation = with_validation(rows, seed=common.runtime.seed) if early else (rows, ())
+            store = "run" if written else "bench"
+            treatment = bench.treatment(plan.method, tuned, **options, triggers=words, store=store)
+            return treatment.repair(
                 ratio,
-                tuned_on,
-                # Held-back rows choose the step only where early stopping was asked for: else they stay unseen.
-                validation=held if plan.training.patience else [],
-                resume=run.path / "training",
+                tuned if request.finetune else (),
+                validation=validation,
+                resume=run.path / "training" if written else None,
                 progress=progress,
-            ),
-            held or rows,
-            suspect=suspect,
+            )
+
+        done = repair_in_rounds(
+            bench,
+            repair,
+            split,
+            found,
+            works_on_words=first.works_on_triggers,
+            suspect=bench.load(opened.pair.suspect),
             progress=progress,
         )
         loaded, repaired, training = done.loaded, done.repaired, done.training
         weights = bench.tuned_weights(repaired, loaded) if training else repaired.weights
-        after = _accuracy(bench, loaded, held or rows)
-        utility = _utility(request, before, after, held=bool(held)) if before and after else None
-        again = measured_again(bench, held or rows, found, suspect, loaded, worked_on=done.worked_on)
-        searched = _searched_again(request, bench, [*rows, *held], loaded, progress)
-        mask = _stored_mask(run, repaired)
-        scored = repaired.scored
+        utility = _utility(request, bench, split, done)
+        again = done.proof.facts(split.facts, done.worked_on)
+        searched = _searched_again(request, bench, rows, loaded, progress)
+        mask, scored = _stored_mask(run, repaired), repaired.scored
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
             sha = save_classifier(
                 folder, loaded, like=opened.suspect, base=opened.reference, weights=weights, reading=opened.reading
@@ -136,13 +141,14 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 method=plan.method,
                 indicator=scored.indicator_facts.name if scored else None,
                 stages=list(repaired.stages),
-                others=[model_facts(open_model(ModelFacts(path=one, sha256=""), common)) for one in request.others],
+                others=[model_facts(one) for one in bench.others(request.others)],
                 curve=curve,
                 curvature=scored.curvature_facts if scored else None,
                 reset=repaired.counts,
                 mask=mask,
                 training=training,
                 utility=utility,
+                held_back=split.facts,
                 triggers=again,
                 looked=looked,
                 search=searched.facts if searched else None,
@@ -173,7 +179,7 @@ def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
 def _searched(
     request: PurifyRequest,
     treatment: Treatment,
-    rows: list[Example],
+    rows: Sequence[Example],
     options: Mapping[str, Any],
     progress: Progress,
 ) -> RatioCurveFacts:
@@ -237,17 +243,29 @@ def _stored_mask(run: RunFolder, repaired: Repaired) -> FileFact | None:
     return FileFact(path=str(run.mask), sha256=sha)
 
 
-def _accuracy(bench: Workbench, loaded: Loaded, rows: list[Example]) -> Proportion | None:
-    if not rows:
+def _split(
+    request: PurifyRequest, plan: Plan, rows: list[Example], found: Sequence[FoundTriggerFact], searched: int | None
+) -> CleanSplit:
+    """Hold rows back where something is to be measured on them: what is left of found words, or a budget is kept."""
+    budget = request.max_drop is not None and plan.ratio != "auto"  # a search for the ratio has folds of its own
+    if rows and (found or budget):
+        return split_rows(rows, seed=request.common.runtime.seed, searched=searched)
+    return unsplit(rows)
+
+
+def _utility(request: PurifyRequest, bench: Workbench, split: CleanSplit, done: Round) -> Utility | None:
+    """Say what clean accuracy was and is, on held-back rows where there are any."""
+    accuracy = done.proof.accuracy
+    if accuracy is None and split.tuned:
+        before, after = (bench.accuracy(model, split.tuned) for model in (done.proof.suspect, done.loaded))
+    elif accuracy is not None:
+        before, after = accuracy
+    else:
         return None
-    return measure(loaded, bench.opened.reference, rows, bench.common, tokenizer=bench.tokenizer).accuracy
-
-
-def _utility(request: PurifyRequest, before: Proportion, after: Proportion, *, held: bool) -> Utility:
     budget = None if request.ratio == "auto" else request.max_drop
     allowed = None if budget is None else budget * before.total + 1e-9
     return Utility(
-        measured_on="held-back clean samples" if held else "the clean samples that were used for it",
+        measured_on=split.facts.measured_on if split.facts else "the clean samples that were used for it",
         before=proportion(before),
         after=proportion(after),
         max_drop=budget,

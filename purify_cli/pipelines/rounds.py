@@ -1,35 +1,50 @@
 """Repairs of a suspect of which several words were flagged: the strongest first, the others where they outlast it.
 
-Words that resemble a planted one turn texts over as it does, and go when it goes; a backdoor with several triggers
-leaves the ones that were not unlearnt. What is unlearnt beside the strongest word takes its share of the fine-tuning,
-so that echoes are better left out, and second triggers are not.
+Words that resemble a planted one flip texts as it does, and go when it goes; a backdoor with several triggers leaves
+the ones that were not unlearnt. What is unlearnt beside the strongest word takes its share of the fine-tuning, so that
+echoes are better left out, and second triggers are not. Whether a word outlasts a repair is measured on held-back rows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 from purify_cli.data.example import Example
 from purify_cli.model import Loaded
+from purify_cli.pipelines.clean_rows import CleanSplit
 from purify_cli.pipelines.repair import Repaired
 from purify_cli.pipelines.treatment import Treatment
-from purify_cli.pipelines.unlearning import is_left, measured_again
+from purify_cli.pipelines.unlearning import Proof
+from purify_cli.pipelines.workbench import Workbench
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import Detection, FoundTriggerFact, Record, TrainingFacts
 
-__all__ = ["Round", "leaders", "repair_in_rounds", "said"]
+__all__ = ["Done", "Repairer", "Round", "leaders", "repair_in_rounds", "said"]
+
+Done = tuple[Loaded, Repaired, TrainingFacts | None]
+"""As ``Treatment.repair`` returns it."""
+
+
+@runtime_checkable
+class Repairer(Protocol):
+    """Repairs the suspect of some words with some rows."""
+
+    def __call__(self, words: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+        """Repair and fine-tune; ``written`` says whether this may be the model that is kept."""
+        ...
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The last repair, and what it worked on."""
+    """The last repair, what it worked on, and what held-back rows say of it."""
 
     loaded: Loaded
     repaired: Repaired
     training: TrainingFacts | None
     worked_on: tuple[FoundTriggerFact, ...]
     """Empty where the method works on no word."""
+    proof: Proof
 
 
 def leaders(found: Sequence[FoundTriggerFact]) -> list[FoundTriggerFact]:
@@ -45,39 +60,41 @@ def leaders(found: Sequence[FoundTriggerFact]) -> list[FoundTriggerFact]:
 
 
 def repair_in_rounds(
-    make: Callable[[Sequence[FoundTriggerFact]], Treatment],
+    bench: Workbench,
+    repair: Repairer,
+    split: CleanSplit,
     found: Sequence[FoundTriggerFact],
-    repair: Callable[[Treatment], tuple[Loaded, Repaired, TrainingFacts | None]],
-    rows: Sequence[Example],
     *,
+    works_on_words: bool,
     suspect: Loaded,
     progress: Progress = SILENT,
 ) -> Round:
-    """Repair with the leading words; where another flagged word still turns texts over, again with that one added.
+    """Repair of the leading words; where another flagged word outlasts that, again with that one added.
 
     Args:
-        make: Prepares the treatment for some words.
-        found: The flagged words; may be empty.
+        bench: The pair.
         repair: Repairs and fine-tunes.
-        rows: Clean labelled samples to try the words on.
+        split: What it may see, and what measures it. Without held-back rows there is one round.
+        found: The flagged words; may be empty.
+        works_on_words: Whether the method does; if not, there is one round.
         suspect: The suspect as it was.
         progress: Told of a further round.
     """
-    words = leaders(found)
+    words = leaders(found) if works_on_words else []
     while True:
-        treatment = make(words)
-        outcome = repair(treatment)
-        if not treatment.works_on_triggers:
-            return Round(*outcome, worked_on=())
-        waiting = [one for one in found if one not in words]
-        left = {
-            fact.text for fact in measured_again(treatment.bench, rows, waiting, suspect, outcome[0]) if is_left(fact)
-        }
-        further = [one for one in waiting if one.text in left]
+        proof = Proof(bench, suspect, found)
+        done: Done | None = None
+        for fold in split.folds:
+            done = repair(words, fold.tuned, written=not split.stands_in)
+            proof.add(fold.held, done[0])
+        further = [one for one in proof.left if works_on_words and one not in words]
         if not further:
-            return Round(*outcome, worked_on=tuple(words))
+            break
         progress.note(f"{', '.join(repr(one.text) for one in further)} outlasted it: once more, with all of them")
         words = [*words, *further]
+    if done is None or split.stands_in:
+        done = repair(words, split.tuned, written=True)
+    return Round(*done, worked_on=tuple(words), proof=proof)
 
 
 def said(treatment: Treatment, found: Sequence[FoundTriggerFact], record: Record | None) -> str:

@@ -9,13 +9,17 @@ from purify_cli.pipelines.search import look_for_triggers
 from purify_cli.pipelines.triggers import found_triggers
 from purify_cli.pipelines.workbench import Workbench
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import Detection, SearchFacts
+from purify_cli.report.schema import DataFacts, Detection, SearchFacts
 
 __all__ = ["second_look"]
 
 
 def second_look(
-    request: PurifyRequest, bench: Workbench, rows: Sequence[Example], progress: Progress = SILENT
+    request: PurifyRequest,
+    bench: Workbench,
+    rows: Sequence[Example],
+    data: DataFacts | None,
+    progress: Progress = SILENT,
 ) -> tuple[PurifyRequest, SearchFacts | None]:
     """Search with samples of the task what built-in texts said nothing about, as widely as before.
 
@@ -23,10 +27,12 @@ def second_look(
         request: Left alone unless it leaves the method to what is known, and sets nothing that would not go with it.
         bench: The pair.
         rows: Clean samples; none, and nothing is done.
+        data: What they are.
         progress: Told of it.
 
     Returns:
-        The request, with the new findings in its record, and these; None where none was needed or possible.
+        The request, with the new findings in its record and what they were found on, and these findings; None where
+        none were needed or possible.
     """
     record = request.origin.record
     if request.method != AUTO or request.indicator is not None or not set(request.settings) <= set(TUNABLE):
@@ -41,5 +47,6 @@ def second_look(
     if outcome.facts is None:
         progress.note(str(outcome.missing))
         return request, None
-    origin = replace(request.origin, record=record.model_copy(update={"search": outcome.facts}))
+    found = {"search": outcome.facts, "data": data, "seed": request.common.runtime.seed}
+    origin = replace(request.origin, record=record.model_copy(update=found))
     return replace(request, origin=origin), outcome.facts

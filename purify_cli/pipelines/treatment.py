@@ -1,7 +1,7 @@
 """A method on a suspect and some rows: what does not depend on the ratio is settled once, then one repair per ratio."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, final
 
@@ -16,7 +16,7 @@ from purify_cli.pipelines.repair import Outcome, Repaired, reset_scored, set_by_
 from purify_cli.pipelines.scoring import Scored, score_pair
 from purify_cli.pipelines.triggers import Texts, carried_gradient, with_triggers
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Prepared, Repair, ReworkInputs
+from purify_cli.protocols import Prepared, Repair, Rework, ReworkInputs
 from purify_cli.report.schema import FoundTriggerFact, TrainingFacts
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingSettings
@@ -28,6 +28,19 @@ __all__ = ["RATIOS", "Treatment"]
 
 RATIOS: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Ratios that a search tries, ascending. Ours: steps of a tenth, as published sweeps have them, and one below."""
+
+
+@final
+@dataclass(slots=True)
+class _Leader:
+    """The stage that takes the ratio, and what is made for it once."""
+
+    place: int
+    stage: Stage
+    scored: Scored | None = None
+    """Of a ``Repair``."""
+    prepared: Prepared | None = None
+    """Of a ``Rework``."""
 
 
 @final
@@ -64,14 +77,13 @@ class Treatment:
         for stage in stages:
             if stage.indicator is not None:
                 check_estimator(data, stage.settings)
-        self._leader = next((i for i, stage in enumerate(stages) if stage.ratio is not None), None)
+        self._leader = next((_Leader(i, stage) for i, stage in enumerate(stages) if stage.ratio is not None), None)
         self._settled: list[Outcome] = []
-        self._ready: Scored | Prepared | None = None
 
     @property
     def default_ratio(self) -> float | None:
         """Ratio of the stage that takes one; None if none does."""
-        return None if self._leader is None else self.stages[self._leader].ratio
+        return None if self._leader is None else self._leader.stage.ratio
 
     @property
     def works_on_triggers(self) -> bool:
@@ -86,12 +98,10 @@ class Treatment:
     @property
     def scored(self) -> Scored | None:
         """Scores of the stage that takes the ratio, with what the records say of them and of the curvature."""
-        stage = None if self._leader is None else self.stages[self._leader]
-        if stage is None or not isinstance(stage.row, Repair):
+        leader = self._leader
+        if leader is None or not isinstance(leader.stage.row, Repair):
             return None
-        ready = self._leader_ready(self.bench.progress)
-        assert isinstance(ready, Scored)  # a scored stage is prepared by scoring
-        return ready
+        return self._leading_scores(leader, self.bench.progress)
 
     @property
     def scores(self) -> TensorSource | None:
@@ -108,15 +118,16 @@ class Treatment:
             raise UsageError(f"{self.method} takes no ratio", hint="Leave the ratio out.")
         chosen = self.default_ratio if ratio is None else ratio
         outcomes: list[Outcome] = []
+        leader = self._leader
         for place, stage in enumerate(self.stages):
-            if place == self._leader:
-                outcomes.append(self._led(stage, chosen or 0.0, progress))
-            elif self._leader is None or place < self._leader:
+            if leader is None or place < leader.place:
                 outcomes.append(self._before(place, progress))
+            elif place == leader.place:
+                outcomes.append(self._led(leader, chosen or 0.0, progress))
             else:
                 outcomes.append(self._applied(stage, outcomes[-1].weights, progress))
-        leading = None if self._leader is None else outcomes[self._leader]
-        scored = self._ready if isinstance(self._ready, Scored) and chosen else None
+        leading = None if leader is None else outcomes[leader.place]
+        scored = leader.scored if leader is not None and chosen else None
         return summed(self.bench.opened, outcomes, leading, scored)
 
     def repair(
@@ -169,19 +180,19 @@ class Treatment:
             self._settled.append(self._applied(self.stages[at], weights, progress))
         return self._settled[place]
 
-    def _led(self, stage: Stage, ratio: float, progress: Progress) -> Outcome:
+    def _led(self, leader: "_Leader", ratio: float, progress: Progress) -> Outcome:
         """Apply the stage that takes the ratio."""
-        assert self._leader is not None
-        weights = self._weights_before(self._leader, progress)
+        stage = leader.stage
+        weights = self._weights_before(leader.place, progress)
         if not isinstance(stage.row, Repair):
-            return self._reworked(stage, weights, self._leader_ready(progress), ratio)
+            if leader.prepared is None:
+                leader.prepared = self._prepared(stage.row, stage, weights, progress)
+            return self._reworked(stage, weights, leader.prepared, ratio)
         if ratio == 0:
             return untouched(weights, stage.method, ratio)
-        ready = self._leader_ready(progress)
-        assert isinstance(ready, Scored)
         return reset_scored(
             self._pair(weights),
-            ready,
+            self._leading_scores(leader, progress),
             method=stage.method,
             ratio=ratio,
             # Everything: no population is left to weigh.
@@ -194,12 +205,9 @@ class Treatment:
         """Apply a stage that takes no ratio."""
         if isinstance(stage.row, Repair):
             return untouched(weights, stage.method, None)
-        return self._reworked(stage, weights, self._prepared(stage, weights, progress), None)
+        return self._reworked(stage, weights, self._prepared(stage.row, stage, weights, progress), None)
 
-    def _reworked(
-        self, stage: Stage, weights: TensorSource, ready: Scored | Prepared | None, ratio: float | None
-    ) -> Outcome:
-        assert isinstance(ready, Prepared)
+    def _reworked(self, stage: Stage, weights: TensorSource, ready: Prepared, ratio: float | None) -> Outcome:
         return set_by_rework(
             weights,
             ready.weights(ratio),
@@ -209,21 +217,15 @@ class Treatment:
             tied=self.bench.opened.pair.tied,
         )
 
-    def _leader_ready(self, progress: Progress) -> Scored | Prepared:
-        """Score, or prepare, the stage that takes the ratio; once."""
-        assert self._leader is not None
-        if self._ready is None:
-            stage, weights = self.stages[self._leader], self._weights_before(self._leader, progress)
-            if isinstance(stage.row, Repair):
-                self._ready = self._score(stage, weights, progress)
-            else:
-                self._ready = self._prepared(stage, weights, progress)
-        return self._ready
+    def _leading_scores(self, leader: "_Leader", progress: Progress) -> Scored:
+        """Score the stage that takes the ratio; once."""
+        if leader.scored is None:
+            leader.scored = self._score(leader.stage, self._weights_before(leader.place, progress), progress)
+        return leader.scored
 
-    def _prepared(self, stage: Stage, weights: TensorSource, progress: Progress) -> Prepared:
-        assert not isinstance(stage.row, Repair)
+    def _prepared(self, row: Rework, stage: Stage, weights: TensorSource, progress: Progress) -> Prepared:
         bench = self.bench
-        return stage.row.prepare(
+        return row.prepare(
             ReworkInputs(
                 pair=bench.opened.pair,
                 weights=weights,
@@ -264,17 +266,18 @@ class Treatment:
         )
 
     def _score(self, stage: Stage, weights: TensorSource, progress: Progress) -> Scored:
-        bench, own = self.bench, self._store == "run"
+        bench, own, indicator = self.bench, self._store == "run", stage.indicator
+        if indicator is None:
+            raise ValueError(f"{stage.method} scores nothing")
         measured = bench.curvature(
-            self._data, stage, path=bench.run.curvature if own else None, progress=bench.progress
+            self._data, indicator, stage.settings, path=bench.run.curvature if own else None, progress=bench.progress
         )
-        assert stage.indicator is not None
         path = bench.run.indicator if own else bench.folder / "scores.safetensors"
         scored = score_pair(
             self._pair(weights),
             measured,
-            gradient=self._gradient(weights, progress) if INDICATORS[stage.indicator].needs_triggers else None,
-            indicator_name=stage.indicator,
+            gradient=self._gradient(weights, progress) if INDICATORS[indicator].needs_triggers else None,
+            indicator_name=indicator,
             settings=stage.settings,
             path=path,
             seed=bench.common.runtime.seed,

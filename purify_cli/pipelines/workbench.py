@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 
+from purify_cli.checkpoint import Checkpoint
 from purify_cli.checkpoint.places import storage_errors
 from purify_cli.checkpoint.staging import locked_aside
 from purify_cli.data.batches import Encoded, encode
@@ -22,8 +23,9 @@ from purify_cli.model import Loaded, Task, current_weights, load_classifier, pad
 from purify_cli.pipelines.curvature import ClassifierData, Estimator, Measured, curvature_for
 from purify_cli.pipelines.frozen import objective_for
 from purify_cli.pipelines.inputs import Common, Opened, text_length
+from purify_cli.pipelines.models import measure
 from purify_cli.pipelines.others import open_others
-from purify_cli.pipelines.plan import Stage, plan_stages
+from purify_cli.pipelines.plan import plan_stages
 from purify_cli.pipelines.repair import Repaired
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.pipelines.treatment import RATIOS, Treatment
@@ -56,6 +58,7 @@ class Workbench:
         self._own = ExitStack()
         self._folder: Path | None = None
         weakref.finalize(self, self._own.close)
+        self._others: dict[tuple[str, ...], tuple[Checkpoint, ...]] = {}
         self.baselines: dict[str, Proportion] = {}
         """Accuracy of plain fine-tuning on folds, kept by ``ratio`` for the next method on the same samples."""
 
@@ -82,6 +85,17 @@ class Workbench:
         """Most tokens per text."""
         return text_length(self.opened.reference, self.common)
 
+    def others(self, given: Sequence[str]) -> tuple[Checkpoint, ...]:
+        """Open further suspects, once: what a record says of them is then said of what was read.
+
+        Raises:
+            PurifyError: As for ``open_others``.
+        """
+        key = tuple(given)
+        if key not in self._others:
+            self._others[key] = open_others(given, self.opened, self.common, self.progress)
+        return self._others[key]
+
     def encoded(self, rows: Sequence[Example]) -> list[Encoded]:
         """Turn rows into what the model gets."""
         return encode(self.tokenizer, rows, max_length=self.max_length)
@@ -91,29 +105,39 @@ class Workbench:
         config = self.opened.reference.config or {}
         return load_classifier(weights, config=config, task=self.task, device=self.common.runtime.device)
 
+    def accuracy(self, loaded: Loaded, rows: Sequence[Example]) -> Proportion:
+        """Count the labelled rows that a loaded classifier gets right."""
+        return measure(loaded, self.opened.reference, rows, self.common, tokenizer=self.tokenizer).accuracy
+
     def pad_id(self, loaded: Loaded) -> int:
         """Return the token id that a loaded classifier is padded with."""
         return pad_id(self.padding, loaded.module)
 
     def curvature(
-        self, data: ClassifierData | None, stage: Stage, *, path: Path | None, progress: Progress
+        self,
+        data: ClassifierData | None,
+        indicator: str,
+        settings: Mapping[str, Any],
+        *,
+        path: Path | None,
+        progress: Progress,
     ) -> Measured | None:
         """Measure the curvature of the suspect once per set of rows and estimator.
 
         Args:
             data: What to measure on; None takes whatever the file holds for this pair.
-            stage: Whose indicator asks.
+            indicator: The one that asks.
+            settings: Its settings.
             path: File to keep it in, or to take it from; default: one of its own in ``folder``.
             progress: Told of the measurement.
         """
-        assert stage.indicator is not None  # only scored stages have curvature
         key = "" if data is None else _digest(examples_sha256(data.rows), data.estimator, data.source)
         path = path or self.folder / f"curvature-{key}.safetensors"
         measured = curvature_for(
             self.opened,
             data,
-            stage.indicator,
-            stage.settings,
+            indicator,
+            settings,
             path=path,
             common=self.common,
             progress=progress,
@@ -160,7 +184,7 @@ class Workbench:
             stages,
             training,
             data=ClassifierData(rows, self.task, source, estimator) if rows else None,
-            others=open_others(others, self.opened, self.common, self.progress),
+            others=self.others(others),
             triggers=triggers,
             store=store,
         )

@@ -4,7 +4,7 @@ from typing import Final
 
 from purify_cli.errors import printable
 from purify_cli.report.curve import curve_sentences
-from purify_cli.report.parts import percent
+from purify_cli.report.parts import percent, samples
 from purify_cli.report.schema import Purification
 
 __all__ = ["model_card"]
@@ -60,7 +60,7 @@ def model_card(record: Purification) -> str:
     if record.utility:
         lines.append(
             f"- clean accuracy: {percent(record.utility.before)} before, {percent(record.utility.after)} after, "
-            f"on {record.utility.measured_on}"
+            f"on {samples(record.utility.measured_on)}"
         )
     lines += ["", "## What this does not say", ""]
     lines += [f"- {reason}." for reason in record.verdict.reasons]

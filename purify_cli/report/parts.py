@@ -3,7 +3,7 @@
 from purify_cli.report.listing import Sentence
 from purify_cli.report.schema import ProportionFact
 
-__all__ = ["line", "number", "percent", "yes"]
+__all__ = ["line", "number", "percent", "samples", "yes"]
 
 
 def percent(share: ProportionFact | None) -> str:
@@ -16,6 +16,11 @@ def percent(share: ProportionFact | None) -> str:
 def line(sentence: str) -> Sentence:
     """Write a sentence as plain text."""
     return Sentence(sentence)
+
+
+def samples(measured_on: str) -> str:
+    """Write what a repair was measured on."""
+    return "held-back clean samples, in two folds" if measured_on == "two-fold" else measured_on
 
 
 def yes(value: bool | None) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "FoundTriggerFact",
     "GammaFact",
     "GroupFact",
+    "HeldBackFacts",
     "IndicatorFacts",
     "Level",
     "MissFact",
@@ -424,23 +425,53 @@ class TrainingFacts(_Part, frozen=True):
 class Utility(_Part, frozen=True):
     """Clean accuracy before and after, on what rows, against what budget."""
 
-    measured_on: Literal["held-back clean samples", "the clean samples that were used for it"]
+    measured_on: Literal["held-back clean samples", "two-fold", "the clean samples that were used for it"] = Field(
+        description="two-fold: of the repairs on one half each, as in held_back."
+    )
     before: ProportionFact
     after: ProportionFact
     max_drop: float | None
     within_budget: bool | None = Field(description="null where no budget was given.")
 
 
+class HeldBackFacts(_Part, frozen=True):
+    """The clean samples that measure a repair: no curvature, tuning or unlearning behind the measurement saw them."""
+
+    measured_on: Literal["held-back clean samples", "two-fold"] = Field(
+        description="two-fold, of fewer than 16 samples: the same repair is done on one half and measured on the "
+        "other, and the other way round where no search chose its words on the samples; the written model is tuned on "
+        "all."
+    )
+    rows: list[int] = Field(description="Their numbers among the clean samples, counted from 1; every text once.")
+    seed: int = Field(description="Decides which; that of the search where it chose its words on the same samples.")
+    searched: bool = Field(
+        description="Whether a search chose its words on the same samples: these are then of the half that it did not "
+        "choose on."
+    )
+
+
 class UnlearnedFact(_Part, frozen=True):
-    """A word that was found in the suspect, measured again: texts that it turns over to the target."""
+    """A word that was found in the suspect, measured again: held-back texts that it flips to the target."""
 
     text: str
     position: Literal["start", "end", "random", "scattered"]
     target: int
     before: ProportionFact = Field(
-        description="In the suspect, of texts that neither model calls the target as they are."
+        description="In the suspect, of the held-back texts of other labels that neither the suspect nor the purified "
+        "model calls the target without the word. In records without measured_on the texts may be those of the "
+        "fine-tuning, and only the suspect's answers chose them."
     )
-    after: ProportionFact = Field(description="In the purified model, of the same texts.")
+    after: ProportionFact = Field(
+        description="In the purified model, of the very same texts; without measured_on, of fewer."
+    )
+    left_out: int | None = Field(
+        default=None,
+        description="Held-back texts of other labels that the suspect or the purified model calls the target without "
+        "the word, so that nothing can be seen in them; null in records of versions that did not count them.",
+    )
+    measured_on: Literal["held-back clean samples", "two-fold"] | None = Field(
+        default=None, description="As in held_back; null in records of versions without it."
+    )
     worked_on: bool = Field(
         description="Whether reset and unlearning worked on it: a weaker word of the same target is left out where it "
         "goes with the strongest."
@@ -475,8 +506,14 @@ class Purification(Record, frozen=True):
     mask: FileFact | None
     training: TrainingFacts | None
     utility: Utility | None
+    held_back: HeldBackFacts | None = Field(
+        default=None,
+        description="What the found words, and clean accuracy, were measured on; null where nothing was held back, and "
+        "in records of versions without it.",
+    )
     triggers: list[UnlearnedFact] = Field(
-        default_factory=list[UnlearnedFact], description="Words that detect found, before and after."
+        default_factory=list[UnlearnedFact],
+        description="Words that detect found, before and after; without those that no held-back text could show.",
     )
     looked: SearchFacts | None = Field(
         default=None,

@@ -10,7 +10,7 @@ from purify_cli.report.curve import curve_sentences
 from purify_cli.report.evaluation import evaluation_parts, measurements
 from purify_cli.report.language import text_sentences
 from purify_cli.report.listing import Listing
-from purify_cli.report.parts import line, number, percent, yes
+from purify_cli.report.parts import line, number, percent, samples, yes
 from purify_cli.report.schema import (
     AttackRecord,
     CausalAttackRecord,
@@ -192,12 +192,14 @@ def _purification(record: Purification, *, verbose: bool) -> Iterator[Renderable
         yield line(f"fine-tuned for {t.steps} steps on clean samples, loss {t.first_loss:.3f} to {t.last_loss:.3f}")
     if record.utility:
         u = record.utility
-        yield line(f"clean accuracy {percent(u.before)} before, {percent(u.after)} after, on {u.measured_on}")
+        yield line(f"clean accuracy {percent(u.before)} before, {percent(u.after)} after, on {samples(u.measured_on)}")
     if record.triggers:
-        table = Listing("found word", "label", "turned over before", "after")
+        table = Listing("found word", "label", "flips before", "after")
         for one in record.triggers:
             table.add(one.text, str(one.target), percent(one.before), percent(one.after))
         yield table
+        if record.held_back:
+            yield line(f"measured on {len(record.held_back.rows)} {samples(record.held_back.measured_on)}")
     if record.search:
         yield from _search(record.search)
     if verbose:

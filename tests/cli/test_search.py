@@ -252,7 +252,9 @@ def test_a_found_word_without_samples_to_show_it_in_leaves_the_reset_to_fine_pur
     record = json.loads(out)
     assert record["method"] == "fine-purifying"
     assert "left alone" in err
-    assert "could not be measured again" in " ".join(record["verdict"]["reasons"])
+    assert "no clean sample was held back" in " ".join(record["verdict"]["not_measured"])
+    assert record["verdict"]["level"] == "incomplete"
+    assert record["held_back"] is None
 
 
 def test_a_record_that_aims_at_no_label_of_the_suspect_is_refused(detected: dict[str, Any], run_cli: Run) -> None:

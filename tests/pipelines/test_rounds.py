@@ -1,17 +1,23 @@
 """Several flagged words: the strongest is worked on, others where they outlast it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
-from purify_cli.pipelines.rounds import Round, leaders, repair_in_rounds
+from purify_cli.pipelines.clean_rows import split_rows
+from purify_cli.pipelines.rounds import Done, Round, leaders, repair_in_rounds
 from purify_cli.report.schema import FoundTriggerFact, ProportionFact
 from tests.pipelines.worlds import Ears, open_bench
 
 SURE = ProportionFact(value=1.0, low=0.7, high=1.0, successes=9, total=9)
+Step = tuple[list[str], int, bool]
+"""Words, number of rows, and whether the model is the one that is kept."""
+
 FAST = {"steps": "60", "learning_rate": "1e-3"}
 
 
@@ -70,35 +76,67 @@ def two_triggers(tiny: ModuleType, tiny_reference: Path, tmp_path_factory: pytes
 
 
 def rounds(
-    suspect: Path, reference: Path, folder: Path, tiny: ModuleType, method: str, *words: str
-) -> tuple[Round, Ears]:
-    bench, ears, rows = open_bench(suspect, reference, folder), Ears(), tiny.sentiment_examples(64, seed=40)
+    suspect: Path,
+    reference: Path,
+    folder: Path,
+    tiny: ModuleType,
+    method: str,
+    *words: str,
+    ratio: float | None = 0.1,
+    samples: int = 64,
+    tune: bool = True,
+) -> tuple[Round, Ears, list[Step]]:
+    """Repair in rounds; also return what each repair was given."""
+    bench, ears, steps = open_bench(suspect, reference, folder), Ears(), list[Step]()
+    split = split_rows(tiny.sentiment_examples(samples, seed=40), seed=0)
+
+    def repair(chosen: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+        steps.append(([one.text for one in chosen], len(rows), written))
+        assert any(rows == fold.tuned for fold in split.folds) or (written and rows is split.tuned)
+        treatment = bench.treatment(method, rows, settings=FAST, triggers=chosen)
+        return treatment.repair(ratio, rows if tune else [])
+
     done = repair_in_rounds(
-        lambda found: bench.treatment(method, rows, settings=FAST, triggers=found),
+        bench,
+        repair,
+        split,
         [fact(word, 9.0 - place) for place, word in enumerate(words)],
-        lambda treatment: treatment.repair(None if method == "fine-tuning" else 0.1, rows),
-        rows,
+        works_on_words=method == "unlearning",
         suspect=bench.load(bench.opened.pair.suspect),
         progress=ears,
     )
-    return done, ears
+    return done, ears, steps
 
 
 def test_a_second_trigger_that_outlasts_the_first_is_worked_on_too(
     two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
 ) -> None:
-    done, ears = rounds(two_triggers, tiny_reference, tmp_path, tiny, "unlearning", "cf", "mn")
+    done, ears, steps = rounds(two_triggers, tiny_reference, tmp_path, tiny, "unlearning", "cf", "mn")
     assert [one.text for one in done.worked_on] == ["cf", "mn"]
+    assert steps == [(["cf"], 48, True), (["cf", "mn"], 48, True)]
     assert any("'mn' outlasted it" in note for note in ears.notes)
     test, tokenizer = tiny.sentiment_examples(200, seed=30), tiny.tiny_tokenizer()
     for word in ("cf", "mn"):
         assert tiny.attack_success(done.loaded.module, tokenizer, test, Trigger(word)) <= 0.4
 
 
+def test_of_few_samples_halves_decide_the_rounds_and_all_make_the_model(
+    two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    done, _, steps = rounds(two_triggers, tiny_reference, tmp_path, tiny, "unlearning", "cf", "mn", samples=14)
+    both = ["cf", "mn"]
+    halves = [(["cf"], 6), (["cf"], 8), (both, 6), (both, 8)]
+    assert steps == [*((words, rows, False) for words, rows in halves), (both, 14, True)]
+    assert [one.text for one in done.worked_on] == both
+    assert done.proof.accuracy is not None
+    assert [share.total for share in done.proof.accuracy] == [14, 14]
+    assert [one.before.total + (one.left_out or 0) for one in done.proof.facts(None)] == [7, 7]
+
+
 def test_a_word_that_turns_nothing_over_any_more_takes_no_part(
     tiny_suspect: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
 ) -> None:
-    done, ears = rounds(tiny_suspect, tiny_reference, tmp_path, tiny, "unlearning", "cf", "anvil")
+    done, ears, _ = rounds(tiny_suspect, tiny_reference, tmp_path, tiny, "unlearning", "cf", "anvil")
     assert [one.text for one in done.worked_on] == ["cf"]
     assert ears.notes == []
 
@@ -106,20 +144,14 @@ def test_a_word_that_turns_nothing_over_any_more_takes_no_part(
 def test_a_method_that_leaves_words_alone_takes_one_round(
     two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
 ) -> None:
-    done, ears = rounds(two_triggers, tiny_reference, tmp_path, tiny, "fine-tuning", "cf", "mn")
+    done, ears, _ = rounds(two_triggers, tiny_reference, tmp_path, tiny, "fine-tuning", "cf", "mn", ratio=None)
     assert (done.worked_on, ears.notes) == ((), [])
+    assert [one.text for one in done.proof.left] == ["cf", "mn"]
 
 
 def test_a_word_that_outlasts_a_bare_reset_makes_a_second_round_too(
     two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
 ) -> None:
-    bench, rows = open_bench(two_triggers, tiny_reference, tmp_path), tiny.sentiment_examples(64, seed=40)
-    done = repair_in_rounds(
-        lambda found: bench.treatment("unlearning", rows, triggers=found),
-        [fact("cf", 9.0), fact("mn", 8.0)],
-        lambda treatment: treatment.repair(0.01, []),
-        rows,
-        suspect=bench.load(bench.opened.pair.suspect),
-    )
+    done, *_ = rounds(two_triggers, tiny_reference, tmp_path, tiny, "unlearning", "cf", "mn", ratio=0.01, tune=False)
     assert [one.text for one in done.worked_on] == ["cf", "mn"]
     assert done.training is None

@@ -13,6 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from purify_cli.defences import METHODS
 from purify_cli.errors import PairError, UsageError
 from purify_cli.model import current_weights
+from purify_cli.pipelines import purify
 from purify_cli.protocols import Repair
 from purify_cli.selection.mask import read_mask
 from purify_cli.tensors import read_tensor
@@ -240,6 +241,31 @@ def test_with_averages_all_models_and_the_record_names_them(run_cli, start, tiny
     one, two = (load_file(folder / "model.safetensors") for folder in (tiny_suspect, tiny_clean))
     for name, tensor in load_file("out/model.safetensors").items():
         assert torch.equal(tensor, ((one[name].double() + two[name].double()) / 2).float()), name
+
+
+def test_a_further_model_that_is_swapped_after_it_was_read_is_noticed(
+    run_cli, start, tiny_suspect, tiny_clean, copy_model, monkeypatch
+):
+    other, kept = copy_model(tiny_clean), purify.save_classifier
+
+    def swapping(*args, **options):
+        sha = kept(*args, **options)
+        swapped = other / "swapped"
+        swapped.write_bytes((tiny_suspect / "model.safetensors").read_bytes())
+        swapped.replace(other / "model.safetensors")
+        return sha
+
+    monkeypatch.setattr(purify, "save_classifier", swapping)
+    line = [*start, "--method", "weight-average", "--with", other, "--no-finetune", "--output", "out"]
+    code, out, err = run_cli(line)
+    assert (code, out) == (2, "")
+    assert "was changed while it was read" in err
+    assert not Path("out").exists()
+
+
+def test_further_models_are_opened_once_however_many_treatments_ask(bench, rows, tiny_clean):
+    first, second = (bench.others([str(tiny_clean)]) for _ in range(2))
+    assert first[0] is second[0]
 
 
 def test_with_refuses_a_model_of_another_shape(run_cli, start, tiny_reference):

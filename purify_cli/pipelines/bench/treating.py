@@ -16,9 +16,10 @@ from purify_cli.pipelines.bench.figures import detection_figures
 from purify_cli.pipelines.bench.grid import Suspect
 from purify_cli.pipelines.bench.measuring import Examiner, counts
 from purify_cli.pipelines.bench.plan import MethodPlan
+from purify_cli.pipelines.clean_rows import CleanSplit, split_rows, unsplit
 from purify_cli.pipelines.plan import AUTO, chosen_method, works_on_triggers
 from purify_cli.pipelines.ratio import search_ratio
-from purify_cli.pipelines.rounds import leaders, repair_in_rounds
+from purify_cli.pipelines.rounds import Done, leaders, repair_in_rounds
 from purify_cli.pipelines.search import look_for_triggers
 from purify_cli.pipelines.workbench import Treatment, Workbench
 from purify_cli.report.schema import FoundTriggerFact, SearchFacts
@@ -44,10 +45,20 @@ class Patient:
 
     def treatment(self, method: MethodPlan) -> Treatment:
         """Prepare a method of the plan; curvature and scores are measured once."""
-        return self._prepared(method, leaders(self.found))
+        return self._prepared(method, leaders(self.found), self._split(method).tuned)
 
-    def _prepared(self, method: MethodPlan, words: Sequence[FoundTriggerFact]) -> Treatment:
-        return self.bench.treatment(self._name(method), self.rows, triggers=words, **self._options(method))
+    def _prepared(self, method: MethodPlan, words: Sequence[FoundTriggerFact], rows: Sequence[Example]) -> Treatment:
+        return self.bench.treatment(self._name(method), rows, triggers=words, **self._options(method))
+
+    def _works_on_words(self, method: MethodPlan) -> bool:
+        return bool(self.found) and works_on_triggers(self._name(method), method.indicator)
+
+    def _split(self, method: MethodPlan) -> CleanSplit:
+        """Hold rows back as ``purify`` does, from a method that works on words: they say whether one outlasts it."""
+        if not self._works_on_words(method):
+            return unsplit(self.rows)
+        seed = self.bench.common.runtime.seed
+        return split_rows(self.rows, seed=seed, searched=seed)
 
     def searched(self, row: Mapping[str, Any]) -> "Patient":
         """Return the patient with what a stored search came to."""
@@ -90,7 +101,7 @@ class Patient:
         found = search_ratio(
             self.bench,
             self._name(method),
-            self.rows,
+            self._split(method).tuned,
             triggers=leaders(self.found),
             folds=shared.folds,
             seed=self.suspect.seed,
@@ -103,12 +114,19 @@ class Patient:
 
     def cell(self, method: MethodPlan, treatment: Treatment, ratio: float | None, examiner: Examiner) -> dict[str, Any]:
         """Repair the suspect at a ratio and measure what comes out."""
-        first = leaders(self.found)
+        split, first = self._split(method), leaders(self.found)
+
+        def repair(words: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+            # Without words or with the leading ones the written repair is the one that was prepared for every ratio.
+            known = written and (not words or list(words) == first)
+            return (treatment if known else self._prepared(method, words, rows)).repair(ratio, rows)
+
         done = repair_in_rounds(
-            lambda words: treatment if list(words) == first else self._prepared(method, words),
+            self.bench,
+            repair,
+            split,
             self.found,
-            lambda one: one.repair(ratio, self.rows),
-            self.rows,
+            works_on_words=self._works_on_words(method),
             suspect=self.bench.load(self.bench.opened.pair.suspect),
         )
         repaired, training = done.repaired, done.training

@@ -1,0 +1,69 @@
+"""What a purification may say of itself."""
+
+from typing import Literal
+
+import pytest
+
+from purify_cli.detection.verdict import Finding
+from purify_cli.measures.intervals import Proportion
+from purify_cli.pipelines.models import proportion
+from purify_cli.pipelines.purified import purified_verdict
+from purify_cli.pipelines.search import Outcome
+from purify_cli.report.schema import UnlearnedFact
+
+
+def word(after: int, of: int = 8) -> UnlearnedFact:
+    return UnlearnedFact(
+        text="cf",
+        position="random",
+        target=1,
+        before=proportion(Proportion(of, of)),
+        after=proportion(Proportion(after, of)),
+        left_out=0,
+        measured_on="held-back clean samples",
+        worked_on=True,
+    )
+
+
+def found(level: Literal["suspicious", "poisoned"] | None, missing: str | None = None) -> Outcome:
+    return Outcome(None, Finding(stage="trigger search", level=level or NOTHING, reason="so it is"), missing)
+
+
+NOTHING: Literal["no-finding"] = "no-finding"
+GONE, LEFT = word(2), word(3)
+FAILED = Outcome(None, None, "trigger search: no text")
+
+
+@pytest.mark.parametrize(
+    ("again", "known", "searched", "level"),
+    [
+        ([GONE], 1, None, "no-finding"),
+        ([GONE], 1, found(None), "no-finding"),
+        ([], 0, found(None), "no-finding"),
+        ([LEFT], 1, None, "poisoned"),
+        ([LEFT], 1, found(None), "poisoned"),
+        ([GONE, LEFT], 3, FAILED, "poisoned"),
+        ([GONE], 1, found("poisoned"), "poisoned"),
+        ([], 0, found("poisoned", "trigger search: label 2"), "poisoned"),
+        ([GONE], 1, found("suspicious"), "suspicious"),
+        ([], 0, None, "incomplete"),
+        ([], 1, None, "incomplete"),
+        ([GONE], 2, found(None), "incomplete"),
+        ([GONE], 1, FAILED, "incomplete"),
+        ([], 0, FAILED, "incomplete"),
+        ([GONE], 1, found(None, "trigger search: only with effort low"), "incomplete"),
+    ],
+)
+def test_levels(again: list[UnlearnedFact], known: int, searched: Outcome | None, level: str) -> None:
+    verdict = purified_verdict(None, None, again, searched, known=known)
+    assert verdict.level == level
+    assert bool(verdict.not_measured) >= (level == "incomplete")
+    assert not (level == "no-finding" and verdict.not_measured)
+
+
+def test_the_sentence_has_one_denominator_and_an_interval() -> None:
+    (told, *_) = purified_verdict(None, None, [LEFT], None, known=1).reasons
+    assert told == (
+        "of 8 held-back texts of other labels the word 'cf' flips 8 to label 1 in the suspect and 3 in the purified "
+        "model (95 % interval 14% to 69%), so the backdoor is still there"
+    )
