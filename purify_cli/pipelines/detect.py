@@ -10,9 +10,7 @@ from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
 from purify_cli.data.loading import require_classes
 from purify_cli.data.probes import PROBES
-from purify_cli.detection.evidence import Evidence, gather
-from purify_cli.detection.signs import Sign
-from purify_cli.detection.summary import GroupSummary
+from purify_cli.detection.evidence import gather
 from purify_cli.detection.verdict import judge
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
@@ -21,6 +19,7 @@ from purify_cli.model import Task, has_head, task_of
 from purify_cli.model.causal import is_causal
 from purify_cli.model.reading import Reading
 from purify_cli.pipelines.curvature import ClassifierData, Estimator
+from purify_cli.pipelines.detection_facts import comparison_fact, difference_fact, gamma_fact, group_fact, sign_fact
 from purify_cli.pipelines.inputs import (
     Common,
     Opened,
@@ -43,15 +42,9 @@ from purify_cli.pipelines.workbench import Workbench
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.report.schema import (
-    ComparisonCounts,
     DataFacts,
     Detection,
-    DifferenceFact,
     EmbeddingRowFact,
-    GammaFact,
-    GroupFact,
-    SignFact,
-    SkippedFact,
     Verdict,
 )
 
@@ -167,21 +160,18 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
                 not_measured=list(judged.not_measured),
                 misses=None if judged.missed is None else miss_fact(judged.missed),
             ),
-            comparison=_comparison(opened, evidence),
-            differences=[
-                DifferenceFact(kind=d.kind, subject=d.subject, detail=d.detail, unexamined=d.unexamined)
-                for d in differences
-            ],
+            comparison=comparison_fact(opened, evidence),
+            differences=[difference_fact(one) for one in differences],
             nonfinite=opened.nonfinite,
             curvature=scored.curvature_facts,
             indicator=scored.indicator_facts,
-            gamma=_gamma(evidence),
-            layers=[_group(one) for one in evidence.layers],
-            tensors=[_group(one) for one in evidence.suspicious],
+            gamma=gamma_fact(evidence),
+            layers=[group_fact(one) for one in evidence.layers],
+            tensors=[group_fact(one) for one in evidence.suspicious],
             embedding_rows=[
                 EmbeddingRowFact(row=r.row, token=r.token, drift_norm=r.drift_norm, seen=r.seen) for r in evidence.rows
             ],
-            signs=[_sign(one) for one in evidence.signs],
+            signs=[sign_fact(one) for one in evidence.signs],
             search=searched.facts,
             sayings=searched.sayings,
         )
@@ -254,51 +244,3 @@ class _Tokens:
         if self._names is None:
             self._names = {number: token for token, number in self._reading.tokenizer.get_vocab().items()}
         return self._names.get(row, "")
-
-
-def _comparison(opened: Opened, evidence: Evidence) -> ComparisonCounts:
-    return ComparisonCounts(
-        dimensions=opened.pair.dimensions,
-        tensors=len(opened.pair.comparables),
-        moved=evidence.moved,
-        skipped=[
-            SkippedFact(
-                name=s.name, side=s.side, kind=s.kind, reason=s.reason, explained=s.explained, entries=s.entries
-            )
-            for s in opened.pair.skipped
-        ],
-    )
-
-
-def _gamma(evidence: Evidence) -> GammaFact | None:
-    fit = evidence.gamma
-    if fit is None:
-        return None
-    return GammaFact(
-        k=fit.k, shape=fit.shape, ks_distance=fit.ks_distance, quantile_ratio=fit.quantile_ratio, entries=fit.entries
-    )
-
-
-def _sign(one: Sign) -> SignFact:
-    return SignFact(
-        name=one.name,
-        value=one.value,
-        sentence=one.sentence,
-        clean_models=len(one.clean),
-        clean_reaching=one.reached,
-        clean_low=one.clean[0],
-        clean_high=one.clean[-1],
-    )
-
-
-def _group(one: GroupSummary) -> GroupFact:
-    return GroupFact(
-        name=one.name,
-        entries=one.entries,
-        moved=one.moved,
-        relative_drift=one.relative_drift,
-        max_drift=one.max_drift,
-        mean_score=one.mean_score,
-        top_share=one.top_share,
-        top_count=one.top_count,
-    )
