@@ -18,6 +18,8 @@ from importlib.machinery import ModuleSpec
 from math import prod
 from typing import Any, Final
 
+__all__ = ["main"]
+
 HIDDEN: Final = frozenset({"torch", "accelerate", "datasets", "pandas", "peft", "scipy", "sklearn", "torchvision"})
 """Packages that transformers imports where they are installed, and that tokenizers do without."""
 

@@ -56,6 +56,7 @@ __all__ = [
     "StageFacts",
     "TextModelMeasurement",
     "TextTriggerFact",
+    "TokenFacts",
     "TrainingFacts",
     "TriggerFact",
     "TriggerTable",
