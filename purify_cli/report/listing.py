@@ -54,9 +54,10 @@ class Listing:
         cells = [self.columns, *self.rows]
         widths = [max(cell_len(row[place]) for row in cells) for place in range(len(self.columns))]
         left = most - (sum(widths) + len(GAP) * (len(widths) - 1))
-        if left < 0 and self.sentences is not None and widths[self.sentences] + left >= NARROWEST:
+        if left < 0 and self.sentences is not None:
+            words = [cell_len(word) for row in cells for word in row[self.sentences].split()]
             widths[self.sentences] += left
-            return widths
+            return widths if widths[self.sentences] >= max([NARROWEST, *words]) else None
         return None if left < 0 else widths
 
     def _aligned(self, row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:

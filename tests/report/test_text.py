@@ -143,6 +143,12 @@ def test_a_sentence_is_broken_between_words_and_a_name_nowhere() -> None:
     assert lines(table, 60) == [LONG, "    why: a buffer: equal in both and left out of the", "    comparison"]
 
 
+def test_a_name_inside_a_sentence_is_not_broken_either() -> None:
+    table = Listing("sign", "what", sentences=1)
+    table.add("spectrum" * 6, f"most in {LONG} as before")
+    assert lines(table, 80) == ["spectrum" * 6, f"    what: most in {LONG} as before"]
+
+
 @pytest.mark.parametrize("width", [20, 40, 80, 120])
 def test_no_width_breaks_a_name(width: int) -> None:
     table = Listing("tensor", "dimensions", "moved", "drift", "in top 1 %")
