@@ -33,6 +33,9 @@ DROPOUT: Final = re.compile(r"\w*(dropout|dropout_prob|pdrop|dropout_rate|drop_p
 
 PADDING: Final = "pad_token_id"
 
+MANY_LABELS: Final = 1 << 16
+"""Labels that any configuration may declare; for more a tensor must have as many rows: each gets a name in a table."""
+
 
 def check_config(checkpoint: Checkpoint) -> None:
     """Compare the sizes a configuration declares with the tensors.
@@ -63,12 +66,15 @@ def check_config(checkpoint: Checkpoint) -> None:
 def _possible(checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:
     """Refuse values for which a model cannot be built, or only at a cost out of proportion to its files."""
     rows, most = checkpoint.vocabulary, max(FEW, len(checkpoint.specs))
+    longest = max(MANY_LABELS, *(spec.shape[0] for spec in checkpoint.specs.values() if spec.shape))
     for key, value in json_items(dict(config)):
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
         if COUNT.fullmatch(key) and number is not None and number > most:
             why = f"the files hold {len(checkpoint.specs)} tensors"
         elif DROPOUT.fullmatch(key) and value is not None and not (number is not None and 0 <= number <= 1):
             why = "it is a probability"
+        elif key == "num_labels" and number is not None and number > longest:
+            why = f"no tensor has more than {longest} rows"
         elif key == PADDING and number is not None and rows is not None and number >= rows:
             why = f"the word embedding has {rows} rows"
         else:

@@ -42,7 +42,7 @@ VERSIONED: Final = re.compile(r"tokenizer\..*\.json")
 LARGEST: Final = 128 << 20
 """Bytes of the largest such file."""
 
-HINT: Final = "Use the tokenizer files that were published with the model."
+HINT: Final = "Use the tokenizer files and the config.json that were published with the model."
 
 _answers: dict[tuple[str, str], dict[str, Any]] = {}
 """By digests of files and texts: the same is not examined twice."""

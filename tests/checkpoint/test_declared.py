@@ -16,6 +16,7 @@ IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "a million layers of a decoder": ({"is_encoder_decoder": True, "decoder_layers": 10**6}, "decoder_layers"),
     "a million experts": ({"num_local_experts": 10**6}, "num_local_experts"),
     "infinitely many experts": ({"n_routed_experts": float("inf")}, "n_routed_experts"),
+    "a billion labels": ({"num_labels": 10**9}, "num_labels"),
     "half a width": ({"hidden_size": 8.5}, "width of 8.5"),
     "a width in words": ({"hidden_size": "eight"}, "width of 'eight'"),
     "another number of layers": ({"num_hidden_layers": 3}, "number of layers of 3"),

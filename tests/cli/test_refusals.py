@@ -396,7 +396,7 @@ TABLE: list[Row] = [
         (f"a config with {key} {value}", lambda p, key=key, value=value: _with_key(p, key, value), words)
         for key, value, words in (
             ("num_hidden_layers", 10**6, "num_hidden_layers"),
-            ("num_labels", 10**9, "config.json"),
+            ("num_labels", 10**9, "num_labels"),
             ("hidden_size", 1.5, "width of 1.5"),
             ("hidden_act", 5, "config"),
             ("pad_token_id", 10**9, "pad_token_id"),
