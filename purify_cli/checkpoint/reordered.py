@@ -12,7 +12,7 @@ from purify_cli.checkpoint.aligned import CheckpointPair, Skipped
 from purify_cli.checkpoint.names import has_rows, is_word_embedding
 from purify_cli.tensors import TensorSource, TensorSpec
 
-__all__ = ["Reordered", "by_token", "vocabulary_tensors", "without_vocabulary"]
+__all__ = ["Reordered", "by_token", "reordered", "vocabulary_tensors", "without_vocabulary"]
 
 
 @final
@@ -67,9 +67,14 @@ def vocabulary_tensors(source: TensorSource) -> list[str]:
     ]
 
 
+def reordered(source: TensorSource, rows: Sequence[int]) -> TensorSource:
+    """Put all rows of a vocabulary in another order."""
+    return Reordered(source, frozenset(vocabulary_tensors(source)), rows)
+
+
 def by_token(pair: CheckpointPair, rows: Sequence[int]) -> CheckpointPair:
     """Number the suspect's rows as the reference's tokenizer numbers the tokens."""
-    return replace(pair, suspect=Reordered(pair.suspect, frozenset(vocabulary_tensors(pair.suspect)), rows))
+    return replace(pair, suspect=reordered(pair.suspect, rows))
 
 
 def without_vocabulary(pair: CheckpointPair, reason: str) -> CheckpointPair:

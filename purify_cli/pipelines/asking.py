@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from purify_cli.checkpoint import Checkpoint
+from purify_cli.checkpoint.reordered import reordered
 from purify_cli.data.example import Example
+from purify_cli.data.tokenizer import limit_ids
 from purify_cli.evaluation import Measurement, Question, Triggered, ask, measure_triggered
 from purify_cli.evaluation import measure as put
-from purify_cli.model import Loaded, Task, load_classifier, load_tokenizer
+from purify_cli.model import Loaded, Task, load_classifier
+from purify_cli.model.foreign import check_tokenizer
+from purify_cli.model.reading import Reading
 from purify_cli.pipelines.choices import TriggerChoice
 from purify_cli.pipelines.inputs import Common, model_facts, some_texts, text_length
 from purify_cli.pipelines.models import tune
@@ -18,6 +22,7 @@ from purify_cli.report.schema import (
     ModelFacts,
     TrainingFacts,
 )
+from purify_cli.tensors import TensorSource
 
 __all__ = ["Answers", "Asked", "Subject", "answer", "ask_all"]
 
@@ -33,6 +38,19 @@ class Subject:
     base: Checkpoint
     """Brings configuration and tokenizer."""
     task: Task
+    reading: Reading
+    """How texts become tokens."""
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What two subjects must share to be asked the same."""
+        return (self.base.files.given, *self.reading.kept)
+
+    @property
+    def weights(self) -> TensorSource:
+        """All tensors, the rows of a vocabulary in the order of the tokens."""
+        order = self.reading.order
+        return self.checkpoint if order is None else reordered(self.checkpoint, order)
 
 
 @final
@@ -50,7 +68,7 @@ class Asked:
     seeds: tuple[int, ...]
     """Of random trigger positions; the first is what tables show."""
     keep_logits: bool
-    questions: Mapping[str, tuple[tuple[Question, ...], ...]]
+    questions: Mapping[tuple[str, ...], tuple[tuple[Question, ...], ...]]
     """Per source of the tokenizer: per choice, per seed. Without a choice, one question about accuracy."""
 
 
@@ -79,27 +97,27 @@ def ask_all(
     carrying: Sequence[Sequence[Example] | None],
     seeds: Sequence[int],
     common: Common,
-) -> dict[str, tuple[tuple[Question, ...], ...]]:
+) -> dict[tuple[str, ...], tuple[tuple[Question, ...], ...]]:
     """Ask once per tokenizer.
 
     Raises:
         DataError: If rows or trigger cannot be used.
     """
-    found: dict[str, tuple[tuple[Question, ...], ...]] = {}
+    found: dict[tuple[str, ...], tuple[tuple[Question, ...], ...]] = {}
     for subject in subjects:
         base = subject.base
-        if base.files.given in found:
+        if subject.tokens in found:
             continue
-        sharing = [one.checkpoint.vocabulary for one in subjects if one.base.files.given == base.files.given]
-        tokenizer = load_tokenizer(
-            base.files, rows=min((size for size in sharing if size is not None), default=None), texts=some_texts(rows)
-        )
+        check_tokenizer(base.files, some_texts(rows))
+        tokenizer = subject.reading.tokenizer
+        sharing = [one.checkpoint.vocabulary for one in subjects if one.tokens == subject.tokens]
+        limit_ids(tokenizer, min((size for size in sharing if size is not None), default=None))
         length = text_length(base, common)
         if not choices:
             plain = ask(tokenizer, rows, trigger=None, target=None, max_length=length, seed=seeds[0])
-            found[base.files.given] = ((plain,),)
+            found[subject.tokens] = ((plain,),)
             continue
-        found[base.files.given] = tuple(
+        found[subject.tokens] = tuple(
             tuple(
                 ask(
                     tokenizer,
@@ -127,10 +145,10 @@ def answer(
         PurifyError: If the model cannot be loaded, measured or trained.
     """
     base, runtime = subject.base, common.runtime
-    loaded = load_classifier(subject.checkpoint, config=base.config or {}, task=subject.task, device=runtime.device)
+    loaded = load_classifier(subject.weights, config=base.config or {}, task=subject.task, device=runtime.device)
     measured: list[Measurement] = []
     others: list[tuple[Triggered, ...]] = []
-    for first, *rest in asked.questions[base.files.given]:
+    for first, *rest in asked.questions[subject.tokens]:
         known = measured[0] if measured else None
         measured.append(_put(loaded, first, common, keep_logits=asked.keep_logits, known=known))
         others.append(
@@ -151,7 +169,7 @@ def answer(
     training: TrainingFacts | None = None
     if retune is not None and subject.role != "against":
         progress.note(f"{subject.name}: fine-tuning again on {len(asked.training)} rows, half of them poisoned")
-        question = asked.questions[base.files.given][0][0]
+        question = asked.questions[subject.tokens][0][0]
         watched = Watched(loaded.module, checkpoints(retune.steps), lambda: _put(loaded, question, common))
         training = tune(
             loaded,
@@ -159,6 +177,7 @@ def answer(
             asked.training,
             settings=retune.settings(seed=runtime.seed, dtype=runtime.dtype),
             common=common,
+            tokenizer=subject.reading.tokenizer,
             progress=SILENT,  # a bar inside the bar over models
             objective=watched,
         )

@@ -9,11 +9,13 @@ from purify_cli.checkpoint import Checkpoint
 from purify_cli.data.class_names import listed, named, place_of
 from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
-from purify_cli.errors import DataError, RunFolderError, UsageError
-from purify_cli.model import load_tokenizer, task_of
+from purify_cli.errors import DataError, PairError, RunFolderError, UsageError
+from purify_cli.model import task_of
+from purify_cli.model.reading import Reading
 from purify_cli.pipelines.asking import Asked, Subject, answer, ask_all
 from purify_cli.pipelines.choices import TriggerChoice, recorded_choice
 from purify_cli.pipelines.inputs import (
+    UNMATCHED,
     Common,
     data_facts,
     label_number,
@@ -158,7 +160,10 @@ def _subject(
 ) -> Subject:
     checkpoint = open_model(facts, request.common)
     base = _architecture(checkpoint, request.origin.reference, request.common)
-    return Subject(name, role, checkpoint, base, task_of(checkpoint))
+    reading = Reading(checkpoint, base)
+    if reading.unmatched:
+        raise PairError(UNMATCHED, hint=f"Evaluate {facts.path} without --ref: its own tokenizer is used then.")
+    return Subject(name, role, checkpoint, base, task_of(checkpoint), reading)
 
 
 def _asked(
@@ -180,7 +185,7 @@ def _asked(
             trigger=choices[0].trigger,
             carrying=carrying[0],
             target=targets[0],
-            tokenizer=load_tokenizer(base.files, rows=subjects[0].checkpoint.vocabulary),
+            tokenizer=subjects[0].reading.tokenizer,
             max_length=text_length(base, common),
             seed=common.runtime.seed,
             measured=retune.data is None,

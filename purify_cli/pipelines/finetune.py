@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import final
 
 from purify_cli.checkpoint import may_replace, staged_folder
+from purify_cli.errors import PairError
 from purify_cli.model import has_head, load_classifier, new_classifier, task_of
+from purify_cli.model.reading import Reading
 from purify_cli.pipelines.inputs import Common, data_facts, model_facts, open_model, require_config, versions
 from purify_cli.pipelines.models import encoded, overlaid, save_classifier, tune
 from purify_cli.pipelines.ownership import claim, model_place
 from purify_cli.pipelines.run_folder import RunFolder
+from purify_cli.pipelines.tokens import read_tokens
 from purify_cli.pipelines.training_rows import read_training
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import FinetuneRecord, ModelFacts
@@ -62,7 +65,15 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
         loaded = load_classifier(start, config=base.config or {}, task=task, device=device)
     else:
         loaded = new_classifier(start, task, seed=seed, device=device, config=base.config)
-    encoded(loaded, base, rows, common)  # what cannot be encoded is refused before anything is written
+    reading = Reading(start, base)
+    if reading.order or reading.unmatched:
+        raise PairError(
+            "the model's tokenizer numbers tokens otherwise than the reference's",
+            hint="Leave --ref out: the model's own tokenizer is used then.",
+        )
+    encoded(
+        loaded, base, rows, common, reading.tokenizer
+    )  # what cannot be encoded is refused before anything is written
     length = {"steps": request.steps} if request.steps else {"epochs": request.epochs} if request.epochs else {}
     chosen = repair_settings(seed=seed, dtype=common.runtime.dtype, weight_decay=request.weight_decay, **length)
     chosen = replace(
@@ -71,6 +82,7 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
         batch_size=request.batch_size or chosen.batch_size,
     )
     with run.logged("finetune", {"model": request.model, "data": request.data}):
+        read_tokens(reading, progress)
         progress.note(f"fine-tuning on {len(rows)} rows")
         training = tune(
             loaded,
@@ -78,12 +90,13 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
             rows,
             settings=chosen,
             common=common,
+            tokenizer=reading.tokenizer,
             progress=progress,
             resume=run.path / "training",
         )
         with staged_folder(target, overwrite=overwrite) as folder:
             weights = overlaid(start, loaded) if headed else None
-            sha = save_classifier(folder, loaded, like=start, base=base, weights=weights)
+            sha = save_classifier(folder, loaded, like=start, base=base, weights=weights, reading=reading)
             record = FinetuneRecord(
                 versions=versions(),
                 seed=seed,

@@ -33,6 +33,7 @@ from purify_cli.report.schema import DataFacts, ModelFacts
 from purify_cli.runtime import Runtime
 
 __all__ = [
+    "UNMATCHED",
     "Common",
     "Opened",
     "data_facts",

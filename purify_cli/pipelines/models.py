@@ -16,6 +16,7 @@ from purify_cli.detection.verdict import MISSED_AT
 from purify_cli.evaluation import Measurement, evaluate_model
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, classifier_config, current_weights, load_tokenizer, pad_id, tokenizer_pad
+from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
 from purify_cli.pipelines.inputs import Common, some_texts, text_length
 from purify_cli.progress import Progress
@@ -48,16 +49,20 @@ def tune(
     validation: Sequence[Example] | None = None,
     resume: Path | None = None,
     objective: Objective = CROSS_ENTROPY,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> TrainingFacts:
-    """Fine-tune a loaded classifier in place and describe the run; ``base`` brings tokenizer and configuration."""
-    tokenizer = load_tokenizer(base.files)
+    """Fine-tune a loaded classifier in place and describe the run.
+
+    ``base`` brings configuration, and the tokenizer where none is given.
+    """
+    tokenizer = tokenizer or load_tokenizer(base.files, rows=loaded.vocabulary)
     result = train(
         loaded.module,
-        encoded(loaded, base, rows, common),
+        encoded(loaded, base, rows, common, tokenizer),
         settings,
         pad_id=pad_id(tokenizer_pad(tokenizer), loaded.module),
         device=common.runtime.device,
-        validation=encoded(loaded, base, validation, common) if validation else None,
+        validation=encoded(loaded, base, validation, common, tokenizer) if validation else None,
         resume=resume,
         objective=objective,
         progress=progress,
@@ -71,13 +76,20 @@ def tune(
     )
 
 
-def encoded(loaded: Loaded, base: Checkpoint, rows: Sequence[Example], common: Common) -> list[Encoded]:
-    """Encode rows for a classifier; ``base`` brings tokenizer and configuration.
+def encoded(
+    loaded: Loaded,
+    base: Checkpoint,
+    rows: Sequence[Example],
+    common: Common,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> list[Encoded]:
+    """Encode rows for a classifier; ``base`` brings configuration, and the tokenizer where none is given.
 
     Raises:
         DataError: If a token is beyond the word embedding.
     """
-    tokenizer = load_tokenizer(base.files, rows=loaded.vocabulary, texts=some_texts(rows))
+    check_tokenizer(base.files, some_texts(rows))
+    tokenizer = tokenizer or load_tokenizer(base.files, rows=loaded.vocabulary)
     return encode(tokenizer, rows, max_length=text_length(base, common))
 
 

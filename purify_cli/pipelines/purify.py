@@ -76,7 +76,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         opened = open_pair(named, reference, common, progress)
         bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
         rows, facts = clean_rows(request, plan, bench.task, progress)
-        tokens = read_tokens(opened, progress)
+        tokens = read_tokens(opened.reading, progress)
         bench.encoded(rows)  # what cannot be encoded is refused before anything is computed
         request, looked = second_look(request, bench, rows, facts, progress)
         plan = make_plan(request)

@@ -94,7 +94,7 @@ def _differences(
 
 
 def _question(asked: Asked, one: Answers, number: int) -> Question:
-    return asked.questions[one.subject.base.files.given][number][0]
+    return asked.questions[one.subject.tokens][number][0]
 
 
 def retune_facts(

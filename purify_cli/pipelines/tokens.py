@@ -3,7 +3,8 @@
 from typing import Final
 
 from purify_cli.errors import PairError, printable
-from purify_cli.pipelines.inputs import UNMATCHED, Opened
+from purify_cli.model.reading import Reading
+from purify_cli.pipelines.inputs import UNMATCHED
 from purify_cli.progress import Progress
 from purify_cli.report.schema import TokenFacts
 
@@ -15,14 +16,13 @@ LISTED: Final = 1000
 SHOWN: Final = 5
 
 
-def read_tokens(opened: Opened, progress: Progress) -> TokenFacts | None:
+def read_tokens(reading: Reading, progress: Progress) -> TokenFacts | None:
     """Say which of the suspect's tokens are kept and which are gone; None where it has none of its own.
 
     Raises:
         PairError: If its rows cannot be put in the order of the reference's tokens: the purified model would read
             texts with the rows of other words.
     """
-    reading = opened.reading
     if reading.unmatched:
         raise PairError(UNMATCHED, hint="Give as --ref a model with the tokenizer that the suspect was tuned with.")
     if not reading.kept and not reading.gone and not reading.order:

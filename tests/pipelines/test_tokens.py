@@ -84,3 +84,41 @@ def test_rows_that_cannot_be_matched_are_left_out_and_not_reset(
     code, _, err = run_cli(["purify", suspect, "--ref", tiny_reference, "--clean-data", clean_file])
     assert code == 2
     assert "cannot be matched" in err
+
+
+@pytest.mark.parametrize("change", [with_tokens, renumbered])
+def test_a_model_is_measured_with_its_own_tokens_beside_a_reference(
+    change: Callable[[Path], Path],
+    tiny_clean: Path,
+    tiny_reference: Path,
+    test_file: Path,
+    copy_model: Callable[..., Path],
+    run_cli: Run,
+    tmp_path: Path,
+) -> None:
+    suspect = change(copy_model(tiny_clean))
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(test_file.read_text().replace("the ", "<url> "))
+    own, beside = [
+        run_cli(["evaluate", suspect, "--data", rows, "--format", "json", "--run", tmp_path / name, *more])
+        for name, more in (("own", []), ("beside", ["--ref", tiny_reference]))
+    ]
+    assert own[0] == beside[0] == 0, own[2] + beside[2]
+    assert json.loads(own[1])["models"][0]["accuracy"] == json.loads(beside[1])["models"][0]["accuracy"]
+
+
+def test_fine_tuning_beside_a_reference_keeps_the_added_tokens(
+    tiny_clean: Path,
+    tiny_reference: Path,
+    clean_file: Path,
+    copy_model: Callable[..., Path],
+    run_cli: Run,
+    tmp_path: Path,
+) -> None:
+    command = ["finetune", "--ref", tiny_reference, "--data", clean_file, "--steps", "1", "--run", tmp_path / "run"]
+    code, _, err = run_cli([*command, with_tokens(copy_model(tiny_clean))])
+    assert code == 0, err
+    assert "<url>" in AutoTokenizer.from_pretrained(tmp_path / "run" / "finetuned").tokenize(TEXT)
+    code, _, err = run_cli([*command, renumbered(copy_model(tiny_clean, "other"))])
+    assert code == 2
+    assert "Leave --ref out" in err
