@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -33,8 +34,8 @@ SECONDS: Final = 20
 SECONDS_PER_MEGABYTE: Final = 4
 """CPU seconds more per MB of its files: converting SentencePiece files takes longest, about a second per MB."""
 
-PATIENCE: Final = 3
-"""Seconds of waiting per CPU second allowed, on a machine that does other things too."""
+PATIENCE: Final = 15
+"""Seconds of waiting per CPU second allowed: the machine may be busy with other things."""
 
 VERSIONED: Final = re.compile(r"tokenizer\..*\.json")
 """A tokenizer.json for one version of transformers and later ones."""
@@ -43,6 +44,12 @@ LARGEST: Final = 128 << 20
 """Bytes of the largest such file."""
 
 HINT: Final = "Use the tokenizer files and the config.json that were published with the model."
+
+SENTENCEPIECE: Final = ("spm.model", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
+"""Vocabularies that transformers converts with the help of ``PACKAGES`` where tokenizer.json is not there."""
+
+PACKAGES: Final = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}
+"""Module → the package that brings it."""
 
 _answers: dict[tuple[str, str], dict[str, Any]] = {}
 """By digests of files and texts: the same is not examined twice."""
@@ -132,6 +139,7 @@ def examine_tokenizer(files: CheckpointFiles, texts: Sequence[Text]) -> Examined
     Raises:
         CheckpointError: If it cannot be loaded, fails on a text, or takes more time or memory than its size warrants.
     """
+    _require_packages(files)
     asked = json.dumps(list(texts))
     key = (tokenizer_digest(files), hashlib.sha256(asked.encode()).hexdigest())
     if key not in _answers:
@@ -168,3 +176,29 @@ def _answer(files: CheckpointFiles, texts: str) -> dict[str, Any]:
     except ValueError:
         # The process was ended: by native code, for want of memory, or for having used up its time.
         return {"error": "loading it or encoding a few texts crashes, or takes too much memory or time"}
+
+
+def _require_packages(files: CheckpointFiles) -> None:
+    """Refuse a SentencePiece vocabulary where nothing can read it.
+
+    Raises:
+        CheckpointError: With the names of the packages that are missing.
+    """
+    assert files.tokenizer is not None
+    found = next((name for name in SENTENCEPIECE if (files.tokenizer / name).is_file()), None)
+    if found is None or (files.tokenizer / "tokenizer.json").is_file():
+        return
+    missing = [package for module, package in PACKAGES.items() if not _installed(module)]
+    if missing:
+        raise CheckpointError(
+            f"the tokenizer in {files.tokenizer} is in {found}, and to read it "
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
+            hint=f"pip install {' '.join(missing)}, or put a tokenizer.json beside it.",
+        )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False

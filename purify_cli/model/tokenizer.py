@@ -3,8 +3,7 @@
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
-from typing import Final, cast
+from typing import cast
 
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -17,12 +16,6 @@ from purify_cli.errors import CheckpointError
 from purify_cli.model.foreign import HINT, Text, check_tokenizer
 
 __all__ = ["load_tokenizer", "pad_id", "quiet", "reason", "tokenizer_pad"]
-
-SENTENCEPIECE: Final = ("spm.model", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
-"""Vocabularies that transformers converts with the help of ``PACKAGES`` where tokenizer.json is not there."""
-
-PACKAGES: Final = {"sentencepiece": "sentencepiece", "google.protobuf": "protobuf"}
-"""Module → the package that brings it."""
 
 
 @contextmanager
@@ -77,7 +70,6 @@ def load_tokenizer(
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if (files.tokenizer / name).is_file():
             read_json(files.tokenizer / name)
-    _require_packages(files)
     check_tokenizer(files, texts)
     try:
         with quiet(), _no_prints():
@@ -116,29 +108,3 @@ def pad_id(default: int | None, module: nn.Module) -> int:
     # A padding token is often added without a row of its own; what is masked may be any row.
     words = getattr(module, "get_input_embeddings", lambda: None)()
     return 0 if words is not None and chosen >= words.weight.shape[0] else chosen
-
-
-def _require_packages(files: CheckpointFiles) -> None:
-    """Refuse a SentencePiece vocabulary where nothing can read it.
-
-    Raises:
-        CheckpointError: With the names of the packages that are missing.
-    """
-    assert files.tokenizer is not None
-    found = next((name for name in SENTENCEPIECE if (files.tokenizer / name).is_file()), None)
-    if found is None or (files.tokenizer / "tokenizer.json").is_file():
-        return
-    missing = [package for module, package in PACKAGES.items() if not _installed(module)]
-    if missing:
-        raise CheckpointError(
-            f"the tokenizer in {files.tokenizer} is in {found}, and to read it "
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
-            hint=f"pip install {' '.join(missing)}, or put a tokenizer.json beside it.",
-        )
-
-
-def _installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package around it
-        return False

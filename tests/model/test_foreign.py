@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from purify_cli.checkpoint.layout import CheckpointFiles
 from purify_cli.errors import CheckpointError
-from purify_cli.model import foreign, load_tokenizer, tokenizer
+from purify_cli.model import foreign, load_tokenizer
 from purify_cli.model.foreign import examine_tokenizer
 
 UNKNOWN_SPECIAL = {
@@ -106,13 +106,13 @@ def test_the_same_files_are_tried_once(made: Callable[..., CheckpointFiles], mon
 
 def test_sentencepiece_alone_needs_packages_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "spm.model").write_bytes(b"")
-    monkeypatch.setattr(tokenizer, "find_spec", lambda module: None)
+    monkeypatch.setattr(foreign, "find_spec", lambda module: None)
     with pytest.raises(CheckpointError, match=r"spm\.model.*sentencepiece and protobuf are missing") as refused:
         load_tokenizer(files(tmp_path))
     assert "pip install sentencepiece protobuf" in refused.value.hint
-    monkeypatch.setattr(tokenizer, "find_spec", lambda module: object())
+    monkeypatch.setattr(foreign, "find_spec", lambda module: object())
     with pytest.raises(CheckpointError, match="cannot be used"):  # an empty file is no vocabulary
         load_tokenizer(files(tmp_path))
-    monkeypatch.setattr(tokenizer, "find_spec", lambda module: object() if module == "sentencepiece" else None)
+    monkeypatch.setattr(foreign, "find_spec", lambda module: object() if module == "sentencepiece" else None)
     with pytest.raises(CheckpointError, match="protobuf is missing"):
         load_tokenizer(files(tmp_path))
