@@ -213,10 +213,10 @@ def _searched(
     request: DetectRequest, opened: Opened, task: Task | None, data: ClassifierData | None, progress: Progress
 ) -> Outcome:
     """Look for triggers on labelled clean rows, else on the built-in texts."""
-    if request.effort is None:
-        return Outcome(None, None, None)
     if task is None or data is None:
         return Outcome(None, None, NO_HEAD)
+    if request.effort is None:
+        return Outcome(None, None, None)
     bench = Workbench(opened, task, request.common, request.origin.run, progress)
     rows = data.rows if data.source == "clean data" else []
     outcome = look_for_triggers(bench, rows, request.effort, progress, moved_only=request.moved_only)
