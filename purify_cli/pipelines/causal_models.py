@@ -16,6 +16,7 @@ from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import LanguageModel, is_causal
 from purify_cli.pipelines.inputs import Common
 from purify_cli.pipelines.models import proportion
+from purify_cli.pipelines.ownership import MODEL_METADATA
 from purify_cli.progress import Progress
 from purify_cli.report.schema import ModelFacts, TextModelMeasurement, TextTriggerFact
 
@@ -128,5 +129,5 @@ def save_causal(folder: Path, model: LanguageModel, *, like: Checkpoint, base: C
         like: Checkpoint whose files, order and metadata are kept.
         base: Brings the tokenizer.
     """
-    write_model(folder, model.weights, like=like, config=model.config, tokenizer=base.files, metadata={"format": "pt"})
+    write_model(folder, model.weights, like=like, config=model.config, tokenizer=base.files, metadata=MODEL_METADATA)
     return open_checkpoint(str(folder)).sha256()

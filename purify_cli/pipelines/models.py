@@ -19,6 +19,7 @@ from purify_cli.model import Loaded, classifier_config, current_weights, load_to
 from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
 from purify_cli.pipelines.inputs import Common, some_texts, text_length
+from purify_cli.pipelines.ownership import MODEL_METADATA
 from purify_cli.progress import Progress
 from purify_cli.report.schema import MissFact, ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
 from purify_cli.reset import Overlay
@@ -202,7 +203,7 @@ def save_classifier(
         like=like,
         config=classifier_config(base.config or {}, loaded.task, rows=loaded.vocabulary, pad_token_id=padding),
         tokenizer=replace(base.files, tokenizer=None) if reading and reading.kept else base.files,
-        metadata={"format": "pt"},
+        metadata=MODEL_METADATA,
     )
     if reading and reading.kept:
         with storage_errors(folder / "tokenizer.json"):

@@ -18,10 +18,13 @@ from purify_cli.errors import CheckpointError, OutputExists, RunFolderError, Sto
 from purify_cli.pipelines.run_folder import RunFolder
 from purify_cli.report.schema import RECORDS, AttackRecord, CausalAttackRecord, FinetuneRecord, ModelFacts
 
-__all__ = ["MANIFEST", "claim", "model_place"]
+__all__ = ["MANIFEST", "MODEL_METADATA", "claim", "model_place"]
 
 MANIFEST: Final = "purification.json"
 """In every model that ``purify purify`` writes."""
+
+MODEL_METADATA: Final = {"format": "pt", "made_by": "purify"}
+"""Of the weights of every model that a command writes: known by it where the command was stopped before its record."""
 
 MARKS: Final = {
     "curvature.safetensors": "recipe",
@@ -63,7 +66,7 @@ def model_place(run: RunFolder, name: str, *, by: str | None = None) -> Path:
     Args:
         run: The run folder.
         name: ``suspect``, ``clean``, ``finetuned`` or ``purified``.
-        by: Name of a file that marks models made here; without one their weights are looked up in the records.
+        by: Name of a file that marks models made here; without one the metadata of their weights do, or the records.
 
     Raises:
         OutputExists: If a folder stands there that was not made here.
@@ -72,7 +75,7 @@ def model_place(run: RunFolder, name: str, *, by: str | None = None) -> Path:
     if not place.is_symlink() and not (place.is_dir() and any(place.iterdir())):
         return place
     marked = by is not None and (place / by).is_file()
-    if place.is_symlink() or not (marked or (by is None and _hash(place) in set(_made(run)))):
+    if place.is_symlink() or not (marked or (by is None and _made_here(run, place))):
         raise OutputExists(
             f"{place} was not made by purify, or was changed since",
             hint="Move it away, or choose another folder with --run DIR.",
@@ -121,7 +124,7 @@ def _made(run: RunFolder) -> Iterator[str]:
     yield from (one.sha256 for one in facts if one is not None)
 
 
-def _hash(folder: Path) -> str | None:
+def _made_here(run: RunFolder, folder: Path) -> bool:
     with suppress(CheckpointError), open_checkpoint(str(folder)) as model:
-        return model.sha256()
-    return None
+        return MODEL_METADATA.items() <= model.metadata.items() or model.sha256() in set(_made(run))
+    return False

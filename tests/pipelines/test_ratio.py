@@ -136,8 +136,10 @@ def test_curvature_is_measured_once_per_fold_however_many_ratios_are_tried(bench
     measured = [note for note in ears.notes if note.startswith("measuring curvature")]
     assert len(measured) == 2
     assert all(note.startswith("measuring curvature on 8 texts") for note in measured)
+    folder = bench.folder
+    assert folder.exists()
     bench.clear()
-    assert not bench.folder.exists()
+    assert not folder.exists()
 
 
 def test_plain_fine_tuning_is_measured_once_for_all_methods_of_equal_tuning(bench, rows, monkeypatch):
