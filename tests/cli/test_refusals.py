@@ -252,12 +252,6 @@ def _pipe_within(place: Place, name: str) -> Path:
     return folder
 
 
-def _configured(place: Place, **change: object) -> Path:
-    folder = place.copied()
-    _edit(folder / "config.json", lambda table: table.update(change))
-    return folder
-
-
 def _trained(place: Place) -> Path:
     for step in (20, 100):
         shutil.copytree(place.suspect, place.folder / "trained" / f"checkpoint-{step}")
