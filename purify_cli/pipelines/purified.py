@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from purify_cli.detection.planted import FEWEST, KEPT
 from purify_cli.detection.verdict import miss_sentence
 from purify_cli.pipelines.models import miss_fact
 from purify_cli.pipelines.search import Outcome
-from purify_cli.pipelines.unlearning import is_left
+from purify_cli.pipelines.unlearning import is_left, tells
 from purify_cli.report.schema import Level, RatioCurveFacts, UnlearnedFact, Utility, Verdict
 
 __all__ = ["purified_verdict"]
@@ -22,7 +23,8 @@ def purified_verdict(
     """Judge a purified model.
 
     ``poisoned`` where a known word still flips held-back texts, or a search afresh says so; ``incomplete`` where a
-    known word could not be measured on such texts, a search afresh could not be finished, or neither was a word known
+    known word could not be measured on such texts, where for a label no known word flips enough of them in the suspect
+    for its silence to mean something, where a search afresh could not be finished, and where neither was a word known
     nor a search run: then nothing tells whether a backdoor is left.
 
     Args:
@@ -76,6 +78,13 @@ def _missing(again: Sequence[UnlearnedFact], searched: Outcome | None, *, known:
         yield (
             f"{known - len(again)} of {known} words that are known to be planted: no clean sample was held back that "
             "they could flip"
+        )
+    told = {one.target for one in again if tells(one)}
+    for target, one in {one.target: one for one in again if one.target not in told}.items():
+        yield (
+            f"the repair for label {target}: of {one.before.total} held-back texts {one.text!r} flips "
+            f"{one.before.successes} in the suspect, and it takes {FEWEST} texts, of which more than {KEPT:.0%} flip; "
+            "give more clean samples"
         )
     if searched is not None and searched.missing:
         yield f"the purified model: {searched.missing}"

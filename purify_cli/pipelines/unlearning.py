@@ -10,7 +10,7 @@ from typing import final
 
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
-from purify_cli.detection.planted import KEPT
+from purify_cli.detection.planted import FEWEST, KEPT
 from purify_cli.inversion.measured import flips
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
@@ -19,7 +19,7 @@ from purify_cli.pipelines.search import examined
 from purify_cli.pipelines.workbench import Workbench
 from purify_cli.report.schema import FoundTriggerFact, HeldBackFacts, UnlearnedFact
 
-__all__ = ["Proof", "is_left"]
+__all__ = ["Proof", "is_left", "tells"]
 
 
 @final
@@ -110,6 +110,11 @@ class Proof:
 def is_left(fact: UnlearnedFact) -> bool:
     """Say whether a word still flips more texts than the search would grant a control."""
     return _outlasts(fact.after.value)
+
+
+def tells(fact: UnlearnedFact) -> bool:
+    """Say whether a word flips enough texts in the suspect for its silence in the purified model to mean something."""
+    return fact.before.total >= FEWEST and fact.before.value > KEPT
 
 
 def _outlasts(share: float) -> bool:

@@ -80,9 +80,10 @@ def test_few_samples_are_measured_in_two_folds_and_tuned_on_together(
     told: Callable[..., dict[str, Any]], tiny: ModuleType, tmp_path: Path
 ) -> None:
     rows = tiny.sentiment_examples(12, seed=40)
-    record = told(rows)
-    # The half that the search chose on measures nothing.
+    record = told(rows, code=2)
+    # The half that the search chose on measures nothing, and the other has three texts that the word could flip.
     assert (record["held_back"]["measured_on"], len(record["held_back"]["rows"])) == ("two-fold", 6)
+    assert "it takes 4 texts" in record["verdict"]["not_measured"][0]
     others = tiny.sentiment_examples(12, seed=41)
     tiny.write_jsonl(tmp_path / "others.jsonl", others)
     record = told(rows, "--overwrite", "--clean-data", tmp_path / "others.jsonl")

@@ -12,12 +12,12 @@ from purify_cli.pipelines.search import Outcome
 from purify_cli.report.schema import UnlearnedFact
 
 
-def word(after: int, of: int = 8) -> UnlearnedFact:
+def word(after: int, of: int = 8, before: int | None = None, target: int = 1) -> UnlearnedFact:
     return UnlearnedFact(
         text="cf",
         position="random",
-        target=1,
-        before=proportion(Proportion(of, of)),
+        target=target,
+        before=proportion(Proportion(of if before is None else before, of)),
         after=proportion(Proportion(after, of)),
         left_out=0,
         measured_on="held-back clean samples",
@@ -52,6 +52,12 @@ FAILED = Outcome(None, None, "trigger search: no text")
         ([GONE], 1, FAILED, "incomplete"),
         ([], 0, FAILED, "incomplete"),
         ([GONE], 1, found(None, "trigger search: only with effort low"), "incomplete"),
+        ([word(0, of=4)], 1, None, "no-finding"),
+        ([word(0, of=3)], 1, None, "incomplete"),
+        ([word(0, before=2)], 1, None, "incomplete"),
+        ([word(0, before=2), GONE], 2, None, "no-finding"),
+        ([word(0, before=2, target=0), GONE], 2, found(None), "incomplete"),
+        ([word(3, of=3)], 1, None, "poisoned"),
     ],
 )
 def test_levels(again: list[UnlearnedFact], known: int, searched: Outcome | None, level: str) -> None:
