@@ -10,25 +10,11 @@ from safetensors.torch import load_file, save_file
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification
 
 from purify_cli.checkpoint import open_checkpoint, pair_checkpoints
-from tests.curvature.worlds import CONFIGS, PAD, VOCABULARY
+from tests.curvature.worlds import BART, CONFIGS, PAD, VOCABULARY
 
 BERT = CONFIGS["bert"]
 DEBERTA = BERT | {"relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"]}
 MODERN = BERT | {"local_attention": 8, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
-BART = {
-    "vocab_size": VOCABULARY,
-    "d_model": 16,
-    "encoder_layers": 1,
-    "decoder_layers": 1,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 16,
-    "decoder_ffn_dim": 16,
-    "max_position_embeddings": 24,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-    "decoder_start_token_id": 2,
-}
 
 PRE_TRAINED: list[tuple[str, str, dict[str, Any]]] = [
     ("bert", "BertForPreTraining", BERT),

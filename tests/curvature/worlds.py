@@ -20,6 +20,20 @@ _BERT: Final = {
     "max_position_embeddings": 24,
 }
 _LLAMA: Final = _BERT | {"num_key_value_heads": 1, "bos_token_id": 2, "eos_token_id": 3}
+BART: Final[dict[str, Any]] = {
+    "vocab_size": VOCABULARY,
+    "d_model": 16,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 16,
+    "decoder_ffn_dim": 16,
+    "max_position_embeddings": 24,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 2,
+}
 CONFIGS: Final[dict[str, dict[str, Any]]] = {
     "bert": _BERT,
     "roberta": _BERT,

@@ -11,24 +11,10 @@ from purify_cli.curvature import diagonal_fisher
 from purify_cli.data.batches import Batch
 from purify_cli.indicators.key_bias import silent_key_biases
 from purify_cli.tensors import InMemory, TensorSpec
-from tests.curvature.worlds import CONFIGS, PAD, VOCABULARY, batch_of
+from tests.curvature.worlds import BART, CONFIGS, PAD, VOCABULARY, batch_of
 
 BERT = CONFIGS["bert"]
 LLAMA = CONFIGS["llama"]
-BART = {
-    "vocab_size": VOCABULARY,
-    "d_model": 16,
-    "encoder_layers": 1,
-    "decoder_layers": 1,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 16,
-    "decoder_ffn_dim": 16,
-    "max_position_embeddings": 24,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-    "decoder_start_token_id": 2,
-}
 BLOOM = {"vocab_size": VOCABULARY, "hidden_size": 16, "n_layer": 2, "n_head": 2}
 XLM = {"vocab_size": VOCABULARY, "emb_dim": 16, "n_layers": 2, "n_heads": 2, "max_position_embeddings": 24}
 OPT = {
