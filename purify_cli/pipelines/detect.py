@@ -127,10 +127,12 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             *structural_differences(opened.suspect, opened.reference, opened.pair),
             *opened.reading.differences(some_texts(texts or (data.rows if data else ()))),
         )
-        if texts is not None and request.effort is not None:
-            searched = look_for_sayings(opened, texts, request.effort, common, progress)
-        else:
+        if texts is None:
             searched = _searched(request, opened, task, data, progress)
+        elif request.effort is None:
+            searched = Outcome(None, None, None)
+        else:
+            searched = look_for_sayings(opened, texts, request.effort, common, progress)
         judged = judge(
             evidence,
             skipped=opened.pair.skipped,
