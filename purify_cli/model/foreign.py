@@ -1,5 +1,6 @@
 """Tokenizers that are not trusted: tried in a process of their own, under limits, before they are used in this one."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -158,24 +159,56 @@ def _answer(files: CheckpointFiles, texts: str) -> dict[str, Any]:
     size = sum(path.stat().st_size for path in _read_files(files))
     seconds = SECONDS + SECONDS_PER_MEGABYTE * (size >> 20)
     limits = {"memory": MEMORY + MEMORY_PER_BYTE * size, "seconds": seconds}
-    request = json.dumps({"folder": str(files.tokenizer), "texts": json.loads(texts)} | limits)
-    quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
+    request = {"folder": str(files.tokenizer), "texts": json.loads(texts), "patience": PATIENCE * seconds} | limits
     try:
-        done = subprocess.run(
+        return json.loads(_children().ask(json.dumps(request)))
+    except (ValueError, OSError):
+        # The process was ended: by native code, for want of memory, or for having used up its time.
+        return {"error": "loading it or encoding a few texts crashes, or takes too much memory or time"}
+
+
+@final
+class _Children:
+    """The process that forks others in which tokenizers are tried."""
+
+    def __init__(self) -> None:
+        quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
+        self._process = subprocess.Popen(
             [sys.executable, "-P", str(Path(__file__).with_name("tokenizer_child.py"))],
-            input=request.encode(),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | quiet,
-            timeout=PATIENCE * seconds,
-            check=False,
         )
-        return json.loads(done.stdout)
-    except subprocess.TimeoutExpired:
-        return {"error": "loading it and encoding a few texts takes too long"}
-    except ValueError:
-        # The process was ended: by native code, for want of memory, or for having used up its time.
-        return {"error": "loading it or encoding a few texts crashes, or takes too much memory or time"}
+        self._owner = os.getpid()
+        atexit.register(self._end)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it runs and is this process's own, not that of one that this was forked from."""
+        return self._owner == os.getpid() and self._process.poll() is None
+
+    def ask(self, request: str) -> bytes:
+        """Return the answer to a line, empty where there is none."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(request.encode() + b"\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+    def _end(self) -> None:
+        if self.usable:
+            self._process.communicate()
+
+
+_running: list[_Children] = []
+"""At most one, started when it is first needed."""
+
+
+def _children() -> _Children:
+    if not _running or not _running[0].usable:
+        _running[:] = [_Children()]
+    return _running[0]
 
 
 def _require_packages(files: CheckpointFiles) -> None:

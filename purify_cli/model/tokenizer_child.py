@@ -1,9 +1,11 @@
-"""A tokenizer tried in a process of its own: run as a script by ``foreign``, never imported.
+"""Tokenizers tried in processes of their own: run as a script by ``foreign``, never imported.
 
-A tokenizer's files can make native code abort, loop or ask for more memory than there is. Here that ends this process
-and nothing else. It takes one JSON object on standard input and gives one on what was standard output::
+A tokenizer's files can make native code abort, loop or ask for more memory than there is. That ends the process that
+tried them and nothing else: this one only imports the library, which takes a second, and forks for every request. A
+request is a line of JSON on standard input, its answer one on what was standard output, empty or cut off where the
+process was ended::
 
-    {"folder": ..., "texts": [text or [text, pair], ...], "memory": bytes, "seconds": CPU seconds}
+    {"folder": ..., "texts": [text or [text, pair], ...], "memory": bytes, "seconds": CPU seconds, "patience": seconds}
     {"inputs": [[[token ids], [type ids] or null], ...], "vocabulary": {token: id}, "added": [...]}  or  {"error": ...}
 
 Only transformers' tokenizers are imported: torch, which they do not need, would take twice as long to start.
@@ -13,7 +15,11 @@ import importlib.util
 import json
 import os
 import resource
+import select
+import signal
 import sys
+import time
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from math import prod
 from typing import Any, Final
@@ -36,6 +42,9 @@ SLICE: Final = 1024
 """Texts handed to the tokenizer at once."""
 
 
+TOO_LONG: Final = "loading it and encoding a few texts takes too long"
+
+
 class _Hidden:
     """Makes packages look as if they were not installed."""
 
@@ -53,25 +62,60 @@ def _hide() -> None:
 
 
 def main() -> None:
-    """Answer one request."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)  # native code prints there, which would end up among the answers
-    os.dup2(nothing, 2)
-    request = json.load(sys.stdin)
+    """Answer requests until there are no more."""
+    answers = os.fdopen(os.dup(1), "wb")
+    requests = os.fdopen(os.dup(0), "rb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nothing, stream)  # native code prints there, which would end up among the answers
     _hide()
     import transformers  # noqa: PLC0415 - after what it must not find is hidden
 
+    for request in requests:
+        answers.write(_apart(transformers.AutoTokenizer, json.loads(request)) + b"\n")
+        answers.flush()
+
+
+def _apart(loader: Any, request: dict[str, Any]) -> bytes:
+    """Answer one request in a process that it may bring down."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            _try(loader, request, writing)
+        finally:
+            os._exit(0)  # nothing that a tokenizer left behind is given a chance to run
+    os.close(writing)
+    answer, ended = _received(reading, time.monotonic() + request["patience"])
+    os.close(reading)
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return answer.replace(b"\n", b"") if ended else json.dumps({"error": TOO_LONG}).encode()
+
+
+def _try(loader: Any, request: dict[str, Any], writing: int) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_AS, request["memory"])
     _limit(resource.RLIMIT_CPU, request["seconds"])
     try:
-        answer = _examined(transformers.AutoTokenizer, request["folder"], request["texts"])
+        answer = _examined(loader, request["folder"], request["texts"])
     except BaseException as error:
         answer = {"error": " ".join((str(error) or repr(error)).split())[:200]}
-    json.dump(answer, answers)
-    answers.flush()
-    os._exit(0)  # nothing that a tokenizer left behind is given a chance to run
+    with os.fdopen(writing, "w", encoding="utf-8") as out:
+        json.dump(answer, out)
+
+
+def _received(reading: int, deadline: float) -> tuple[bytes, bool]:
+    """Return what a pipe brings until its other end is closed, and whether that was in time."""
+    parts: list[bytes] = []
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([reading], [], [], left)[0]:
+            part = os.read(reading, 1 << 16)
+            if not part:
+                return b"".join(parts), True
+            parts.append(part)
+    return b"", False
 
 
 def _limit(kind: int, wanted: int) -> None:
