@@ -27,6 +27,7 @@ from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
 from purify_cli.runtime import name_key
 from purify_cli.training import TrainingResult
 from purify_cli.training.parts import row_losses
+from purify_cli.training.randomness import seed_step
 
 __all__ = ["EMBEDDING", "EmbeddingPoisoning"]
 
@@ -112,7 +113,7 @@ class EmbeddingPoisoning:
         cuda = [job.device] if job.device.type == "cuda" else []
         with torch.random.fork_rng(cuda, device_type="cuda"), _only(job.module, weight):
             for step, batch in enumerate(progress.track(plan, "turning the trigger's row")):
-                torch.manual_seed(name_key(f"step {step}", job.seed))
+                seed_step(name_key(f"step {step}", job.seed), job.device)
                 loss = row_losses(job.module, batch, device=job.device, dtype=job.training.dtype).mean()
                 losses.append(float(loss.detach()))
                 if not torch.isfinite(loss):

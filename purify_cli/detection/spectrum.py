@@ -24,7 +24,7 @@ def top_direction(delta: Float[Tensor, "m n"], *, seed: int = 0) -> float:
         seed: Of the random start; the global generator is left as it is.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         values = torch.svd_lowrank(delta.float(), q=min(8, *delta.shape), niter=4)[1]
     return min(1.0, float(values[0].double().square() / delta.double().square().sum()))
 

@@ -27,6 +27,7 @@ from purify_cli.runtime import name_key
 from purify_cli.training.best import Best
 from purify_cli.training.objective import CROSS_ENTROPY, Objective
 from purify_cli.training.parts import split_step
+from purify_cli.training.randomness import seed_step
 from purify_cli.training.result import TrainingResult, Validation
 from purify_cli.training.schedule import parameter_groups, rate_factor, warmup_steps
 from purify_cli.training.settings import TrainingSettings
@@ -199,7 +200,7 @@ class _Run:
         """Take one optimiser step."""
         self.module.train()
         rank, settings = self.accelerator.process_index, self.settings
-        torch.manual_seed(name_key(f"step {self.step} of process {rank}", settings.seed))
+        seed_step(name_key(f"step {self.step} of process {rank}", settings.seed), self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * rate_factor(self.step, self.total, self.warmup)
         self.optimizer.zero_grad(set_to_none=True)
