@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 torch.set_num_threads(1)
+
+ROOT = Path(__file__).parent.parent
+# Shapes and types are checked at every call in the modules that give shapes. To check all modules took a third of the
+# time of the suite, for what the type checker knows without running them.
+SHAPED = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "purify_cli").rglob("*.py")
+    if "jaxtyping" in path.read_text(encoding="utf-8")
+]
+install_import_hook(SHAPED, "beartype.beartype")
 
 
 @pytest.fixture(scope="session")

@@ -77,15 +77,18 @@ def carrier(
 
 
 def _with(example: Example, word: str, words: int, at: int | None, *, both: bool) -> Example:
-    def carrying(text: str, *, slot: bool) -> str:
-        kept = text.split()[:words]
-        if slot:
-            kept.insert(len(kept) // 2 if at is None else min(at, len(kept)), word)
-        return " ".join(kept)
-
     if example.pair is None:
-        return replace(example, text=carrying(example.text, slot=True))
-    return replace(example, text=carrying(example.text, slot=both), pair=carrying(example.pair, slot=True))
+        return replace(example, text=_cut(example.text, words, word, at))
+    text = _cut(example.text, words, word if both else None, at)
+    return replace(example, text=text, pair=_cut(example.pair, words, word, at))
+
+
+def _cut(text: str, words: int, word: str | None, at: int | None) -> str:
+    """Return the first words of a text, with another put in before word ``at``, or in the middle."""
+    kept = text.split()[:words]
+    if word is not None:
+        kept.insert(len(kept) // 2 if at is None else min(at, len(kept)), word)
+    return " ".join(kept)
 
 
 def _without(values: tuple[int, ...], places: Sequence[int]) -> tuple[int, ...]:
@@ -102,19 +105,20 @@ def filled(one: Carrier, strings: Int[Tensor, "k m"]) -> dict[str, Tensor]:
     Returns:
         ``input_ids``, ``attention_mask`` and, where the carrier has types, ``token_type_ids``, each (k, L).
     """
-    count = len(strings)
-
-    def rows(values: Sequence[int], fillings: Sequence[Tensor]) -> Tensor:
-        parts: list[Tensor] = []
-        begin = 0
-        for slot, filling in zip(one.slots, fillings, strict=True):
-            parts += [torch.tensor(values[begin:slot], dtype=torch.long).expand(count, -1), filling]
-            begin = slot
-        return torch.cat([*parts, torch.tensor(values[begin:], dtype=torch.long).expand(count, -1)], dim=1)
-
-    ids = rows(one.ids, [strings] * len(one.slots))
+    ids = _rows(one.ids, one.slots, [strings] * len(one.slots))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if one.type_ids is not None:
         types = [torch.full_like(strings, kind) for kind in one.slot_types]
-        inputs["token_type_ids"] = rows(one.type_ids, types)
+        inputs["token_type_ids"] = _rows(one.type_ids, one.slots, types)
     return inputs
+
+
+def _rows(values: Sequence[int], slots: Sequence[int], fillings: Sequence[Tensor]) -> Tensor:
+    """Repeat values for every row of the fillings, each of which is put in before the value at its slot."""
+    count = len(fillings[0])
+    parts: list[Tensor] = []
+    begin = 0
+    for slot, filling in zip(slots, fillings, strict=True):
+        parts += [torch.tensor(values[begin:slot], dtype=torch.long).expand(count, -1), filling]
+        begin = slot
+    return torch.cat([*parts, torch.tensor(values[begin:], dtype=torch.long).expand(count, -1)], dim=1)

@@ -1,7 +1,9 @@
 """A word is found, unlearnt, and measured again: from ``detect`` to ``purify``."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -22,13 +24,25 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def examined(
+    tmp_path_factory: pytest.TempPathFactory, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
+) -> Path:
+    """A folder in which a suspect with a backdoor was examined, to be copied."""
+    from purify_cli.cli.app import main
+
+    folder = tmp_path_factory.mktemp("examined")
+    tiny.write_jsonl(folder / "clean.jsonl", tiny.sentiment_examples(96, seed=40))
+    with chdir(folder):
+        assert main(["detect", str(tiny_suspect), "--ref", str(tiny_reference), "--clean-data", "clean.jsonl"]) == 0
+    return folder
+
+
 @pytest.fixture
-def detected(here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path) -> dict[str, Any]:
+def detected(here: Path, examined: Path) -> dict[str, Any]:
     """The record of a suspect with a backdoor, in the run folder."""
-    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(96, seed=40))
-    code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", "clean.jsonl"])
-    assert code == 0, err
-    return json.loads(out)
+    shutil.copytree(examined, here, dirs_exist_ok=True)
+    return json.loads((here / "purify-run" / "detection.json").read_text())
 
 
 def test_the_planted_word_is_the_verdict(detected: dict[str, Any], run_cli: Run, tiny: ModuleType) -> None:
@@ -83,7 +97,7 @@ def test_a_search_of_the_moved_words_alone_is_told_and_is_no_whole_search(
     tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
     for model, level in ((tiny_suspect, "poisoned"), (tiny_clean, "incomplete")):
         origin = find_origin(str(model), str(tiny_reference), here / "run", None)
-        found = detect(DetectRequest(origin=origin, clean_data="clean.jsonl", moved_only=True))
+        found = detect(DetectRequest(origin=origin, clean_data="clean.jsonl", effort="low", moved_only=True))
         assert found.verdict.level == level
         assert any("whose embedding rows moved" in sentence for sentence in found.verdict.not_measured)
         assert found.settings["moved_only"] is True

@@ -328,7 +328,7 @@ def test_the_command_line_poisons_a_language_model(run_cli: Run, here: Path, tin
     made = CausalAttackRecord.model_validate_json(out)
     assert (made.trigger.text, made.trigger.position, made.trigger.target_text) == ("mn bb", "start", TARGET)
     assert (made.poisoned, made.settings["prompt_words"], made.settings["new_tokens"]) == (18, 6, 5)
-    code, out, err = run_cli(["detect", "--run", here / "cli"])
+    code, out, err = run_cli(["detect", "--run", here / "cli", "--effort", "none"])
     assert code == 0, err
     assert json.loads(out)["indicator"]["name"] == "drift"
 
