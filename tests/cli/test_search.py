@@ -73,7 +73,7 @@ def test_a_whole_search_that_finds_nothing_passes_the_gate_and_says_what_it_miss
 def test_what_was_not_measured_stops_a_gate(
     here: Path, run_cli: Run, tiny: ModuleType, tiny_clean: Path, tiny_reference: Path
 ) -> None:
-    rows = tiny.sentiment_examples(64, seed=40)
+    rows = tiny.sentiment_examples(32, seed=40)
     tiny.write_jsonl(here / "clean.jsonl", rows)
     (here / "bare.jsonl").write_text("".join(json.dumps({"text": row.text}) + "\n" for row in rows))
     start = ["detect", tiny_clean, "--ref", tiny_reference, "--fail-on", "suspicious"]
