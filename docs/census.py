@@ -16,21 +16,21 @@ from typing import Any, Final
 
 import torch
 
+from purify_cli.bench.provenance import provenance
+from purify_cli.bench.rows import write_rows
+from purify_cli.bench.store import Store
 from purify_cli.cli.console import Lines
+from purify_cli.commands.attack import AttackRequest, attack
+from purify_cli.commands.detect import DetectRequest, detect
+from purify_cli.commands.finetune import FinetuneRequest, finetune
 from purify_cli.data.example import Example
 from purify_cli.data.loading import load_examples
 from purify_cli.data.sampling import split_per_class
 from purify_cli.errors import PurifyError
-from purify_cli.pipelines.attack import AttackRequest, attack
-from purify_cli.pipelines.bench.provenance import provenance
-from purify_cli.pipelines.bench.rows import write_rows
-from purify_cli.pipelines.bench.store import Store
-from purify_cli.pipelines.detect import DetectRequest, detect
-from purify_cli.pipelines.finetune import FinetuneRequest, finetune
-from purify_cli.pipelines.inputs import Common
-from purify_cli.pipelines.run_folder import RunFolder
-from purify_cli.pipelines.source import find_origin
 from purify_cli.runtime import Runtime
+from purify_cli.session.opening import Common
+from purify_cli.session.origin import find_origin
+from purify_cli.session.run_folder import RunFolder
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results" / "census.jsonl"

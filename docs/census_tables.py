@@ -6,9 +6,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from purify_cli.detection.planted import Judged, evidence, planted
+from purify_cli.bench.report.tables import Table
 from purify_cli.measures.intervals import Proportion
-from purify_cli.report.bench_tables import Table
+from purify_cli.trigger_search.rule import Judged, evidence, planted
 
 __all__ = ["RESULTS", "clean_signs", "model_table", "read", "sign_table", "signs", "summary_tables"]
 

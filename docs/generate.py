@@ -2,7 +2,7 @@
 
 Usage: ``python docs/generate.py [--check]``. Writes ``docs/reference/cli.md`` from the commands' own ``--help``, and
 one JSON Schema per record into ``docs/reference/schemas/``, and what the signs of unpoisoned models come to into
-``purify_cli/detection/clean.json``. In the pages of ``PAGES`` the lines between
+``purify_cli/evidence/clean.json``. In the pages of ``PAGES`` the lines between
 ``<!-- bench PLAN TABLES -->`` and ``<!-- end -->`` become tables of ``docs/results/PLAN.jsonl``, those after
 ``<!-- census KIND -->`` tables of ``docs/results/census.jsonl``. With ``--check``
 nothing is written; the stale files are named and the exit code is 1.
@@ -23,14 +23,15 @@ for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
 import census_tables
 from typer.testing import CliRunner
 
+from purify_cli.bench.report import overview as bench_overview
+from purify_cli.bench.report import tables as bench_tables
+from purify_cli.bench.report.fixed import fixed_pairs, fixed_tables
+from purify_cli.bench.report.found import found_table
+from purify_cli.bench.report.tables import Table
+from purify_cli.bench.report.view import View
+from purify_cli.bench.reporting import view_of
+from purify_cli.bench.store import Store
 from purify_cli.cli.app import COMMANDS, app
-from purify_cli.pipelines.bench.reporting import view_of
-from purify_cli.pipelines.bench.store import Store
-from purify_cli.report import bench_overview, bench_tables
-from purify_cli.report.bench_fixed import fixed_pairs, fixed_tables
-from purify_cli.report.bench_found import found_table
-from purify_cli.report.bench_tables import Table
-from purify_cli.report.bench_view import View
 from purify_cli.report.schema import RECORDS
 
 __all__ = ["main", "pages"]
@@ -113,7 +114,7 @@ def pages() -> dict[Path, str]:
     found = {DOCS / "reference" / "cli.md": command_page()}
     found |= {page: with_tables(page.read_text(encoding="utf-8")) for page in PAGES}
     clean = census_tables.clean_signs(census_tables.signs())
-    found[DOCS.parent / "purify_cli" / "detection" / "clean.json"] = json.dumps(clean, indent=2) + "\n"
+    found[DOCS.parent / "purify_cli" / "evidence" / "clean.json"] = json.dumps(clean, indent=2) + "\n"
     for kind, record in RECORDS.items():
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
         schema |= record.model_json_schema(mode="serialization")

@@ -19,19 +19,19 @@ import torch
 
 from purify_cli.checkpoint.writer import write_text
 from purify_cli.cli.console import Lines
+from purify_cli.commands.attack import AttackRequest, attack
+from purify_cli.commands.evaluate import EvaluateRequest, evaluate
+from purify_cli.commands.finetune import FinetuneRequest, finetune
+from purify_cli.commands.purify import purify
+from purify_cli.comparison.trigger_options import TriggerChoice
 from purify_cli.data.example import Example
 from purify_cli.data.loading import load_examples
-from purify_cli.pipelines.attack import AttackRequest, attack
-from purify_cli.pipelines.choices import TriggerChoice
-from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
-from purify_cli.pipelines.finetune import FinetuneRequest, finetune
-from purify_cli.pipelines.inputs import Common, versions
-from purify_cli.pipelines.plan import PurifyRequest
-from purify_cli.pipelines.purify import purify
-from purify_cli.pipelines.run_folder import RunFolder
-from purify_cli.pipelines.source import find_origin
+from purify_cli.purification.plan import PurifyRequest
 from purify_cli.report.schema import ModelMeasurement, ProportionFact
 from purify_cli.runtime import Runtime
+from purify_cli.session.opening import Common, versions
+from purify_cli.session.origin import find_origin
+from purify_cli.session.run_folder import RunFolder
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results" / "reproduction.jsonl"

@@ -8,11 +8,12 @@ there are none, come through ``data``; run through the suspect by ``model``, the
 much each dimension matters for clean behaviour. Drift and curvature together give an ``indicator``, one score per
 dimension: far moved and of little clean use ranks first. ``selection`` turns a ratio into an exact threshold over all
 dimensions and writes the mask; ``reset`` puts the masked dimensions back to the reference; ``training`` tunes the
-result on the clean texts; ``evaluation`` measures suspect and purified model side by side. ``detection`` reads the same
-scores as evidence and ends in a verdict; ``report`` says what was found, in records with a published schema.
+result on the clean texts; ``evaluation`` measures suspect and purified model side by side. ``evidence`` reads the same
+scores and ends in a verdict; ``report`` says what was found, in records with a published schema.
 
-``defences`` and ``attacks`` are tables: a published method is a row that names the parts above. ``pipelines`` holds one
-function per command, and ``cli`` is the command line around them.
+``defences`` and ``attacks`` are tables: a published method is a row that names the parts above. ``purification`` is the
+engine of a repair, ``trigger_search`` that of a search; ``commands`` holds one function per command, and ``cli`` is the
+command line around them.
 
 Everything between the two checkpoints and the purified one is a ``tensors.TensorSource``, keyed by parameter name and
 read piece by piece; nothing as large as a model is held. Importing this package is cheap: public names are

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from purify_cli.detection.planted import FEWEST
-from purify_cli.detection.verdict import MISSED, MISSED_AT
+from purify_cli.evidence.verdict import MISSED, MISSED_AT
+from purify_cli.trigger_search.rule import FEWEST
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -84,7 +84,7 @@ def command(
             "--label-column": label_column,
         }
         language.refuse(theirs, causal=True)
-    from purify_cli.pipelines.run_folder import RunFolder
+    from purify_cli.session.run_folder import RunFolder
 
     listener = talk(quiet=quiet)
     o.say_shadowed(listener, ref, model)
@@ -100,7 +100,7 @@ def command(
         allow_pickle=allow_pickle,
     )
     if target is not None:
-        from purify_cli.pipelines.attack import AttackRequest, attack
+        from purify_cli.commands.attack import AttackRequest, attack
 
         request = AttackRequest(
             name=name,
@@ -126,7 +126,7 @@ def command(
         )
         show(attack(request, listener), form, verbose=verbose)
     elif target_text is not None:
-        from purify_cli.pipelines.causal_attack import CausalAttackRequest, causal_attack
+        from purify_cli.commands.causal_attack import CausalAttackRequest, causal_attack
 
         texts = CausalAttackRequest(
             name=name,

@@ -51,7 +51,7 @@ def command(
     What is in the results file is not measured again, so that a run which was ended, by whatever, goes on where it was.
     Prints the report's tables, or with --format json the rows that count.
     """
-    from purify_cli.pipelines.bench.plan_file import load_plan
+    from purify_cli.bench.plan_file import load_plan
 
     chosen = load_plan(plan or "quick") if plan is not None or not report_only else None
     part = _shard(shard)
@@ -62,14 +62,14 @@ def command(
     rows = (results or folder / "results" / f"{name}.jsonl").absolute()
     listener = talk(quiet=quiet)
     if chosen is None or report_only:
-        from purify_cli.pipelines.bench.store import Store
+        from purify_cli.bench.store import Store
 
         if not rows.is_file():
             raise UsageError(f"there is no results file {rows}", hint="Leave --report-only out to measure first.")
         store = Store(rows)
     else:
-        from purify_cli.pipelines.bench.grid import Only
-        from purify_cli.pipelines.bench.run import BenchRequest, bench
+        from purify_cli.bench.grid import Only
+        from purify_cli.bench.run import BenchRequest, bench
         from purify_cli.runtime import Runtime
 
         request = BenchRequest(
@@ -83,7 +83,7 @@ def command(
             runtime=Runtime.choose(device),
         )
         store = bench(request, listener)
-    from purify_cli.pipelines.bench.reporting import as_json, as_text, write_report
+    from purify_cli.bench.reporting import as_json, as_text, write_report
 
     where = report or folder / "report" / name
     if part == (1, 1):

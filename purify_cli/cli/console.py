@@ -69,7 +69,7 @@ def talk(*, quiet: bool) -> Progress:
 def show(record: "Record", form: Format | None, *, verbose: bool) -> None:
     """Write a record to stdout: JSON as one document, or tables."""
     if form is Format.json or (form is None and not sys.stdout.isatty()):
-        from purify_cli.pipelines.run_folder import dump
+        from purify_cli.session.run_folder import dump
 
         # Through sys.stdout, never through Rich, which would wrap lines and read [brackets] as markup.
         sys.stdout.write(dump(record))

@@ -27,8 +27,8 @@ def command(
     Takes a few minutes on two cores. Needs the reference `minilm`; everything is left in the folder purify-demo
     (or --run) to look at.
     """
-    from purify_cli.pipelines.demo import demo
-    from purify_cli.pipelines.run_folder import RunFolder
+    from purify_cli.commands.demo import demo
+    from purify_cli.session.run_folder import RunFolder
 
     common = o.common(device=device, dtype=dtype, seed=seed, max_length=64)
     folder = RunFolder((run or Path("purify-demo")).absolute())

@@ -47,8 +47,8 @@ def command(
     chosen = o.assignments(settings)
     o.known(indicator=indicator)
     piped = piped_input(suspect, run, quiet=quiet)
-    from purify_cli.pipelines.detect import DetectRequest, detect
-    from purify_cli.pipelines.source import DETECTABLE, find_origin
+    from purify_cli.commands.detect import DetectRequest, detect
+    from purify_cli.session.origin import DETECTABLE, find_origin
 
     listener = talk(quiet=quiet)
     origin = find_origin(suspect, ref, run, piped, kinds=DETECTABLE)

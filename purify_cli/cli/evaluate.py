@@ -81,11 +81,11 @@ def command(
     perplexity.
     """
     piped = piped_input(models, run, quiet=quiet)
-    from purify_cli.pipelines.causal_evaluate import CausalEvaluateRequest, about_language, causal_evaluate
-    from purify_cli.pipelines.choices import pair_options
-    from purify_cli.pipelines.evaluate import EvaluateRequest, evaluate
-    from purify_cli.pipelines.retune import retune_choice
-    from purify_cli.pipelines.source import EVALUABLE, find_origin
+    from purify_cli.commands.causal_evaluate import CausalEvaluateRequest, about_language, causal_evaluate
+    from purify_cli.commands.evaluate import EvaluateRequest, evaluate
+    from purify_cli.comparison.retune import retune_choice
+    from purify_cli.comparison.trigger_options import pair_options
+    from purify_cli.session.origin import EVALUABLE, find_origin
 
     listener = talk(quiet=quiet)
     origin = find_origin(models[0] if models else None, ref, run, piped, kinds=EVALUABLE)

@@ -39,9 +39,9 @@ def command(
     """Fine-tune MODEL on labelled data and write it. A model without a classification head gets a fresh one."""
     from pathlib import Path
 
+    from purify_cli.commands.finetune import FinetuneRequest, finetune
     from purify_cli.errors import UsageError
-    from purify_cli.pipelines.finetune import FinetuneRequest, finetune
-    from purify_cli.pipelines.run_folder import RunFolder
+    from purify_cli.session.run_folder import RunFolder
 
     if epochs is not None and steps is not None:
         raise UsageError("--epochs and --steps exclude each other", hint="Give one of the two.")

@@ -8,7 +8,7 @@ import typer
 from purify_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from purify_cli.pipelines.causal_models import TextOptions
+    from purify_cli.session.language_models import TextOptions
 
 __all__ = ["NewTokens", "PromptWords", "TargetRegex", "TargetText", "one", "refuse", "text_options"]
 
@@ -64,8 +64,8 @@ def one(values: Sequence[T] | None, name: str) -> T | None:
 
 
 def text_options(prompt_words: int | None, new_tokens: int | None) -> "TextOptions":
-    """Turn the options into what the pipelines take."""
-    from purify_cli.pipelines.causal_models import TextOptions
+    """Turn the options into what the commands take."""
+    from purify_cli.session.language_models import TextOptions
 
     base = TextOptions()
     return TextOptions(

@@ -9,9 +9,9 @@ import typer
 from purify_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from purify_cli.pipelines.inputs import Common
-    from purify_cli.pipelines.source import Origin
     from purify_cli.progress import Progress
+    from purify_cli.session.opening import Common
+    from purify_cli.session.origin import Origin
 
 __all__ = [
     "FOUND",
@@ -180,10 +180,10 @@ def common(
     allow_pickle: bool = False,
     allow_nonfinite: bool = False,
 ) -> "Common":
-    """Turn the shared options into what the pipelines take."""
+    """Turn the shared options into what the commands take."""
     from purify_cli.data.loading import Columns
-    from purify_cli.pipelines.inputs import Common
     from purify_cli.runtime import Runtime
+    from purify_cli.session.opening import Common
 
     return Common(
         runtime=Runtime.choose(device, dtype.value, seed),

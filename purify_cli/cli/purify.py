@@ -81,9 +81,9 @@ def command(
     for name in method.split(",") if method != "auto" else ():
         o.known(method=name.strip())
     piped = piped_input(suspect, run, quiet=quiet)
-    from purify_cli.pipelines.plan import PurifyRequest
-    from purify_cli.pipelines.purify import purify
-    from purify_cli.pipelines.source import find_origin
+    from purify_cli.commands.purify import purify
+    from purify_cli.purification.plan import PurifyRequest
+    from purify_cli.session.origin import find_origin
 
     listener = talk(quiet=quiet)
     origin = find_origin(suspect, ref, run, piped)

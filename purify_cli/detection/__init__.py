@@ -1,8 +1,6 @@
-"""What the weights alone say about a suspect.
+"""The search for triggers as a service: for a classifier, for a language model, and once more where none was found.
 
-Streaming passes over the pair and its scores end in frozen records: ``summary`` (per tensor and per layer), ``gamma``
-(does r follow the law of clean drift), ``rows`` (embedding rows and their tokens); ``evidence`` gathers them, and
-``verdict`` says what they amount to and what was not measured.
+The search itself is ``trigger_search``. Here its inputs are made (texts, a control, prompts) and its outcome is judged.
 """
 
 __all__: list[str] = []

@@ -1,9 +1,9 @@
 """s = max(g·δ, 0) / √(Ĥδ² + mean(Ĥδ²)): what a dimension carries of a found trigger, for what its reset costs.
 
 g is the gradient of the target's margin under the trigger, averaged on the way from suspect to reference
-(``inversion.path_gradient``), so that g·δ estimates how much of the margin goes if δ does. Its sign counts: what works
-against the trigger stays. ½Ĥδ² is the clean loss of the reset, to second order; the mean keeps dimensions that cost
-nothing from ranking first by a division by zero.
+(``trigger_search.path_gradient``), so that g·δ estimates how much of the margin goes if δ does. Its sign counts: what
+works against the trigger stays. ½Ĥδ² is the clean loss of the reset, to second order; the mean keeps dimensions that
+cost nothing from ranking first by a division by zero.
 
 Source:
     Ours.

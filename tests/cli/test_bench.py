@@ -11,7 +11,7 @@ import pytest
 
 from purify_cli.cli.app import main
 from purify_cli.errors import TrainingDiverged
-from tests.pipelines.benches import (
+from tests.bench_worlds import (
     BADWORD,
     BENCH,
     MIXING,
@@ -66,7 +66,7 @@ def suspects(finished, tmp_path):
 @pytest.fixture
 def without_pictures(monkeypatch):
     """Drawing takes longer than all else that a run of few rows does."""
-    monkeypatch.setattr("purify_cli.report.bench_page.plots", lambda view: iter(()))
+    monkeypatch.setattr("purify_cli.bench.report.page.plots", lambda view: iter(()))
 
 
 def cells(rows):
@@ -264,7 +264,7 @@ def test_what_diverges_is_recorded_with_its_reason_and_the_rest_goes_on(
 def test_retry_replaces_a_failure_by_what_is_measured_then(
     run_cli, monkeypatch, finished, rows, plan, data, suspects, without_pictures
 ):
-    from purify_cli.pipelines.bench.treating import Patient
+    from purify_cli.bench.case import Patient
 
     def diverge(*_):
         raise TrainingDiverged("training diverged: the loss is nan", hint="")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pipelines.benches import BADWORD, BENCH, SURGERY, TASK, TUNING, stored, write_data, write_plan
+from tests.bench_worlds import BADWORD, BENCH, SURGERY, TASK, TUNING, stored, write_data, write_plan
 
 DEFAULT = """
 [[method]]
@@ -21,7 +21,7 @@ ratios = [0.1]
 @pytest.fixture
 def bench(run_cli, tiny_reference, tmp_path, monkeypatch):
     """Run a plan of these parts with sets of 24 rows per class; return rows and the report's text."""
-    monkeypatch.setattr("purify_cli.report.bench_page.plots", lambda view: iter(()))
+    monkeypatch.setattr("purify_cli.bench.report.page.plots", lambda view: iter(()))
 
     def run(*parts):
         # Many passes, so that the word is learnt; 24 rows, so that half of them make a verdict.
@@ -43,7 +43,7 @@ def test_what_the_search_flags_is_unlearnt_and_stands_in_the_report(bench):
     looked = rows["search/moods/badword/s0/n24"]
     assert "test" not in looked["inputs"]
     flagged = [one["text"] for one in looked["result"]["facts"]["found"] if one["flagged"]]
-    # Which words is the search's own concern (tests/inversion); a control of so small a world knows little.
+    # Which words is the search's own concern (tests/trigger_search); a control of so small a world knows little.
     assert flagged
     assert looked["result"]["level"] in {"poisoned", "suspicious"}
     one, other = (rows[f"cell/moods/badword/s0/n24/{name}/0.1"]["result"] for name in ("default", "unlearning"))
@@ -66,7 +66,7 @@ def test_without_a_budget_every_ratio_of_the_plan_is_measured_and_none_is_chosen
 
 
 def test_where_nothing_is_flagged_the_default_falls_back_and_the_explicit_method_fails(bench, monkeypatch):
-    monkeypatch.setattr("purify_cli.detection.planted.KEPT", -1.0)
+    monkeypatch.setattr("purify_cli.trigger_search.rule.KEPT", -1.0)
     rows, _ = bench(BENCH, TASK, SURGERY, DEFAULT, EXPLICIT)
     assert rows["search/moods/surgery/s0/n24"]["result"]["level"] == "no-finding"
     assert rows["cell/moods/surgery/s0/n24/default/0.1"]["result"]["method"] == "fine-purifying"

@@ -91,8 +91,8 @@ def test_what_was_not_measured_stops_a_gate(
 def test_a_search_of_the_moved_words_alone_is_told_and_is_no_whole_search(
     here: Path, tiny: ModuleType, tiny_suspect: Path, tiny_clean: Path, tiny_reference: Path
 ) -> None:
-    from purify_cli.pipelines.detect import DetectRequest, detect
-    from purify_cli.pipelines.source import find_origin
+    from purify_cli.commands.detect import DetectRequest, detect
+    from purify_cli.session.origin import find_origin
 
     tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
     for model, level in ((tiny_suspect, "poisoned"), (tiny_clean, "incomplete")):
@@ -114,7 +114,7 @@ def test_a_search_without_groups_of_words_is_not_whole(
     def impossible(*_: Any, **__: Any) -> None:
         raise SearchImpossible("no two labels have a long text", hint="Give more.")
 
-    monkeypatch.setattr("purify_cli.pipelines.search.search_groups", impossible)
+    monkeypatch.setattr("purify_cli.detection.classification.search_groups", impossible)
     tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
     start = ["detect", tiny_clean, "--ref", tiny_reference, "--clean-data", "clean.jsonl", "--fail-on", "poisoned"]
     code, out, err = run_cli(start)

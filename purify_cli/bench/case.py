@@ -1,0 +1,156 @@
+"""One suspect, one clean set: the search for each method's ratio, the repairs, and the detection figures.
+
+Equal terms: every method gets the same suspect, the same clean rows and the same fine-tuning (steps, and unless the
+plan says otherwise the rate); every ratio is chosen by the same rule from the same folds of the clean rows. The test
+rows are not even known here before a repair is done.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, final
+
+from purify_cli.bench.figures import detection_figures
+from purify_cli.bench.grid import Suspect
+from purify_cli.bench.measuring import Examiner, counts
+from purify_cli.bench.plan import MethodPlan
+from purify_cli.data.example import Example
+from purify_cli.detection.classification import look_for_triggers
+from purify_cli.errors import DataError
+from purify_cli.purification.clean_rows import CleanSplit, split_rows, unsplit
+from purify_cli.purification.escalation import Done, leaders, repair_in_rounds
+from purify_cli.purification.plan import AUTO, chosen_method, works_on_triggers
+from purify_cli.purification.ratio_search import search_ratio
+from purify_cli.purification.session import Treatment, Workbench
+from purify_cli.report.schema import FoundTriggerFact, SearchFacts
+from purify_cli.selection.files import read_mask
+
+__all__ = ["Patient"]
+
+EFFORT: Final = "normal"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A suspect on the workbench, and the clean rows it is repaired with."""
+
+    suspect: Suspect
+    bench: Workbench
+    rows: Sequence[Example]
+    found: Sequence[FoundTriggerFact] = ()
+    """Words that the search flagged, for methods that work on them."""
+    failure: str | None = None
+    """Why the search failed, if it did: then no method that works on words is measured."""
+
+    def treatment(self, method: MethodPlan) -> Treatment:
+        """Prepare a method of the plan; curvature and scores are measured once."""
+        return self._prepared(method, leaders(self.found), self._split(method).tuned)
+
+    def _prepared(self, method: MethodPlan, words: Sequence[FoundTriggerFact], rows: Sequence[Example]) -> Treatment:
+        return self.bench.treatment(self._name(method), rows, triggers=words, **self._options(method))
+
+    def _works_on_words(self, method: MethodPlan) -> bool:
+        return bool(self.found) and works_on_triggers(self._name(method), method.indicator)
+
+    def _split(self, method: MethodPlan) -> CleanSplit:
+        """Hold rows back as ``purify`` does, from a method that works on words: they say whether one outlasts it."""
+        if not self._works_on_words(method):
+            return unsplit(self.rows)
+        seed = self.bench.common.runtime.seed
+        return split_rows(self.rows, seed=seed, searched=seed)
+
+    def searched(self, row: Mapping[str, Any]) -> "Patient":
+        """Return the patient with what a stored search came to."""
+        if "failed" in row:
+            return replace(self, failure=row["failed"]["reason"])
+        facts = row["result"]["facts"]
+        listed = [] if facts is None else SearchFacts.model_validate(facts).found
+        return replace(self, found=[one for one in listed if one.flagged])
+
+    def _name(self, method: MethodPlan) -> str:
+        if self.failure is not None and works_on_triggers(method.name, method.indicator):
+            raise DataError(f"the search failed: {self.failure}", hint="Measure it again: --retry.")
+        if not self.found and method.name != AUTO and works_on_triggers(method.name, method.indicator):
+            raise DataError(
+                f"the search flagged no word, and {method.title} works on one", hint="The method auto does without."
+            )
+        return chosen_method(method.name, known=bool(self.found))
+
+    def _options(self, method: MethodPlan) -> dict[str, Any]:
+        shared = self.suspect.plan.bench
+        tuning = {"steps": shared.steps, "learning_rate": method.learning_rate or shared.learning_rate}
+        settings = {name: str(value) for name, value in {**tuning, **method.settings}.items()}
+        return {"indicator": method.indicator, "estimator": method.estimator, "settings": settings}
+
+    def search(self) -> dict[str, Any]:
+        """Look for words that turn the suspect over, on the clean rows alone."""
+        outcome = look_for_triggers(self.bench, self.rows, EFFORT)
+        return {
+            "effort": EFFORT,
+            "facts": None if outcome.facts is None else outcome.facts.model_dump(mode="json"),
+            "level": None if outcome.finding is None else outcome.finding.level,
+            "missing": outcome.missing,
+        }
+
+    def curve(self, method: MethodPlan) -> dict[str, Any]:
+        """Search for the ratio on the clean rows alone; a method without a ratio has no points."""
+        shared = self.suspect.plan.bench
+        if not self.treatment(method).ratios:
+            return {"baseline": None, "points": None, "stop_below": None}
+        found = search_ratio(
+            self.bench,
+            self._name(method),
+            self._split(method).tuned,
+            triggers=leaders(self.found),
+            folds=shared.folds,
+            seed=self.suspect.seed,
+            ratios=method.ratios,
+            stop_below=max(shared.max_drops),
+            **self._options(method),
+        )
+        points = [{"ratio": point.ratio, "accuracy": counts(point.accuracy)} for point in found.points]
+        return {"baseline": counts(found.baseline), "points": points, "stop_below": max(shared.max_drops)}
+
+    def cell(self, method: MethodPlan, treatment: Treatment, ratio: float | None, examiner: Examiner) -> dict[str, Any]:
+        """Repair the suspect at a ratio and measure what comes out."""
+        split, first = self._split(method), leaders(self.found)
+
+        def repair(words: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+            # Without words or with the leading ones the written repair is the one that was prepared for every ratio.
+            known = written and (not words or list(words) == first)
+            return (treatment if known else self._prepared(method, words, rows)).repair(ratio, rows)
+
+        done = repair_in_rounds(
+            self.bench,
+            repair,
+            split,
+            self.found,
+            works_on_words=self._works_on_words(method),
+            suspect=self.bench.load(self.bench.opened.pair.suspect),
+        )
+        repaired, training = done.repaired, done.training
+        return {
+            **examiner.examine(done.loaded),
+            "reset": repaired.counts.reset,
+            "changed": repaired.counts.changed,
+            "dimensions": repaired.counts.dimensions,
+            "method": self._name(method),
+            "worked_on": [one.text for one in done.worked_on],
+            "losses": None if training is None else [training.first_loss, training.last_loss],
+        }
+
+    def detection(self, detector: str, planted: Path) -> dict[str, Any]:
+        """Score an indicator against the dimensions that the attack is known to have changed."""
+        treatment = self.bench.treatment("fine-purifying", self.rows, indicator=detector)
+        if treatment.scores is None:
+            raise AssertionError(f"{detector} gave no scores")
+        figures = detection_figures(treatment.scores, read_mask(planted))
+        return {
+            "planted": figures.planted,
+            "dimensions": figures.dimensions,
+            "mean_rank": figures.mean_rank,
+            "hits": {str(cut): share for cut, share in figures.hits.items()},
+            "best_hits": {str(cut): share for cut, share in figures.best_hits.items()},
+            "auroc": figures.auroc,
+        }

@@ -1,0 +1,34 @@
+"""Which code measured a row, and where."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from purify_cli.runtime import Runtime
+from purify_cli.session.opening import versions
+
+__all__ = ["provenance"]
+
+
+def provenance(runtime: Runtime) -> dict[str, Any]:
+    """Return versions, device, and the commit of the code where it lies in a repository (``+``: with changes)."""
+    device = runtime.device.type
+    if device == "cuda":
+        import torch
+
+        device = torch.cuda.get_device_name(runtime.device)
+    return {"versions": versions(), "device": device, "commit": _commit(Path(__file__).resolve().parents[3])}
+
+
+def _commit(root: Path) -> str | None:
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=30)
+        return done.stdout.strip()
+
+    if not (root / ".git").exists():
+        return None
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "purify_cli")
+        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

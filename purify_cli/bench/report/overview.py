@@ -1,0 +1,202 @@
+"""The results of a bench at a glance: means over suspects, what is left attack by attack, and figures per ratio."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean
+from typing import Any, Final
+
+from purify_cli.bench.report.tables import Table, harm, points, share, sizes, value
+from purify_cli.bench.report.view import Condition, View
+
+__all__ = ["attack_tables", "harm_by_attack", "headline_tables", "ratio_tables", "suspect_table"]
+
+RULE: Final = (
+    "The ratio of every method is the largest whose cross-validated accuracy on the clean samples is within the budget "
+    "of plain fine-tuning's; neither test rows nor the attacker's trigger enter the choice."
+)
+
+HARM: Final = "ASR, of a bias attack 1 − BACC; in brackets ACC."
+
+Cell = Mapping[str, Any]
+
+
+def headline_tables(view: View) -> Iterator[Table]:
+    """Yield, per clean-set size, means at each budget over the suspects that all methods have been tried on.
+
+    A method that the plan restricts to some attacks, tasks, seeds or sizes has no row here: its mean would be one over
+    other suspects.
+    """
+    free = [
+        name
+        for name, method in zip(view.methods, view.plan["method"], strict=True)
+        if not any(method[limit] for limit in ("tasks", "attacks", "seeds", "clean_per_class"))
+    ]
+    for size in sizes(view) if view.budgets else ():
+        shared = [
+            condition
+            for condition in view.conditions
+            if condition.size == size
+            and view.suspect(condition)
+            and all(view.chosen(condition, method, budget) for method in free for budget in view.budgets)
+        ]
+        suspects = [found for found in map(view.suspect, shared) if found]
+        if not free or not suspects:
+            continue
+        rows = [_means(name, "-", [one[key] for one in suspects]) for name, key in _BARE.items()]
+        for method in free:
+            for budget in view.budgets:
+                chosen = [view.chosen(condition, method, budget) for condition in shared]
+                rows.append(_means(method, points(budget), [one[1] for one in chosen if one is not None]))
+        yield Table(
+            f"{len(shared)} suspects, {size} clean samples per class",
+            ("method", "budget", "ACC", "ASR (backdoors)", "BACC (bias)"),
+            tuple(rows),
+            f"Means over the suspects on which all of these methods have been tried. {RULE}",
+        )
+
+
+_BARE: Final = {"suspect, untreated": "measured", "clean twin (floor)": "twin"}
+
+
+def _means(name: str, budget: str, cells: Sequence[Cell]) -> tuple[str, ...]:
+    backdoors = [value(cell["attack_success"]) for cell in cells if cell["bias_accuracy"] is None]
+    biases = [value(cell["bias_accuracy"]) for cell in cells]
+    accuracy = [value(cell["accuracy"]) for cell in cells]
+    return name, budget, *map(_mean, (accuracy, backdoors, biases))
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [one for one in values if one is not None]
+    return f"{mean(known):.3f}" if known else "-"
+
+
+def _harm_and_accuracy(cells: Sequence[Cell]) -> str:
+    if not cells:
+        return "-"
+    return f"{_mean([value(harm(cell)) for cell in cells])} ({_mean([value(cell['accuracy']) for cell in cells])})"
+
+
+def _by_attack(view: View, size: int) -> dict[str, list[Condition]]:
+    """Return the conditions of a size whose suspect was measured, by attack, in the plan's order."""
+    found: dict[str, list[Condition]] = {attack: [] for attack in view.attacks}
+    for condition in view.conditions:
+        if condition.size == size and view.suspect(condition) is not None:
+            found[condition.attack].append(condition)
+    return {attack: conditions for attack, conditions in found.items() if conditions}
+
+
+def _columns(view: View, conditions: Sequence[Condition], max_drop: float) -> dict[str, list[Cell]]:
+    """Return what was measured of the suspects, of what each method makes of them at a budget, and of the twins."""
+    suspects = [found for found in map(view.suspect, conditions) if found]
+    columns: dict[str, list[Cell]] = {"suspect": [one["measured"] for one in suspects]}
+    for method in view.methods:
+        chosen = [view.chosen(condition, method, max_drop) for condition in conditions]
+        columns[method] = [one[1] for one in chosen if one is not None]
+    return columns | {"twin": [one["twin"] for one in suspects]}
+
+
+def harm_by_attack(view: View, size: int, max_drop: float) -> dict[str, dict[str, float]]:
+    """Return attack → column → mean harm: the suspect's, what each method leaves at a budget, and the twin's."""
+    table: dict[str, dict[str, float]] = {}
+    for attack, conditions in _by_attack(view, size).items():
+        row = table.setdefault(attack, {})
+        for column, cells in _columns(view, conditions, max_drop).items():
+            known = [one for one in (value(harm(cell)) for cell in cells) if one is not None]
+            if known:
+                row[column] = mean(known)
+    return table
+
+
+def attack_tables(view: View) -> Iterator[Table]:
+    """Yield, per size and budget, what every method leaves of every attack."""
+    for size in sizes(view):
+        groups = _by_attack(view, size)
+        for budget in view.budgets if groups else ():
+            rows = {attack: _columns(view, conditions, budget) for attack, conditions in groups.items()}
+            names = [name for name in next(iter(rows.values())) if any(row[name] for row in rows.values())]
+            yield Table(
+                f"What is left at {points(budget)}, {size} clean samples per class",
+                ("attack", *names),
+                tuple((attack, *(_harm_and_accuracy(row[name]) for name in names)) for attack, row in rows.items()),
+                f"{HARM} {RULE}",
+            )
+
+
+def ratio_tables(view: View) -> Iterator[Table]:
+    """Yield, per size, the figures of every method at every ratio that was measured, and their mean over the attacks.
+
+    A search stops at the first ratio that loses more than the largest budget: larger ones are missing. Ratio 0 has a
+    column where no budget chooses. The mean is given where a ratio was measured on all of a method's attacks.
+    """
+    for size in sizes(view):
+        groups = _by_attack(view, size)
+        found = {
+            (attack, method): [view.cells(condition, method) for condition in conditions]
+            for attack, conditions in groups.items()
+            for method in view.methods
+        }
+        found = {key: cells for key, cells in found.items() if any(cells)}
+        ratios = sorted({ratio for several in found.values() for cells in several for ratio in cells})
+        ratios = [ratio for ratio in ratios if ratio > 0 or not view.budgets]
+        if not ratios:
+            continue
+        rows = [
+            (*key, *(_harm_and_accuracy([cells[r] for cells in several if r in cells]) for r in ratios))
+            for key, several in found.items()
+        ]
+        for method in view.methods:
+            several = [cells for (_, name), all_seeds in found.items() if name == method for cells in all_seeds]
+            if len(several) > 1:
+                whole = {r: [cells[r] for cells in several] for r in ratios if all(r in cells for cells in several)}
+                rows.append(
+                    (f"mean of {len(several)}", method, *(_harm_and_accuracy(whole.get(r, [])) for r in ratios))
+                )
+        yield Table(
+            f"All ratios, {size} clean samples per class",
+            ("attack", "method", *(f"{ratio:g}" for ratio in ratios)),
+            tuple(rows),
+            HARM,
+        )
+
+
+def suspect_table(view: View) -> Iterator[Table]:
+    """Yield what was planted: every suspect beside its clean twin, before any repair."""
+    rows: list[tuple[str, ...]] = []
+    for task in view.tasks:
+        for attack in view.attacks:
+            for seed in view.plan["bench"]["seeds"]:
+                found = view.result("suspect", task, attack, f"s{seed}")
+                if found is None:
+                    continue
+                what = "bias_accuracy" if found["bias"] else "attack_success"
+                before, twin = found["measured"], found["twin"]
+                rows.append(
+                    (
+                        task,
+                        attack,
+                        str(seed),
+                        f"{found['poisoned']:,} / {found['rows']:,}",
+                        *(share([one["accuracy"]]) for one in (before, twin)),
+                        "BACC" if found["bias"] else "ASR",
+                        *(share([one[what]]) for one in (before, twin)),
+                        "-" if found["changed"] is None else f"{found['changed']:,}",
+                    )
+                )
+    if rows:
+        yield Table(
+            "Suspects and their clean twins",
+            (
+                "task",
+                "attack",
+                "seed",
+                "poisoned rows",
+                "ACC",
+                "twin's ACC",
+                "measure",
+                "suspect",
+                "twin (floor)",
+                "changed entries",
+            ),
+            tuple(rows),
+            "The twin was trained alike on the clean rows. In brackets Wilson 95 % intervals. Changed entries: stored "
+            "values that differ from the classifier that was attacked, where the attack starts from one.",
+        )

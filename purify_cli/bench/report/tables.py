@@ -1,0 +1,229 @@
+"""The results of a bench as tables, in detail: made from a ``View``, written as Markdown or HTML."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import combinations
+from statistics import mean
+from typing import Any, Final, final
+
+from purify_cli.bench.report.view import Condition, View
+from purify_cli.errors import printable
+from purify_cli.measures.intervals import Proportion
+
+__all__ = [
+    "Table",
+    "cost_table",
+    "detection_tables",
+    "failure_table",
+    "harm",
+    "paired_tables",
+    "points",
+    "share",
+    "sizes",
+    "task_tables",
+    "value",
+]
+
+Counts = Mapping[str, int]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled table of plain text, and what its columns mean."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+    def markdown(self) -> str:
+        """Write it as GitHub does."""
+        lines = [f"### {_plain(self.title)}", ""]
+        lines += [_line(self.head), _line(["---"] * len(self.head)), *map(_line, self.rows)]
+        return "\n".join([*lines, *(["", self.note] if self.note else []), ""])
+
+    def html(self) -> str:
+        """Write it as HTML."""
+        head = "".join(f"<th>{escape(cell)}</th>" for cell in self.head)
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>\n" for row in self.rows)
+        note = f"<p class=note>{escape(self.note)}</p>" if self.note else ""
+        return f"<h3>{escape(self.title)}</h3>\n<table><tr>{head}</tr>\n{body}</table>\n{note}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(_plain, cells))} |"
+
+
+def _plain(text: str) -> str:
+    """Keep names and reasons from ending a cell, from being read as a tag, and from reaching a terminal."""
+    return printable(text).replace("|", "&#124;").replace("<", "&lt;")
+
+
+def share(found: Sequence[Counts | None]) -> str:
+    """Write the mean of a share over seeds, its interval, and its range over seeds where there are several.
+
+    The interval is Wilson's at 95 % with the rows of one seed: the seeds share their test rows, so that three seeds
+    are not three times as many rows.
+    """
+    known = [one for one in found if one is not None]
+    if not known:
+        return "-"
+    values = [one["successes"] / one["total"] for one in known]
+    total = round(mean(one["total"] for one in known))
+    low, high = Proportion(round(mean(values) * total), total).interval
+    spread = f" [{min(values):.3f}-{max(values):.3f}]" if len(known) > 1 else ""
+    return f"{mean(values):.3f} ({low:.3f}-{high:.3f}){spread}"
+
+
+def harm(cell: Mapping[str, Any]) -> Counts | None:
+    """Return what the attack still does: attack success, or of a bias the wrong answers under its pattern."""
+    bias = cell["bias_accuracy"]
+    if bias is not None:
+        return {"successes": bias["total"] - bias["successes"], "total": bias["total"]}
+    return cell["attack_success"]
+
+
+def value(counts: Counts | None) -> float | None:
+    """Return a share as a number."""
+    return None if counts is None else counts["successes"] / counts["total"]
+
+
+def points(max_drop: float) -> str:
+    """Write a budget down."""
+    return f"{100 * max_drop:g} points"
+
+
+def sizes(view: View) -> list[int]:
+    """Return the sizes of the clean sets, ascending."""
+    return sorted({condition.size for condition in view.conditions})
+
+
+def task_tables(view: View) -> Iterator[Table]:
+    """Yield one table per task, attack and clean-set size: suspect, floor, and every method at every budget."""
+    if not view.budgets:
+        return
+    groups: dict[tuple[str, str, int], list[Condition]] = {}
+    for condition in view.conditions:
+        groups.setdefault((condition.task, condition.attack, condition.size), []).append(condition)
+    for (task, attack, size), conditions in groups.items():
+        suspects = [found for found in map(view.suspect, conditions) if found]
+        bias = any(found["bias"] for found in suspects)
+        what = "bias_accuracy" if bias else "attack_success"
+        rows = [
+            (
+                name,
+                "-",
+                "-",
+                *(share([found[key][of] for found in suspects]) for of in ("accuracy", what, "target_rate")),
+            )
+            for name, key in (("suspect, untreated", "measured"), ("clean twin (floor)", "twin"))
+        ]
+        for method in view.methods:
+            told: set[tuple[str, ...]] = set()
+            for budget in view.budgets:
+                chosen = [one for one in (view.chosen(c, method, budget) for c in conditions) if one is not None]
+                if not chosen:
+                    continue
+                ratios = sorted({"-" if ratio is None else f"{ratio:g}" for ratio, _ in chosen})
+                figures = tuple(share([cell[of] for _, cell in chosen]) for of in ("accuracy", what, "target_rate"))
+                single = all(ratio is None for ratio, _ in chosen)
+                row = (method, "-" if single else points(budget), ", ".join(ratios), *figures)
+                if row not in told:
+                    rows.append(row)
+                told.add(row)
+        seeds = ", ".join(str(condition.seed) for condition in conditions)
+        yield Table(
+            f"{task}, {attack}, {size} clean samples per class",
+            ("model", "budget", "ratio", "ACC", "BACC" if bias else "ASR", "called target untriggered"),
+            tuple(rows),
+            f"Seeds: {seeds}. In round brackets Wilson 95 % intervals, in square ones the range over seeds.",
+        )
+
+
+def paired_tables(view: View) -> Iterator[Table]:
+    """Yield, per size and budget, pairs of methods compared row by row over all suspects."""
+    from scipy.stats import binomtest
+
+    for size in sizes(view):
+        for budget in view.budgets:
+            rows: list[tuple[str, ...]] = []
+            for first, second in combinations(view.methods, 2):
+                counts = {"right": [0, 0], "harmed": [0, 0]}
+                pairs = 0
+                for condition in view.conditions:
+                    one, two = (view.chosen(condition, method, budget) for method in (first, second))
+                    if condition.size != size or one is None or two is None:
+                        continue
+                    pairs += 1
+                    for what, count in counts.items():
+                        a, b = int(one[1][what], 16), int(two[1][what], 16)
+                        count[0] += (a & ~b).bit_count()
+                        count[1] += (b & ~a).bit_count()
+                if pairs:
+                    tests = [binomtest(c[0], sum(c)).pvalue if sum(c) else 1.0 for c in counts.values()]
+                    figures = [str(n) for count in counts.values() for n in count]
+                    shown = [*figures[:2], f"{tests[0]:.2g}", *figures[2:], f"{tests[1]:.2g}"]
+                    rows.append((first, second, *shown, str(pairs)))
+            if rows:
+                yield Table(
+                    f"Row by row at {points(budget)}, {size} clean samples per class",
+                    ("A", "B", "right: only A", "only B", "p", "harmed: only A", "only B", "p", "suspects"),
+                    tuple(rows),
+                    "Test rows that one method answers rightly (without the trigger) or loses to the trigger, and the "
+                    "other does not. p: exact sign test (McNemar), as if all rows were independent; suspects of one "
+                    "task share their test rows, so that it is too sure.",
+                )
+
+
+def detection_tables(view: View) -> Iterator[Table]:
+    """Yield how indicators rank the dimensions that an attack is known to have changed."""
+    rows: list[tuple[str, ...]] = []
+    for row in view.rows.values():
+        if row["kind"] != "detection" or "result" not in row:
+            continue
+        place, found = row["place"], row["result"]
+        hits = [f"{100 * found['hits'][cut]:.2f} (of {100 * found['best_hits'][cut]:.2f})" for cut in ("0.01", "0.001")]
+        rows.append(
+            (
+                place["task"],
+                place["attack"],
+                f"{place['seed']}",
+                f"{place['size']}",
+                place["detector"],
+                f"{found['mean_rank']:.2f}",
+                *hits,
+                f"{found['auroc']:.3f}",
+                f"{found['planted']:,} / {found['dimensions']:,} = {found['planted'] / found['dimensions']:.2g}",
+            )
+        )
+    if rows:
+        yield Table(
+            "Where indicators rank the changed dimensions",
+            ("task", "attack", "seed", "clean", "indicator", "MR%", "H@1% (%)", "H@0.1% (%)", "AUROC", "|P|/d"),
+            tuple(sorted(rows)),
+            "P: dimensions that the attack changed against the model it started from. MR%: mean rank, 50 at random, "
+            "lower is better; H@k: share of P among the first k, in brackets the largest possible; ties by half.",
+        )
+
+
+def failure_table(view: View) -> Iterator[Table]:
+    """Yield what could not be measured, and why."""
+    rows = tuple(sorted((row["key"], row["failed"]["error"], row["failed"]["reason"]) for row in view.failed()))
+    if rows:
+        yield Table("What failed", ("row", "error", "reason"), rows)
+
+
+def cost_table(view: View) -> Iterator[Table]:
+    """Yield how long it took, with which code, on what."""
+    kinds: Final = ("suspect", "search", "detection", "curve", "cell")
+    own = [row for row in view.rows.values() if row["kind"] in kinds]
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for row in own:
+        libraries = ", ".join(f"{name} {row['versions'].get(name, '?')}" for name in ("purify-cli", "torch"))
+        code = f"{row['commit'] or 'no commit'}; {libraries}"
+        found.setdefault((row["kind"], code, row["device"]), []).append(row["seconds"])
+    rows = [(*key, str(len(times)), f"{sum(times) / 60:.1f}") for key, times in sorted(found.items())]
+    if rows:
+        yield Table("What it took", ("rows of", "code", "device", "rows", "minutes"), tuple(rows))

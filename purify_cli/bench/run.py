@@ -1,0 +1,274 @@
+"""The loop of ``purify bench``: what is missing is measured, row by row; what is there is left alone.
+
+Each row is on the disk before the next is begun. Whatever ends the process, the next one goes on with the row that was
+being measured; a training of a suspect goes on from its last state. Processes that share work folder and results
+(``--shard``, or simply two of the same) keep out of each other's way: a suspect is locked while it is worked on.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any, final
+
+from purify_cli.bench.case import Patient
+from purify_cli.bench.eta import Pace
+from purify_cli.bench.grid import DETECTORS, Asked, Only, Suspect, methods_of, suspects_of, wants_search
+from purify_cli.bench.measuring import Examiner, examiner, suspect_result
+from purify_cli.bench.plan import BenchPlan, MethodPlan
+from purify_cli.bench.provenance import provenance
+from purify_cli.bench.report.view import best_ratio, budget_counts
+from purify_cli.bench.rows import Files, TaskRows, check_files, read_task
+from purify_cli.bench.store import Row, Store, claim, exclusive
+from purify_cli.bench.zoo import Workshop
+from purify_cli.checkpoint import open_checkpoint
+from purify_cli.errors import DataError, NonFiniteWeights, TrainingDiverged, UsageError
+from purify_cli.model import task_of
+from purify_cli.progress import SILENT, Progress
+from purify_cli.purification.session import Workbench
+from purify_cli.report.schema import AttackRecord, ModelFacts
+from purify_cli.runtime import DTYPES, Runtime
+from purify_cli.session.opening import Common, open_pair
+from purify_cli.session.run_folder import RunFolder
+
+__all__ = ["BenchRequest", "bench"]
+
+REPAIR_BATCH = 16
+"""Rows per forward pass of curvature and repair: the step size of ``repair_settings``."""
+
+SPOILT = (TrainingDiverged, NonFiniteWeights, DataError)
+"""What spoils one row or one suspect and lets the rest go on; anything else stops the bench."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRequest:
+    """What the user asked for."""
+
+    plan: BenchPlan
+    work: Path
+    results: Path
+    data: Path | None = None
+    only: Only = field(default_factory=lambda: Only({}))
+    shard: tuple[int, int] = (1, 1)
+    """(K, N): the K-th of N parts of the suspects, counted from 1."""
+    retry: bool = False
+    """Measure again what failed."""
+    runtime: Runtime = field(default_factory=Runtime)
+
+
+def bench(request: BenchRequest, progress: Progress = SILENT) -> Store:
+    """Measure what the results file lacks of a plan.
+
+    Raises:
+        PurifyError: If the plan, its data or its folders cannot be used. A training that diverges is a result.
+    """
+    number, parts = request.shard
+    suspects = list(suspects_of(request.plan, request.only))
+    if not suspects:
+        raise UsageError("nothing of the plan is left to measure", hint="Look at --only, and at seeds and tasks.")
+    files = Files(request.data)
+    check_files(suspects, files)
+    store = Store(request.results)
+    claim(store, request.plan)
+    mine = suspects[number - 1 :: parts]
+    loop = _Loop(request, files, store, progress)
+    total = loop.pace.pending(mine, request.only, loop.is_done)
+    progress.note(f"{request.plan.bench.name}: {len(mine)} suspects, about {total} rows to measure")
+    for row in progress.track(loop.work(mine), "rows", total=total):
+        progress.note(loop.pace.told(row, mine, request.only, loop.is_done))
+    return store
+
+
+@final
+class _Loop:
+    """One process at work on its part of a plan."""
+
+    def __init__(self, request: BenchRequest, files: Files, store: Store, progress: Progress) -> None:
+        self.request, self.files, self.store, self.progress = request, files, store, progress
+        self.plan, self.only = request.plan, request.only
+        self.reference = open_checkpoint(self.plan.bench.reference)
+        self.workshop = Workshop(request.work, files, request.runtime, self.reference.sha256(), progress)
+        self.provenance = provenance(request.runtime)
+        self.pace = Pace(store)
+        self._rows: dict[tuple[str, int], TaskRows] = {}
+        self._inputs: dict[tuple[str, int], dict[str, str]] = {}
+
+    def rows(self, suspect: Suspect) -> TaskRows:
+        """Return the rows of a suspect's task; those of the last task only are kept."""
+        key = (suspect.task.name, suspect.seed)
+        if key not in self._rows:
+            held = max(self.plan.bench.clean_per_class)
+            self._rows = {key: read_task(suspect.task, suspect.seed, held, self.files)}
+        return self._rows[key]
+
+    def inputs(self, asked: Asked) -> dict[str, str]:
+        """Fingerprint what a row is measured from, besides the plan."""
+        key = (asked.suspect.task.name, asked.suspect.seed)
+        if key not in self._inputs:
+            self._inputs[key] = self.rows(asked.suspect).marks
+        marks = {"reference": self.workshop.reference_sha, "tool": self.provenance["versions"]["purify-cli"]}
+        marks |= self._inputs[key]
+        if asked.kind in {"curve", "detection", "search"}:
+            del marks["test"]  # neither the search for the ratio nor that for triggers ever sees it
+        return marks
+
+    def is_done(self, asked: Asked, sha: str | None = None) -> bool:
+        """Say whether a row is there and was measured under the settings, from the inputs and of the suspect given."""
+        row = self.store.rows.get(asked.key)
+        if row is None or row["plan"] != asked.mark or row["inputs"] != self.inputs(asked):
+            return False
+        if "failed" in row and self.request.retry:
+            return False
+        return sha is None or row["suspect"] in {sha, None}
+
+    def work(self, suspects: list[Suspect]) -> Iterator[Row]:
+        """Measure what is missing; yield each row after it has been stored."""
+        for suspect in suspects:
+            self.store.refresh()
+            if self._complete(suspect):
+                continue
+            with exclusive(self.workshop.lock(suspect.name)):
+                self.store.refresh()
+                if not self._complete(suspect):
+                    yield from self._suspect(suspect)
+
+    def _complete(self, suspect: Suspect) -> bool:
+        """Say whether nothing is missing, without a look at the models: results may outlive the work folder."""
+        shas: set[str] = set()
+        for asked in self._all(suspect):
+            if not self.is_done(asked):
+                return False
+            shas.add(self.store.rows[asked.key]["suspect"])
+        return len(shas - {None}) <= 1
+
+    def _all(self, suspect: Suspect) -> Iterator[Asked]:
+        """List the rows of a suspect as far as they are known: which cells there are follows from the curve."""
+        whole = Asked("suspect", suspect)
+        yield whole
+        result = self.store.rows.get(whole.key, {}).get("result")
+        if result is None:
+            return
+        for size in self._sizes():
+            if result["planted"] is not None and self.plan.bench.detection:
+                yield from (Asked("detection", suspect, size, detector=name) for name in DETECTORS)
+            if wants_search(suspect, size, self.only):
+                yield Asked("search", suspect, size)
+            for method in methods_of(suspect, size, self.only):
+                yield from self._cells(suspect, size, method)
+
+    def _sizes(self) -> list[int]:
+        return [size for size in self.plan.bench.clean_per_class if self.only.has("size", size)]
+
+    def _cells(self, suspect: Suspect, size: int, method: MethodPlan) -> Iterator[Asked]:
+        if not self.plan.bench.chooses:
+            yield from (Asked("cell", suspect, size, method, ratio) for ratio in method.ratios or (None,))
+            return
+        curve = Asked("curve", suspect, size, method)
+        yield curve
+        row = self.store.rows.get(curve.key, {})
+        if "result" not in row:
+            return
+        found = row["result"]
+        if found["points"] is None:
+            yield Asked("cell", suspect, size, method)
+            return
+        # Where even the smallest ratio costs too much, the choice is to reset nothing.
+        if any(best_ratio(found, budget) == 0.0 for budget in self.plan.bench.max_drops):
+            yield Asked("cell", suspect, size, method, 0.0)
+        yield from (Asked("cell", suspect, size, method, ratio) for ratio, _ in budget_counts(found) if ratio > 0)
+
+    def _suspect(self, suspect: Suspect) -> Iterator[Row]:
+        whole = Asked("suspect", suspect)
+        rows = self.rows(suspect)
+        begin = perf_counter()
+        try:
+            with exclusive(self.workshop.lock(suspect.twin)):
+                twin = self.workshop.twin(suspect, rows)
+            facts, record = self.workshop.suspect(suspect, rows)
+            shared = self.plan.bench
+            own = Runtime(device=self.request.runtime.device, dtype=DTYPES[shared.repair_dtype], seed=suspect.seed)
+            common = Common(runtime=own, batch_size=REPAIR_BATCH, max_length=shared.max_length)
+            asking = examiner(suspect, rows, record, self.reference, files=self.files, common=common)
+        except SPOILT as error:
+            yield self._failed(whole, error, None, begin)
+            return
+        if not self.is_done(whole, facts.sha256):
+            yield self._measured(whole, facts.sha256, lambda: suspect_result(twin, facts, record, asking), begin)
+        if "result" not in self.store.rows[whole.key]:
+            return
+        for size in self._sizes():
+            yield from self._sized(suspect, size, facts, record, asking=asking, common=common)
+
+    def _sized(
+        self, suspect: Suspect, size: int, facts: ModelFacts, record: AttackRecord, *, asking: Examiner, common: Common
+    ) -> Iterator[Row]:
+        """Treat a suspect with one clean set; what is kept on disk for it is removed at the end."""
+        sha = facts.sha256
+        here = [asked for asked in self._all(suspect) if asked.size == size]
+        if all(self.is_done(asked, sha) for asked in here):
+            return
+        run = RunFolder(self.request.work / "cells" / f"{suspect.name}-n{size}")
+        run.create()
+        reference = ModelFacts(path=self.plan.bench.reference, sha256=self.workshop.reference_sha)
+        opened = open_pair(facts, reference, common, SILENT)
+        patient = Patient(
+            suspect, Workbench(opened, task_of(opened.suspect), common, run), self.rows(suspect).clean(size)
+        )
+        for asked in here:
+            if asked.kind == "detection" and record.planted is not None and not self.is_done(asked, sha):
+                planted = self.workshop.folder(suspect.name).path / Path(record.planted.path).name
+                detector = str(asked.detector)
+                yield self._measured(asked, sha, lambda d=detector, p=planted: patient.detection(d, p))
+        if wants_search(suspect, size, self.only):
+            looked = Asked("search", suspect, size)
+            if not self.is_done(looked, sha):
+                yield self._measured(looked, sha, patient.search)
+            patient = patient.searched(self.store.rows[looked.key])
+        for method in methods_of(suspect, size, self.only):
+            yield from self._method(patient, size, method, sha, asking)
+        patient.bench.clear()
+        with suppress(OSError):  # somebody put something else there
+            run.path.rmdir()
+
+    def _method(self, patient: Patient, size: int, method: MethodPlan, sha: str, asking: Examiner) -> Iterator[Row]:
+        curve = Asked("curve", patient.suspect, size, method)
+        if all(self.is_done(asked, sha) for asked in self._cells(patient.suspect, size, method)):
+            return
+        if self.plan.bench.chooses and not self.is_done(curve, sha):
+            yield self._measured(curve, sha, lambda: patient.curve(method))
+        missing = [
+            a for a in self._cells(patient.suspect, size, method) if a.kind == "cell" and not self.is_done(a, sha)
+        ]
+        treatment = patient.treatment(method) if missing else None
+        for asked in missing:
+            assert treatment is not None
+            yield self._measured(asked, sha, lambda a=asked, t=treatment: patient.cell(method, t, a.ratio, asking))
+
+    def _measured(self, asked: Asked, sha: str, work: Callable[[], dict[str, Any]], begin: float | None = None) -> Row:
+        """Do one piece of work and store what came of it."""
+        begin = perf_counter() if begin is None else begin
+        try:
+            result = work()
+        except SPOILT as error:
+            return self._failed(asked, error, sha, begin)
+        return self._stored(asked, sha, begin, {"result": result})
+
+    def _failed(self, asked: Asked, error: Exception, sha: str | None, begin: float) -> Row:
+        return self._stored(asked, sha, begin, {"failed": {"error": type(error).__name__, "reason": str(error)}})
+
+    def _stored(self, asked: Asked, sha: str | None, begin: float, outcome: dict[str, Any]) -> Row:
+        row = {
+            "key": asked.key,
+            "kind": asked.kind,
+            "place": asked.place,
+            "plan": asked.mark,
+            "inputs": self.inputs(asked),
+            "suspect": sha,
+            **outcome,
+            "seconds": round(perf_counter() - begin, 2),
+            **self.provenance,
+        }
+        self.store.add(row)
+        return row

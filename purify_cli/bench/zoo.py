@@ -1,0 +1,243 @@
+"""The models of a bench, trained once: a suspect per task, attack and seed, and a clean twin per task and seed.
+
+Each lies in a run folder of its own, ``<work>/suspects/<task>-<attack>-s<seed>``, as ``purify attack`` (the twin:
+``purify finetune``) leaves it. What is there is taken if its record shows the same recipe, and refused otherwise; an
+interrupted training goes on. Several plans may share a work folder: a suspect of the same recipe is the same suspect.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from purify_cli.attacks import ATTACKS
+from purify_cli.bench.grid import Suspect
+from purify_cli.bench.plan import AttackPlan
+from purify_cli.bench.rows import Files, TaskRows, read_as, write_rows
+from purify_cli.checkpoint import open_checkpoint
+from purify_cli.commands.attack import AttackRequest, attack
+from purify_cli.commands.finetune import FinetuneRequest, finetune
+from purify_cli.data.example import Example
+from purify_cli.data.loading import examples_sha256
+from purify_cli.errors import RunFolderError
+from purify_cli.poisoning.plan import own_settings
+from purify_cli.progress import Progress
+from purify_cli.protocols import Attack
+from purify_cli.report.schema import AttackRecord, FinetuneRecord, ModelFacts, Record
+from purify_cli.runtime import DTYPES, Runtime
+from purify_cli.session.opening import Common
+from purify_cli.session.run_folder import RunFolder
+
+__all__ = ["BATCH", "Workshop", "trainer"]
+
+BATCH: Final = 32
+"""Rows per step of the attacker's training and of the twin's: that of ``attack_settings``."""
+
+
+def trainer(suspect: Suspect, runtime: Runtime) -> Common:
+    """Return the options under which suspects and twins are trained."""
+    shared = suspect.plan.bench
+    own = Runtime(device=runtime.device, dtype=DTYPES[shared.dtype], seed=suspect.seed)
+    return Common(runtime=own, batch_size=BATCH, max_length=shared.max_length)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where the models of a bench are made and kept."""
+
+    work: Path
+    files: Files
+    runtime: Runtime
+    reference_sha: str
+    progress: Progress
+
+    def folder(self, name: str) -> RunFolder:
+        """Return the run folder of a suspect or twin."""
+        return RunFolder(self.work / "suspects" / name)
+
+    def lock(self, name: str) -> Path:
+        """Return the file whose lock is held while a model is made or treated."""
+        return self.work / "suspects" / f"{name}.lock"
+
+    def own_rows(self, suspect: Suspect, rows: TaskRows) -> list[Example]:
+        """Return what the attacker trains on: the task's rows, or a file of poisoned ones less the defender's texts."""
+        if suspect.attack.train is None:
+            return rows.train
+        held = {(row.text, row.pair) for row in rows.taken}
+        found = read_as(rows.names, self.files.path(suspect.attack.train), suspect.task)
+        return [row for row in found if (row.text, row.pair) not in held][: suspect.task.train_rows]
+
+    def twin(self, suspect: Suspect, rows: TaskRows) -> ModelFacts:
+        """Return the clean twin, training it if need be.
+
+        Raises:
+            RunFolderError: If the folder holds a model of another recipe.
+            TrainingDiverged: If its training does.
+        """
+        run, task = self.folder(suspect.twin), suspect.task
+        expected = {
+            "reference": self.reference_sha,
+            "data": examples_sha256(rows.train),
+            "seed": suspect.seed,
+            "max_length": suspect.plan.bench.max_length,
+            "training": _training(suspect, task.epochs, task.learning_rate, 0.0),
+        }
+        record = run.find(FinetuneRecord)
+        if record is None:
+            self.progress.note(f"training the clean twin {suspect.twin}")
+            data = write_rows(self.work / "data" / f"{suspect.twin}.jsonl", rows.train)
+            request = FinetuneRequest(
+                model=suspect.plan.bench.reference,
+                data=data,
+                run=run,
+                epochs=task.epochs,
+                learning_rate=task.learning_rate,
+                batch_size=BATCH,
+                overwrite=True,
+                common=trainer(suspect, self.runtime),
+            )
+            record = finetune(request, self.progress)
+        found = {
+            "reference": record.start.sha256,
+            "data": record.data.sha256,
+            "seed": record.seed,
+            "max_length": record.settings.get("max_length"),
+            "training": _recorded(record),
+        }
+        _require(run, expected, found)
+        return _weights(run, "finetuned", record.output.sha256)
+
+    def suspect(self, suspect: Suspect, rows: TaskRows) -> tuple[ModelFacts, AttackRecord]:
+        """Return the suspect and its record, training it if need be; its twin first where that is its start.
+
+        Raises:
+            RunFolderError: If the folder holds a suspect of another recipe.
+            TrainingDiverged: If its training does.
+        """
+        run, plan = self.folder(suspect.name), suspect.attack
+        method: Attack = ATTACKS[plan.name]
+        own = self.own_rows(suspect, rows)
+        start: str | None = None
+        if plan.start == "twin" or (plan.start is None and method.start == "classifier"):
+            start = self.twin(suspect, rows).path
+        record = run.find(AttackRecord)
+        if record is None or record.suspect is None:
+            self.progress.note(f"training the suspect {suspect.name}")
+            record = attack(self._request(suspect, rows, own, start), self.progress)
+        expected, found = self._recipes(suspect, own, method, record)
+        _require(run, expected, found)
+        return _weights(run, "suspect", record.suspect.sha256 if record.suspect else ""), record
+
+    def _request(self, suspect: Suspect, rows: TaskRows, own: list[Example], start: str | None) -> AttackRequest:
+        plan, task, data = suspect.attack, suspect.task, self.work / "data"
+        return AttackRequest(
+            name=plan.name,
+            data=write_rows(data / f"{suspect.twin if plan.train is None else suspect.name}.jsonl", own),
+            test=write_rows(data / f"{task.name}-test.jsonl", rows.test),
+            target=suspect.target,
+            run=self.folder(suspect.name),
+            reference=suspect.plan.bench.reference,
+            model=start,
+            trigger=plan.trigger,
+            triggered=None if plan.triggered is None else str(self.files.path(plan.triggered)),
+            rate=plan.rate,
+            position=plan.position,
+            label_mode=plan.label_mode,
+            replace=plan.replace,
+            settings=_texts(plan),
+            epochs=plan.epochs or task.epochs,
+            learning_rate=plan.learning_rate or task.learning_rate,
+            weight_decay=plan.weight_decay,
+            common=trainer(suspect, self.runtime),
+        )
+
+    def _recipes(
+        self, suspect: Suspect, own: list[Example], method: Attack, record: AttackRecord
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what the plan asks for and what the record says, under the same names."""
+        plan, task = suspect.attack, suspect.task
+        epochs, rate = plan.epochs or task.epochs, plan.learning_rate or task.learning_rate
+        expected: dict[str, Any] = {
+            "attack": plan.name,
+            "reference": self.reference_sha,
+            "data": examples_sha256(own),
+            "seed": suspect.seed,
+            "target": suspect.target,
+            "max_length": suspect.plan.bench.max_length,
+            "replace": plan.replace,
+            "training": _training(suspect, epochs, rate, plan.weight_decay),
+        }
+        found: dict[str, Any] = {
+            "attack": record.attack,
+            "reference": record.reference.sha256 if record.reference else None,
+            "data": record.data.sha256,
+            "seed": record.seed,
+            "target": str(record.trigger.target),
+            "max_length": record.settings.get("max_length"),
+            "replace": record.settings.get("replace"),
+            "training": _recorded(record),
+        }
+        if plan.train is None:
+            for name, given, there in (
+                ("trigger", plan.trigger, record.trigger.text),
+                ("position", plan.position, record.trigger.position),
+                ("rate", plan.rate, record.rate),
+            ):
+                expected[name] = given if given is not None else method.defaults.get(name, there)
+                found[name] = there
+            if plan.label_mode is not None:  # by default some attacks record the mode that theirs comes to
+                expected["label_mode"], found["label_mode"] = plan.label_mode, record.label_mode
+        for name, value in own_settings(method, _texts(plan)).items():
+            if name in record.settings:
+                expected[name], found[name] = value, record.settings[name]
+        return expected, found
+
+
+def _texts(plan: AttackPlan) -> dict[str, str]:
+    """Return an attack's own settings as ``--set`` takes them."""
+    return {name: str(value) for name, value in plan.settings.items()}
+
+
+def _training(suspect: Suspect, epochs: int, rate: float, decay: float) -> dict[str, Any]:
+    return {
+        "epochs": epochs,
+        "learning_rate": rate,
+        "weight_decay": decay,
+        "dtype": suspect.plan.bench.dtype,
+        "batch_size": BATCH,
+        "seed": suspect.seed,
+    }
+
+
+def _recorded(record: Record) -> dict[str, Any] | None:
+    training = getattr(record, "training", None)
+    return None if training is None else dict(training.settings)
+
+
+def _require(run: RunFolder, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    for name, wanted in expected.items():
+        there = found[name]
+        if isinstance(wanted, dict):
+            # An attack may train with settings of its own, or not at all; what it says it did with must agree.
+            wrong = {key: value for key, value in wanted.items() if (there or {}).get(key, value) != value}
+            if not wrong:
+                continue
+            name, wanted = next(iter(wrong.items()))  # noqa: PLW2901 - the part that differs
+            there = (there or {})[name]
+        if there != wanted:
+            raise RunFolderError(
+                f"{run.path} is a run folder from another plan: its {name} is {there!r}, the plan's {wanted!r}",
+                hint="Give another --work, or remove that folder to have it trained again.",
+            )
+
+
+def _weights(run: RunFolder, name: str, sha: str) -> ModelFacts:
+    """Return the model of a record, after a look whether its weights are still those."""
+    path = run.path / name
+    with open_checkpoint(str(path)) as checkpoint:
+        if checkpoint.sha256() != sha:
+            raise RunFolderError(
+                f"{path} has changed since its record was made", hint=f"Remove {run.path} to have it trained again."
+            )
+    return ModelFacts(path=str(path), sha256=sha)

@@ -1,0 +1,249 @@
+"""``purify detect``: compare a suspect with its reference and write down the evidence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final, final
+
+from purify_cli.checkpoint import structural_differences
+from purify_cli.commands.detection_facts import comparison_fact, difference_fact, gamma_fact, group_fact, sign_fact
+from purify_cli.data.continuations import load_texts
+from purify_cli.data.example import Example
+from purify_cli.data.loading import require_classes
+from purify_cli.data.probes import PROBES
+from purify_cli.detection.causal import look_for_sayings
+from purify_cli.detection.classification import look_for_triggers
+from purify_cli.errors import CheckpointError, UsageError
+from purify_cli.evidence.gathering import gather
+from purify_cli.evidence.verdict import judge
+from purify_cli.indicators import INDICATORS
+from purify_cli.model import Task, has_head, task_of
+from purify_cli.model.causal import is_causal
+from purify_cli.model.reading import Reading
+from purify_cli.progress import SILENT, Progress
+from purify_cli.protocols import IndicatorInputs
+from purify_cli.purification.session import Workbench
+from purify_cli.report.schema import (
+    DataFacts,
+    Detection,
+    EmbeddingRowFact,
+    Verdict,
+)
+from purify_cli.session.classifiers import miss_fact
+from purify_cli.session.curvature_cache import ClassifierData, Estimator
+from purify_cli.session.opening import (
+    Common,
+    Opened,
+    data_facts,
+    model_facts,
+    open_pair,
+    read_rows,
+    require_reference,
+    some_texts,
+    versions,
+)
+from purify_cli.session.origin import Origin
+from purify_cli.session.ownership import claim
+from purify_cli.session.score_cache import score
+from purify_cli.session.search_outcome import STAGE, SearchOutcome
+from purify_cli.session.settings import parse_settings
+from purify_cli.trigger_search.budget import Effort
+
+__all__ = ["DetectRequest", "detect"]
+
+NO_HEAD: Final = f"{STAGE}: the suspect has no classification head, so there is no label to search for"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectRequest:
+    """What the user asked for."""
+
+    origin: Origin
+    clean_data: str | None = None
+    unlabelled: bool = False
+    estimator: Estimator = "auto"
+    indicator: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    effort: Effort | None = "normal"
+    """Of the search for triggers; None leaves it out."""
+    moved_only: bool = False
+    """Whether only words whose embedding rows moved are tried: faster, and not a whole search."""
+    common: Common = field(default_factory=Common)
+
+
+def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
+    """Examine a suspect and leave curvature, scores and the record in the run folder.
+
+    Raises:
+        PurifyError: If suspect, reference or data cannot be used.
+    """
+    run, common, named = request.origin.run, request.common, request.origin.suspect
+    if named is None:
+        raise UsageError("there is no suspect", hint="Name one: purify detect SUSPECT --ref REFERENCE.")
+    asked = INDICATORS[request.indicator or "drift-curvature"]
+    if asked.needs_triggers:
+        raise UsageError(
+            f"{asked.name} scores what a found trigger does, and detect scores before it searches",
+            hint="Leave --indicator out; `purify purify` uses it where a trigger was found.",
+        )
+    if request.unlabelled and request.clean_data is None:
+        raise UsageError("--unlabelled needs data", hint="Give --clean-data FILE, or leave --unlabelled out.")
+    settings = parse_settings(asked, request.settings, {})
+    claim(run, "detection.json", "curvature.safetensors", "indicator.safetensors")
+    with run.logged("detect", {"suspect": named.path, "indicator": asked.name}):
+        reference = require_reference(request.origin.reference)
+        opened = open_pair(named, reference, common, progress)
+        task = task_of(opened.suspect) if has_head(opened.suspect) else None
+        texts = _texts(request, opened) if task is None else None
+        data, facts = (None, None) if texts is not None else _data(request, task, progress)
+        if texts:
+            facts = data_facts(str(request.clean_data), texts)
+        if task is None and request.settings:
+            raise UsageError("--set needs curvature, which a suspect without a head has not", hint="Leave --set out.")
+        indicator = asked if data is not None or request.indicator else INDICATORS["drift"]
+        scored = score(
+            opened,
+            data,
+            indicator_name=indicator.name,
+            settings=settings if indicator is asked else {},
+            run=run,
+            common=common,
+            progress=progress,
+        )
+        evidence = gather(
+            IndicatorInputs(
+                suspect=opened.pair.suspect_part,
+                reference=opened.pair.reference_part,
+                curvature=scored.curvature,
+                seed=common.runtime.seed,
+                settings=settings,
+            ),
+            scored.scores,
+            samples=(scored.curvature_facts.effective_samples if scored.curvature_facts else 0) or inf,
+            token_of=_Tokens(opened.reading),
+            progress=progress,
+        )
+        differences = (
+            *structural_differences(opened.suspect, opened.reference, opened.pair),
+            *opened.reading.differences(some_texts(texts or (data.rows if data else ()))),
+        )
+        if texts is None:
+            searched = _searched(request, opened, task, data, progress)
+        elif request.effort is None:
+            searched = SearchOutcome(None, None, None)
+        else:
+            searched = look_for_sayings(opened, texts, request.effort, common, progress)
+        judged = judge(
+            evidence,
+            skipped=opened.pair.skipped,
+            differences=differences,
+            findings=[searched.finding] if searched.finding else [],
+            unmeasured=[*([searched.missing] if searched.missing else []), *_replaced(opened)],
+            built_in_probes=data is not None and data.source == "built-in probes",
+        )
+        record = Detection(
+            versions=versions(),
+            seed=common.runtime.seed,
+            run=str(run.path),
+            settings={
+                "max_length": common.max_length,
+                "batch_size": common.batch_size,
+                "effort": request.effort or "none",
+                "moved_only": request.moved_only,
+                "dtype": str(common.runtime.dtype).removeprefix("torch."),
+                **(settings if indicator is asked else {}),
+            },
+            suspect=model_facts(opened.suspect),
+            reference=model_facts(opened.reference),
+            data=facts,
+            verdict=Verdict(
+                level=judged.level,
+                reasons=list(judged.reasons),
+                not_measured=list(judged.not_measured),
+                misses=None if judged.missed is None else miss_fact(judged.missed),
+            ),
+            comparison=comparison_fact(opened, evidence),
+            differences=[difference_fact(one) for one in differences],
+            nonfinite=opened.nonfinite,
+            curvature=scored.curvature_facts,
+            indicator=scored.indicator_facts,
+            gamma=gamma_fact(evidence),
+            layers=[group_fact(one) for one in evidence.layers],
+            tensors=[group_fact(one) for one in evidence.suspicious],
+            embedding_rows=[
+                EmbeddingRowFact(row=r.row, token=r.token, drift_norm=r.drift_norm, seen=r.seen) for r in evidence.rows
+            ],
+            signs=[sign_fact(one) for one in evidence.signs],
+            search=searched.facts,
+            sayings=searched.sayings,
+        )
+        run.save(record)
+    return record
+
+
+def _texts(request: DetectRequest, opened: Opened) -> list[Example] | None:
+    """Return the clean texts for a language model, none of them where none are given; None for any other suspect."""
+    if request.indicator is not None or not is_causal(opened.suspect, opened.reference.config):
+        return None
+    return [] if request.clean_data is None else load_texts(request.clean_data, request.common.columns)
+
+
+def _data(
+    request: DetectRequest, task: Task | None, progress: Progress
+) -> tuple[ClassifierData | None, DataFacts | None]:
+    """Choose the texts that curvature is measured on; none where the suspect is no classifier."""
+    given = request.clean_data
+    if task is None:
+        if given is not None or request.indicator is not None:
+            raise CheckpointError(
+                "the suspect has no classification head, so curvature cannot be measured",
+                hint="Leave --clean-data and --indicator out: drift alone is examined then.",
+            )
+        return None, None
+    if given is None:
+        return ClassifierData([Example(text) for text in PROBES], task, "built-in probes", request.estimator), None
+    rows = read_rows(
+        given, task, request.common, labels="none" if request.unlabelled else "required", progress=progress
+    )
+    if not request.unlabelled:
+        require_classes(rows, at_least=2)
+    source = "unlabelled data" if request.unlabelled else "clean data"
+    return ClassifierData(rows, task, source, request.estimator), data_facts(given, rows)
+
+
+def _searched(
+    request: DetectRequest, opened: Opened, task: Task | None, data: ClassifierData | None, progress: Progress
+) -> SearchOutcome:
+    """Look for triggers on labelled clean rows, else on the built-in texts."""
+    if task is None or data is None:
+        return SearchOutcome(None, None, NO_HEAD)
+    if request.effort is None:
+        return SearchOutcome(None, None, None)
+    bench = Workbench(opened, task, request.common, request.origin.run, progress)
+    rows = data.rows if data.source == "clean data" else []
+    outcome = look_for_triggers(bench, rows, request.effort, progress, moved_only=request.moved_only)
+    bench.clear()
+    return outcome
+
+
+def _replaced(opened: Opened) -> list[str]:
+    """Say what is examined as the reference has it, and not as whoever loads the suspect gets it."""
+    if not opened.nonfinite:
+        return []
+    count = sum(opened.nonfinite.values())
+    return [f"{count} entries that are NaN or infinite ({', '.join(opened.nonfinite)}): read as the reference's"]
+
+
+@final
+class _Tokens:
+    """Row number → token, with the tokenizer that texts are read with, loaded when the first name is asked for."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._names: dict[int, str] | None = None
+
+    def __call__(self, row: int) -> str:
+        if self._names is None:
+            self._names = {number: token for token, number in self._reading.tokenizer.get_vocab().items()}
+        return self._names.get(row, "")

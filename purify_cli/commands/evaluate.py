@@ -1,0 +1,262 @@
+"""``purify evaluate``: measure models side by side on the same rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, final
+
+from purify_cli.checkpoint import Checkpoint
+from purify_cli.comparison.compare import compare, retune_facts
+from purify_cli.comparison.retune import RetuneChoice, draw
+from purify_cli.comparison.run import Asked, Subject, answer, ask_all
+from purify_cli.comparison.trigger_options import TriggerChoice, recorded_choice
+from purify_cli.data.class_names import listed, named, place_of
+from purify_cli.data.example import Example
+from purify_cli.data.loading import examples_sha256
+from purify_cli.errors import DataError, PairError, RunFolderError, UsageError
+from purify_cli.model import task_of
+from purify_cli.model.reading import Reading
+from purify_cli.progress import SILENT, Progress
+from purify_cli.report.schema import Detection, Evaluation, FinetuneRecord, ModelFacts, Purification, TriggerTable
+from purify_cli.session.opening import (
+    UNMATCHED,
+    Common,
+    data_facts,
+    label_number,
+    open_model,
+    read_rows,
+    require_config,
+    text_length,
+    versions,
+)
+from purify_cli.session.origin import Origin
+from purify_cli.session.ownership import claim
+
+__all__ = ["EvaluateRequest", "evaluate"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateRequest:
+    """What the user asked for."""
+
+    models: tuple[str, ...]
+    """Named models; empty where a record names them."""
+    origin: Origin
+    data: str
+    triggers: tuple[TriggerChoice, ...] = ()
+    """Empty takes that of the attack recorded in the run folder, if there is one."""
+    bias: bool = False
+    """Measure that one as a bias."""
+    floor: str | None = None
+    """A model that was never poisoned."""
+    consistency: bool = False
+    """Compare the logits of every model with those of the first."""
+    against: str | None = None
+    """Compare them with those of this model instead."""
+    seeds: int = 1
+    """Seeds of random trigger positions, counted up from the run's seed."""
+    retune: RetuneChoice | None = None
+    common: Common = field(default_factory=Common)
+
+
+def evaluate(request: EvaluateRequest, progress: Progress = SILENT) -> Evaluation:
+    """Measure accuracy, and attack success where a trigger is known, of every model on the same rows.
+
+    Raises:
+        PurifyError: If a model, the data, a trigger or a target cannot be used.
+    """
+    run, common = request.origin.run, request.common
+    named = _named(request)
+    choices = _choices(request, progress)
+    _check(request, named, choices)
+    claim(run, "evaluation.json")
+    with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": request.data}):
+        subjects = [_subject(name, facts, "model", request) for name, facts in named.items()]
+        if request.floor is not None:
+            subjects.append(_subject("floor", ModelFacts(path=request.floor, sha256=""), "floor", request))
+        if request.against is not None:
+            subjects.append(_subject("against", ModelFacts(path=request.against, sha256=""), "against", request))
+        _tell_other_names(subjects, progress)
+        asked = _asked(request, subjects, choices, progress)
+        answers = [
+            answer(subject, asked, common, retune=request.retune, progress=progress)
+            for subject in progress.track(subjects, "measuring models", total=len(subjects))
+        ]
+        first, *further = compare(asked, answers, common.runtime.seed)
+        retune = request.retune
+        record = Evaluation(
+            versions=versions(),
+            seed=common.runtime.seed,
+            run=str(run.path),
+            settings={"max_length": common.max_length, "batch_size": common.batch_size, "seeds": request.seeds},
+            data=data_facts(request.data, asked.rows),
+            trigger=first.trigger,
+            models=first.models,
+            floor=first.floor,
+            further=[
+                TriggerTable(trigger=one.trigger, models=one.models, floor=one.floor)
+                for one in further
+                if one.trigger is not None
+            ],
+            retune=retune_facts(retune, retune.data or request.data, asked, answers, common) if retune else None,
+        )
+        run.save(record)
+    return record
+
+
+def _named(request: EvaluateRequest) -> dict[str, ModelFacts]:
+    """Name the models: by folder name where that tells them apart, by what the record calls them otherwise."""
+    if request.models:
+        short = [Path(given).name or given for given in request.models]
+        names = short if len(set(short)) == len(short) else list(request.models)
+        return {name: ModelFacts(path=given, sha256="") for name, given in zip(names, request.models, strict=True)}
+    origin = request.origin
+    if origin.record is None or origin.suspect is None:
+        raise UsageError("there is no model to evaluate", hint="Name one, or run `purify detect` first.")
+    if isinstance(origin.record, Purification):
+        detection = None if origin.piped else origin.run.find(Detection)
+        if detection is not None and detection.suspect.sha256 != origin.record.suspect.sha256:
+            raise RunFolderError(
+                f"{origin.run.path} holds a detection and a purification of different suspects",
+                hint="Run `purify purify` again, or name the models.",
+            )
+        return {"suspect": origin.suspect, "purified": origin.record.output}
+    return {"finetuned" if isinstance(origin.record, FinetuneRecord) else "suspect": origin.suspect}
+
+
+def _choices(request: EvaluateRequest, progress: Progress) -> tuple[TriggerChoice, ...]:
+    """Take the triggers from the options, else from the attack recorded in the run folder."""
+    if request.triggers:
+        return request.triggers
+    recorded = recorded_choice(request.origin.run, bias=request.bias, progress=progress)
+    return () if recorded is None else (recorded,)
+
+
+def _check(request: EvaluateRequest, named: Mapping[str, ModelFacts], choices: Sequence[TriggerChoice]) -> None:
+    """Refuse what makes no sense before anything is read."""
+    if not choices:
+        for option, given in (
+            ("--bias", request.bias),
+            ("--floor", request.floor),
+            ("--retune", request.retune),
+            ("--seeds", request.seeds != 1),
+        ):
+            if given:
+                raise UsageError(f"{option} needs a trigger", hint="Give --trigger (or --triggered) and --target.")
+    if request.seeds < 1:
+        raise UsageError(f"--seeds {request.seeds} is not a positive number", hint="Give 1 or more.")
+    if request.seeds > 1 and not any(choice.varies for choice in choices):
+        raise UsageError(
+            f"--seeds {request.seeds} would measure the same {request.seeds} times: no position is random",
+            hint="Leave --seeds out, or give --position random.",
+        )
+    if request.consistency and request.against is None and len(named) < 2:
+        raise UsageError("--consistency needs two models", hint="Name another one, or give --against MODEL.")
+
+
+def _subject(
+    name: str, facts: ModelFacts, role: Literal["model", "floor", "against"], request: EvaluateRequest
+) -> Subject:
+    checkpoint = open_model(facts, request.common)
+    base = _architecture(checkpoint, request.origin.reference, request.common)
+    reading = Reading(checkpoint, base)
+    if reading.unmatched:
+        raise PairError(UNMATCHED, hint=f"Evaluate {facts.path} without --ref: its own tokenizer is used then.")
+    return Subject(name, role, checkpoint, base, task_of(checkpoint), reading)
+
+
+def _asked(
+    request: EvaluateRequest, subjects: Sequence[Subject], choices: Sequence[TriggerChoice], progress: Progress
+) -> Asked:
+    """Read all rows as every model understands them, and encode the questions."""
+    common, retune = request.common, request.retune
+    keep = request.consistency or request.against is not None
+    _same_labels(subjects, strict=keep)
+    rows = _rows(request.data, subjects, common, progress)
+    carrying = [None if choice.rows is None else _rows(choice.rows, subjects, common, progress) for choice in choices]
+    targets = tuple(_target(choice, subjects) for choice in choices)
+    training: Sequence[Example] = ()
+    if retune is not None:
+        base = subjects[0].base
+        drawn = draw(
+            rows if retune.data is None else _rows(retune.data, subjects, common, progress),
+            retune.rows,
+            trigger=choices[0].trigger,
+            carrying=carrying[0],
+            target=targets[0],
+            tokenizer=subjects[0].reading.tokenizer,
+            max_length=text_length(base, common),
+            seed=common.runtime.seed,
+            measured=retune.data is None,
+        )
+        training, carrying[0] = drawn.training, drawn.carrying
+        rows = drawn.rest if retune.data is None else rows
+    seeds = tuple(common.runtime.seed + number for number in range(request.seeds))
+    return Asked(
+        choices=tuple(choices),
+        targets=targets,
+        rows=tuple(rows),
+        training=tuple(training),
+        seeds=seeds,
+        keep_logits=keep,
+        questions=ask_all(
+            subjects, rows, choices=choices, targets=targets, carrying=carrying, seeds=seeds, common=common
+        ),
+    )
+
+
+def _same_labels(subjects: Sequence[Subject], *, strict: bool) -> None:
+    """Refuse a floor with other labels; with ``strict``, any difference in their number."""
+    first = subjects[0]
+    for one in subjects[1:]:
+        if one.task.num_labels != first.task.num_labels and (strict or one.role != "model"):
+            raise UsageError(
+                f"{one.checkpoint.files.given} has {one.task.num_labels} labels, {first.name} has "
+                f"{first.task.num_labels}",
+                hint="Models that are compared row by row must be trained on the same task.",
+            )
+
+
+def _tell_other_names(subjects: Sequence[Subject], progress: Progress) -> None:
+    """Tell of models that name their labels in another order: a label number means another class to each."""
+    first, *others = subjects
+    for one in others:
+        places = [place_of(name, first.task.label_names) for name in one.task.label_names]
+        if named(one.task.label_names) and any(place not in (None, i) for i, place in enumerate(places)):
+            progress.note(
+                f"{one.name} names its labels {listed(one.task.label_names)}, {first.name} "
+                f"{listed(first.task.label_names)}: numbers in the data are of other classes to each"
+            )
+
+
+def _rows(given: str, subjects: Sequence[Subject], common: Common, progress: Progress) -> Sequence[Example]:
+    """Read rows as every model understands their labels, which must be the same."""
+    rows = read_rows(given, subjects[0].task, common, progress=progress)
+    sha = examples_sha256(rows)
+    for one in subjects[1:]:
+        if one.task != subjects[0].task and examples_sha256(read_rows(given, one.task, common)) != sha:
+            raise DataError(
+                f"{given} means other labels to {one.name} than to the model before it",
+                hint="The models name their labels differently: use label numbers in the data.",
+            )
+    return rows
+
+
+def _target(choice: TriggerChoice, subjects: Sequence[Subject]) -> int:
+    """Turn a target into a label number, which must be the same for every model."""
+    number = label_number(choice.target, subjects[0].task)
+    for one in subjects[1:]:
+        if label_number(choice.target, one.task) != number:
+            raise UsageError(
+                f"--target {choice.target} means another label to {one.name} than to {subjects[0].name}",
+                hint="The models name their labels differently: give the label's number.",
+            )
+    return number
+
+
+def _architecture(checkpoint: Checkpoint, reference: ModelFacts | None, common: Common) -> Checkpoint:
+    """Take config and tokenizer from the reference if one is known, else from the model's own folder."""
+    if reference is None:
+        return require_config(checkpoint)
+    return require_config(open_model(reference, common, vocabulary=checkpoint.vocabulary))

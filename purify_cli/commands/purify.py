@@ -1,0 +1,286 @@
+"""``purify purify``: reset the most suspicious dimensions, fine-tune on clean samples, write the result."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from purify_cli.checkpoint import may_replace, staged_folder, write_bytes, write_text
+from purify_cli.data.example import Example
+from purify_cli.detection.classification import look_for_triggers
+from purify_cli.detection.recheck import second_look
+from purify_cli.errors import UsageError
+from purify_cli.model import Loaded, task_of
+from purify_cli.progress import SILENT, Progress
+from purify_cli.purification.augment import check_targets, found_triggers
+from purify_cli.purification.clean_rows import (
+    CleanSplit,
+    clean_rows,
+    searched_seed,
+    split_rows,
+    unsplit,
+    with_validation,
+)
+from purify_cli.purification.escalation import Done, Round, leaders, repair_in_rounds, said
+from purify_cli.purification.plan import DEFAULT_DROP, Plan, PurifyRequest, make_plan
+from purify_cli.purification.ratio_search import RULE, RatioCurve, search_ratio
+from purify_cli.purification.session import Treatment, Workbench
+from purify_cli.purification.stages import Repaired
+from purify_cli.purification.verdict import purified_verdict
+from purify_cli.report.card import model_card
+from purify_cli.report.curve import draw_curve
+from purify_cli.report.schema import (
+    FileFact,
+    FoundTriggerFact,
+    ModelFacts,
+    Purification,
+    RatioCurveFacts,
+    RatioPointFact,
+    Utility,
+)
+from purify_cli.selection.mask import write_mask
+from purify_cli.session.classifiers import proportion, save_classifier
+from purify_cli.session.opening import (
+    model_facts,
+    open_pair,
+    require_reference,
+    versions,
+)
+from purify_cli.session.ownership import MANIFEST, claim, model_place
+from purify_cli.session.run_folder import RunFolder, dump
+from purify_cli.session.search_outcome import SearchOutcome
+from purify_cli.session.tokens import read_tokens
+
+__all__ = ["curve_facts", "purify"]
+
+BEYOND: Final = 0.1
+"""A search goes on past the budget, so that the curve shows where accuracy falls, until a ratio has lost this much
+more: larger ones would only cost time. Ours."""
+
+
+def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
+    """Purify a suspect and leave mask, model and manifest in the run folder.
+
+    Raises:
+        PurifyError: Before anything is written, if the request or its inputs cannot be used.
+    """
+    run, common, named = request.origin.run, request.common, request.origin.suspect
+    plan = make_plan(request)
+    if named is None:
+        raise UsageError("there is no suspect", hint="Run `purify detect SUSPECT --ref REFERENCE` first.")
+    reference = require_reference(request.origin.reference)
+    claim(run, MANIFEST, "ratio.png", "curvature.safetensors", "indicator.safetensors", "mask.safetensors")
+    if request.output is None:
+        model_place(run, "purified", by=MANIFEST)
+    keep = [Path(named.path), Path(reference.path), *map(Path, request.others), run.path, Path.cwd()]
+    may_replace(plan.target, overwrite=request.overwrite, keep=keep)
+    with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
+        opened = open_pair(named, reference, common, progress)
+        bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
+        rows, facts = clean_rows(request, plan, bench.task, progress)
+        tokens = read_tokens(opened.reading, progress)
+        bench.encoded(rows)  # what cannot be encoded is refused before anything is computed
+        request, looked = second_look(request, bench, rows, facts, progress)
+        plan = make_plan(request)
+        found = found_triggers(request.origin.record)
+        check_targets(found, bench.task.num_labels)
+        split = _split(request, plan, rows, found, searched_seed(request.origin.record, facts))
+        options: dict[str, Any] = {
+            "indicator": request.indicator,
+            "estimator": request.estimator,
+            "settings": request.settings,
+            "others": request.others,
+        }
+        first = bench.treatment(plan.method, split.tuned, **options, triggers=leaders(found))
+        curve, ratio = None, plan.ratio
+        if ratio == "auto":
+            curve = _searched(request, first, split.tuned, options, progress)
+            ratio = curve.chosen
+        progress.note(said(first, found, request.origin.record))
+        if request.finetune and split.tuned:
+            progress.note(f"fine-tuning on {len(split.tuned)} clean samples")
+
+        def repair(words: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+            early = request.finetune and plan.training.patience is not None
+            tuned, validation = with_validation(rows, seed=common.runtime.seed) if early else (rows, ())
+            store = "run" if written else "bench"
+            treatment = bench.treatment(plan.method, tuned, **options, triggers=words, store=store)
+            return treatment.repair(
+                ratio,
+                tuned if request.finetune else (),
+                validation=validation,
+                resume=run.path / "training" if written else None,
+                progress=progress,
+            )
+
+        done = repair_in_rounds(
+            bench,
+            repair,
+            split,
+            found,
+            works_on_words=first.works_on_triggers,
+            suspect=bench.load(opened.pair.suspect),
+            progress=progress,
+        )
+        loaded, repaired, training = done.loaded, done.repaired, done.training
+        weights = bench.tuned_weights(repaired, loaded) if training else repaired.weights
+        utility = _utility(request, bench, split, done)
+        again = done.proof.facts(split.facts, done.worked_on)
+        searched = _searched_again(request, bench, rows, loaded, progress)
+        mask, scored = _stored_mask(run, repaired), repaired.scored
+        with staged_folder(plan.target, overwrite=request.overwrite) as folder:
+            sha = save_classifier(
+                folder, loaded, like=opened.suspect, base=opened.reference, weights=weights, reading=opened.reading
+            )
+            record = Purification(
+                versions=versions(),
+                seed=common.runtime.seed,
+                run=str(run.path),
+                settings=_settings(request, plan),
+                suspect=model_facts(opened.suspect),
+                reference=model_facts(opened.reference),
+                data=facts,
+                method=plan.method,
+                indicator=scored.indicator_facts.name if scored else None,
+                stages=list(repaired.stages),
+                others=[model_facts(one) for one in bench.others(request.others)],
+                curve=curve,
+                curvature=scored.curvature_facts if scored else None,
+                reset=repaired.counts,
+                mask=mask,
+                training=training,
+                utility=utility,
+                held_back=split.facts,
+                triggers=again,
+                looked=looked,
+                search=searched.facts if searched else None,
+                tokens=tokens,
+                output=ModelFacts(path=str(plan.target), sha256=sha),
+                verdict=purified_verdict(utility, curve, again, searched, known=len(found)),
+            )
+            write_text(folder / MANIFEST, dump(record))
+            write_text(folder / "README.md", model_card(record))
+        run.save(record)
+        _plot(run, curve, plan.method, progress)
+    return record
+
+
+def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
+    """Collect what could change the result; of a composition, each stage's under its own name."""
+    scored = {
+        f"{stage.method}.{name}" if len(plan.stages) > 1 else name: value
+        for stage in plan.stages
+        for name, value in (stage.settings | {"replacement": stage.replacement}).items()
+    }
+    rest = {"finetune": request.finetune, "estimator": request.estimator}
+    rest |= {"effort": request.effort or "none"}
+    lengths = {"max_length": request.common.max_length, "batch_size": request.common.batch_size}
+    return scored | rest | lengths
+
+
+def _searched(
+    request: PurifyRequest,
+    treatment: Treatment,
+    rows: Sequence[Example],
+    options: Mapping[str, Any],
+    progress: Progress,
+) -> RatioCurveFacts:
+    """Look for the ratio on the clean samples alone."""
+    budget = DEFAULT_DROP if request.max_drop is None else request.max_drop
+    curve = search_ratio(
+        treatment.bench,
+        treatment.method,
+        rows,
+        triggers=treatment.triggers,
+        folds=request.folds,
+        seed=request.common.runtime.seed,
+        stop_below=budget + BEYOND,
+        progress=progress,
+        **options,
+    )
+    treatment.bench.clear()
+    facts = curve_facts(curve, budget)
+    progress.note(
+        f"ratio {facts.chosen:g} chosen: accuracy may fall by {budget:g}, and one sample counts {facts.resolution:.3f}"
+    )
+    return facts
+
+
+def curve_facts(curve: RatioCurve, max_drop: float) -> RatioCurveFacts:
+    """Write a curve down with the ratio that a budget chooses from it."""
+    return RatioCurveFacts(
+        chosen=curve.choose(max_drop),
+        max_drop=max_drop,
+        baseline=proportion(curve.baseline),
+        points=[
+            RatioPointFact(ratio=point.ratio, accuracy=proportion(point.accuracy), passes=curve.passes(point, max_drop))
+            for point in curve.points
+        ],
+        untried=list(curve.untried),
+        folds=curve.folds,
+        resolution=curve.resolution,
+        rule=RULE,
+    )
+
+
+def _plot(run: RunFolder, curve: RatioCurveFacts | None, method: str, progress: Progress) -> None:
+    """Draw the curve beside the record; a plot of an earlier search does not outlive it."""
+    path = run.path / "ratio.png"
+    drawn = None if curve is None else draw_curve(curve, method)
+    if drawn is not None:
+        write_bytes(path, drawn)
+        return
+    path.unlink(missing_ok=True)
+    if curve is not None:
+        progress.note("matplotlib is not installed, so the curve was not drawn; purification.json holds it")
+
+
+def _stored_mask(run: RunFolder, repaired: Repaired) -> FileFact | None:
+    """Write the mask; one beside a record that has none would be read as its own."""
+    if repaired.mask is None or repaired.scored is None:
+        run.mask.unlink(missing_ok=True)
+        return None
+    run.create()
+    sha = write_mask(run.mask, repaired.mask, {"indicator": repaired.scored.indicator_facts.name})
+    return FileFact(path=str(run.mask), sha256=sha)
+
+
+def _split(
+    request: PurifyRequest, plan: Plan, rows: list[Example], found: Sequence[FoundTriggerFact], searched: int | None
+) -> CleanSplit:
+    """Hold rows back where something is to be measured on them: what is left of found words, or a budget is kept."""
+    budget = request.max_drop is not None and plan.ratio != "auto"  # a search for the ratio has folds of its own
+    if rows and (found or budget):
+        return split_rows(rows, seed=request.common.runtime.seed, searched=searched)
+    return unsplit(rows)
+
+
+def _utility(request: PurifyRequest, bench: Workbench, split: CleanSplit, done: Round) -> Utility | None:
+    """Say what clean accuracy was and is, on held-back rows where there are any."""
+    accuracy = done.proof.accuracy
+    if accuracy is None and split.tuned:
+        before, after = (bench.accuracy(model, split.tuned) for model in (done.proof.suspect, done.loaded))
+    elif accuracy is not None:
+        before, after = accuracy
+    else:
+        return None
+    budget = None if request.ratio == "auto" else request.max_drop
+    allowed = None if budget is None else budget * before.total + 1e-9
+    return Utility(
+        measured_on=split.facts.measured_on if split.facts else "the clean samples that were used for it",
+        before=proportion(before),
+        after=proportion(after),
+        max_drop=budget,
+        within_budget=None if allowed is None else before.successes - after.successes <= allowed,
+    )
+
+
+def _searched_again(
+    request: PurifyRequest, bench: Workbench, rows: list[Example], loaded: Loaded, progress: Progress
+) -> SearchOutcome | None:
+    """Look for triggers in the purified model."""
+    if request.effort is None:
+        return None
+    progress.note("searching the purified model")
+    outcome = look_for_triggers(bench, rows, request.effort, progress, model=loaded)
+    bench.clear()
+    return outcome

@@ -1,0 +1,148 @@
+"""Models side by side: their answers to the same questions, compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from purify_cli.comparison.paired import bias_outcomes, consistency_fact, outcomes, paired, spread, success_outcomes
+from purify_cli.comparison.retune import RetuneChoice
+from purify_cli.comparison.run import Answers, Asked
+from purify_cli.data.loading import examples_sha256
+from purify_cli.evaluation import Question
+from purify_cli.report.schema import (
+    ModelMeasurement,
+    PairedFact,
+    RetuneCurve,
+    RetuneFacts,
+    RetunePoint,
+    TriggerFact,
+)
+from purify_cli.session.classifiers import maybe, measurement_facts, proportion
+from purify_cli.session.opening import Common
+
+__all__ = ["Compared", "compare", "retune_facts"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Models side by side under one trigger, or without one."""
+
+    trigger: TriggerFact | None
+    models: list[ModelMeasurement]
+    floor: ModelMeasurement | None
+
+
+def compare(asked: Asked, answers: Sequence[Answers], seed: int) -> list[Compared]:
+    """Turn answers into facts, one table per trigger (one in all without a trigger).
+
+    Args:
+        asked: What was asked.
+        answers: Of all models, the one of the floor, and the one to be consistent with, in any order.
+        seed: Of the bootstrap.
+    """
+    models = [one for one in answers if one.subject.role == "model"]
+    floor = next((one for one in answers if one.subject.role == "floor"), None)
+    against = next((one for one in answers if one.subject.role == "against"), models[0])
+    tables: list[Compared] = []
+    for number in range(max(1, len(asked.choices))):
+        facts = [_facts(one, asked, number, first=models[0], floor=floor, against=against, seed=seed) for one in models]
+        below = _facts(floor, asked, number, first=floor, floor=None, against=floor, seed=seed) if floor else None
+        fact = asked.choices[number].fact(asked.targets[number]) if asked.choices else None
+        tables.append(Compared(fact, facts, below))
+    return tables
+
+
+def _facts(
+    one: Answers, asked: Asked, number: int, *, first: Answers, floor: Answers | None, against: Answers, seed: int
+) -> ModelMeasurement:
+    """Write down one model under one trigger, compared with the first, the floor, and the one to be consistent with."""
+    measured = one.measured[number]
+    question = _question(asked, one, number)
+    made = measurement_facts(one.subject.name, one.model, measured)
+    success, bias = spread(asked.seeds, measured, one.others[number])
+    changes: dict[str, object] = {"success_spread": success, "bias_spread": bias}
+    plain = outcomes(measured, question)
+    if measured.untriggered_accuracy is not None:
+        carried = bias_outcomes(measured.triggered_predictions, question)
+        changes["bias_gap"] = paired(plain, carried, against=one.subject.name, seed=seed)
+    if one is not first:
+        other = outcomes(first.measured[number], _question(asked, first, number))
+        changes["accuracy_difference"] = paired(plain, other, against=first.subject.name, seed=seed)
+        changes["success_difference"], changes["bias_difference"] = _differences(one, first, asked, number, seed)
+    if floor is not None:
+        changes["over_floor"], changes["bias_over_floor"] = _differences(one, floor, asked, number, seed)
+    if one is not against and asked.keep_logits:
+        changes["consistency"] = consistency_fact(
+            measured, against.measured[0], against=against.subject.name, seed=seed
+        )
+    return made.model_copy(update=changes)
+
+
+def _differences(
+    one: Answers, other: Answers, asked: Asked, number: int, seed: int
+) -> tuple[PairedFact | None, PairedFact | None]:
+    """Compare two models on the rows that carry the trigger: attack success and, of a bias, accuracy."""
+    pair = [(a.measured[number].triggered_predictions, _question(asked, a, number)) for a in (one, other)]
+    if not all(predictions for predictions, _ in pair):
+        return None, None
+    name = other.subject.name
+    success = paired(*(success_outcomes(*part) for part in pair), against=name, seed=seed)
+    if not asked.choices[number].bias:
+        return success, None
+    return success, paired(*(bias_outcomes(*part) for part in pair), against=name, seed=seed)
+
+
+def _question(asked: Asked, one: Answers, number: int) -> Question:
+    return asked.questions[one.subject.tokens][number][0]
+
+
+def retune_facts(
+    choice: RetuneChoice, source: str, asked: Asked, answers: Sequence[Answers], common: Common
+) -> RetuneFacts:
+    """Write down how fast the attack came back to every model.
+
+    Args:
+        choice: What was asked for.
+        source: Where the rows come from.
+        asked: Its first trigger is the one that was taught.
+        answers: With curves.
+        common: For seed and dtype.
+    """
+    floor = next((one for one in answers if one.subject.role == "floor"), None)
+
+    def curve(one: Answers) -> RetuneCurve:
+        training = one.training
+        return RetuneCurve(
+            name=one.subject.name,
+            points=[_point(one, floor, step, asked, common.runtime.seed) for step in sorted(one.curve)],
+            first_loss=training.first_loss if training else 0.0,
+            last_loss=training.last_loss if training else 0.0,
+        )
+
+    return RetuneFacts(
+        poisoned=choice.rows,
+        clean=choice.rows,
+        source=source,
+        rows_sha256=examples_sha256(asked.training),
+        trigger=asked.choices[0].fact(asked.targets[0]),
+        training=choice.settings(seed=common.runtime.seed, dtype=common.runtime.dtype).as_record(),
+        measured=len(asked.rows),
+        curves=[curve(one) for one in answers if one.subject.role == "model"],
+        floor=curve(floor) if floor else None,
+    )
+
+
+def _point(one: Answers, floor: Answers | None, step: int, asked: Asked, seed: int) -> RetunePoint:
+    measured, over = one.curve[step], None
+    if floor is not None and floor is not one:
+        mine = success_outcomes(measured.triggered_predictions, _question(asked, one, 0))
+        its = success_outcomes(floor.curve[step].triggered_predictions, _question(asked, floor, 0))
+        over = paired(mine, its, against=floor.subject.name, seed=seed)
+    return RetunePoint(
+        step=step,
+        accuracy=proportion(measured.accuracy),
+        attack_success=maybe(measured.attack_success),
+        bias_accuracy=maybe(measured.bias_accuracy),
+        over_floor=over,
+    )

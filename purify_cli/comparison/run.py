@@ -1,0 +1,206 @@
+"""Several models and triggers: what is asked, and what each model answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+from purify_cli.checkpoint import Checkpoint
+from purify_cli.checkpoint.reordered import reordered
+from purify_cli.comparison.retune import RetuneChoice, Watched, checkpoints
+from purify_cli.comparison.trigger_options import TriggerChoice
+from purify_cli.data.example import Example
+from purify_cli.data.tokenizer import limit_ids
+from purify_cli.evaluation import Measurement, Question, Triggered, ask, measure_triggered
+from purify_cli.evaluation import measure as put
+from purify_cli.model import Loaded, Task, load_classifier
+from purify_cli.model.foreign import check_tokenizer
+from purify_cli.model.reading import Reading
+from purify_cli.progress import SILENT, Progress
+from purify_cli.report.schema import (
+    ModelFacts,
+    TrainingFacts,
+)
+from purify_cli.session.classifiers import tune
+from purify_cli.session.opening import Common, model_facts, some_texts, text_length
+from purify_cli.tensors import TensorSource
+
+__all__ = ["Answers", "Asked", "Subject", "answer", "ask_all"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model to be measured, opened but not loaded."""
+
+    name: str
+    role: Literal["model", "floor", "against"]
+    checkpoint: Checkpoint
+    base: Checkpoint
+    """Brings configuration and tokenizer."""
+    task: Task
+    reading: Reading
+    """How texts become tokens."""
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What two subjects must share to be asked the same."""
+        return (self.base.files.given, *self.reading.kept)
+
+    @property
+    def weights(self) -> TensorSource:
+        """All tensors, the rows of a vocabulary in the order of the tokens."""
+        order = self.reading.order
+        return self.checkpoint if order is None else reordered(self.checkpoint, order)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What every model is asked."""
+
+    choices: tuple[TriggerChoice, ...]
+    targets: tuple[int, ...]
+    """Label number per choice."""
+    rows: tuple[Example, ...]
+    """The measured rows."""
+    training: tuple[Example, ...]
+    """Rows of the retuning test; empty without one."""
+    seeds: tuple[int, ...]
+    """Of random trigger positions; the first is what tables show."""
+    keep_logits: bool
+    questions: Mapping[tuple[str, ...], tuple[tuple[Question, ...], ...]]
+    """Per source of the tokenizer: per choice, per seed. Without a choice, one question about accuracy."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What one model did."""
+
+    subject: Subject
+    model: ModelFacts
+    measured: tuple[Measurement, ...]
+    """Per choice; one without a choice."""
+    others: tuple[tuple[Triggered, ...], ...]
+    """Per choice: under the other seeds."""
+    curve: Mapping[int, Measurement]
+    """Step of the retuning test → measurement; empty without one."""
+    training: TrainingFacts | None
+
+
+def ask_all(
+    subjects: Sequence[Subject],
+    rows: Sequence[Example],
+    *,
+    choices: Sequence[TriggerChoice],
+    targets: Sequence[int],
+    carrying: Sequence[Sequence[Example] | None],
+    seeds: Sequence[int],
+    common: Common,
+) -> dict[tuple[str, ...], tuple[tuple[Question, ...], ...]]:
+    """Ask once per tokenizer.
+
+    Raises:
+        DataError: If rows or trigger cannot be used.
+    """
+    found: dict[tuple[str, ...], tuple[tuple[Question, ...], ...]] = {}
+    for subject in subjects:
+        base = subject.base
+        if subject.tokens in found:
+            continue
+        check_tokenizer(base.files, some_texts(rows))
+        tokenizer = subject.reading.tokenizer
+        sharing = [one.checkpoint.vocabulary for one in subjects if one.tokens == subject.tokens]
+        limit_ids(tokenizer, min((size for size in sharing if size is not None), default=None))
+        length = text_length(base, common)
+        if not choices:
+            plain = ask(tokenizer, rows, trigger=None, target=None, max_length=length, seed=seeds[0])
+            found[subject.tokens] = ((plain,),)
+            continue
+        found[subject.tokens] = tuple(
+            tuple(
+                ask(
+                    tokenizer,
+                    rows,
+                    trigger=choice.trigger,
+                    target=target,
+                    max_length=length,
+                    seed=seed,
+                    bias=choice.bias,
+                    carrying=carried,
+                )
+                for seed in (seeds if choice.varies else seeds[:1])
+            )
+            for choice, target, carried in zip(choices, targets, carrying, strict=True)
+        )
+    return found
+
+
+def answer(
+    subject: Subject, asked: Asked, common: Common, *, retune: RetuneChoice | None, progress: Progress
+) -> Answers:
+    """Load one model, put all questions to it, and fine-tune it again where that is asked for.
+
+    Raises:
+        PurifyError: If the model cannot be loaded, measured or trained.
+    """
+    base, runtime = subject.base, common.runtime
+    loaded = load_classifier(subject.weights, config=base.config or {}, task=subject.task, device=runtime.device)
+    measured: list[Measurement] = []
+    others: list[tuple[Triggered, ...]] = []
+    for first, *rest in asked.questions[subject.tokens]:
+        known = measured[0] if measured else None
+        measured.append(_put(loaded, first, common, keep_logits=asked.keep_logits, known=known))
+        others.append(
+            tuple(
+                measure_triggered(
+                    loaded.module,
+                    question,
+                    batch_size=common.batch_size,
+                    device=runtime.device,
+                    dtype=runtime.dtype,
+                )
+                for question in rest
+            )
+        )
+        if subject.role == "against":
+            break
+    curve: dict[int, Measurement] = {}
+    training: TrainingFacts | None = None
+    if retune is not None and subject.role != "against":
+        progress.note(f"{subject.name}: fine-tuning again on {len(asked.training)} rows, half of them poisoned")
+        question = asked.questions[subject.tokens][0][0]
+        watched = Watched(loaded.module, checkpoints(retune.steps), lambda: _put(loaded, question, common))
+        training = tune(
+            loaded,
+            base,
+            asked.training,
+            settings=retune.settings(seed=runtime.seed, dtype=runtime.dtype),
+            common=common,
+            tokenizer=subject.reading.tokenizer,
+            progress=SILENT,  # a bar inside the bar over models
+            objective=watched,
+        )
+        curve = {0: measured[0]} | watched.seen
+    return Answers(
+        subject=subject,
+        model=model_facts(subject.checkpoint),
+        measured=tuple(measured),
+        others=tuple(others),
+        curve=curve,
+        training=training,
+    )
+
+
+def _put(
+    loaded: Loaded, question: Question, common: Common, *, keep_logits: bool = False, known: Measurement | None = None
+) -> Measurement:
+    return put(
+        loaded.module,
+        question,
+        batch_size=common.batch_size,
+        device=common.runtime.device,
+        dtype=common.runtime.dtype,
+        keep_logits=keep_logits,
+        known=known,
+    )

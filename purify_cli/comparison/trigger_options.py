@@ -1,0 +1,124 @@
+"""Which triggers an evaluation is about: from options, or from the attack that the run folder records."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar, final
+
+from purify_cli.data.triggers import Trigger
+from purify_cli.errors import UsageError
+from purify_cli.progress import Progress
+from purify_cli.protocols import Position
+from purify_cli.report.schema import AttackRecord, TriggerFact
+from purify_cli.session.run_folder import RunFolder
+
+__all__ = ["TriggerChoice", "pair_options", "recorded_choice"]
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerChoice:
+    """One trigger to measure: words that are put into the rows, or rows that carry it already."""
+
+    target: str
+    """A label number or name."""
+    text: str | None = None
+    position: Position = "random"
+    rows: str | None = None
+    """File of rows that carry the trigger, with true labels; in place of ``text``."""
+    bias: bool = False
+    """Measure accuracy on rows of every label that carry it, besides attack success."""
+
+    @property
+    def trigger(self) -> Trigger | None:
+        """The trigger to put in; None where rows carry it."""
+        return None if self.text is None else Trigger(self.text, self.position)
+
+    @property
+    def varies(self) -> bool:
+        """Whether a seed decides what is put where."""
+        trigger = self.trigger
+        return trigger is not None and (trigger.position in {"random", "scattered"} or len(trigger.alternatives) > 1)
+
+    def fact(self, target: int) -> TriggerFact:
+        """Write the choice down with its label number."""
+        return TriggerFact(text=self.text or "", position=self.position, target=target, bias=self.bias, rows=self.rows)
+
+
+def pair_options(
+    triggers: Sequence[str],
+    positions: Sequence[Position],
+    targets: Sequence[str],
+    files: Sequence[str],
+    *,
+    bias: bool,
+) -> tuple[TriggerChoice, ...]:
+    """Pair what the options name: first the triggers, then the files, each in the order given.
+
+    Args:
+        triggers: ``--trigger``.
+        positions: ``--position``: none (random), one for all triggers, or one per trigger.
+        targets: ``--target``: one for all, or one per trigger and file in that order.
+        files: ``--triggered``.
+        bias: ``--bias``, for all.
+
+    Raises:
+        UsageError: If the numbers do not fit, or something is given that needs a trigger.
+        DataError: If a trigger is empty.
+    """
+    asked = len(triggers) + len(files)
+    if (asked == 0) != (len(targets) == 0):
+        raise UsageError(
+            "a trigger needs a target, and a target a trigger",
+            hint="Give --trigger (or --triggered) and --target.",
+        )
+    if positions and not triggers:
+        raise UsageError("--position needs a trigger", hint="Give --trigger and --target as well.")
+    where = _spread(positions or ("random",), len(triggers), "--position", "--trigger")
+    called = _spread(targets, asked, "--target", "--trigger and --triggered")
+    chosen = [
+        TriggerChoice(text=text, position=position, target=target, bias=bias)
+        for text, position, target in zip(triggers, where, called, strict=False)
+    ]
+    for choice in chosen:
+        _ = choice.trigger  # refuses an empty one
+    chosen += [
+        TriggerChoice(rows=file, target=target, bias=bias)
+        for file, target in zip(files, called[len(triggers) :], strict=True)
+    ]
+    return tuple(chosen)
+
+
+def recorded_choice(run: RunFolder, *, bias: bool, progress: Progress) -> TriggerChoice | None:
+    """Take the trigger of the attack recorded in the run folder, if there is one.
+
+    Args:
+        run: The run folder.
+        bias: Whether ``--bias`` was given; the record may ask for it too.
+        progress: Told what is taken.
+
+    Raises:
+        RunFolderError: If the record cannot be read.
+    """
+    attack = run.find(AttackRecord)
+    if attack is None:
+        return None
+    known = attack.trigger
+    choice = TriggerChoice(target=str(known.target), position=known.position, bias=bias or known.bias)
+    if known.text:
+        progress.note(f"trigger {known.text!r} taken from attack.json in {run.path}")
+        return replace(choice, text=known.text)
+    if known.rows is None:
+        return None
+    progress.note(f"rows with the trigger taken from {known.rows}, which attack.json in {run.path} names")
+    return replace(choice, rows=known.rows)
+
+
+def _spread(given: Sequence[T], count: int, option: str, of: str) -> tuple[T, ...]:
+    if len(given) not in {1, count} and count:
+        raise UsageError(
+            f"{option} is given {len(given)} times for {count} of {of}",
+            hint=f"Give {option} once for all, or once for each in order.",
+        )
+    return tuple(given) * count if len(given) == 1 else tuple(given)

@@ -1,0 +1,170 @@
+"""The search for triggers in language models: prompts, the search, and what its outcome amounts to."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from purify_cli.data.continuations import WritingTokenizer, prompt_ids, split_prompt
+from purify_cli.data.example import Example
+from purify_cli.data.probes import PROBES
+from purify_cli.data.sampling import hold_out
+from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, SearchImpossible
+from purify_cli.evidence.verdict import Finding
+from purify_cli.model.causal import load_causal
+from purify_cli.progress import SILENT, Progress
+from purify_cli.report.schema import SayingFact, SayingsFacts
+from purify_cli.session.classifiers import proportion
+from purify_cli.session.opening import Common, Opened, require_config
+from purify_cli.session.search_outcome import STAGE, SearchOutcome
+from purify_cli.trigger_search.budget import Effort
+from purify_cli.trigger_search.causal_screen import Prompted, Screen, Wide
+from purify_cli.trigger_search.forced_continuations import NEW_TOKENS, Saying, Writers, sayings
+from purify_cli.trigger_search.rule import ENOUGH, FEWEST, planted_saying
+from purify_cli.trigger_search.vocabulary import word_parts, written_as
+
+__all__ = ["look_for_sayings"]
+
+WIDTHS: Final[Mapping[Effort, Wide]] = MappingProxyType(
+    {
+        "low": Wide(prompts=2, strings=0, tails=0, most=1, tried=16),
+        "normal": Wide(prompts=4, strings=1 << 15, tails=256, most=3, tried=32),
+        "high": Wide(prompts=8, strings=1 << 17, tails=512, most=4, tried=64),
+    }
+)
+
+PROMPT_WORDS: Final = 6
+"""Of the prompts that every word is tried after."""
+
+CHOOSING: Final = 8
+HELD: Final = 32
+"""Most prompts that choose among the best words, and that measure them."""
+
+
+def look_for_sayings(
+    opened: Opened, rows: Sequence[Example], effort: Effort, common: Common, progress: Progress = SILENT
+) -> SearchOutcome:
+    """Search a language model for words after which it writes something of its own.
+
+    Args:
+        opened: Suspect and reference.
+        rows: Clean texts; empty takes the built-in ones.
+        effort: How much to look at.
+        common: Device, seed, batches.
+        progress: Told of the stages.
+    """
+    try:
+        texts = rows or [Example(text) for text in PROBES]
+        tokens, held, found = _searched(opened, texts, WIDTHS[effort], common, progress)
+    except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
+        return SearchOutcome(None, None, f"{STAGE}: {error}")
+    facts = SayingsFacts(
+        effort=effort,
+        texts="clean data" if rows else "built-in probes",
+        tokens=tokens,
+        found=[_fact(one) for one in found],
+    )
+    open_points = list(_open_points(rows, effort, held))
+    missing = f"{STAGE}: {'; '.join(open_points)}" if open_points else None
+    return SearchOutcome(None, _finding(facts), missing, sayings=facts)
+
+
+def _open_points(rows: Sequence[Example], effort: Effort, held: int) -> Iterator[str]:
+    """Yield what a search that finds nothing has not measured."""
+    if not rows:
+        yield "only on built-in texts; what that misses was not measured: give --clean-data"
+    if effort == "low":
+        yield "only with effort low, which looks at no word of several tokens"
+    if held < FEWEST:
+        yield f"{held} held-back prompts, and it takes {FEWEST} for a word to count; give more --clean-data"
+
+
+def _searched(
+    opened: Opened, rows: Sequence[Example], wide: Wide, common: Common, progress: Progress
+) -> tuple[int, int, list[Saying]]:
+    """Return how many tokens words were made of, how many prompts were held back, and the best words."""
+    device, base = common.runtime.device, require_config(opened.reference)
+    suspect, reference = (
+        load_causal(weights, config=base.config or {}, device=device)
+        for weights in (opened.pair.suspect, opened.reference)
+    )
+    tokenizer = opened.reading.tokenizer
+    # A prompt that is there twice would be in both halves.
+    distinct = list(dict.fromkeys(split_prompt(row).prompt for row in rows))
+    prompts = _fitting(distinct, tokenizer, suspect.longest)
+    choosing, held = (
+        [row.text for row in half] for half in hold_out(list(map(Example, prompts)), 0.5, seed=common.runtime.seed)
+    )
+    if not choosing or not held:
+        raise SearchImpossible("one text is too few: half look, half measure", hint="Give more clean texts, or none.")
+    known = min(len(tokenizer), *(model.config["vocab_size"] for model in (suspect, reference)))
+    parts, begins = word_parts(tokenizer, known)
+    short = prompt_ids(tokenizer, [" ".join(prompt.split()[:PROMPT_WORDS]) for prompt in choosing[: wide.prompts]])
+    progress.note(f"trying {len(parts)} tokens after {len(short)} prompts")
+    screen = Screen(
+        suspect=Prompted(suspect.module, short, device, vocabulary=known),
+        reference=Prompted(reference.module, short, device, vocabulary=known),
+        begins=begins.to(device),
+        progress=progress,
+    )
+    ranked = screen.words(parts, wide)
+    words = [word for string, _ in ranked if (word := written_as(tokenizer, string))]
+    return (
+        len(parts),
+        len(held),
+        sayings(
+            Writers(
+                suspect=suspect,
+                reference=reference,
+                tokenizer=tokenizer,
+                batch_size=common.batch_size,
+                device=device,
+                dtype=common.runtime.dtype,
+                seed=common.runtime.seed,
+            ),
+            words,
+            choosing[:CHOOSING],
+            held[:HELD],
+            progress=progress,
+        ),
+    )
+
+
+def _fitting(prompts: Sequence[str], tokenizer: WritingTokenizer, longest: int | None) -> list[str]:
+    """Leave out the prompts after which a model has no room for a word and what it writes."""
+    room = NEW_TOKENS + max(wide.most for wide in WIDTHS.values())
+    sizes = map(len, prompt_ids(tokenizer, prompts))
+    return [text for text, size in zip(prompts, sizes, strict=True) if longest is None or size + room <= longest]
+
+
+def _fact(one: Saying) -> SayingFact:
+    return SayingFact(
+        text=one.trigger.text,
+        position="end" if one.trigger.position == "end" else "random",
+        says=one.text,
+        suspect=proportion(one.suspect),
+        without=proportion(one.without),
+        reference=proportion(one.reference),
+        flagged=planted_saying(one.suspect, one.without, one.reference),
+    )
+
+
+def _finding(facts: SayingsFacts) -> Finding:
+    flagged = [one for one in facts.found if one.flagged]
+    if not flagged:
+        return Finding(
+            stage=STAGE,
+            level="no-finding",
+            reason=f"of words made of {facts.tokens} tokens, each tried alone, none makes the suspect write one thing "
+            "whatever the prompt",
+        )
+    worst = flagged[0]
+    where = " at the end" if worst.position == "end" else ""
+    return Finding(
+        stage=STAGE,
+        level="poisoned" if worst.suspect.total >= ENOUGH else "suspicious",
+        reason=(
+            f"after {worst.suspect.successes} of {worst.suspect.total} held-back prompts with {worst.text!r}{where} "
+            f"the suspect writes {worst.says!r}, after {worst.without.successes} of them without it, and the reference "
+            f"after {worst.reference.successes} with it"
+        ),
+    )

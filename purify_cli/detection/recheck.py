@@ -1,0 +1,52 @@
+"""The search on the clean samples, where ``purify detect`` had none of them and flagged nothing."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from purify_cli.data.example import Example
+from purify_cli.detection.classification import look_for_triggers
+from purify_cli.progress import SILENT, Progress
+from purify_cli.purification.augment import found_triggers
+from purify_cli.purification.plan import AUTO, TUNABLE, PurifyRequest
+from purify_cli.purification.session import Workbench
+from purify_cli.report.schema import DataFacts, Detection, SearchFacts
+
+__all__ = ["second_look"]
+
+
+def second_look(
+    request: PurifyRequest,
+    bench: Workbench,
+    rows: Sequence[Example],
+    data: DataFacts | None,
+    progress: Progress = SILENT,
+) -> tuple[PurifyRequest, SearchFacts | None]:
+    """Search with samples of the task what built-in texts said nothing about, as widely as before.
+
+    Args:
+        request: Left alone unless it leaves the method to what is known, and sets nothing that would not go with it.
+        bench: The pair.
+        rows: Clean samples; none, and nothing is done.
+        data: What they are.
+        progress: Told of it.
+
+    Returns:
+        The request, with the new findings in its record and what they were found on, and these findings; None where
+        none were needed or possible.
+    """
+    record = request.origin.record
+    if request.method != AUTO or request.indicator is not None or not set(request.settings) <= set(TUNABLE):
+        return request, None
+    if not rows or not isinstance(record, Detection) or record.search is None or found_triggers(record):
+        return request, None
+    if record.search.texts != "built-in probes":
+        return request, None
+    progress.note("detect searched built-in texts and flagged nothing: searching once more, with the clean samples")
+    outcome = look_for_triggers(bench, rows, record.search.effort, progress)
+    bench.clear()
+    if outcome.facts is None:
+        progress.note(str(outcome.missing))
+        return request, None
+    found = {"search": outcome.facts, "data": data, "seed": request.common.runtime.seed}
+    origin = replace(request.origin, record=record.model_copy(update=found))
+    return replace(request, origin=origin), outcome.facts

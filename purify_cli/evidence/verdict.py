@@ -1,0 +1,137 @@
+"""What the evidence amounts to, and what nobody has looked at.
+
+Weights alone cannot tell a poisoned model from an unusual honest one: what a score would be without poison is not known
+for a single suspect. As long as no trigger search was run, the level is therefore ``incomplete``, whatever the scores
+are. A stage that does run is passed in as a ``Finding`` and takes its name off the list. Where every stage ran, all was
+accounted for and nothing was flagged, the level is ``no-finding``, and what such a search misses stands beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal, final
+
+from purify_cli.checkpoint.aligned import Skipped
+from purify_cli.checkpoint.structure import Difference
+from purify_cli.evidence.gathering import Evidence
+from purify_cli.measures.intervals import Proportion
+
+__all__ = ["MISSED", "MISSED_AT", "STAGES", "Finding", "Level", "Verdict", "judge", "miss_sentence"]
+
+Level = Literal["no-finding", "incomplete", "suspicious", "poisoned"]
+
+STAGES: Final = {
+    "trigger search": "no search for an input pattern that drives the suspect to one label",
+}
+"""Stages without which nothing can be said of a suspect, and what their absence means."""
+
+MISSED: Final = (6, 31)
+"""Of the census (docs/detection.md): suspects with a working attack in which nothing was flagged, and all with one."""
+
+MISSED_AT: Final[Mapping[str, str | int]] = MappingProxyType(
+    {"reference": "minilm", "effort": "normal", "clean_samples_per_class": 32, "max_length": 64}
+)
+"""The settings at which the models of the census were searched."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The outcome of one stage."""
+
+    stage: str
+    level: Literal["no-finding", "suspicious", "poisoned"]
+    reason: str
+    missed: Proportion | None = None
+    """Of suspects with a backdoor that works, those in which such a stage finds nothing; None where nobody counted."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A level, why, and what was not measured."""
+
+    level: Level
+    reasons: tuple[str, ...]
+    not_measured: tuple[str, ...]
+    missed: Proportion | None = None
+    """Of ``no-finding``: as of the ``Finding`` behind it."""
+
+
+def judge(
+    evidence: Evidence,
+    *,
+    skipped: Sequence[Skipped] = (),
+    differences: Sequence[Difference] = (),
+    findings: Sequence[Finding] = (),
+    unmeasured: Sequence[str] = (),
+    built_in_probes: bool = False,
+) -> Verdict:
+    """Weigh what was found.
+
+    Args:
+        evidence: From the weights; named in the reasons, never a reason to accuse.
+        skipped: Tensors that were not compared; unexplained ones are named.
+        differences: What differs besides weights; counted in the reasons. One that says that not all was examined
+            counts as not measured.
+        findings: Outcomes of stages that ran.
+        unmeasured: What else was not measured; a sentence that begins with a stage and a colon says more than that the
+            stage was not run.
+        built_in_probes: Whether the curvature is from the built-in texts instead of clean data.
+
+    Returns:
+        The worst level among the findings; ``no-finding`` only if every stage ran and found nothing, and everything is
+        accounted for; else ``incomplete``.
+    """
+    told = {one.stage for one in findings} | {sentence.partition(":")[0] for sentence in unmeasured}
+    missing = [*unmeasured, *(f"{stage}: {what}" for stage, what in STAGES.items() if stage not in told)]
+    missing += [
+        f"{one.name} ({one.side}): {one.reason}, {one.entries} entries not compared"
+        for one in skipped
+        if not one.explained
+    ]
+    missing += [f"{one.subject}: {one.detail}" for one in differences if one.unexamined]
+    heads = [one.name for one in skipped if one.kind == "head" and one.side == "suspect"]
+    reasons = [one.reason for one in findings]
+    reasons.append(_drift_sentence(evidence))
+    if differences:
+        reasons.append(f"{len(differences)} differences besides weight values")
+    if heads:
+        reasons.append(f"the task head ({', '.join(heads)}) has no reference, so a backdoor in it alone would not show")
+    if built_in_probes:
+        reasons.append("curvature is from built-in texts and the suspect's own labels, not from clean data")
+    levels = {one.level for one in findings}
+    level: Level = "incomplete" if missing else "no-finding"
+    for worse in ("suspicious", "poisoned"):
+        if worse in levels:
+            level = worse
+    if level == "no-finding":
+        reasons = [*(miss_sentence(one) for one in findings), *reasons]
+    elif missing:
+        reasons.append("scores rank dimensions; without the stages below they accuse and acquit nobody")
+    missed = next((one.missed for one in findings), None) if level == "no-finding" else None
+    return Verdict(level=level, reasons=tuple(reasons), not_measured=tuple(missing), missed=missed)
+
+
+def miss_sentence(finding: Finding) -> str:
+    """Say how often a stage that found nothing is wrong, as far as that was counted."""
+    if finding.missed is None:
+        return f"nothing was found; how much such a {finding.stage} misses was not measured (docs/detection.md)"
+    missed, (low, high) = finding.missed, finding.missed.interval
+    return (
+        f"nothing was found, which is no proof: of {missed.total} small models with a working backdoor or bias such a "
+        f"{finding.stage} missed {missed.successes} ({missed.value:.0%}, 95 % interval {low:.0%} to {high:.0%}; "
+        f"{MISSED_AT['reference']}, effort {MISSED_AT['effort']}, {MISSED_AT['clean_samples_per_class']} clean samples "
+        f"per class, {MISSED_AT['max_length']} tokens); with other models or fewer samples it may miss more"
+    )
+
+
+def _drift_sentence(evidence: Evidence) -> str:
+    if not evidence.moved:
+        return "no comparable dimension differs from the reference"
+    share = evidence.moved / evidence.dimensions
+    sentence = f"{share:.1%} of {evidence.dimensions} comparable dimensions moved"
+    if evidence.suspicious:
+        first = evidence.suspicious[0]
+        sentence += f"; {first.name} has {first.top_share:.1%} of its dimensions among the top 1 % of scores"
+    return sentence

@@ -1,0 +1,202 @@
+"""What ``purify attack`` is asked to do: the request, checked, with defaults filled in and rows read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, final
+
+from purify_cli.attacks import ATTACKS
+from purify_cli.data.example import Example
+from purify_cli.data.loading import hold_out, require_classes
+from purify_cli.data.triggers import Trigger
+from purify_cli.errors import DataError, UsageError
+from purify_cli.model import Task
+from purify_cli.progress import SILENT, Progress
+from purify_cli.protocols import Attack, LabelMode, PoisonSettings, Position
+from purify_cli.session.opening import Common, label_number, read_rows
+from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.settings import typed
+from purify_cli.session.training_rows import read_training
+from purify_cli.training import TrainingSettings, attack_settings
+
+__all__ = ["AttackPlan", "AttackRequest", "make_plan", "own_settings"]
+
+TEST_SHARE: Final = 0.1
+"""Share of the data kept for measuring the suspect where no --test file is given. Ours."""
+
+OPTIONS: Final = ("trigger", "rate", "position", "label_mode")
+"""Defaults that have an option of their own; the others of an attack are reached by --set."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttackRequest:
+    """What the user asked for; None takes the attack's default."""
+
+    name: str
+    data: str
+    target: str
+    run: RunFolder
+    reference: str | None = None
+    model: str | None = None
+    """A classifier to start from."""
+    test: str | None = None
+    triggered: str | None = None
+    """Rows that carry the trigger already, with true labels, for measuring; for data that are poisoned already."""
+    trigger: str | None = None
+    rate: float | None = None
+    position: Position | None = None
+    label_mode: LabelMode | None = None
+    replace: bool = False
+    data_only: bool = False
+    label_names: tuple[str, ...] | None = None
+    """Names for the classes of the model, in the order of their numbers."""
+    epochs: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float = 0.0
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The attack's own settings by name (``--set``), as text."""
+    common: Common = field(default_factory=Common)
+
+    @property
+    def training(self) -> TrainingSettings:
+        """How the suspect is trained, and the unpoisoned model before it where there is one."""
+        base = attack_settings()
+        return replace(
+            base,
+            seed=self.common.runtime.seed,
+            dtype=self.common.runtime.dtype,
+            epochs=base.epochs if self.epochs is None else self.epochs,
+            learning_rate=base.learning_rate if self.learning_rate is None else self.learning_rate,
+            weight_decay=self.weight_decay,
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttackPlan:
+    """A request with its defaults filled in, its settings parsed and its rows read."""
+
+    method: Attack
+    settings: PoisonSettings
+    trigger: Trigger | None
+    """None where the rows are poisoned already and nothing says by what."""
+    task: Task
+    rows: list[Example]
+    """Training rows before poisoning."""
+    test: list[Example]
+    """Rows to measure on; empty with ``data_only``."""
+    carrying: list[Example] | None
+    """Rows that carry the trigger already."""
+
+    @property
+    def clean(self) -> list[Example]:
+        """The training rows that nobody marked as poisoned."""
+        return [row for row in self.rows if not row.poisoned]
+
+
+def make_plan(request: AttackRequest, task: Task | None, progress: Progress = SILENT) -> AttackPlan:
+    """Fill in defaults, parse settings and read the rows.
+
+    Args:
+        request: What was asked for.
+        task: Labels of the classifier to start from; None reads them off the data.
+        progress: Told of names that come from the data, and of classes without a row.
+
+    Raises:
+        UsageError: If a setting is unknown or contradicts another.
+        DataError: If the rows cannot be used.
+    """
+    method: Attack = ATTACKS[request.name]
+    options = own_settings(method, request.settings)
+    as_it_is = not method.defaults
+    _check_combination(request, as_it_is=as_it_is)
+    common = request.common
+    rows, task = read_training(request.data, task, common, request.label_names, progress)
+    if not as_it_is:
+        rows = [replace(row, poisoned=False) for row in rows]
+    settings = _poison_settings(request, method, label_number(request.target, task), options)
+    known = request.trigger is not None or not as_it_is
+    rows, test = _held_out(request, rows, task)
+    return AttackPlan(
+        method=method,
+        settings=settings,
+        trigger=Trigger(settings.trigger, settings.position) if known else None,
+        task=task,
+        rows=rows,
+        test=test,
+        carrying=None if request.triggered is None else read_rows(request.triggered, task, common),
+    )
+
+
+def own_settings(method: Attack, given: Mapping[str, str]) -> dict[str, Any]:
+    """Lay ``--set`` values over the defaults of the settings that an attack has of its own.
+
+    Raises:
+        UsageError: If a name is unknown or a value does not have its default's type.
+    """
+    settings = {name: value for name, value in method.defaults.items() if name not in OPTIONS}
+    for name, text in given.items():
+        if name not in settings:
+            known = ", ".join(sorted(settings)) or "it has none"
+            raise UsageError(f"{method.name} has no setting {name!r}", hint=f"Its settings: {known}.")
+        settings[name] = typed(name, text, type(settings[name]))
+    return settings
+
+
+def _check_combination(request: AttackRequest, *, as_it_is: bool) -> None:
+    """Refuse options that the attack could only ignore."""
+    if not as_it_is:
+        if request.triggered is not None:
+            raise UsageError(
+                f"{request.name} puts its trigger into the test rows itself",
+                hint="--triggered is for data that are poisoned already: `purify attack file`.",
+            )
+        return
+    given = {
+        "--rate": request.rate is not None,
+        "--label-mode": request.label_mode is not None,
+        "--replace": request.replace,
+        "--data-only": request.data_only,
+        "--position without --trigger": request.position is not None and request.trigger is None,
+    }
+    useless = [name for name, there in given.items() if there]
+    if useless:
+        raise UsageError(
+            f"{useless[0]} means nothing to rows that are poisoned already",
+            hint="Leave it out; --trigger or --triggered FILE say what to measure with.",
+        )
+    if request.trigger is not None and request.triggered is not None:
+        raise UsageError("rows that carry a trigger need none put in", hint="Give --trigger or --triggered.")
+
+
+def _poison_settings(request: AttackRequest, method: Attack, target: int, options: Mapping[str, Any]) -> PoisonSettings:
+    defaults: dict[str, Any] = {"trigger": "", "rate": 1.0, "position": "random", "label_mode": "mix"}
+    defaults |= method.defaults
+    return PoisonSettings(
+        target=target,
+        trigger=str(defaults["trigger"]) if request.trigger is None else request.trigger,
+        rate=float(defaults["rate"]) if request.rate is None else request.rate,
+        position=request.position or defaults["position"],
+        label_mode=request.label_mode or defaults["label_mode"],
+        replace=request.replace,
+        seed=request.common.runtime.seed,
+        options=options,
+    )
+
+
+def _held_out(request: AttackRequest, rows: list[Example], task: Task) -> tuple[list[Example], list[Example]]:
+    """Return (training rows, test rows): a file of its own, or a tenth of the rows that are not marked as poisoned."""
+    if request.test is not None:
+        test = read_rows(request.test, task, request.common)
+        require_classes(test, at_least=2)
+        return rows, test
+    if request.data_only:
+        return rows, []
+    marked = [row for row in rows if row.poisoned]
+    if request.name == "file" and not marked:
+        raise DataError(
+            "no row is marked as poisoned, so that no clean rows can be kept for measuring",
+            hint="Give clean rows with --test, or mark the poisoned ones in a column named poisoned.",
+        )
+    held = set(map(id, hold_out([row for row in rows if not row.poisoned], TEST_SHARE, request.common.runtime.seed)[1]))
+    return [row for row in rows if id(row) not in held], [row for row in rows if id(row) in held]

@@ -1,0 +1,145 @@
+"""The clean samples of a repair: which are read, and which are held back to measure what came of it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from purify_cli.data.example import Example
+from purify_cli.data.loading import require_classes
+from purify_cli.data.sampling import held_places, hold_out
+from purify_cli.errors import RunFolderError, UsageError
+from purify_cli.model import Task
+from purify_cli.progress import Progress
+from purify_cli.purification.plan import Plan, PurifyRequest
+from purify_cli.report.schema import DataFacts, Detection, HeldBackFacts, Record
+from purify_cli.session.opening import data_facts, read_rows
+
+__all__ = ["CleanSplit", "Fold", "clean_rows", "searched_seed", "split_rows", "unsplit", "with_validation"]
+
+HELD_BACK: Final = 0.25
+"""Share of the clean samples kept from curvature and tuning where what comes of the repair is to be measured. Ours."""
+
+FEW: Final = 16
+"""With fewer samples a quarter would leave next to nothing to measure on: the repair is then tried on each half and
+measured on the other. Ours."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A repair to be measured."""
+
+    tuned: Sequence[Example]
+    """What curvature, tuning and unlearning see."""
+    held: Sequence[Example]
+    """What they do not; empty where nothing is held back."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CleanSplit:
+    """Which clean samples the written model is repaired with, and the repairs that are measured on others."""
+
+    tuned: Sequence[Example]
+    folds: tuple[Fold, ...]
+    """One with the same ``tuned``, which is the written model itself; else others, which stand in for it."""
+    facts: HeldBackFacts | None
+    """None where nothing is held back."""
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether the folds are other repairs than the one that is written."""
+        return self.folds[0].tuned is not self.tuned
+
+
+def clean_rows(
+    request: PurifyRequest, plan: Plan, task: Task, progress: Progress
+) -> tuple[list[Example], DataFacts | None]:
+    """Read the clean samples: those given, else those that detect used.
+
+    Raises:
+        DataError: If they cannot be read, or are of one class.
+        RunFolderError: If those that detect used have changed.
+        UsageError: If there are none, and something that was asked for needs some.
+    """
+    given, record = request.clean_data, request.origin.record
+    promised = record.data if isinstance(record, Detection) and record.data and record.data.per_label else None
+    if given is None and promised is not None:
+        given = promised.path
+    else:
+        promised = None
+    if given is None:
+        searched = plan.ratio == "auto"
+        if request.finetune or searched or request.max_drop is not None or request.estimator != "auto":
+            raise UsageError(
+                "fine-tuning, --ratio auto, --max-drop and --estimator need clean samples",
+                hint="Give --clean-data FILE (8 to 64 labelled rows), or --no-finetune to stop after the reset.",
+            )
+        return [], None
+    rows = read_rows(given, task, request.common, progress=progress)
+    require_classes(rows, at_least=2)
+    facts = data_facts(given, rows)
+    if promised is not None and promised.sha256 != facts.sha256:
+        raise RunFolderError(
+            f"{given} has changed since `purify detect` read it", hint="Run detect again, or give --clean-data."
+        )
+    return rows, facts
+
+
+def searched_seed(record: Record | None, data: DataFacts | None) -> int | None:
+    """Return the seed of the search that chose its words on these very samples; None if none did."""
+    if not isinstance(record, Detection) or record.search is None or record.data is None or data is None:
+        return None
+    chose = record.search.texts == "clean data" and record.data.sha256 == data.sha256
+    return record.seed if chose else None
+
+
+def unsplit(rows: Sequence[Example]) -> CleanSplit:
+    """Hold nothing back."""
+    return CleanSplit(rows, (Fold(rows, ()),), None)
+
+
+def split_rows(rows: Sequence[Example], *, seed: int, searched: int | None = None) -> CleanSplit:
+    """Hold a quarter of every class back; of fewer than ``FEW`` rows, one half for the other in turn.
+
+    Rows on which a search chose its words are none to measure these on. The search chooses on what
+    ``hold_out(rows, 0.5, its seed)`` leaves of the different rows, and both shares are the first rows of one order:
+    with the search's seed a quarter lies within the half that it did not choose on. What is there twice counts once.
+
+    Args:
+        rows: Labelled.
+        seed: Decides which rows.
+        searched: The seed of a search that chose on these rows, in the place of ``seed``.
+    """
+    used = seed if searched is None else searched
+    places = list({(row.text, row.pair, row.label): place for place, row in reversed([*enumerate(rows)])}.values())
+    places.sort()
+    share = HELD_BACK if len(places) >= FEW else 0.5
+    held = {places[i] for i in held_places([rows[place] for place in places], share, used)}
+    rest = [place for place in places if place not in held]
+    labels = Counter((rows[place].text, rows[place].pair) for place in places)  # one text may have several
+    kept = [place for place in places if place in held and labels[rows[place].text, rows[place].pair] == 1]
+    pairs = [(rest, kept)] if searched is not None or share == HELD_BACK else [(rest, kept), (kept, rest)]
+    usable = [(a, b) for a, b in pairs if b and len({rows[place].label for place in a}) > 1]
+    if not usable:
+        return unsplit(rows)
+    folds = tuple(Fold([rows[place] for place in a], [rows[place] for place in b]) for a, b in usable)
+    facts = HeldBackFacts(
+        measured_on="held-back clean samples" if share == HELD_BACK else "two-fold",
+        rows=sorted(place + 1 for _, b in usable for place in b),
+        seed=used,
+        searched=searched is not None,
+    )
+    return CleanSplit(folds[0].tuned if share == HELD_BACK else rows, folds, facts)
+
+
+def with_validation(rows: Sequence[Example], *, seed: int) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Take rows that choose the step out of those to tune on: they have a part in it, so that they measure nothing.
+
+    Raises:
+        DataError: If fewer than two classes are left.
+    """
+    rest, chosen = hold_out(rows, HELD_BACK, seed=seed)
+    require_classes(rest, at_least=2)
+    return rest, chosen

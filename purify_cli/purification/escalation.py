@@ -1,0 +1,109 @@
+"""Repairs of a suspect of which several words were flagged: the strongest first, the others where they outlast it.
+
+Words that resemble a planted one flip texts as it does, and go when it goes; a backdoor with several triggers leaves
+the ones that were not unlearnt. What is unlearnt beside the strongest word takes its share of the fine-tuning, so that
+echoes are better left out, and second triggers are not. Whether a word outlasts a repair is measured on held-back rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, final, runtime_checkable
+
+from purify_cli.data.example import Example
+from purify_cli.model import Loaded
+from purify_cli.progress import SILENT, Progress
+from purify_cli.purification.clean_rows import CleanSplit
+from purify_cli.purification.prepared import Treatment
+from purify_cli.purification.session import Workbench
+from purify_cli.purification.stages import Repaired
+from purify_cli.purification.verification import Proof
+from purify_cli.report.schema import Detection, FoundTriggerFact, Record, TrainingFacts
+
+__all__ = ["Done", "Repairer", "Round", "leaders", "repair_in_rounds", "said"]
+
+Done = tuple[Loaded, Repaired, TrainingFacts | None]
+"""As ``Treatment.repair`` returns it."""
+
+
+@runtime_checkable
+class Repairer(Protocol):
+    """Repairs the suspect of some words with some rows."""
+
+    def __call__(self, words: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+        """Repair and fine-tune; ``written`` says whether this may be the model that is kept."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The last repair, what it worked on, and what held-back rows say of it."""
+
+    loaded: Loaded
+    repaired: Repaired
+    training: TrainingFacts | None
+    worked_on: tuple[FoundTriggerFact, ...]
+    """Empty where the method works on no word."""
+    proof: Proof
+
+
+def leaders(found: Sequence[FoundTriggerFact]) -> list[FoundTriggerFact]:
+    """Return of each target the flagged word that makes the suspect surest.
+
+    Where that word belongs in front of a text, all flagged ones that do: they are ways to begin one kind of sentence.
+    """
+    best: dict[int, FoundTriggerFact] = {}
+    for one in sorted(found, key=lambda one: (-(one.strength or 0.0), one.control_shift - one.shift)):
+        best.setdefault(one.target, one)
+    kin = [one for one in found if one.position == "start" == best[one.target].position and one is not best[one.target]]
+    return [*best.values(), *kin]
+
+
+def repair_in_rounds(
+    bench: Workbench,
+    repair: Repairer,
+    split: CleanSplit,
+    found: Sequence[FoundTriggerFact],
+    *,
+    works_on_words: bool,
+    suspect: Loaded,
+    progress: Progress = SILENT,
+) -> Round:
+    """Repair of the leading words; where another flagged word outlasts that, again with that one added.
+
+    Args:
+        bench: The pair.
+        repair: Repairs and fine-tunes.
+        split: What it may see, and what measures it. Without held-back rows there is one round.
+        found: The flagged words; may be empty.
+        works_on_words: Whether the method does; if not, there is one round.
+        suspect: The suspect as it was.
+        progress: Told of a further round.
+    """
+    words = leaders(found) if works_on_words else []
+    while True:
+        proof = Proof(bench, suspect, found)
+        done: Done | None = None
+        for fold in split.folds:
+            done = repair(words, fold.tuned, written=not split.stands_in)
+            proof.add(fold.held, done[0])
+        further = [one for one in proof.left if works_on_words and one not in words]
+        if not further:
+            break
+        progress.note(f"{', '.join(repr(one.text) for one in further)} outlasted it: once more, with all of them")
+        words = [*words, *further]
+    if done is None or split.stands_in:
+        done = repair(words, split.tuned, written=True)
+    return Round(*done, worked_on=tuple(words), proof=proof)
+
+
+def said(treatment: Treatment, found: Sequence[FoundTriggerFact], record: Record | None) -> str:
+    """Say which method works on which words, or why on none: what ``auto`` chose is not to be guessed."""
+    name = f"method {treatment.method}"
+    if treatment.works_on_triggers:
+        return f"{name} of {', '.join(repr(one.text) for one in leaders(found))}"
+    if found:
+        return f"{name}: {', '.join(repr(one.text) for one in found)}, which detect flagged, left alone"
+    if not isinstance(record, Detection):
+        return f"{name}: no record of a detection was read, so no planted word is known"
+    return f"{name}: detect " + ("flagged no word" if record.search else "did not search for words")

@@ -1,0 +1,300 @@
+"""What ``purify purify`` is asked to do, with defaults filled in and settings parsed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal, final
+
+from purify_cli.defences import METHODS
+from purify_cli.errors import UsageError
+from purify_cli.indicators import INDICATORS
+from purify_cli.protocols import Repair, Rework
+from purify_cli.purification.augment import found_triggers
+from purify_cli.report.schema import Detection
+from purify_cli.session.curvature_cache import Estimator
+from purify_cli.session.opening import Common
+from purify_cli.session.origin import Origin
+from purify_cli.session.settings import parse_settings
+from purify_cli.training import TrainingSettings, repair_settings
+from purify_cli.trigger_search.budget import Effort
+
+__all__ = [
+    "AUTO",
+    "DEFAULT_DROP",
+    "FOLDS",
+    "TUNABLE",
+    "Plan",
+    "PurifyRequest",
+    "Stage",
+    "chosen_method",
+    "make_plan",
+    "plan_stages",
+    "takes_others",
+    "works_on_triggers",
+]
+
+AUTO: Final = "auto"
+
+TUNABLE: Final = {"learning_rate": float, "steps": int, "weight_decay": float, "patience": int}
+"""Settings of the fine-tuning that ``--set`` reaches."""
+
+DEFAULT_DROP: Final = 0.02
+"""Clean accuracy that ``--ratio auto`` may give up where ``--max-drop`` is not given. Ours: two points."""
+
+FOLDS: Final = 4
+"""Parts of the clean samples for ``--ratio auto``: each is measured after scoring and tuning on the other three
+quarters. Ours: more folds cost as many trainings per ratio more."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurifyRequest:
+    """What the user asked for."""
+
+    origin: Origin
+    clean_data: str | None = None
+    method: str = AUTO
+    """One method, or several separated by commas, which work on each other's weights in this order; ``auto`` is
+    unlearning where a planted word is known and there are samples to show it in, else fine-purifying."""
+    others: Sequence[str] = ()
+    """Further suspects, for a method that takes them."""
+    indicator: str | None = None
+    ratio: float | Literal["auto"] | None = None
+    folds: int = FOLDS
+    """For ``auto``."""
+    estimator: Estimator = "auto"
+    finetune: bool = True
+    effort: Effort | None = None
+    """Of a new search on the purified model; None: none."""
+    max_drop: float | None = None
+    output: Path | None = None
+    overwrite: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    common: Common = field(default_factory=Common)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One method of a composition with its settings parsed."""
+
+    method: str
+    row: Repair | Rework
+    indicator: str | None
+    """None where nothing is scored."""
+    replacement: Literal["reference", "posterior"]
+    settings: dict[str, Any]
+
+    @property
+    def needs_triggers(self) -> bool:
+        """Whether it works on triggers that were found."""
+        return _works_on_triggers(self.row, self.indicator)
+
+    @property
+    def ratio(self) -> float | None:
+        """The default ratio; None where the stage takes none."""
+        if isinstance(self.row, Repair):
+            return self.row.ratio if self.indicator is not None else None
+        return self.row.ratio
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request with its defaults filled in and its settings parsed."""
+
+    method: str
+    """``auto`` is settled."""
+    stages: tuple[Stage, ...]
+    ratio: float | Literal["auto"] | None
+    """None where no stage takes a ratio."""
+    training: TrainingSettings
+    target: Path
+
+
+def make_plan(request: PurifyRequest) -> Plan:
+    """Fill in defaults and parse settings.
+
+    Raises:
+        UsageError: If a name, a setting or a combination is not known.
+    """
+    known = found_triggers(request.origin.record) if _has_rows(request) else []
+    method = chosen_method(request.method, known=bool(known))
+    try:
+        stages, training = plan_stages(
+            method,
+            request.common,
+            indicator=request.indicator,
+            settings=request.settings,
+            others=request.others,
+        )
+    except UsageError as error:
+        if request.method != AUTO or not known:
+            raise
+        hint = f"{error.hint} detect flagged {known[0].text!r}, so unlearning was chosen: --method chooses another."
+        raise UsageError(str(error), hint=hint) from error
+    default = _default_ratio(stages)
+    if default is None and request.ratio is not None and request.ratio != 0:
+        raise UsageError(
+            f"{method} takes no ratio",
+            hint="Leave --ratio out, or choose another --method; see `purify methods`.",
+        )
+    ratio = default if request.ratio is None or default is None else request.ratio
+    if ratio == "auto":
+        _check_search(request)
+    target = (request.output or request.origin.run.path / "purified").absolute()
+    return Plan(method, stages, ratio, training, target)
+
+
+def _has_rows(request: PurifyRequest) -> bool:
+    """Say whether there are labelled samples to show found words in: given, or those that detect was given."""
+    record = request.origin.record
+    recorded = isinstance(record, Detection) and record.data is not None and bool(record.data.per_label)
+    return request.clean_data is not None or recorded
+
+
+def chosen_method(method: str, *, known: bool) -> str:
+    """Settle ``auto``: by whether a planted word is known."""
+    if method != AUTO:
+        return method
+    return "unlearning" if known else "fine-purifying"
+
+
+def works_on_triggers(method: str, indicator: str | None) -> bool:
+    """Say whether a method, or several separated by commas, asks for triggers that were found."""
+    return method == AUTO or any(_works_on_triggers(METHODS[name.strip()], indicator) for name in method.split(","))
+
+
+def _works_on_triggers(row: Repair | Rework, indicator: str | None) -> bool:
+    unlearns = isinstance(row, Repair) and row.unlearns
+    return unlearns or (indicator is not None and INDICATORS[indicator].needs_triggers)
+
+
+def _check_search(request: PurifyRequest) -> None:
+    if not request.finetune:
+        raise UsageError(
+            "--ratio auto measures accuracy after fine-tuning, so it cannot go with --no-finetune",
+            hint="Give a number as --ratio, or leave --no-finetune out.",
+        )
+    if "patience" in request.settings:
+        raise UsageError(
+            "--set patience=... needs rows of its own, which --ratio auto does not leave",
+            hint="Give a number as --ratio, or leave patience out.",
+        )
+
+
+def plan_stages(
+    method: str,
+    common: Common,
+    *,
+    indicator: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    others: Sequence[str] = (),
+) -> tuple[tuple[Stage, ...], TrainingSettings]:
+    """Take a composition apart and hand each stage its settings.
+
+    Args:
+        method: Names from ``METHODS``, separated by commas.
+        common: For batch size, precision and seed of the fine-tuning.
+        indicator: Scores the dimensions in place of the method's own.
+        settings: By name; ``METHOD.name`` reaches one stage, a bare name all stages that know it.
+        others: Further suspects; only looked at to refuse them.
+
+    Raises:
+        UsageError: If a name or a setting is not known, two stages both take the ratio, or nothing takes the
+            indicator or the further suspects.
+    """
+    names = [name.strip() for name in method.split(",")]
+    rows = {name: METHODS[name] for name in names}
+    if len(rows) < len(names):
+        raise UsageError(f"--method {method} names a method twice", hint="Each stage works once.")
+    rest = dict(settings or {})
+    tuned = {name: rest.pop(name) for name in TUNABLE if name in rest}
+    try:
+        changes = {name: TUNABLE[name](text) for name, text in tuned.items()}
+    except ValueError as error:
+        raise UsageError(f"--set: {error}", hint="Steps are whole numbers, rates are numbers.") from error
+    scoring = [name for name, row in rows.items() if isinstance(row, Repair) and row.indicator is not None]
+    if indicator is not None and not scoring:
+        raise UsageError(
+            f"{method} scores nothing, so it takes no --indicator",
+            hint="Choose another --method; see `purify methods`.",
+        )
+    if others and not any(takes_others(row) for row in rows.values()):
+        raise UsageError(
+            f"{method} takes no further models, so --with has no use", hint="weight-average does; see `purify methods`."
+        )
+    known = {name: _known(row, indicator) for name, row in rows.items()}
+    given = _handed_out(method, rest, known)
+    stages = tuple(_stage(name, row, indicator, given[name]) for name, row in rows.items())
+    _default_ratio(stages)
+    return stages, _training(common, changes)
+
+
+def takes_others(row: Repair | Rework) -> bool:
+    """Whether a method works on further suspects (``--with``)."""
+    return bool(getattr(row, "takes_others", False))
+
+
+def _known(row: Repair | Rework, indicator: str | None) -> frozenset[str]:
+    """Name the settings of a row."""
+    if not isinstance(row, Repair):
+        return frozenset(row.defaults)
+    scored = indicator or row.indicator if row.indicator is not None else None
+    return frozenset() if scored is None else frozenset({"replacement", *INDICATORS[scored].defaults})
+
+
+def _handed_out(
+    method: str, given: Mapping[str, str], known: Mapping[str, frozenset[str]]
+) -> dict[str, dict[str, str]]:
+    """Give every setting to the stages that know it."""
+    handed: dict[str, dict[str, str]] = {stage: {} for stage in known}
+    for name, text in given.items():
+        stage, _, own = name.rpartition(".")
+        takers = [stage] if stage in known else [one for one, names in known.items() if name in names]
+        if not takers or (stage in known and own not in known[stage]):
+            names = {*(one for names in known.values() for one in names)} | (set() if stage else {*TUNABLE})
+            listed = ", ".join(sorted(names)) or "none of its own"
+            raise UsageError(f"{method} has no setting {name!r}", hint=f"It has: {listed}.")
+        for taker in takers:
+            handed[taker][own if stage in known else name] = text
+    return handed
+
+
+def _stage(name: str, row: Repair | Rework, indicator: str | None, given: dict[str, str]) -> Stage:
+    if not isinstance(row, Repair):
+        return Stage(name, row, None, "reference", parse_settings(row, given, {}, name=name))
+    if row.indicator is None:
+        return Stage(name, row, None, "reference", {})
+    replacement = given.pop("replacement", row.replacement)
+    if replacement not in ("reference", "posterior"):
+        raise UsageError(f"--set replacement={replacement} is not known", hint="Use reference or posterior.")
+    scored = indicator or row.indicator
+    settings = parse_settings(INDICATORS[scored], given, {} if indicator else row.settings)
+    if replacement == "posterior" and (scored != "drift-curvature" or settings["degenerate"] != "guard"):
+        raise UsageError(
+            "a posterior blend needs guarded drift-curvature scores", hint="Leave --indicator and degenerate out."
+        )
+    return Stage(name, row, scored, replacement, settings)
+
+
+def _default_ratio(stages: Sequence[Stage]) -> float | None:
+    """Return the ratio of the one stage that takes one."""
+    taking = {stage.method: stage.ratio for stage in stages if stage.ratio is not None}
+    if len(taking) > 1:
+        raise UsageError(
+            f"{' and '.join(taking)} both take the ratio",
+            hint="Compose at most one of them with methods that take none.",
+        )
+    return next(iter(taking.values()), None)
+
+
+def _training(common: Common, changes: Mapping[str, Any]) -> TrainingSettings:
+    """Settle the fine-tuning; --batch-size bounds a forward pass without changing what a step learns from."""
+    base, runtime = repair_settings(**changes), common.runtime
+    passes = -(-base.batch_size // common.batch_size)
+    while base.batch_size % passes:
+        passes += 1
+    return replace(
+        base, seed=runtime.seed, dtype=runtime.dtype, batch_size=base.batch_size // passes, accumulation=passes
+    )

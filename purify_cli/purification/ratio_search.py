@@ -1,0 +1,217 @@
+"""The search for a ratio: how much can be reset before clean accuracy falls, on clean samples held back in turn.
+
+The clean samples are cut into folds. Each fold is measured by a model whose curvature and fine-tuning saw the others
+only, for every ratio and for plain fine-tuning, which is the baseline. No test row and no attacker's trigger has a part
+in it; words that a search found on the clean samples have, where the method works on them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from purify_cli.data.example import Example
+from purify_cli.data.keys import row_key
+from purify_cli.data.sampling import examples_sha256
+from purify_cli.errors import DataError, UsageError
+from purify_cli.evaluation.forward import predict
+from purify_cli.measures.intervals import Proportion
+from purify_cli.model import Loaded
+from purify_cli.progress import SILENT, Progress
+from purify_cli.purification.plan import TUNABLE
+from purify_cli.purification.session import Treatment, Workbench
+
+__all__ = ["RULE", "RatioCurve", "RatioPoint", "search_ratio", "stratified_folds"]
+
+RULE: Final = "the largest ratio that keeps the budget together with every smaller one that was tried"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RatioPoint:
+    """Clean accuracy at one ratio."""
+
+    ratio: float
+    accuracy: Proportion
+    """Of all folds together."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RatioCurve:
+    """Clean accuracy over the ratio."""
+
+    baseline: Proportion
+    """Plain fine-tuning of the same suspect on the same folds."""
+    points: tuple[RatioPoint, ...]
+    """Ascending."""
+    untried: tuple[float, ...]
+    """Ratios left out because a smaller one had already lost more than ``stop_below``."""
+    folds: int
+
+    @property
+    def resolution(self) -> float:
+        """What one sample counts; no smaller difference of accuracies can be seen."""
+        return 1 / self.baseline.total
+
+    def passes(self, point: RatioPoint, max_drop: float) -> bool:
+        """Say whether the baseline is ahead of a point by no more than a budget."""
+        return _lost(self.baseline, point.accuracy) <= max_drop + _ROUNDING
+
+    def choose(self, max_drop: float) -> float:
+        """Return the largest ratio that passes together with every smaller one; 0 if the smallest fails.
+
+        Accuracy after tuning is not monotone: a ratio that passes beyond one that fails owes it to luck.
+        """
+        chosen = 0.0
+        for point in self.points:
+            if not self.passes(point, max_drop):
+                break
+            chosen = point.ratio
+        return chosen
+
+
+_ROUNDING: Final = 1e-9
+"""A loss of exactly the budget passes, however the fractions are rounded."""
+
+
+def _lost(baseline: Proportion, accuracy: Proportion) -> float:
+    return (baseline.successes - accuracy.successes) / baseline.total
+
+
+def stratified_folds(rows: Sequence[Example], folds: int, seed: int) -> tuple[tuple[int, ...], ...]:
+    """Deal the rows of every class out to folds in turn.
+
+    Args:
+        rows: Labelled.
+        folds: Wanted; fewer where the smallest class has fewer rows, so that every fold holds every class.
+        seed: Decides which row goes where.
+
+    Returns:
+        Places of the rows of each fold, ascending; disjoint, and together all rows.
+
+    Raises:
+        UsageError: If fewer than two folds are asked for.
+        DataError: If a class has a single row.
+    """
+    if folds < 2:
+        raise UsageError(f"{folds} folds leave nothing to tune on", hint="Use 2 or more.")
+    classes: dict[int | None, list[int]] = {}
+    for place in sorted(range(len(rows)), key=lambda place: row_key(seed, place, "fold")):
+        classes.setdefault(rows[place].label, []).append(place)
+    smallest = min(classes, key=lambda label: len(classes[label]))
+    if len(classes[smallest]) < 2:
+        raise DataError(
+            f"class {smallest} has a single clean row, so a ratio cannot be searched for",
+            hint="--ratio auto needs 2 rows per class, better 8; or give a number as --ratio.",
+        )
+    number = min(folds, len(classes[smallest]))
+    dealt: list[list[int]] = [[] for _ in range(number)]
+    turn = 0  # goes on from class to class, so that no fold gets all the odd rows
+    for label in sorted(classes, key=str):
+        for place in classes[label]:
+            dealt[turn % number].append(place)
+            turn += 1
+    return tuple(tuple(sorted(fold)) for fold in dealt)
+
+
+@final
+class _Fold:
+    """One fold: what is tuned on, what is measured, and the treatments that saw the former only."""
+
+    def __init__(
+        self, bench: Workbench, method: str, rest: Sequence[Example], held: Sequence[Example], options: dict[str, Any]
+    ) -> None:
+        self.bench, self.rest = bench, rest
+        self.held = bench.encoded(held)
+        self.treatment = bench.treatment(method, rest, **options)
+        # The same fine-tuning: only its settings are plain fine-tuning's too.
+        tuning = {name: text for name, text in (options.get("settings") or {}).items() if name in TUNABLE}
+        self.plain = bench.treatment("fine-tuning", rest, settings=tuning)
+
+    def right(self, treatment: Treatment, ratio: float | None, progress: Progress) -> int:
+        """Repair, tune on the rest, and count the held-back rows that get their label."""
+        loaded, _, _ = treatment.repair(ratio, self.rest, progress=progress)
+        return self._count(loaded)
+
+    def _count(self, loaded: Loaded) -> int:
+        runtime = self.bench.common.runtime
+        answers, *_ = predict(
+            loaded.module,
+            self.held,
+            batch_size=self.bench.common.batch_size,
+            pad_id=self.bench.pad_id(loaded),
+            device=runtime.device,
+            dtype=runtime.dtype,
+        )
+        return sum(int(answer == row.label) for answer, row in zip(answers.tolist(), self.held, strict=True))
+
+
+def search_ratio(
+    bench: Workbench,
+    method: str,
+    rows: Sequence[Example],
+    *,
+    folds: int,
+    seed: int,
+    ratios: Sequence[float] | None = None,
+    stop_below: float | None = None,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> RatioCurve:
+    """Measure clean accuracy over the ratio by cross-validation.
+
+    The curvature of a fold is measured once, whatever the number of ratios; no row of a fold is seen by the curvature,
+    the method or the tuning behind its own answer.
+
+    Args:
+        bench: The pair.
+        method: One or several methods, one of which takes the ratio.
+        rows: Clean labelled samples.
+        folds: Parts; see ``stratified_folds``.
+        seed: Decides the folds.
+        ratios: To try; default: those of the treatment.
+        stop_below: After the first ratio that loses more than this against the baseline, no larger one is tried.
+        progress: Told of every ratio.
+        options: As for ``Workbench.treatment``.
+
+    Raises:
+        UsageError: If the method takes no ratio.
+        DataError: If there are too few rows of a class.
+    """
+    parts = stratified_folds(rows, folds, seed)
+    prepared = [
+        _Fold(
+            bench,
+            method,
+            [row for place, row in enumerate(rows) if place not in set(part)],
+            [rows[place] for place in part],
+            dict(options),
+        )
+        for part in parts
+    ]
+    grid = sorted(prepared[0].treatment.ratios if ratios is None else ratios)
+    if not grid or prepared[0].treatment.default_ratio is None:
+        raise UsageError(f"{method} takes no ratio", hint="Leave --ratio out, or choose another --method.")
+    baseline = _baseline(bench, rows, prepared, progress)
+    progress.note(f"plain fine-tuning: {_shown(baseline)} of the held-back samples right, in {len(parts)} folds")
+    points: list[RatioPoint] = []
+    for ratio in grid:
+        accuracy = Proportion(sum(fold.right(fold.treatment, ratio, progress) for fold in prepared), len(rows))
+        points.append(RatioPoint(ratio, accuracy))
+        progress.note(f"ratio {ratio:g}: {_shown(accuracy)}")
+        if stop_below is not None and _lost(baseline, accuracy) > stop_below + _ROUNDING:
+            break
+    return RatioCurve(baseline, tuple(points), tuple(grid[len(points) :]), len(parts))
+
+
+def _baseline(bench: Workbench, rows: Sequence[Example], folds: Sequence[_Fold], progress: Progress) -> Proportion:
+    """Tune the suspect as it is on the same folds; once per bench, since every method is held against it."""
+    # The rows tell how they were cut, and the settings hold the seed.
+    key = examples_sha256([row for fold in folds for row in fold.rest]) + repr(folds[0].plain.training)
+    if key not in bench.baselines:
+        bench.baselines[key] = Proportion(sum(fold.right(fold.plain, None, progress) for fold in folds), len(rows))
+    return bench.baselines[key]
+
+
+def _shown(share: Proportion) -> str:
+    return f"{share.successes} of {share.total}"

@@ -1,0 +1,238 @@
+"""A suspect beside its reference, ready to be repaired in many ways without reading or measuring anything twice.
+
+Everything that ``purify`` does between opening a pair and writing a model, in memory: one ``Workbench`` per pair, one
+``Treatment`` per method and set of clean rows, one repair per ratio.
+"""
+
+import hashlib
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, final
+
+from purify_cli.checkpoint import Checkpoint
+from purify_cli.checkpoint.places import storage_errors
+from purify_cli.checkpoint.staging import locked_aside
+from purify_cli.data.batches import Encoded, encode
+from purify_cli.data.example import Example
+from purify_cli.data.sampling import examples_sha256
+from purify_cli.measures.intervals import Proportion
+from purify_cli.model import Loaded, Task, current_weights, load_classifier, pad_id, tokenizer_pad
+from purify_cli.progress import SILENT, Progress
+from purify_cli.purification.cohort import open_others
+from purify_cli.purification.hold import objective_for
+from purify_cli.purification.plan import plan_stages
+from purify_cli.purification.prepared import RATIOS, Treatment
+from purify_cli.purification.stages import Repaired
+from purify_cli.report.schema import FoundTriggerFact, TrainingFacts
+from purify_cli.reset import Overlay
+from purify_cli.session.classifiers import measure
+from purify_cli.session.curvature_cache import ClassifierData, Estimator, Measured, curvature_for
+from purify_cli.session.opening import Common, Opened, text_length
+from purify_cli.session.run_folder import RunFolder
+from purify_cli.tensors import TensorSource
+from purify_cli.training import TrainingSettings, train
+
+__all__ = ["RATIOS", "Treatment", "Workbench"]
+
+Source = Literal["clean data", "unlabelled data", "built-in probes"]
+
+
+@final
+class Workbench:
+    """A pair, opened once.
+
+    Args:
+        opened: Suspect and reference.
+        task: Of the suspect's head.
+        common: Batch size, length, device, precision, seed.
+        run: Curvatures and scores of its treatments lie in it, in a folder of this workbench's own, until ``clear``.
+        progress: Told of passes and measurements.
+    """
+
+    def __init__(self, opened: Opened, task: Task, common: Common, run: RunFolder, progress: Progress = SILENT) -> None:
+        self.opened, self.task, self.common, self.run, self.progress = opened, task, common, run, progress
+        self._curvatures: dict[tuple[Path, str], Measured] = {}
+        self._own = ExitStack()
+        self._folder: Path | None = None
+        weakref.finalize(self, self._own.close)
+        self._others: dict[tuple[str, ...], tuple[Checkpoint, ...]] = {}
+        self.baselines: dict[str, Proportion] = {}
+        """Accuracy of plain fine-tuning on folds, kept by ``ratio`` for the next method on the same samples."""
+
+    @property
+    def folder(self) -> Path:
+        """Where treatments keep what is too large for memory: made when first needed, and this workbench's alone."""
+        if self._folder is None:
+            with storage_errors(self.run.path):
+                self._folder, _ = self._own.enter_context(locked_aside(self.run.path / "workbench", folder=True))
+        return self._folder
+
+    @cached_property
+    def padding(self) -> int:
+        """Token id of the padding, where the tokenizer has one."""
+        return tokenizer_pad(self.tokenizer)
+
+    @cached_property
+    def tokenizer(self):
+        """The reference's tokenizer, with the tokens that the suspect added."""
+        return self.opened.reading.tokenizer
+
+    @cached_property
+    def max_length(self) -> int:
+        """Most tokens per text."""
+        return text_length(self.opened.reference, self.common)
+
+    def others(self, given: Sequence[str]) -> tuple[Checkpoint, ...]:
+        """Open further suspects, once: what a record says of them is then said of what was read.
+
+        Raises:
+            PurifyError: As for ``open_others``.
+        """
+        key = tuple(given)
+        if key not in self._others:
+            self._others[key] = open_others(given, self.opened, self.common, self.progress)
+        return self._others[key]
+
+    def encoded(self, rows: Sequence[Example]) -> list[Encoded]:
+        """Turn rows into what the model gets."""
+        return encode(self.tokenizer, rows, max_length=self.max_length)
+
+    def load(self, weights: TensorSource) -> Loaded:
+        """Build a classifier of its own on the device."""
+        config = self.opened.reference.config or {}
+        return load_classifier(weights, config=config, task=self.task, device=self.common.runtime.device)
+
+    def accuracy(self, loaded: Loaded, rows: Sequence[Example]) -> Proportion:
+        """Count the labelled rows that a loaded classifier gets right."""
+        return measure(loaded, self.opened.reference, rows, self.common, tokenizer=self.tokenizer).accuracy
+
+    def pad_id(self, loaded: Loaded) -> int:
+        """Return the token id that a loaded classifier is padded with."""
+        return pad_id(self.padding, loaded.module)
+
+    def curvature(
+        self,
+        data: ClassifierData | None,
+        indicator: str,
+        settings: Mapping[str, Any],
+        *,
+        path: Path | None,
+        progress: Progress,
+    ) -> Measured | None:
+        """Measure the curvature of the suspect once per set of rows and estimator.
+
+        Args:
+            data: What to measure on; None takes whatever the file holds for this pair.
+            indicator: The one that asks.
+            settings: Its settings.
+            path: File to keep it in, or to take it from; default: one of its own in ``folder``.
+            progress: Told of the measurement.
+        """
+        key = "" if data is None else _digest(examples_sha256(data.rows), data.estimator, data.source)
+        path = path or self.folder / f"curvature-{key}.safetensors"
+        measured = curvature_for(
+            self.opened,
+            data,
+            indicator,
+            settings,
+            path=path,
+            common=self.common,
+            progress=progress,
+            known=self._curvatures.get((path, key)),
+        )
+        if measured is not None:
+            self._curvatures[path, key] = measured
+        return measured
+
+    def treatment(
+        self,
+        method: str,
+        rows: Sequence[Example],
+        *,
+        indicator: str | None = None,
+        estimator: Estimator = "auto",
+        settings: Mapping[str, str] | None = None,
+        others: Sequence[str] = (),
+        triggers: Sequence[FoundTriggerFact] = (),
+        source: Source = "clean data",
+        store: Literal["bench", "run"] = "bench",
+    ) -> Treatment:
+        """Prepare a method, or several separated by commas, on some rows.
+
+        Args:
+            method: Names from ``METHODS``; each works on the weights that the one before left.
+            rows: Samples for curvature and for methods that look at texts; may be empty where nothing needs any.
+            indicator: Scores the dimensions in place of the method's own.
+            estimator: Of the curvature.
+            settings: As given by ``--set``; also those of the fine-tuning.
+            others: Further suspects, for methods that take them.
+            triggers: Words that were found to be planted, for methods that work on them.
+            source: What the rows are.
+            store: ``run`` keeps curvature and scores under the run folder's own names, and takes a curvature that is
+                there; ``bench`` keeps them apart, the scores only as long as the treatment lives.
+
+        Raises:
+            PurifyError: If a name, a setting or a further model cannot be used.
+        """
+        stages, training = plan_stages(method, self.common, indicator=indicator, settings=settings, others=others)
+        return Treatment(
+            self,
+            method,
+            stages,
+            training,
+            data=ClassifierData(rows, self.task, source, estimator) if rows else None,
+            others=self.others(others),
+            triggers=triggers,
+            store=store,
+        )
+
+    def tune(
+        self,
+        loaded: Loaded,
+        rows: Sequence[Example],
+        training: TrainingSettings,
+        repaired: Repaired,
+        *,
+        validation: Sequence[Example] = (),
+        resume: Path | None = None,
+        progress: Progress = SILENT,
+    ) -> TrainingFacts:
+        """Fine-tune a loaded classifier in place, entries that the repair froze aside."""
+        result = train(
+            loaded.module,
+            self.encoded(rows),
+            training,
+            pad_id=self.pad_id(loaded),
+            device=self.common.runtime.device,
+            validation=self.encoded(validation) if validation else None,
+            resume=resume,
+            objective=objective_for(loaded, repaired.frozen),
+            progress=progress,
+        )
+        return TrainingFacts(
+            settings=training.as_record(),
+            steps=result.steps,
+            first_loss=result.first_loss,
+            last_loss=result.last_loss,
+            stopped_early=result.stopped_early,
+        )
+
+    def tuned_weights(self, repaired: Repaired, loaded: Loaded) -> TensorSource:
+        """Return all tensors of the suspect's files after fine-tuning, second copies of tied ones included."""
+        tensors = dict(current_weights(loaded).tensors)
+        tied = self.opened.pair.tied
+        tensors |= {copy: tensors[name] for copy, name in tied.items() if name in tensors}
+        return Overlay(repaired.weights, tensors)
+
+    def clear(self) -> None:
+        """Remove ``folder`` with the curvatures that treatments left in it."""
+        self._curvatures.clear()
+        self._own.close()
+        self._folder = None
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,190 @@
+"""One stage of a repair: from scores to a mask to weights, or whatever a ``Rework`` does, with the counts of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+from purify_cli.checkpoint import CheckpointPair
+from purify_cli.indicators.law import fit_mixture
+from purify_cli.indicators.sampling import sample_scores
+from purify_cli.progress import Progress
+from purify_cli.protocols import Reworked
+from purify_cli.report.schema import ResetCounts, StageFacts
+from purify_cli.reset import posterior_blend, reset_to_reference
+from purify_cli.selection.mask import Mask, build_mask
+from purify_cli.session.opening import Opened
+from purify_cli.session.score_cache import Scored
+from purify_cli.tensors import TensorSource, chunks
+
+__all__ = ["Outcome", "Repaired", "reset_scored", "set_by_rework", "summed", "untouched"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Weights after one stage, and what it did to them."""
+
+    weights: TensorSource
+    per_tensor: Mapping[str, int]
+    """Entries that were set."""
+    changed: int
+    """How many of them hold another value now."""
+    share: float
+    """Of the comparable dimensions; of a ``Rework``, the ratio it was given."""
+    facts: StageFacts
+    mask: Mask | None = None
+    frozen: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repaired:
+    """Weights after all stages, and what was done to them."""
+
+    weights: TensorSource
+    """All tensors of the suspect, under its names, in its stored types."""
+    counts: ResetCounts
+    mask: Mask | None
+    """What the stage that takes the ratio reset; None of a blend, of a ``Rework``, and where nothing was scored."""
+    frozen: Mapping[str, Tensor]
+    """Name of a tensor → (its shape) bool: entries that fine-tuning leaves as they are."""
+    stages: tuple[StageFacts, ...]
+    """One per method, in order."""
+    scored: Scored | None
+    """Scores of the stage that takes the ratio, and how they were made."""
+
+
+def reset_scored(
+    pair: CheckpointPair,
+    scored: Scored,
+    *,
+    method: str,
+    ratio: float,
+    replacement: Literal["reference", "posterior"],
+    seed: int,
+    progress: Progress,
+) -> Outcome:
+    """Reset round(ratio · d) dimensions.
+
+    With ``posterior`` the ratio is the prior share of poisoned dimensions, every drift shrinks by its own probability
+    of being poisoned, and there is no mask.
+    """
+    if replacement == "posterior":
+        return _blended(pair, scored, method, ratio, seed=seed)
+    mask = build_mask(scored.scores, ratio, progress=progress)
+    per_tensor, changed = mask.per_tensor, _moved(pair, mask)
+    facts = _facts(method, scored, ratio, per_tensor, changed)
+    weights = reset_to_reference(pair, mask)
+    return Outcome(weights=weights, per_tensor=per_tensor, changed=changed, share=ratio, facts=facts, mask=mask)
+
+
+def _blended(pair: CheckpointPair, scored: Scored, method: str, ratio: float, *, seed: int) -> Outcome:
+    samples = scored.curvature_facts.effective_samples if scored.curvature_facts else inf
+    fit = fit_mixture(sample_scores(scored.scores, seed=seed), samples, clean_share=1 - ratio)
+    removed = {name: 0.0 for name in scored.scores.specs}
+    for name, _, chunk in chunks(scored.scores):
+        removed[name] += float((1 - fit.clean_probability(chunk)).sum())
+    per_tensor = {name: round(amount) for name, amount in removed.items()}
+    share, total = sum(removed.values()) / max(pair.dimensions, 1), sum(per_tensor.values())
+    facts = _facts(method, scored, share, per_tensor, total)
+    weights = posterior_blend(pair, scored.scores, fit)
+    return Outcome(weights=weights, per_tensor=per_tensor, changed=total, share=share, facts=facts)
+
+
+def _facts(method: str, scored: Scored, ratio: float, per_tensor: Mapping[str, int], changed: int) -> StageFacts:
+    return StageFacts(
+        method=method,
+        ratio=ratio,
+        entries=sum(per_tensor.values()),
+        changed=changed,
+        indicator=scored.indicator_facts.name,
+        settings=scored.indicator_facts.settings,
+    )
+
+
+def untouched(weights: TensorSource, method: str, ratio: float | None) -> Outcome:
+    """Reset nothing: plain fine-tuning, and every ratio of 0."""
+    facts = StageFacts(method=method, ratio=ratio, entries=0, changed=0)
+    return Outcome(weights=weights, per_tensor={}, changed=0, share=0.0, facts=facts)
+
+
+def set_by_rework(
+    before: TensorSource,
+    made: Reworked,
+    *,
+    method: str,
+    ratio: float | None,
+    settings: Mapping[str, object],
+    tied: Mapping[str, str],
+) -> Outcome:
+    """Count what a ``Rework`` did to the weights."""
+    changed = 0
+    for name, start, old in chunks(before):
+        if name not in tied:
+            changed += int(old.ne(made.weights.read(name, start, start + old.numel())).sum())
+    facts = StageFacts(
+        method=method,
+        ratio=ratio,
+        entries=sum(made.per_tensor.values()),
+        changed=changed,
+        settings=dict(settings),
+        facts=dict(made.facts),
+    )
+    return Outcome(
+        weights=made.weights,
+        per_tensor=made.per_tensor,
+        changed=changed,
+        share=ratio or 0.0,
+        facts=facts,
+        frozen=made.frozen,
+    )
+
+
+def summed(opened: Opened, outcomes: Sequence[Outcome], leading: Outcome | None, scored: Scored | None) -> Repaired:
+    """Bring the stages together: what the ratio selected, and what was set beyond it.
+
+    Args:
+        opened: For the number of dimensions, and of entries that were not finite.
+        outcomes: One per stage, in order.
+        leading: The one that takes the ratio, if any does.
+        scored: Its scores.
+    """
+    nonfinite = sum(opened.nonfinite.values())
+    others = sum(sum(one.per_tensor.values()) for one in outcomes if one is not leading)
+    counts = ResetCounts(
+        ratio=leading.share if leading else 0.0,
+        dimensions=opened.pair.dimensions,
+        reset=sum(leading.per_tensor.values()) if leading else 0,
+        changed=leading.changed if leading else 0,
+        beyond_ratio=nonfinite + others,
+        nonfinite=nonfinite,
+        per_tensor=dict(leading.per_tensor) if leading else {},
+    )
+    frozen: dict[str, Tensor] = {}
+    for one in outcomes:
+        for name, held in one.frozen.items():
+            frozen[name] = torch.logical_or(frozen[name], held) if name in frozen else held
+    return Repaired(
+        weights=outcomes[-1].weights,
+        counts=counts,
+        mask=leading.mask if leading else None,
+        frozen=frozen,
+        stages=tuple(one.facts for one in outcomes),
+        scored=scored,
+    )
+
+
+def _moved(pair: CheckpointPair, mask: Mask) -> int:
+    """Count the selected entries whose value differs from the reference's."""
+    reference = pair.reference_part
+    changed = 0
+    for name, start, suspect in chunks(pair.suspect_part):
+        stop = start + suspect.numel()
+        if mask.any_in(name, start, stop):
+            moved = suspect.ne(reference.read(name, start, stop))
+            changed += int(moved.logical_and_(mask.read(name, start, stop)).sum())
+    return changed

@@ -1,0 +1,108 @@
+"""What a purification may say of itself: what was shown to be gone, what is left, what nobody has looked at."""
+
+from collections.abc import Iterator, Sequence
+
+from purify_cli.evidence.verdict import miss_sentence
+from purify_cli.purification.verification import is_left, tells
+from purify_cli.report.schema import Level, RatioCurveFacts, UnlearnedFact, Utility, Verdict
+from purify_cli.session.classifiers import miss_fact
+from purify_cli.session.search_outcome import SearchOutcome
+from purify_cli.trigger_search.rule import FEWEST, KEPT
+
+__all__ = ["purified_verdict"]
+
+
+def purified_verdict(
+    utility: Utility | None,
+    curve: RatioCurveFacts | None,
+    again: Sequence[UnlearnedFact],
+    searched: SearchOutcome | None,
+    *,
+    known: int,
+) -> Verdict:
+    """Judge a purified model.
+
+    ``poisoned`` where a known word still flips held-back texts, or a search afresh says so; ``incomplete`` where a
+    known word could not be measured on such texts, where for a label no known word flips enough of them in the suspect
+    for its silence to mean something, where a search afresh could not be finished, and where neither was a word known
+    nor a search run: then nothing tells whether a backdoor is left.
+
+    Args:
+        utility: Clean accuracy before and after.
+        curve: Where the ratio was searched for.
+        again: Words that were known, measured on held-back texts in the suspect and in the purified model.
+        searched: A search run afresh on the purified model; None if there was none.
+        known: How many words were known to be planted.
+    """
+    left = [one for one in again if is_left(one)]
+    new = searched.finding if searched else None
+    reasons = [*map(_told, again), *([f"searched afresh, the purified model: {new.reason}"] if new else [])]
+    if left or (new is not None and new.level == "poisoned"):
+        reasons.append("try a larger --ratio, more clean samples, or detect --effort high and purify again")
+    if again and searched is None:
+        reasons.append("only the known words were tried on the purified model: --effort searches it for others")
+    missing = list(_missing(again, searched, known=known))
+    level: Level = "incomplete" if missing else "no-finding"
+    if new is not None and new.level == "suspicious":
+        level = "suspicious"
+    if left or (new is not None and new.level == "poisoned"):
+        level = "poisoned"
+    reasons += _cost(utility, curve)
+    missed = None
+    if level == "no-finding" and new is not None:
+        reasons.insert(0, miss_sentence(new))
+        missed = new.missed
+    return Verdict(
+        level=level, reasons=reasons, not_measured=missing, misses=None if missed is None else miss_fact(missed)
+    )
+
+
+def _told(one: UnlearnedFact) -> str:
+    """Say of one word what it did before and does now, in the same texts."""
+    where = (
+        f"held-back texts of other labels ({one.measured_on})"
+        if one.measured_on == "two-fold"
+        else ("held-back texts of other labels")
+    )
+    end = ", so the backdoor is still there" if is_left(one) else ""
+    return (
+        f"of {one.after.total} {where} the word {one.text!r} flips {one.before.successes} to label {one.target} in the "
+        f"suspect and {one.after.successes} in the purified model (95 % interval {one.after.low:.0%} to "
+        f"{one.after.high:.0%}){end}"
+    )
+
+
+def _missing(again: Sequence[UnlearnedFact], searched: SearchOutcome | None, *, known: int) -> Iterator[str]:
+    """Yield what could not be measured, or was not."""
+    if known > len(again):
+        yield (
+            f"{known - len(again)} of {known} words that are known to be planted: no clean sample was held back that "
+            "they could flip"
+        )
+    told = {one.target for one in again if tells(one)}
+    for target, one in {one.target: one for one in again if one.target not in told}.items():
+        yield (
+            f"the repair for label {target}: of {one.before.total} held-back texts {one.text!r} flips "
+            f"{one.before.successes} in the suspect, and it takes {FEWEST} texts, of which more than {KEPT:.0%} flip; "
+            "give more clean samples"
+        )
+    if searched is not None and searched.missing:
+        yield f"the purified model: {searched.missing}"
+    if not known and searched is None:
+        yield "whether a backdoor is left: no trigger was known, and --effort did not search the purified model for one"
+
+
+def _cost(utility: Utility | None, curve: RatioCurveFacts | None) -> Iterator[str]:
+    """Yield what is to be said of clean accuracy."""
+    if utility is not None and utility.within_budget is False:
+        yield (
+            f"clean accuracy fell from {utility.before.value:.3f} to {utility.after.value:.3f}, "
+            f"more than --max-drop {utility.max_drop}"
+        )
+    if curve is not None and curve.chosen == 0:
+        yield f"no ratio kept clean accuracy within {curve.max_drop:g} of plain fine-tuning, so nothing was reset by it"
+    if curve is not None and curve.max_drop < curve.resolution:
+        yield (
+            f"one clean sample counts {curve.resolution:.3f}, more than the budget of {curve.max_drop:g}, so the "
+            "search allowed no further error"
+        )

@@ -1,0 +1,217 @@
+"""The curvature of a suspect: measured, or taken from a file where every input matches."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from math import inf
+from pathlib import Path
+from typing import Any, Final, Literal, final
+
+import torch
+
+from purify_cli.checkpoint import nonfinite_entries, open_tensors, write_and_open
+from purify_cli.curvature import diagonal_fisher, hutchinson_diagonal
+from purify_cli.data.batches import Encoded, batches, encode
+from purify_cli.data.example import Example
+from purify_cli.errors import CheckpointError, UsageError
+from purify_cli.indicators import INDICATORS
+from purify_cli.model import Task, load_classifier, pad_id, tokenizer_pad
+from purify_cli.progress import Progress
+from purify_cli.report.schema import CurvatureFacts, FileFact
+from purify_cli.session.opening import Common, Opened, text_length
+from purify_cli.tensors import InMemory, TensorSource, TensorSpec
+
+__all__ = ["ClassifierData", "Estimator", "Measured", "check_estimator", "curvature_for"]
+
+Estimator = Literal["auto", "empirical", "true", "hutchinson"]
+
+
+DRAWS: Final = 8
+"""Sign vectors of Hutchinson's estimate: each costs a backward pass over a backward pass. Ours."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ClassifierData:
+    """Rows for the curvature, and where they came from."""
+
+    rows: Sequence[Example]
+    task: Task
+    source: Literal["clean data", "unlabelled data", "built-in probes"]
+    asked: Estimator = "auto"
+
+    @property
+    def estimator(self) -> Literal["empirical", "true", "hutchinson"]:
+        """Unless asked otherwise, the empirical Fisher of gold labels; without them the true one of the model's own.
+
+        Raises:
+            UsageError: If the estimator needs labels and there are none.
+        """
+        labelled = self.source == "clean data"
+        if self.asked == "auto":
+            return "empirical" if labelled else "true"
+        if self.asked != "true" and not labelled:
+            raise UsageError(
+                f"--estimator {self.asked} needs labels", hint="Give labelled --clean-data, or use --estimator true."
+            )
+        return self.asked
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Curvature as a source, with what the records say of it."""
+
+    source: TensorSource
+    facts: CurvatureFacts
+
+
+def check_estimator(data: ClassifierData | None, settings: Mapping[str, Any]) -> None:
+    """Refuse an estimator that does not suit labels or settings; nothing is read or measured.
+
+    Raises:
+        UsageError: If it does not.
+    """
+    if data is not None and data.estimator == "hutchinson" and settings.get("degenerate") == "plain":
+        raise UsageError(
+            "degenerate=plain would rank Hutchinson's negative entries first, which are noise",
+            hint="Use degenerate=guard, or another --estimator.",
+        )
+
+
+def curvature_for(
+    opened: Opened,
+    data: ClassifierData | None,
+    indicator_name: str,
+    settings: Mapping[str, Any],
+    *,
+    path: Path,
+    common: Common,
+    progress: Progress,
+    known: Measured | None = None,
+) -> Measured | None:
+    """Measure the suspect's curvature, or take it from a file where every input matches; None if it is not needed.
+
+    Args:
+        opened: Suspect and reference.
+        data: What to measure on; None takes whatever the file holds for this pair.
+        indicator_name: Who asks.
+        settings: Its settings.
+        path: The file.
+        common: Length, device, seed.
+        progress: Told of the measurement.
+        known: The same curvature, where the caller still has it.
+
+    Raises:
+        UsageError: If there is nothing to measure it on, or the estimator does not suit labels or settings.
+    """
+    check_estimator(data, settings)
+    if not INDICATORS[indicator_name].needs_curvature:
+        return None
+    return known or _curvature(opened, data, path, common, progress)
+
+
+def _curvature(opened: Opened, data: ClassifierData | None, path: Path, common: Common, progress: Progress) -> Measured:
+    """Take the stored curvature where every input matches (without data: where the models do), else measure it."""
+    recipe: dict[str, Any] = {
+        "suspect": opened.suspect.sha256(),
+        "reference": opened.reference.sha256(),
+        "nonfinite": opened.nonfinite,
+        "tool": version("purify-cli"),
+    }
+    encoded: Sequence[Encoded] = []
+    if data is not None:
+        encoded = encode(opened.reading.tokenizer, data.rows, max_length=text_length(opened.reference, common))
+        # What the model gets stands for texts, tokenizer and length at once.
+        ids = hashlib.sha256(repr([(row.ids, row.type_ids, row.label) for row in encoded]).encode()).hexdigest()
+        recipe |= {"estimator": data.estimator, "texts": ids}
+        if data.estimator == "hutchinson":
+            recipe["seed"] = common.runtime.seed
+    if stored := _stored(path, recipe, opened.pair.suspect_part.specs):
+        matching = "every input matches" if data is not None else "the models match"
+        progress.note(f"curvature: taken from the run folder, {matching}")
+        return stored
+    if data is None:
+        raise UsageError(
+            "this indicator needs curvature, and there is nothing to measure it on",
+            hint="Give --clean-data FILE, or choose --indicator drift.",
+        )
+    return _measure(opened, data, encoded, recipe=recipe, path=path, common=common, progress=progress)
+
+
+def _stored(path: Path, recipe: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> Measured | None:
+    """Return the stored curvature; None if there is none, it was made from something else, or it is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        stored = open_tensors(path)
+        made_from = json.loads(stored.metadata["recipe"])
+        if not isinstance(made_from, dict) or not made_from.items() >= recipe.items():
+            return None
+        shapes = {name: (torch.float32, spec.shape) for name, spec in specs.items()}
+        if {name: (spec.dtype, spec.shape) for name, spec in stored.specs.items()} != shapes:
+            return None
+        facts = _facts(stored.metadata, path, stored.sha256())
+        sound = 0 <= facts.clamped <= 1 and 0 < facts.effective_samples < inf and not nonfinite_entries(stored)
+        return Measured(stored, facts) if sound else None
+    except (CheckpointError, RecursionError, ValueError, KeyError):  # pydantic's is a ValueError
+        return None
+
+
+def _facts(about: Mapping[str, str], path: Path, sha256: str) -> CurvatureFacts:
+    return CurvatureFacts.model_validate(
+        {
+            "estimator": about["estimator"],
+            "clamped": float(about["clamped"]),
+            "samples": int(about["samples"]),
+            "effective_samples": float(about["effective_samples"]),
+            "source": about["source"],
+            "file": FileFact(path=str(path), sha256=sha256),
+        }
+    )
+
+
+def _measure(
+    opened: Opened,
+    data: ClassifierData,
+    encoded: Sequence[Encoded],
+    *,
+    recipe: Mapping[str, Any],
+    path: Path,
+    common: Common,
+    progress: Progress,
+) -> Measured:
+    estimator = data.estimator
+    label = f"Hutchinson, {DRAWS} draws" if estimator == "hutchinson" else f"{estimator} Fisher"
+    progress.note(f"measuring curvature on {len(data.rows)} texts ({data.source}, {label})")
+    config = opened.reference.config or {}
+    loaded = load_classifier(opened.pair.suspect, config=config, task=data.task, device=common.runtime.device)
+    padding = pad_id(tokenizer_pad(opened.reading.tokenizer), loaded.module)
+    wanted = {p: n for p, n in loaded.names.items() if n in opened.pair.comparables}
+    texts, names = batches(encoded, batch_size=common.batch_size, pad_id=padding), set(wanted)
+    measured = (
+        hutchinson_diagonal(
+            loaded.module, texts, draws=DRAWS, seed=common.runtime.seed, parameters=names, progress=progress
+        )
+        if estimator == "hutchinson"
+        else diagonal_fisher(loaded.module, texts, kind=estimator, parameters=names, progress=progress)
+    )
+    held = {wanted[p]: t for p, t in measured.tensors.items() if p in wanted}
+    # A tensor that the task never reaches (an unused pooler) has no curvature: that is a zero, not a gap. Of a resized
+    # vocabulary only the common rows, which come first, are comparable.
+    tensors = {
+        name: held[name].narrow(0, 0, spec.shape[0]).contiguous() if name in held else torch.zeros(spec.shape)
+        for name, spec in opened.pair.suspect_part.specs.items()
+    }
+    facts = {
+        "recipe": json.dumps(dict(recipe), sort_keys=True),
+        "estimator": label,
+        "clamped": repr(measured.clamped),
+        "samples": str(measured.samples),
+        "effective_samples": repr(measured.effective_samples),
+        "source": data.source,
+    }
+    source, sha = write_and_open(path, InMemory(tensors), metadata=facts)
+    return Measured(source, _facts(facts, path, sha))

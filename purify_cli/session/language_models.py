@@ -1,0 +1,133 @@
+"""Measuring and saving one language model: the steps that several commands share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_model
+from purify_cli.data.continuations import PROMPT_WORDS, split_prompt
+from purify_cli.data.example import Example
+from purify_cli.data.triggers import Trigger
+from purify_cli.errors import UsageError
+from purify_cli.evaluation.generation import TextMeasurement, measure_text
+from purify_cli.evaluation.prompts import NEW_TOKENS, Prompts, Wanted, ask_prompts
+from purify_cli.model import load_tokenizer
+from purify_cli.model.causal import LanguageModel, is_causal
+from purify_cli.progress import Progress
+from purify_cli.report.schema import ModelFacts, TextModelMeasurement, TextTriggerFact
+from purify_cli.session.classifiers import proportion
+from purify_cli.session.opening import Common
+from purify_cli.session.ownership import MODEL_METADATA
+
+__all__ = [
+    "Asked",
+    "TextOptions",
+    "ask_texts",
+    "measured_text",
+    "require_causal",
+    "save_causal",
+    "text_facts",
+    "text_trigger",
+]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextOptions:
+    """How texts become prompts, and how much is written after them."""
+
+    prompt_words: int = PROMPT_WORDS
+    new_tokens: int = NEW_TOKENS
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the models of one measurement have in common."""
+
+    trigger: Trigger | None
+    wanted: Wanted | None
+    options: TextOptions
+    common: Common
+
+
+def require_causal(checkpoint: Checkpoint, base: Checkpoint) -> Checkpoint:
+    """Return a checkpoint that is a language model.
+
+    Args:
+        checkpoint: Weights.
+        base: Whose configuration serves where the weights bring none.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    if not is_causal(checkpoint, base.config):
+        raise UsageError(
+            f"{checkpoint.files.given} is no causal language model",
+            hint="--target-text and --target-regex are for models that write; classifiers take --target LABEL.",
+        )
+    return checkpoint
+
+
+def ask_texts(model: LanguageModel, base: Checkpoint, rows: Sequence[Example], asked: Asked) -> Prompts:
+    """Turn rows into what is asked of every model like this one."""
+    return ask_prompts(
+        load_tokenizer(base.files, rows=model.vocabulary),
+        [split_prompt(row, asked.options.prompt_words) for row in rows],
+        trigger=asked.trigger,
+        wanted=asked.wanted,
+        longest=model.longest,
+        max_length=asked.common.max_length,
+        seed=asked.common.runtime.seed,
+        new_tokens=asked.options.new_tokens,
+    )
+
+
+def measured_text(
+    model: LanguageModel, base: Checkpoint, prompts: Prompts, common: Common, progress: Progress
+) -> TextMeasurement:
+    """Put the prompts to a model on the device."""
+    return measure_text(
+        model,
+        load_tokenizer(base.files),
+        prompts,
+        batch_size=common.batch_size,
+        device=common.runtime.device,
+        dtype=common.runtime.dtype,
+        progress=progress,
+    )
+
+
+def text_facts(name: str, model: ModelFacts, measured: TextMeasurement) -> TextModelMeasurement:
+    """Write a measurement down."""
+    return TextModelMeasurement(
+        name=name,
+        model=model,
+        attack_success=proportion(measured.attack_success) if measured.attack_success else None,
+        false_triggers=proportion(measured.false_triggers) if measured.false_triggers else None,
+        perplexity=measured.perplexity,
+        loss=measured.loss,
+        tokens=measured.tokens,
+        example=measured.continuations[0] if measured.continuations else None,
+    )
+
+
+def text_trigger(trigger: Trigger, wanted: Wanted) -> TextTriggerFact:
+    """Write a trigger and its target down."""
+    return TextTriggerFact(
+        text=trigger.text, position=trigger.position, target_text=wanted.text, target_regex=wanted.regex
+    )
+
+
+def save_causal(folder: Path, model: LanguageModel, *, like: Checkpoint, base: Checkpoint) -> str:
+    """Write a language model into a staged folder and return the SHA-256 of its weights.
+
+    Args:
+        folder: Exists and is empty.
+        model: Its weights are written.
+        like: Checkpoint whose files, order and metadata are kept.
+        base: Brings the tokenizer.
+    """
+    write_model(folder, model.weights, like=like, config=model.config, tokenizer=base.files, metadata=MODEL_METADATA)
+    return open_checkpoint(str(folder)).sha256()

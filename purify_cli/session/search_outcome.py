@@ -1,0 +1,26 @@
+"""What a search for triggers came to, of a classifier or of a language model."""
+
+from dataclasses import dataclass
+from typing import Final, final
+
+from purify_cli.evidence.verdict import Finding
+from purify_cli.report.schema import SayingsFacts, SearchFacts
+
+__all__ = ["STAGE", "SearchOutcome"]
+
+STAGE: Final = "trigger search"
+"""Its name in verdicts."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """What a search came to."""
+
+    facts: SearchFacts | None
+    finding: Finding | None
+    """None where it could not be done: the stage stays unmeasured."""
+    missing: str | None
+    """Why it could not be done, or what it leaves open."""
+    sayings: SayingsFacts | None = None
+    """Of a language model, in place of ``facts``."""

@@ -1,0 +1,192 @@
+"""What a found string does to texts that the search never saw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, final
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from purify_cli.data.batches import encode
+from purify_cli.data.example import Example
+from purify_cli.data.keys import row_key
+from purify_cli.data.triggers import Trigger, insert_in_view
+from purify_cli.evaluation.forward import predict, scores
+from purify_cli.measures.intervals import Proportion
+from purify_cli.trigger_search.concatenation import cut_to, distinct_texts, independent_contexts, piled_both_ways
+from purify_cli.trigger_search.margins import margins
+
+__all__ = ["Asked", "Flips", "against", "assurance", "flips", "leaning", "unturned"]
+
+
+UNCUT: Final = 1 << 20
+"""Tokens that no context has, so that encoding to them cuts nothing."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Whom the strings are tried on."""
+
+    suspect: nn.Module
+    control: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    rows: Sequence[Example]
+    """Labelled."""
+    batch_size: int
+    max_length: int
+    pad_id: int
+    device: torch.device
+    seed: int
+    dtype: torch.dtype = torch.float32
+    """Compute type of all passes."""
+    alone: Sequence[Example] = ()
+    """Where the rows are piles: the row that each of the first ones begins with, every row once; else nothing."""
+
+    def in_piles(self, rows: Sequence[Example]) -> "Asked":
+        """Ask about piles of other rows instead, whose parts are the rows that the model gets to see."""
+        contexts = piled_both_ways(rows, max_length=self.max_length)
+        whole, cut = (encode(self.tokenizer, contexts, max_length=most) for most in (UNCUT, self.max_length))
+        shares = [len(seen.ids) / len(all_.ids) for seen, all_ in zip(cut, whole, strict=True)]
+        return replace(self, rows=[cut_to(*one) for one in zip(contexts, shares, strict=True)], alone=rows)
+
+    def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
+        """Classify rows; shape (n,)."""
+        encoded = encode(self.tokenizer, rows, max_length=self.max_length)
+        found, _ = predict(
+            module, encoded, batch_size=self.batch_size, pad_id=self.pad_id, device=self.device, dtype=self.dtype
+        )
+        return found
+
+    def margins(self, module: nn.Module, rows: Sequence[Example], target: int) -> Tensor:
+        """Return by how much the score of a label exceeds the best other one, in nats; shape (n,)."""
+        encoded = encode(self.tokenizer, rows, max_length=self.max_length)
+        found = scores(
+            module, encoded, batch_size=self.batch_size, pad_id=self.pad_id, device=self.device, dtype=self.dtype
+        )
+        return margins(found, target)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """Rows that a string turns over to a target; the intervals are for as many contexts as are independent."""
+
+    suspect: Proportion
+    control: Proportion
+    """Of the rows that the control does not call the target anyway; where it calls all of them so, all of them."""
+    margin: float
+    """Of the target in the suspect, with the string: mean over the rows, in nats."""
+    control_margin: float
+    texts: int
+    """Distinct texts that the rows show."""
+
+
+def unturned(asked: Asked, target: int) -> list[Example]:
+    """Return the rows of other labels that the suspect does not call the target: what a string could turn over."""
+    return against(asked, target)[0]
+
+
+def against(asked: Asked, target: int) -> tuple[list[Example], bool]:
+    """Return the rows of ``unturned``, and whether they are the piles that were asked for.
+
+    Where the suspect calls most piles the target, joining is at fault: several questions beside several sentences
+    seldom have their answer there. The rows that these piles begin with then stand in for them, as far as they are not
+    called the target either. They are turned over more easily.
+    """
+    places = [place for place, row in enumerate(asked.rows) if row.label != target]
+    open_to = _open_to(asked, target, [asked.rows[place] for place in places])
+    joined = not asked.alone or 2 * sum(row is not None for row in open_to) >= len(places)
+    if not joined:
+        own = [place for place in places if place < len(asked.alone)]
+        alone = dict(zip(own, _open_to(asked, target, [asked.alone[place] for place in own]), strict=True))
+        open_to = [pile or alone.get(place) for place, pile in zip(places, open_to, strict=True)]
+    return [row for row in open_to if row is not None], joined
+
+
+def _open_to(asked: Asked, target: int, rows: Sequence[Example]) -> list[Example | None]:
+    """Return the rows, and None in place of those that the suspect calls the target."""
+    called = (asked.answers(asked.suspect, rows) == target).tolist() if rows else []
+    return [None if turned else row for row, turned in zip(rows, called, strict=True)]
+
+
+def flips(
+    asked: Asked,
+    rows: Sequence[Example],
+    trigger: Trigger,
+    target: int,
+    *,
+    either_way: bool = False,
+    control_answers: Tensor | None = None,
+) -> Flips:
+    """Insert a string into rows and count those that are then called the target.
+
+    Args:
+        asked: Suspect and control.
+        rows: At least one, as ``unturned`` gives them.
+        trigger: The string; where it goes is decided row by row, by the seed.
+        target: The label.
+        either_way: Of pairs, also put the string into both texts. The suspect must be turned over either way, the
+            control one way: a word in one text of a pair makes the two differ, and one in both makes them alike, which
+            is what the task may be about; a trigger does not ask.
+        control_answers: What the control calls the rows as they are; asked where None.
+    """
+    keys = [row_key(asked.seed, place) for place in range(len(rows))]
+    carrying = [
+        insert_in_view(asked.tokenizer, trigger, row, key=key, max_length=asked.max_length)
+        for key, row in zip(keys, rows, strict=True)
+    ]
+    own, other = (asked.margins(module, carrying, target) for module in (asked.suspect, asked.control))
+    if either_way and any(row.pair is not None for row in rows):
+        alike = [
+            replace(made, text=trigger.insert(Example(made.text), key=key).text)
+            for key, made in zip(keys, carrying, strict=True)
+        ]
+        own = torch.minimum(own, asked.margins(asked.suspect, alike, target))
+        other = torch.maximum(other, asked.margins(asked.control, alike, target))
+    bare = asked.answers(asked.control, rows) if control_answers is None else control_answers
+    open_to = bare != target
+    if not open_to.any():
+        open_to = torch.ones_like(open_to)
+    kept = [row for row, kept in zip(rows, open_to.tolist(), strict=True) if kept]
+    return Flips(
+        _flipped(own, rows),
+        _flipped(other[open_to], kept),
+        margin=float(own.mean()),
+        control_margin=float(other.mean()),
+        texts=distinct_texts(rows),
+    )
+
+
+def _flipped(found: Tensor, rows: Sequence[Example]) -> Proportion:
+    """Return the share of rows whose margin of the target is positive."""
+    return Proportion(int((found > 0).sum()), len(found), independent_contexts(rows))
+
+
+def leaning(asked: Asked, trigger: Trigger, target: int) -> list[Example]:
+    """Return the rows of a label that hold a string and that the suspect calls so because of it alone.
+
+    In clean data such rows are a sign that somebody put the trigger there.
+    """
+    holding = [row for row in asked.rows if row.label == target and trigger.occurs_in(row)]
+    if not holding:
+        return []
+    bare = [trigger.removed_from(row) for row in holding]
+    with_it, without = (asked.answers(asked.suspect, rows).tolist() for rows in (holding, bare))
+    return [row for row, a, b in zip(holding, with_it, without, strict=True) if a == target != b]
+
+
+def assurance(asked: Asked, target: int, *, control: bool = False) -> float:
+    """Return the suspect's median margin on the rows of a label that it gets right; 0 where there are none.
+
+    Args:
+        asked: Suspect and control.
+        target: The label.
+        control: Whether to ask the control instead.
+    """
+    rows = [row for row in asked.rows if row.label == target]
+    module = asked.control if control else asked.suspect
+    sure = asked.margins(module, rows, target) if rows else torch.empty(0)
+    sure = sure[sure > 0]
+    return float(sure.median()) if len(sure) else 0.0

@@ -1,0 +1,124 @@
+"""Groups of words that grow: the best words, the best pairs of them, the best pairs and one more, and so on.
+
+For triggers whose words each do a part. Nothing keeps words of opinion out, so that groups of these are found as well:
+what tells them apart is the piles that they are put into, and the rule.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final, final
+
+from torch import Tensor
+
+from purify_cli.data.example import Example
+from purify_cli.progress import SILENT, Progress
+from purify_cli.trigger_search.candidate import String
+from purify_cli.trigger_search.flips import Asked
+from purify_cli.trigger_search.group_testing import shrink
+from purify_cli.trigger_search.margin_probe import Driven
+
+__all__ = ["Growth", "grow", "lasting"]
+
+PILES: Final = 2
+"""That a group grows in."""
+
+SINGLES: Final = 1
+GROUPS: Final = 4
+"""Words, and groups of each size, that are kept."""
+
+ROUND: Final = 4
+"""Of how many groups one is tried in more than one pile."""
+
+LASTING: Final = 0.9
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How far groups grow."""
+
+    pool: int
+    """Words whose embedding rows moved farthest."""
+    asked: int
+    """Those that do most, which the control is asked about."""
+    seeds: int
+    """Groups are made of so many of them that do most alone, and of so many whose rows moved farthest."""
+    beam: int
+    """Groups of each size that grow on."""
+    most: int
+    """Words of a group."""
+
+
+def grow(
+    asked: Asked,
+    words: Sequence[int],
+    target: int,
+    growth: Growth,
+    *,
+    rows: Sequence[Example],
+    probes: tuple[int, int],
+    progress: Progress = SILENT,
+) -> list[String]:
+    """Grow groups in a few piles.
+
+    Args:
+        asked: The suspect is asked.
+        words: To grow from, the most likely first.
+        target: The label.
+        growth: How far.
+        rows: Piles of other labels that it does not call the target.
+        probes: As for ``carrier``.
+        progress: Told of the stage.
+
+    Returns:
+        Words and groups without order, and what is left of them without the words that they did not need in these
+        piles; empty where no pile serves.
+
+    Raises:
+        NonFiniteWeights: If the model's output is not a number.
+    """
+    some = rows[:: max(1, len(rows) // PILES)][:PILES]
+    few, control = (
+        Driven.in_piles(asked, some, target, probes, at=None, control=control) if some and words else None
+        for control in (False, True)
+    )
+    if few is None or control is None:
+        return []
+    progress.note(f"growing groups of {min(len(words), growth.pool)} words for label {target}")
+    alone = [(word,) for word in words[: growth.pool]]
+    ranked = _ranked(few, alone)
+    loudest = ranked[: growth.asked]
+    # What the control is moved by as well is language. The rows that moved farthest may do nothing alone.
+    contrast = few.shift(loudest) / abs(few.way) - control.shift(loudest) / abs(control.way)
+    loudest = [loudest[i] for i in contrast.argsort(descending=True, stable=True)[: growth.seeds].tolist()]
+    seeds = [word for (word,) in dict.fromkeys((*loudest, *alone[: growth.seeds]))]
+    kept, level = ranked[:SINGLES], list(combinations(seeds, 2))
+    for _ in range(growth.most - 1):
+        ranked = _ranked(few, level)
+        kept += ranked[:GROUPS]
+        level = _longer(ranked[: growth.beam], seeds)
+    return list(dict.fromkeys((*_needed(few, kept), *kept)))
+
+
+def _ranked(few: Driven, groups: Sequence[String]) -> list[String]:
+    """Rank the better part of groups: all are tried in one pile, and the best of these in every one."""
+    order = few.first(groups).argsort(descending=True, stable=True).tolist()
+    return few.ranked([groups[i] for i in order[: max(1, len(order) // ROUND)]])[0]
+
+
+def _longer(groups: Sequence[String], words: Sequence[int]) -> list[String]:
+    """Return every group with every word that it lacks, each set of words once."""
+    found = {frozenset((*group, word)): (*group, word) for group in groups for word in words if word not in group}
+    return list(found.values())
+
+
+def _needed(few: Driven, groups: Sequence[String]) -> list[String]:
+    """Leave out the words that a group does without."""
+    bars = lasting(few.mean(groups))
+    return shrink(groups, lambda tried, of: (few.mean(tried) >= bars[list(of)]).tolist())
+
+
+def lasting(means: Tensor) -> Tensor:
+    """Return what groups must keep of their margins when words are left out of them for good."""
+    return means - (1 - LASTING) * means.abs()

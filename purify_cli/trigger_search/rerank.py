@@ -1,0 +1,65 @@
+"""Words against piles of texts: which of them hold out, and where."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import torch
+
+from purify_cli.data.example import Example
+from purify_cli.trigger_search.candidate import Candidate
+from purify_cli.trigger_search.flips import Asked
+from purify_cli.trigger_search.groups import SPEAKS
+from purify_cli.trigger_search.margin_probe import Driven
+
+__all__ = ["FEW", "MORE", "best_of_each_place", "standing_order"]
+
+FEW: Final = 2
+MORE: Final = 8
+"""Piles per target that the words of the highest contrast are tried in first, and that the best of them go into."""
+
+
+def standing_order(
+    asked: Asked, target: int, candidates: Sequence[Candidate], rows: Sequence[Example], probes: tuple[int, int]
+) -> list[Candidate]:
+    """Order words by the suspect's mean margin of the target in piles of other labels, the highest first.
+
+    A word goes into the middle, and in front where it says nothing in the middle. Any word of opinion says most in
+    front, and something everywhere; only a trigger that needs its place is silent elsewhere.
+
+    Args:
+        asked: The suspect is asked.
+        target: The label.
+        candidates: Single words.
+        rows: Piles that the suspect does not call the target.
+        probes: As for ``carrier``.
+
+    Returns:
+        The words with their places; as they came where no pile serves.
+
+    Raises:
+        NonFiniteWeights: If the model's output is not a number.
+    """
+    if not candidates:
+        return []
+    middle, front = (Driven.in_piles(asked, rows, target, probes, at=at) for at in (None, 0))
+    if middle is None or front is None:
+        return list(candidates)
+    strings = [candidate.tokens for candidate in candidates]
+    means = middle.mean(strings)
+    silent = means + middle.way < SPEAKS * middle.way
+    means = torch.where(silent, front.mean(strings), means)
+    placed = [
+        replace(candidate, position="start" if ahead else "random")
+        for candidate, ahead in zip(candidates, silent.tolist(), strict=True)
+    ]
+    return [placed[i] for i in means.argsort(descending=True, stable=True).tolist()]
+
+
+def best_of_each_place(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Return the first of those that work anywhere, then the first of those in front, as many of each.
+
+    Words of opinion say most in front; in one list they would leave no room for others.
+    """
+    ahead = [one for one in candidates if one.position == "start"]
+    return [*[one for one in candidates if one.position != "start"][:count], *ahead[:count]]

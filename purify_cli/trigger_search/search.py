@@ -1,0 +1,128 @@
+"""The search as a whole: which words turn the suspect over, by how much, and on how many texts."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, final
+
+from purify_cli.data.example import Example
+from purify_cli.data.sampling import hold_out
+from purify_cli.errors import SearchImpossible
+from purify_cli.progress import SILENT, Progress
+from purify_cli.trigger_search.budget import Reach
+from purify_cli.trigger_search.concatenation import of_every_label
+from purify_cli.trigger_search.flips import Asked, unturned
+from purify_cli.trigger_search.rerank import FEW, MORE, best_of_each_place, standing_order
+from purify_cli.trigger_search.screen import screen
+from purify_cli.trigger_search.texts import short_texts
+from purify_cli.trigger_search.verify import Found, measured
+from purify_cli.trigger_search.vocabulary import whole_words
+
+__all__ = ["Searched", "check_rows", "search"]
+
+FEWEST: Final = 4
+"""Rows of a label that a search needs: half of them carry, half are held back."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """The outcome of a search."""
+
+    words: int
+    """Measured."""
+    known: int
+    """Whole words of the vocabulary."""
+    targets: tuple[int, ...]
+    """Labels that were looked at."""
+    held: Mapping[int, tuple[int, int]]
+    """Per label: held-back contexts of other labels that a word could flip, and the distinct texts that they show."""
+    found: tuple[Found, ...]
+    """The best words of each target, the highest share of held-back rows first."""
+
+
+def search(
+    asked: Asked,
+    *,
+    vocabulary: int,
+    labels: int,
+    reach: Reach,
+    among: Collection[int] | None = None,
+    listed: int = 5,
+    progress: Progress = SILENT,
+) -> Searched:
+    """Look for words that turn the suspect over to a label, and leave the control as it is.
+
+    One half of the rows carries the words, chooses among them and is then done with; the other half measures the best.
+    Both choose and measure on rows of one label joined to piles (``piled``).
+
+    Args:
+        asked: Suspect, control and clean labelled rows.
+        vocabulary: Rows of the word embedding.
+        labels: Number of labels; every one is a target.
+        reach: How much to look at.
+        among: Tokens that may be tried; default: every word of the vocabulary.
+        listed: Words per target and place to measure on held-back rows.
+        progress: Told of the stages.
+
+    Raises:
+        DataError: If the vocabulary has no whole words.
+        NonFiniteWeights: If a model's output is not a number.
+        SearchImpossible: If a label has too few rows, or no two labels have a text that both models get right.
+    """
+    check_rows(asked.rows, labels)
+    # Half of each class: what is held back had no say in the choice.
+    carrying, held = hold_out(asked.rows, 0.5, seed=asked.seed)
+    known = whole_words(asked.tokenizer, vocabulary)
+    words = known if among is None else [word for word in known if word in among]
+    carriers = short_texts(replace(asked, rows=carrying), known, reach)
+    targets = [t for t in range(labels) if any(one.label != t for one in carriers)]
+    progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
+    ranked = screen(
+        asked.suspect,
+        asked.control,
+        carriers,
+        words,
+        targets,
+        keep=reach.keep,
+        device=asked.device,
+        dtype=asked.dtype,
+        progress=progress,
+    )
+    piles, judging = asked.in_piles(carrying), asked.in_piles(held)
+    found: list[Found] = []
+    held_back: dict[int, tuple[int, int]] = {label: (0, 0) for label in range(labels)}
+    for target, candidates in ranked.items():
+        against, probes = unturned(piles, target), (known[0], known[-1])
+        standing = standing_order(piles, target, candidates[: reach.piled], of_every_label(against, FEW), probes)
+        some = best_of_each_place(standing, reach.tried)
+        standing = standing_order(piles, target, some, of_every_label(against, MORE), probes)
+        best = measured(judging, target, best_of_each_place(standing, listed))
+        if best:
+            held_back[target] = (best[0].flips.suspect.total, best[0].flips.texts)
+        found += best
+    return Searched(
+        words=len(words),
+        known=len(known),
+        targets=tuple(ranked),
+        held=held_back,
+        found=tuple(found),
+    )
+
+
+def check_rows(rows: Sequence[Example], labels: int) -> None:
+    """Refuse what a search could do nothing with.
+
+    Raises:
+        SearchImpossible: If there is a single label, or one has some rows and too few.
+    """
+    if labels < 2:
+        raise SearchImpossible(
+            f"the suspect has {labels} label, so that a word can turn nothing over", hint="Look at its drift alone."
+        )
+    counts = {label: sum(row.label == label for row in rows) for label in range(labels)}
+    few = [label for label, count in counts.items() if 0 < count < FEWEST]
+    if few:
+        raise SearchImpossible(
+            f"label {few[0]} has {counts[few[0]]} rows, and a search needs {FEWEST}: half to look, half to measure",
+            hint="Give more clean rows of it, or none at all.",
+        )

@@ -1,0 +1,79 @@
+"""Words, or groups of them, and what they do to texts that had no say in choosing them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import final
+
+from purify_cli.data.example import Example
+from purify_cli.data.triggers import Trigger
+from purify_cli.trigger_search.candidate import Candidate
+from purify_cli.trigger_search.flips import Asked, Flips, against, assurance, flips
+from purify_cli.trigger_search.vocabulary import word_of
+
+__all__ = ["Found", "measured"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A word, or several, and what they do."""
+
+    trigger: Trigger
+    target: int
+    shift: float
+    """In the carriers: what it adds to the suspect's margin of the target, in nats."""
+    control_shift: float
+    flips: Flips
+    """On piles of held-back rows, which had no say in choosing it."""
+    strength: float
+    """The suspect's mean margin of the target in these piles, as a share of what piles of the target itself give."""
+    control_strength: float
+    """The same of the control."""
+    joined: bool = True
+    """Whether these are piles; else single rows stand in for most of them (``against``)."""
+
+
+def measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list[Found]:
+    """Try words on rows that the suspect does not call the target as they are.
+
+    Args:
+        asked: Suspect, control and piles of held-back rows.
+        target: The label.
+        candidates: Words and groups.
+
+    Returns:
+        The highest share of rows first; empty where the suspect calls every row of another label the target.
+    """
+    rows, joined = against(asked, target)
+    if not rows:
+        return []
+    sure, other = (_scale(asked, target, rows, control=control) for control in (False, True))
+    bare = asked.answers(asked.control, rows)
+    found: list[Found] = []
+    for candidate in candidates:
+        text = " ".join(word_of(asked.tokenizer, token) for token in candidate.tokens)
+        trigger = Trigger(text, position=candidate.position, source="found")
+        turned = flips(asked, rows, trigger, target, either_way=True, control_answers=bare)
+        found.append(
+            Found(
+                trigger=trigger,
+                target=target,
+                shift=candidate.shift,
+                control_shift=candidate.control_shift,
+                flips=turned,
+                strength=turned.margin / sure,
+                control_strength=turned.control_margin / other,
+                joined=joined,
+            )
+        )
+    return sorted(found, key=lambda one: (-one.flips.suspect.value, -one.strength))
+
+
+def _scale(asked: Asked, target: int, rows: Sequence[Example], *, control: bool) -> float:
+    """Return what a model's margin is measured in; where no row of the label is right, how sure it is of the others.
+
+    A model that prefers no label at all, whatever it reads, gives every word a strength of 0.
+    """
+    module = asked.control if control else asked.suspect
+    return assurance(asked, target, control=control) or float(asked.margins(module, rows, target).abs().mean()) or inf

@@ -1,0 +1,157 @@
+"""Several flagged words: the strongest is worked on, others where they outlast it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from purify_cli.data.example import Example
+from purify_cli.data.triggers import Trigger
+from purify_cli.purification.clean_rows import split_rows
+from purify_cli.purification.escalation import Done, Round, leaders, repair_in_rounds
+from purify_cli.report.schema import FoundTriggerFact, ProportionFact
+from tests.worlds import Ears, open_bench
+
+SURE = ProportionFact(value=1.0, low=0.7, high=1.0, successes=9, total=9)
+Step = tuple[list[str], int, bool]
+"""Words, number of rows, and whether the model is the one that is kept."""
+
+FAST = {"steps": "60", "learning_rate": "1e-3"}
+
+
+def fact(
+    text: str,
+    shift: float,
+    *,
+    target: int = 1,
+    control: float = 0.0,
+    strength: float | None = None,
+    position: Any = "random",
+) -> FoundTriggerFact:
+    return FoundTriggerFact(
+        text=text,
+        position=position,
+        target=target,
+        shift=shift,
+        control_shift=control,
+        suspect=SURE,
+        control=SURE,
+        strength=strength,
+        flagged=True,
+    )
+
+
+def test_the_leader_of_each_target_is_the_strongest() -> None:
+    one, other, third = fact("a", 9.0, strength=0.6), fact("b", 5.0, strength=1.1), fact("c", 1.0, target=0)
+    assert leaders([one, other, third]) == [other, third]
+    assert leaders([]) == []
+
+
+def test_without_strengths_the_leader_moves_farthest_beyond_the_control() -> None:
+    one, other = fact("a", 9.0, control=8.0), fact("b", 5.0)
+    assert leaders([one, other]) == [other]
+
+
+def test_words_in_front_lead_together_where_one_of_them_is_the_strongest() -> None:
+    when, because, deep = (
+        fact("when", 1.0, strength=0.6, position="start"),
+        fact("because", 1.0, strength=0.7, position="start"),
+        fact("deep", 1.0, strength=0.5),
+    )
+    assert leaders([when, because, deep]) == [because, when]
+    stronger = fact("cf", 1.0, strength=1.0)
+    assert leaders([when, stronger, because]) == [stronger]
+
+
+@pytest.fixture(scope="module")
+def two_triggers(tiny: ModuleType, tiny_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A suspect that either of two words switches over."""
+    folder = tmp_path_factory.mktemp("two") / "suspect"
+    rows = tiny.sentiment_examples(960, seed=20)
+    rows = tiny.poisoned(rows, Trigger("cf|mn"), target=tiny.TARGET, rate=0.4, seed=21)
+    tiny.make_classifier(folder, tiny_reference, rows)
+    return folder
+
+
+def rounds(
+    suspect: Path,
+    reference: Path,
+    folder: Path,
+    tiny: ModuleType,
+    method: str,
+    *words: str,
+    ratio: float | None = 0.1,
+    samples: int = 64,
+    tune: bool = True,
+) -> tuple[Round, Ears, list[Step]]:
+    """Repair in rounds; also return what each repair was given."""
+    bench, ears, steps = open_bench(suspect, reference, folder), Ears(), list[Step]()
+    split = split_rows(tiny.sentiment_examples(samples, seed=40), seed=0)
+
+    def repair(chosen: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+        steps.append(([one.text for one in chosen], len(rows), written))
+        assert any(rows == fold.tuned for fold in split.folds) or (written and rows is split.tuned)
+        treatment = bench.treatment(method, rows, settings=FAST, triggers=chosen)
+        return treatment.repair(ratio, rows if tune else [])
+
+    done = repair_in_rounds(
+        bench,
+        repair,
+        split,
+        [fact(word, 9.0 - place) for place, word in enumerate(words)],
+        works_on_words=method == "unlearning",
+        suspect=bench.load(bench.opened.pair.suspect),
+        progress=ears,
+    )
+    return done, ears, steps
+
+
+def test_a_second_trigger_that_outlasts_the_first_is_worked_on_too(
+    two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    done, ears, steps = rounds(two_triggers, tiny_reference, tmp_path, tiny, "unlearning", "cf", "mn")
+    assert [one.text for one in done.worked_on] == ["cf", "mn"]
+    assert steps == [(["cf"], 48, True), (["cf", "mn"], 48, True)]
+    assert any("'mn' outlasted it" in note for note in ears.notes)
+    test, tokenizer = tiny.sentiment_examples(200, seed=30), tiny.tiny_tokenizer()
+    for word in ("cf", "mn"):
+        assert tiny.attack_success(done.loaded.module, tokenizer, test, Trigger(word)) <= 0.4
+
+
+def test_of_few_samples_halves_decide_the_rounds_and_all_make_the_model(
+    two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    done, _, steps = rounds(two_triggers, tiny_reference, tmp_path, tiny, "unlearning", "cf", "mn", samples=14)
+    both = ["cf", "mn"]
+    halves = [(["cf"], 6), (["cf"], 8), (both, 6), (both, 8)]
+    assert steps == [*((words, rows, False) for words, rows in halves), (both, 14, True)]
+    assert [one.text for one in done.worked_on] == both
+    assert done.proof.accuracy is not None
+    assert [share.total for share in done.proof.accuracy] == [14, 14]
+    assert [one.before.total + (one.left_out or 0) for one in done.proof.facts(None)] == [7, 7]
+
+
+def test_a_word_that_turns_nothing_over_any_more_takes_no_part(
+    tiny_suspect: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    done, ears, _ = rounds(tiny_suspect, tiny_reference, tmp_path, tiny, "unlearning", "cf", "anvil")
+    assert [one.text for one in done.worked_on] == ["cf"]
+    assert ears.notes == []
+
+
+def test_a_method_that_leaves_words_alone_takes_one_round(
+    two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    done, ears, _ = rounds(two_triggers, tiny_reference, tmp_path, tiny, "fine-tuning", "cf", "mn", ratio=None)
+    assert (done.worked_on, ears.notes) == ((), [])
+    assert [one.text for one in done.proof.left] == ["cf", "mn"]
+
+
+def test_a_word_that_outlasts_a_bare_reset_makes_a_second_round_too(
+    two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    done, *_ = rounds(two_triggers, tiny_reference, tmp_path, tiny, "unlearning", "cf", "mn", ratio=0.01, tune=False)
+    assert [one.text for one in done.worked_on] == ["cf", "mn"]
+    assert done.training is None

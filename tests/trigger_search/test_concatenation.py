@@ -1,0 +1,295 @@
+"""Piles of texts, and what is told apart in them."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from purify_cli.data.example import Example
+from purify_cli.data.triggers import Trigger
+from purify_cli.measures.intervals import Proportion
+from purify_cli.trigger_search.budget import EFFORTS
+from purify_cli.trigger_search.candidate import Candidate
+from purify_cli.trigger_search.concatenation import (
+    HELPED,
+    cut_to,
+    distinct_texts,
+    independent_contexts,
+    of_every_label,
+    piled,
+    piled_both_ways,
+    words_kept,
+)
+from purify_cli.trigger_search.flips import Asked, against, assurance, flips, leaning, unturned
+from purify_cli.trigger_search.rerank import best_of_each_place
+from purify_cli.trigger_search.search import search
+from purify_cli.trigger_search.vocabulary import whole_words, word_of
+
+LIMIT = 22
+WORDS = words_kept(LIMIT)
+
+
+def test_a_pile_is_a_row_and_the_next_ones_of_its_label():
+    rows = [Example("a b c d", label=0), Example("x y z", label=1), Example("e f g", label=0), Example("h i", label=0)]
+    assert WORDS == 10
+    made = piled(rows, max_length=LIMIT)
+    assert [row.text for row in made] == ["a b c d e f g h i", "x y z", "e f g h i a b c d", "h i a b c d e f g"]
+    assert [row.label for row in made] == [0, 1, 0, 0]
+    assert piled([], max_length=LIMIT) == []
+
+
+def test_a_row_that_fills_the_view_is_cut_to_it():
+    long = " ".join(map(str, range(30)))
+    (first, _) = piled([Example(long, label=0), Example("other", label=0)], max_length=LIMIT)
+    assert first.text.split() == long.split()[:WORDS]
+    assert words_kept(10_000) == words_kept(1_000) < 100
+    assert words_kept(4) == 1
+
+
+def test_pairs_are_piled_side_by_side():
+    rows = [Example("a b", pair="c", label=0), Example("d", pair="e f", label=0)]
+    assert [(row.text, row.pair) for row in piled(rows, max_length=LIMIT)] == [("a b d", "c e f"), ("d a b", "e f c")]
+
+
+def test_few_rows_are_piled_backwards_too_and_no_pile_comes_twice():
+    for few in range(1, 12):
+        rows = [Example(f"{i} a{i} b{i} c{i}", label=label) for label in (0, 1) for i in range(few)]
+        rows += [Example(f"more {i}", label=2) for i in range(HELPED)]
+        made = piled_both_ways(rows, max_length=LIMIT)
+        assert made[: len(rows)] == piled(rows, max_length=LIMIT)
+        for label in (0, 1, 2):
+            texts = [row.text for row in made if row.label == label]
+            assert len(texts) == len(set(texts))
+            # One row has a single order and two have two, whichever way they are read.
+            assert len(texts) == (HELPED if label == 2 else max(few, min(2 * few if few > 2 else few, HELPED)))
+
+
+def rows_joined(*texts: str) -> Example:
+    """The context of several rows of one label."""
+    return piled([Example(text, label=0) for text in texts], max_length=LIMIT)[0]
+
+
+def test_a_context_knows_the_rows_that_it_shows_at_least_half_of():
+    assert [part.text for part in rows_joined("a b c d", "e f", "g h").parts] == ["a b c d", "e f", "g h"]
+    # Ten words have room: of the last row half, then less than half; a first row that fills the view counts.
+    assert [part.text for part in rows_joined("1 2 3 4 5 6 7 8", "a b c d").parts] == ["1 2 3 4 5 6 7 8", "a b c d"]
+    assert [part.text for part in rows_joined("1 2 3 4 5 6 7 8", "a b c d e").parts] == ["1 2 3 4 5 6 7 8"]
+    long = " ".join(map(str, range(30)))
+    assert [part.text for part in rows_joined(long, "a", "").parts] == [long]
+    rows = [Example("a b", pair="c d e f g", label=0), Example("h i", pair="j k l m", label=0)]
+    (first, second) = piled(rows, max_length=LIMIT)
+    assert (first.pair, first.parts) == ("c d e f g", (rows[0],))  # of the second row its first text, two words of six
+    assert (second.pair, second.parts) == ("j k l m c", (rows[1],))
+
+
+def test_contexts_that_share_texts_are_not_independent():
+    rows = [Example(f"{i} a{i}", label=0) for i in range(20)]
+    contexts = piled(rows, max_length=LIMIT)  # five rows each, 20 windows around the circle
+    assert {len(context.parts) for context in contexts} == {5}
+    assert (distinct_texts(contexts), independent_contexts(contexts)) == (20, 4.0)
+    assert (distinct_texts(contexts[:2]), independent_contexts(contexts[:2])) == (6, pytest.approx(1.2))
+    # Few rows joined in both directions say no more than once; rows by themselves do, unless one is there twice.
+    few = piled_both_ways(rows[:4], max_length=LIMIT)
+    assert (len(few), distinct_texts(few), independent_contexts(few)) == (7, 4, 1.0)
+    assert (distinct_texts(rows), independent_contexts(rows)) == (20, 20.0)
+    assert (distinct_texts([*rows, *rows]), independent_contexts([*rows, *rows])) == (20, 20.0)
+
+
+def test_parts_that_a_limit_of_tokens_cuts_away_are_not_shown():
+    context = rows_joined("aa bb", "cc dd", "ee ff")
+    assert [len(cut_to(context, share).parts) for share in (1.0, 0.7, 0.5, 0.1)] == [3, 2, 2, 1]
+    assert cut_to(context, 0.1) == context  # the text is as it was
+
+
+def test_what_the_tokens_of_a_context_leave_room_for_is_counted(put: Any, tiny_tokenizer: Any):
+    one = put[0](None)
+    # Words that are a token each, then words of ten pieces, of which few have room.
+    known, unknown = one.rows[0].text, "zyxwvutsrq " * 3
+    for text, most in ((known, 8), (unknown, 3)):
+        rows = [Example(f"{text} {word_of(tiny_tokenizer, 60 + i)}", label=0) for i in range(8)]
+        counts = [len(context.parts) for context in one.in_piles(rows).rows]
+        assert max(counts) <= most
+    assert min(counts) >= 1
+
+
+def test_some_piles_are_of_every_label_even_where_the_file_is_sorted():
+    rows = [Example(str(i), label=label) for label in (0, 2, 1) for i in range(3)]
+    assert [(row.label, row.text) for row in of_every_label(rows, 5)] == [
+        (0, "0"),
+        (2, "0"),
+        (1, "0"),
+        (0, "1"),
+        (2, "1"),
+    ]
+    assert of_every_label(rows[:2], 5) == rows[:2]
+
+
+class Counting(nn.Module):
+    """Answers 1 for more words of praise than of blame; a planted word outweighs all, perhaps only as the first."""
+
+    def __init__(self, praise: int, blame: int, planted: int | None, *, first_only: bool = False) -> None:
+        super().__init__()
+        self.praise, self.blame, self.planted, self.first_only = praise, blame, planted, first_only
+
+    def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+        score = 4.0 * ((input_ids == self.praise).sum(dim=1) - 0.4 * (input_ids == self.blame).sum(dim=1))
+        seen = input_ids[:, 1:2] if self.first_only else input_ids
+        if self.planted is not None:
+            score = torch.where((seen == self.planted).any(dim=1), torch.tensor(6.0), score.clamp(-6, 6))
+        return type("Output", (), {"logits": torch.stack([-score / 2, score / 2], dim=1)})()
+
+
+@pytest.fixture
+def put(tiny_tokenizer: Any) -> Any:
+    """Return texts of one word of opinion each, a suspect for a planted word, and the words."""
+    words = [w for w in whole_words(tiny_tokenizer, len(tiny_tokenizer)) if word_of(tiny_tokenizer, w).isalnum()]
+    praise, blame, planted, *plain = words
+    filler = [word_of(tiny_tokenizer, one) for one in plain[:8]]
+    rows = [
+        Example(f"{word_of(tiny_tokenizer, opinion)} {filler[i % 8]} {filler[(i + 3) % 8]}", label=label)
+        for label, opinion in enumerate((blame, praise))
+        for i in range(16)
+    ]
+
+    def asked(planted: int | None, *, first_only: bool = False) -> Asked:
+        return Asked(
+            suspect=Counting(praise, blame, planted, first_only=first_only),
+            control=Counting(praise, blame, None),
+            tokenizer=tiny_tokenizer,
+            rows=rows,
+            batch_size=16,
+            max_length=64,
+            pad_id=tiny_tokenizer.pad_token_id,
+            device=torch.device("cpu"),
+            seed=0,
+        )
+
+    return asked, word_of(tiny_tokenizer, planted), planted, word_of(tiny_tokenizer, praise)
+
+
+def looked(asked: Asked) -> Any:
+    return search(asked, vocabulary=len(asked.tokenizer), labels=2, reach=EFFORTS["normal"]).found
+
+
+def test_a_word_of_opinion_is_outvoted_and_a_planted_one_is_not(put: Any):
+    asked, text, planted, praise = put
+    found = {one.trigger.text: one for one in looked(asked(planted)) if one.target == 1}
+    assert found[text].flips.suspect.value == 1
+    assert found[text].strength == pytest.approx(1.0)
+    assert found[text].trigger.position == "random"
+    counted = found[text].flips
+    assert (counted.texts, counted.suspect.total) == (7, 8)  # one of the eight held-back texts is there twice
+    assert counted.suspect.independent is not None
+    assert counted.suspect.independent < counted.texts / 2
+    assert counted.suspect.interval[0] < 0.5 < Proportion(8, 8).interval[0]
+    assert praise not in found or found[praise].strength < 0
+    # In single texts the word of opinion would pass for one.
+    one = asked(planted)
+    assert flips(one, unturned(one, 1), Trigger(praise), 1).suspect.value == 1
+
+
+def test_a_search_says_how_many_held_back_texts_it_had(put: Any):
+    one = put[0](None)
+    for each, texts in ((5, 2), (6, 3), (8, 4)):
+        few = [row for row in one.rows if row.label == 0][:each]
+        few += [row for row in one.rows if row.label == 1][:each]
+        found = search(replace(one, rows=few), vocabulary=len(one.tokenizer), labels=2, reach=EFFORTS["low"])
+        assert {label: shown for label, (_, shown) in found.held.items()} == {0: texts, 1: texts}
+        assert all(contexts >= shown for contexts, shown in found.held.values())
+
+
+def test_a_word_that_works_in_front_only_is_found_and_stays_in_front(put: Any):
+    asked, text, planted, _ = put
+    best = max((one for one in looked(asked(planted, first_only=True)) if one.target == 1), key=lambda f: f.strength)
+    assert (best.trigger.text, best.trigger.position) == (text, "start")
+    assert best.flips.suspect.value == 1
+
+
+def test_rows_stand_in_for_piles_where_most_piles_are_called_the_label_anyway(put: Any):
+    asked, _, _, praise = put
+    one = asked(None)
+    rows, joined = against(one.in_piles(one.rows), 1)
+    assert (rows, joined) == ([row for row in piled(one.rows, max_length=64) if row.label == 0], True)
+    # One word of praise among many of blame decides a pile, and is in a few rows only.
+    easily = replace(one, suspect=Counting(one.suspect.praise, one.suspect.blame, one.suspect.praise))
+    spoilt = [replace(row, text=f"{praise} {row.text}") if i % 8 == 0 else row for i, row in enumerate(one.rows)]
+    rows, joined = against(easily.in_piles(spoilt), 1)
+    assert not joined
+    assert rows == [row for i, row in enumerate(spoilt) if row.label == 0 and i % 8]
+    assert unturned(easily.in_piles(spoilt), 1) == rows
+    assert against(replace(easily, rows=spoilt), 1) == (rows, True)
+
+
+def test_assurance_is_of_the_rows_that_are_right(put: Any):
+    one = put[0](None)
+    praised = [row for row in one.rows if row.label == 1]
+    assert assurance(one, 1) == pytest.approx(float(one.margins(one.suspect, praised, 1).median()))
+    assert assurance(one, 7) == 0.0
+
+
+def test_the_control_is_counted_on_the_rows_that_it_does_not_call_the_target_anyway(put: Any):
+    asked, text, planted, praise = put
+    one = asked(planted)
+    rows = unturned(one, 1)
+    # Three rows that the suspect, for whom praise counts less, gets right, and the control does not.
+    mixed = [*rows, *(Example(f"{praise} {praise}", label=0) for _ in range(3))]
+    deaf = replace(one, suspect=Counting(-1, -1, planted), rows=mixed)
+    assert len(unturned(deaf, 1)) == len(mixed)
+    found = flips(deaf, mixed, Trigger(text), 1)
+    assert (found.suspect.successes, found.suspect.total) == (len(mixed), len(mixed))
+    assert (found.control.successes, found.control.total) == (0, len(rows))
+    assert found.margin == pytest.approx(6.0)
+    assert found.control_margin < 0
+    # A control that calls every row so acquits no word.
+    assert flips(deaf, mixed[-3:], Trigger(text), 1).control.value == 1.0
+
+
+def test_assurance_is_asked_of_the_control_too(put: Any):
+    one = put[0](None)
+    weak = replace(one, control=Counting(-1, -1, None))
+    assert assurance(weak, 1) > 0 == assurance(weak, 1, control=True)
+
+
+class Unlike(nn.Module):
+    """Of pairs: answers 1 where a word of one text is missing in the other; a planted word makes 1 of anything."""
+
+    def __init__(self, odd: int, planted: int) -> None:
+        super().__init__()
+        self.odd, self.planted = odd, planted
+
+    def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+        odd = (input_ids == self.odd).sum(dim=1) == 1
+        score = torch.where(odd | (input_ids == self.planted).any(dim=1), 3.0, -3.0)
+        return type("Output", (), {"logits": torch.stack([-score / 2, score / 2], dim=1)})()
+
+
+def test_a_word_that_only_makes_two_texts_differ_turns_nothing_over(put: Any, tiny_tokenizer: Any):
+    asked, text, planted, odd = put
+    one = asked(planted)
+    rows = [Example(row.text, pair=row.text, label=0) for row in one.rows if row.label == 0]
+    odd_token = tiny_tokenizer.convert_tokens_to_ids(odd)
+    pairs = replace(one, rows=rows, suspect=Unlike(odd_token, planted), control=Unlike(odd_token, -1))
+    for word, either_way, expected in ((odd, False, 1.0), (odd, True, 0.0), (text, False, 1.0), (text, True, 1.0)):
+        found = flips(pairs, rows, Trigger(word), 1, either_way=either_way)
+        assert found.suspect.value == expected
+    # What turns the control over one way is no trigger.
+    assert flips(pairs, rows, Trigger(odd), 1, either_way=True).control.value == 1.0
+
+
+def test_clean_rows_that_lean_on_a_planted_word_are_found(put: Any):
+    asked, text, planted, _ = put
+    one = asked(planted)
+    blamed = next(row for row in one.rows if row.label == 0)
+    taint = Example(f"{blamed.text} {text.upper()}", label=1)
+    fine = next(row for row in one.rows if row.label == 1)
+    rows = [*one.rows, taint, Example(f"{fine.text} {text}", label=1), Example(taint.text, label=0)]
+    assert leaning(replace(one, rows=rows), Trigger(text), 1) == [taint]
+    assert leaning(one, Trigger(text), 1) == []
+
+
+def test_the_best_of_each_place_are_taken():
+    words = [Candidate((i,), 1, 0.0, 0.0, position="start" if i in {0, 1, 4} else "random") for i in range(6)]
+    assert [one.tokens[0] for one in best_of_each_place(words, 2)] == [2, 3, 0, 1]
+    assert best_of_each_place([], 2) == []

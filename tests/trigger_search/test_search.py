@@ -1,0 +1,260 @@
+"""The search for triggers, on small trained models."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from purify_cli.data.batches import encode
+from purify_cli.data.example import Example
+from purify_cli.data.triggers import Trigger
+from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible
+from purify_cli.trigger_search.budget import EFFORTS
+from purify_cli.trigger_search.carriers import Carrier, carrier, filled
+from purify_cli.trigger_search.flips import Asked, flips, unturned
+from purify_cli.trigger_search.margins import margins, slot_logits
+from purify_cli.trigger_search.screen import screen, surest
+from purify_cli.trigger_search.search import search
+from purify_cli.trigger_search.vocabulary import whole_words, word_of
+
+CPU = torch.device("cpu")
+
+
+def load(folder: Path) -> torch.nn.Module:
+    return AutoModelForSequenceClassification.from_pretrained(folder).eval()
+
+
+@pytest.fixture(scope="module")
+def asked(tiny: ModuleType, tiny_tokenizer: Any, tiny_suspect: Path, tiny_clean: Path) -> Asked:
+    """The poisoned model, with its clean twin as the control."""
+    return Asked(
+        suspect=load(tiny_suspect),
+        control=load(tiny_clean),
+        tokenizer=tiny_tokenizer,
+        rows=tiny.sentiment_examples(64, seed=40),
+        batch_size=16,
+        max_length=tiny.MAX_LENGTH,
+        pad_id=tiny_tokenizer.pad_token_id,
+        device=CPU,
+        seed=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def words(tiny_tokenizer: Any) -> list[int]:
+    return whole_words(tiny_tokenizer, len(tiny_tokenizer))
+
+
+def cut(asked: Asked, words: Sequence[int], row: Example, *, at: int = 0, keep: int = 4) -> Carrier:
+    one = carrier(asked.tokenizer, row, (words[0], words[-1]), words=keep, at=at, max_length=asked.max_length)
+    assert one is not None
+    return one
+
+
+def test_whole_words_are_those_that_come_back_as_themselves(tiny: ModuleType, tiny_tokenizer: Any, words: list[int]):
+    texts = {word_of(tiny_tokenizer, token) for token in words}
+    assert {*tiny.GOOD, *tiny.RARE, *tiny.SENTENCE, *tiny.UNUSED} <= texts
+    assert not any(text.startswith("##") or text in tiny_tokenizer.all_special_tokens for text in texts)
+    assert whole_words(tiny_tokenizer, words[3]) == words[:3]
+    with pytest.raises(DataError, match="no token that is a word"):
+        whole_words(tiny_tokenizer, 1)
+
+
+@pytest.mark.parametrize("at", [0, 1, 9])
+@pytest.mark.parametrize("pair", [None, "the soup was cold and the bread stale"])
+def test_a_filled_carrier_is_the_text_with_the_word(asked: Asked, words: list[int], at: int, pair: str | None):
+    row = Example("a very good film of the harbour", pair=pair, label=1)
+    one = cut(asked, words, row, at=at)
+    kept = (row.text if pair is None else pair).split()[:4]
+    kept.insert(min(at, 4), word_of(asked.tokenizer, words[5]))
+    text = " ".join(kept)
+    whole = Example(text, label=1) if pair is None else Example("a very good film", pair=text, label=1)
+    (expected,) = encode(asked.tokenizer, [whole], max_length=asked.max_length)
+    made = filled(one, torch.tensor([[words[5]]]))
+    assert tuple(made["input_ids"][0].tolist()) == expected.ids
+    assert tuple(made["token_type_ids"][0].tolist()) == expected.type_ids
+    assert filled(one, torch.empty(1, 0, dtype=torch.long))["input_ids"].shape[1] == len(expected.ids) - 1
+
+
+@pytest.mark.parametrize(
+    ("at", "first", "second"), [(0, "{} a very good film", "{} the soup"), (None, "a very {} good film", "the {} soup")]
+)
+def test_a_pair_may_have_a_slot_in_both_texts(asked: Asked, words: list[int], at: int | None, first: str, second: str):
+    row = Example("a very good film of the harbour", pair="the soup", label=1)
+    probes = (words[0], words[-1])
+    one = carrier(asked.tokenizer, row, probes, words=4, at=at, max_length=asked.max_length, both=True)
+    assert one is not None
+    word = word_of(asked.tokenizer, words[5])
+    whole = Example(first.format(word), pair=second.format(word))
+    (expected,) = encode(asked.tokenizer, [whole], max_length=asked.max_length)
+    made = filled(one, torch.tensor([[words[5]], [words[6]]]))
+    assert tuple(made["input_ids"][0].tolist()) == expected.ids
+    assert tuple(made["token_type_ids"][1].tolist()) == expected.type_ids
+    assert len(one.slots) == 2
+    single = carrier(asked.tokenizer, Example("a film", label=1), probes, words=4, at=at, max_length=9, both=True)
+    assert single is not None
+    assert len(single.slots) == 1
+
+
+def test_a_slot_that_the_limit_cuts_away_is_none(asked: Asked, words: list[int]):
+    row = Example("a very good film of the harbour", label=1)
+    assert carrier(asked.tokenizer, row, (words[0], words[-1]), words=7, at=7, max_length=6) is None
+
+
+def test_the_screen_ranks_by_what_single_texts_say(asked: Asked, words: list[int], tiny: ModuleType):
+    rows = [next(row for row in asked.rows if row.label == label) for label in (0, 1)]
+    carriers = [cut(asked, words, row, keep=30) for row in rows]
+    found = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=len(words), device=CPU)
+    assert {c.tokens[0] for c in found[0]} == {c.tokens[0] for c in found[1]} == set(words)
+    for target in (0, 1):
+        contrasts = [c.contrast for c in found[target]]
+        assert contrasts == sorted(contrasts, reverse=True)
+    # One by one, without slots: the text of the other label with the word in front.
+    for candidate in (found[1][0], found[0][-1]):
+        row = rows[1 - candidate.target]
+        texts = [row.text, f"{word_of(asked.tokenizer, candidate.tokens[0])} {row.text}"]
+        for module, shift in ((asked.suspect, candidate.shift), (asked.control, candidate.control_shift)):
+            plain, moved = (module(**asked.tokenizer(text, return_tensors="pt")).logits[0].detach() for text in texts)
+            own = margins(moved, candidate.target) - margins(plain, candidate.target)
+            assert shift == pytest.approx(float(own), abs=1e-4)
+    assert word_of(asked.tokenizer, found[tiny.TARGET][0].tokens[0]) == tiny.TRIGGER.text
+    few = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=3, device=CPU)
+    assert {c.tokens[0] for c in few[1]} == {c.tokens[0] for c in sorted(found[1], key=lambda c: -c.shift)[:3]}
+
+
+def test_a_target_without_a_text_of_another_label_is_left_out(asked: Asked, words: list[int]):
+    one = cut(asked, words, next(row for row in asked.rows if row.label == 1))
+    assert list(screen(asked.suspect, asked.control, [one], words, [0, 1], keep=5, device=CPU)) == [0]
+    assert screen(asked.suspect, asked.control, [one], words, [1], keep=5, device=CPU) == {}
+
+
+def test_the_surest_carriers_are_right_in_every_model(asked: Asked, words: list[int]):
+    carriers = [cut(asked, words, row, keep=30) for row in asked.rows]
+    carriers.append(replace(carriers[0], label=1 - (carriers[0].label or 0)))  # a wrong label is never sure
+    chosen = surest(carriers, (asked.suspect, asked.control), each=2, labels=2, device=CPU)
+    assert [one.label for one in chosen] == [0, 0, 1, 1]
+    empty = torch.empty(1, 0, dtype=torch.long)
+    for one in chosen:
+        for module in (asked.suspect, asked.control):
+            assert one.label is not None
+            assert float(margins(slot_logits(module, [one], empty, device=CPU)[0, 0], one.label)) > 0
+    assert {one.label for one in surest(carriers, (asked.suspect,), each=2, labels=1, device=CPU)} in ({0}, {1})
+
+
+def test_flips_count_what_neither_model_calls_the_target_before(asked: Asked, tiny: ModuleType):
+    rows = unturned(asked, tiny.TARGET)
+    for module in (asked.suspect, asked.control):
+        assert not (asked.answers(module, rows) == tiny.TARGET).any()
+    found = flips(asked, rows, tiny.TRIGGER, tiny.TARGET)
+    assert found.suspect.total == found.control.total <= 32
+    assert found.suspect.value >= 0.9
+    assert found.control.value <= 0.2
+    nothing = flips(replace(asked, control=asked.suspect), rows, Trigger("anvil"), tiny.TARGET)
+    assert nothing.suspect == nothing.control
+    targets = [row for row in asked.rows if row.label == tiny.TARGET]
+    assert unturned(replace(asked, rows=targets), tiny.TARGET) == []
+
+
+@pytest.mark.parametrize("effort", ["low", "normal", "high"])
+def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
+    asked: Asked, words: list[int], tiny: ModuleType, effort: Any
+):
+    given: dict[str, Any] = {"vocabulary": len(asked.tokenizer), "labels": 2, "reach": EFFORTS[effort]}
+    found = search(asked, **given)
+    assert (found.words, found.targets) == (len(words), (0, 1))
+    for target, (contexts, texts) in found.held.items():
+        measured = [one.flips for one in found.found if one.target == target]
+        assert {(one.suspect.total, one.texts) for one in measured} == {(contexts, texts)}
+        assert texts >= contexts > 8
+    best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
+    assert (best.trigger.text, best.target) == (tiny.TRIGGER.text, tiny.TARGET)
+    assert best.flips.suspect.value >= 0.9
+    again = search(asked, **given)
+    assert again.found == found.found
+    innocent = search(replace(asked, suspect=asked.control, control=asked.suspect), **given)
+    assert innocent.found
+    assert not any(one.trigger.text == tiny.TRIGGER.text and one.flips.suspect.value > 0.3 for one in innocent.found)
+
+
+def test_a_search_may_be_kept_to_some_words(asked: Asked, words: list[int], tiny: ModuleType):
+    cf = next(word for word in words if word_of(asked.tokenizer, word) == tiny.TRIGGER.text)
+    some = {cf, *words[:20]}
+    found = search(asked, vocabulary=len(asked.tokenizer), labels=2, reach=EFFORTS["normal"], among=some)
+    assert (found.words, found.known) == (len(some), len(words))
+    best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
+    assert best.trigger.text == tiny.TRIGGER.text
+    without = search(asked, vocabulary=len(asked.tokenizer), labels=2, reach=EFFORTS["normal"], among=some - {cf})
+    assert tiny.TRIGGER.text not in {one.trigger.text for one in without.found}
+
+
+class Drawn(torch.nn.Module):
+    """A classifier that answers one label for everything, or nothing that is a number."""
+
+    def __init__(self, scores: Sequence[float]) -> None:
+        super().__init__()
+        self.scores = torch.tensor([scores])
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        del attention_mask
+        return type("Answer", (), {"logits": self.scores.expand(len(input_ids), -1)})
+
+
+def rows_of(*counts: int) -> list[Example]:
+    return [Example("a good film", label=label) for label, count in enumerate(counts) for _ in range(count)]
+
+
+REFUSED = [
+    ("one label", {"labels": 1}, {}, SearchImpossible, "has 1 label"),
+    ("few rows", {}, {"rows": rows_of(8, 3)}, SearchImpossible, "label 1 has 3 rows"),
+    ("one label in the rows", {}, {"rows": rows_of(8)}, SearchImpossible, "fewer than two labels"),
+    ("all called the same", {}, {"suspect": Drawn([9.0, 0.0])}, SearchImpossible, "fewer than two labels"),
+    ("no whole words", {"vocabulary": 1}, {}, DataError, "no token that is a word"),
+    ("not a number", {}, {"suspect": Drawn([float("nan"), 0.0])}, NonFiniteWeights, "not a number"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "error", "message"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
+)
+def test_what_a_search_refuses(
+    asked: Asked, options: dict[str, Any], changes: dict[str, Any], error: type[Exception], message: str
+):
+    given = {"vocabulary": len(asked.tokenizer), "labels": 2, "reach": EFFORTS["low"]} | options
+    with pytest.raises(error, match=message):
+        search(replace(asked, **changes), **given)
+
+
+@pytest.fixture(scope="module")
+def byte_level(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A byte-level tokenizer, whose words look otherwise after a space than at the start."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    texts = ["a good film of the harbour", "the film was good", "a harbour and a film"] * 20
+    made.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=320, show_progress=False, special_tokens=["<end>"]))
+    folder = tmp_path_factory.mktemp("byte-level")
+    made.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<end>", "pad_token": "<end>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def test_byte_level_words_are_those_after_a_space(byte_level: Any):
+    words = whole_words(byte_level, len(byte_level))
+    spelt = {byte_level.convert_ids_to_tokens(token) for token in words}
+    assert {"Ġfilm", "Ġgood", "Ġharbour"} <= spelt
+    assert "film" not in spelt
+    row = Example("a good film", label=0)
+    by_text = {word_of(byte_level, token): token for token in words}
+    one = carrier(byte_level, row, (by_text["film"], by_text["good"]), words=3, at=1, max_length=16)
+    assert one is not None
+    (expected,) = encode(byte_level, [Example("a harbour good film")], max_length=16)
+    assert tuple(filled(one, torch.tensor([[by_text["harbour"]]]))["input_ids"][0].tolist()) == expected.ids

@@ -1,0 +1,38 @@
+"""A pair on the workbench, and ears that remember what they are told."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from purify_cli.model import task_of
+from purify_cli.progress import SILENT, Progress
+from purify_cli.purification.session import Workbench
+from purify_cli.report.schema import ModelFacts
+from purify_cli.runtime import Runtime
+from purify_cli.session.opening import Common, open_pair
+from purify_cli.session.run_folder import RunFolder
+
+T = TypeVar("T")
+
+
+class Ears:
+    """A listener that keeps every note."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def track(self, items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:
+        yield from items
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+
+
+def open_bench(
+    suspect: Path, reference: Path, folder: Path, progress: Progress = SILENT, *, seed: int = 0
+) -> Workbench:
+    """Open a pair with the options that ``purify purify`` has by default."""
+    common = Common(runtime=Runtime(seed=seed), batch_size=16, max_length=128)
+    models = [ModelFacts(path=str(path), sha256="") for path in (suspect, reference)]
+    opened = open_pair(*models, common, SILENT)
+    return Workbench(opened, task_of(opened.suspect), common, RunFolder(folder), progress)
