@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from purify_cli.bench.report.tables import Table
 from purify_cli.measures.intervals import Proportion
-from purify_cli.trigger_search.rule import Judged, evidence, planted
+from purify_cli.trigger_search.rule import CandidateEvidence, evidence, planted
 
 __all__ = ["RESULTS", "clean_signs", "model_table", "read", "sign_table", "signs", "summary_tables"]
 
@@ -98,11 +98,11 @@ def strength(row: Row) -> float:
     return max((evidence(one, found) for one in found), default=-1.0)
 
 
-def judged(row: Row) -> list[Judged]:
+def judged(row: Row) -> list[CandidateEvidence]:
     """Return what was measured, as the rule takes it."""
     search = row["result"]["search"]
     return [
-        Judged(
+        CandidateEvidence(
             words=len(one["text"].split()),
             target=one["target"],
             position=one["position"],

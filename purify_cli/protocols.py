@@ -1,10 +1,10 @@
 """Every extension point on one page.
 
-An ``Indicator`` scores dimensions. A ``Repair`` is a published weight-level defence as a row: which indicator, what
-replaces the chosen dimensions, at which ratio. A ``Rework`` is a defence that makes weights in another way (pruning
-units, averaging models). An ``Attack`` poisons a training set and plants what it holds in a model. Adding one means a
-module (only where there is maths), a row in its table, and a page ``docs/methods/<name>.md``; a test ties the three
-together.
+An ``Indicator`` scores dimensions. A ``ResetDefence`` is a published weight-level defence as a row: which indicator,
+what replaces the chosen dimensions, at which ratio. A ``WeightDefence`` is a defence that makes weights in another way
+(pruning units, averaging models). An ``Attack`` poisons a training set and plants what it holds in a model. Adding one
+means a module (only where there is maths), a row in its table, and a page ``docs/methods/<name>.md``; a test ties the
+three together.
 
 Layers above this one define the types of texts and models, so that here they are ``Any`` with the type in words.
 """
@@ -31,10 +31,10 @@ __all__ = [
     "PoisonedRows",
     "Position",
     "Prepared",
-    "Repair",
-    "Rework",
-    "ReworkInputs",
-    "Reworked",
+    "ResetDefence",
+    "WeightDefence",
+    "WeightDefenceInputs",
+    "WeightEdit",
 ]
 
 Position = Literal["start", "end", "random", "scattered"]
@@ -92,7 +92,7 @@ class Indicator(Protocol):
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repair:
+class ResetDefence:
     """A weight-level defence: which dimensions look planted, and what replaces them."""
 
     indicator: str | None
@@ -109,8 +109,8 @@ class Repair:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReworkInputs:
-    """What a ``Rework`` may look at."""
+class WeightDefenceInputs:
+    """What a ``WeightDefence`` may look at."""
 
     pair: Any
     """``CheckpointPair`` of suspect and reference."""
@@ -133,8 +133,8 @@ class ReworkInputs:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reworked:
-    """Weights that a ``Rework`` made, and what it did to get them."""
+class WeightEdit:
+    """Weights that a ``WeightDefence`` made, and what it did to get them."""
 
     weights: TensorSource
     """All tensors of the suspect, under its names, in its stored types."""
@@ -148,15 +148,15 @@ class Reworked:
 
 @runtime_checkable
 class Prepared(Protocol):
-    """A ``Rework`` that has seen model and data; weights for any ratio follow without looking again."""
+    """A ``WeightDefence`` that has seen model and data; weights for any ratio follow without looking again."""
 
-    def weights(self, ratio: float | None) -> Reworked:
+    def weights(self, ratio: float | None) -> WeightEdit:
         """Make the weights for a ratio (None where the method takes none)."""
         ...
 
 
 @runtime_checkable
-class Rework(Protocol):
+class WeightDefence(Protocol):
     """A weight-level defence that is no reset of scored dimensions."""
 
     ratio: float | None
@@ -168,7 +168,7 @@ class Rework(Protocol):
         """Lay settings over the defaults; refuse unknown names and values out of range, before anything is read."""
         ...
 
-    def prepare(self, inputs: ReworkInputs, progress: Progress = SILENT) -> Prepared:
+    def prepare(self, inputs: WeightDefenceInputs, progress: Progress = SILENT) -> Prepared:
         """Look at model and texts once."""
         ...
 

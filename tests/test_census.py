@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from purify_cli.evidence.verdict import MISSED, MISSED_AT
-from purify_cli.trigger_search.rule import FEWEST
+from purify_cli.trigger_search.rule import MIN_TEXTS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -42,7 +42,7 @@ def test_the_settings_that_the_verdict_names_are_those_of_the_census(monkeypatch
 def test_no_decision_of_the_census_hangs_on_counting_texts(tables: Any) -> None:
     # 16 held-back rows per label: every context begins with a row of its own, so that there are no fewer texts.
     counts = [one.suspect.total for row in tables.read() for one in tables.judged(row)]
-    assert min(counts) >= FEWEST
+    assert min(counts) >= MIN_TEXTS
 
 
 def model(task: str, attack: str | None, words: list[tuple[str, float, int]], *, seed: int = 90) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from purify_cli.attacks import ATTACKS
 from purify_cli.defences import METHODS
 from purify_cli.indicators import INDICATORS
-from purify_cli.protocols import Repair
+from purify_cli.protocols import ResetDefence
 from purify_cli.training import repair_settings
 
 
@@ -28,7 +28,7 @@ def test_attacks(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "fine-tuning"])
 def test_methods(name: str) -> None:
     row = METHODS[name]
-    if isinstance(row, Repair):
+    if isinstance(row, ResetDefence):
         expected = {"ratio": str(row.ratio), "indicator": row.indicator, "replacement": row.replacement}
     else:
         own = {setting: str(value) for setting, value in row.defaults.items()}

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from purify_cli.model import task_of
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.session import Workbench
+from purify_cli.purification.session import RepairSession
 from purify_cli.report.schema import ModelFacts
 from purify_cli.runtime import Runtime
 from purify_cli.session.opening import Common, open_pair
@@ -30,9 +30,9 @@ class Ears:
 
 def open_bench(
     suspect: Path, reference: Path, folder: Path, progress: Progress = SILENT, *, seed: int = 0
-) -> Workbench:
+) -> RepairSession:
     """Open a pair with the options that ``purify purify`` has by default."""
     common = Common(runtime=Runtime(seed=seed), batch_size=16, max_length=128)
     models = [ModelFacts(path=str(path), sha256="") for path in (suspect, reference)]
     opened = open_pair(*models, common, SILENT)
-    return Workbench(opened, task_of(opened.suspect), common, RunFolder(folder), progress)
+    return RepairSession(opened, task_of(opened.suspect), common, RunFolder(folder), progress)

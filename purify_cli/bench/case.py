@@ -18,37 +18,39 @@ from purify_cli.data.example import Example
 from purify_cli.detection.classification import look_for_triggers
 from purify_cli.errors import DataError
 from purify_cli.purification.clean_rows import CleanSplit, split_rows, unsplit
-from purify_cli.purification.escalation import Done, leaders, repair_in_rounds
+from purify_cli.purification.escalation import Done, repair_in_rounds, strongest_per_target
 from purify_cli.purification.plan import AUTO, chosen_method, works_on_triggers
 from purify_cli.purification.ratio_search import search_ratio
-from purify_cli.purification.session import Treatment, Workbench
+from purify_cli.purification.session import PreparedDefence, RepairSession
 from purify_cli.report.schema import FoundTriggerFact, SearchFacts
 from purify_cli.selection.files import read_mask
 
-__all__ = ["Patient"]
+__all__ = ["BenchCase"]
 
 EFFORT: Final = "normal"
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """A suspect on the workbench, and the clean rows it is repaired with."""
+class BenchCase:
+    """A suspect in a repair session, and the clean rows it is repaired with."""
 
     suspect: Suspect
-    bench: Workbench
+    session: RepairSession
     rows: Sequence[Example]
     found: Sequence[FoundTriggerFact] = ()
     """Words that the search flagged, for methods that work on them."""
     failure: str | None = None
     """Why the search failed, if it did: then no method that works on words is measured."""
 
-    def treatment(self, method: MethodPlan) -> Treatment:
+    def prepare(self, method: MethodPlan) -> PreparedDefence:
         """Prepare a method of the plan; curvature and scores are measured once."""
-        return self._prepared(method, leaders(self.found), self._split(method).tuned)
+        return self._prepared(method, strongest_per_target(self.found), self._split(method).tuned)
 
-    def _prepared(self, method: MethodPlan, words: Sequence[FoundTriggerFact], rows: Sequence[Example]) -> Treatment:
-        return self.bench.treatment(self._name(method), rows, triggers=words, **self._options(method))
+    def _prepared(
+        self, method: MethodPlan, words: Sequence[FoundTriggerFact], rows: Sequence[Example]
+    ) -> PreparedDefence:
+        return self.session.prepare(self._name(method), rows, triggers=words, **self._options(method))
 
     def _works_on_words(self, method: MethodPlan) -> bool:
         return bool(self.found) and works_on_triggers(self._name(method), method.indicator)
@@ -57,10 +59,10 @@ class Patient:
         """Hold rows back as ``purify`` does, from a method that works on words: they say whether one outlasts it."""
         if not self._works_on_words(method):
             return unsplit(self.rows)
-        seed = self.bench.common.runtime.seed
+        seed = self.session.common.runtime.seed
         return split_rows(self.rows, seed=seed, searched=seed)
 
-    def searched(self, row: Mapping[str, Any]) -> "Patient":
+    def searched(self, row: Mapping[str, Any]) -> "BenchCase":
         """Return the patient with what a stored search came to."""
         if "failed" in row:
             return replace(self, failure=row["failed"]["reason"])
@@ -84,8 +86,8 @@ class Patient:
         return {"indicator": method.indicator, "estimator": method.estimator, "settings": settings}
 
     def search(self) -> dict[str, Any]:
-        """Look for words that turn the suspect over, on the clean rows alone."""
-        outcome = look_for_triggers(self.bench, self.rows, EFFORT)
+        """Look for words that flip the suspect, on the clean rows alone."""
+        outcome = look_for_triggers(self.session, self.rows, EFFORT)
         return {
             "effort": EFFORT,
             "facts": None if outcome.facts is None else outcome.facts.model_dump(mode="json"),
@@ -96,13 +98,13 @@ class Patient:
     def curve(self, method: MethodPlan) -> dict[str, Any]:
         """Search for the ratio on the clean rows alone; a method without a ratio has no points."""
         shared = self.suspect.plan.bench
-        if not self.treatment(method).ratios:
+        if not self.prepare(method).ratios:
             return {"baseline": None, "points": None, "stop_below": None}
         found = search_ratio(
-            self.bench,
+            self.session,
             self._name(method),
             self._split(method).tuned,
-            triggers=leaders(self.found),
+            triggers=strongest_per_target(self.found),
             folds=shared.folds,
             seed=self.suspect.seed,
             ratios=method.ratios,
@@ -112,22 +114,24 @@ class Patient:
         points = [{"ratio": point.ratio, "accuracy": counts(point.accuracy)} for point in found.points]
         return {"baseline": counts(found.baseline), "points": points, "stop_below": max(shared.max_drops)}
 
-    def cell(self, method: MethodPlan, treatment: Treatment, ratio: float | None, examiner: Examiner) -> dict[str, Any]:
+    def cell(
+        self, method: MethodPlan, defence: PreparedDefence, ratio: float | None, examiner: Examiner
+    ) -> dict[str, Any]:
         """Repair the suspect at a ratio and measure what comes out."""
-        split, first = self._split(method), leaders(self.found)
+        split, first = self._split(method), strongest_per_target(self.found)
 
         def repair(words: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
             # Without words or with the leading ones the written repair is the one that was prepared for every ratio.
             known = written and (not words or list(words) == first)
-            return (treatment if known else self._prepared(method, words, rows)).repair(ratio, rows)
+            return (defence if known else self._prepared(method, words, rows)).repair(ratio, rows)
 
         done = repair_in_rounds(
-            self.bench,
+            self.session,
             repair,
             split,
             self.found,
             works_on_words=self._works_on_words(method),
-            suspect=self.bench.load(self.bench.opened.pair.suspect),
+            suspect=self.session.load(self.session.opened.pair.suspect),
         )
         repaired, training = done.repaired, done.training
         return {
@@ -142,10 +146,10 @@ class Patient:
 
     def detection(self, detector: str, planted: Path) -> dict[str, Any]:
         """Score an indicator against the dimensions that the attack is known to have changed."""
-        treatment = self.bench.treatment("fine-purifying", self.rows, indicator=detector)
-        if treatment.scores is None:
+        defence = self.session.prepare("fine-purifying", self.rows, indicator=detector)
+        if defence.scores is None:
             raise AssertionError(f"{detector} gave no scores")
-        figures = detection_figures(treatment.scores, read_mask(planted))
+        figures = detection_figures(defence.scores, read_mask(planted))
         return {
             "planted": figures.planted,
             "dimensions": figures.dimensions,

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import mean
 from typing import Any, Final, final
 
-from purify_cli.bench.grid import DETECTORS, Asked, Only, Suspect, methods_of, wants_search
+from purify_cli.bench.grid import DETECTORS, Only, ResultSpec, Suspect, methods_of, wants_search
 from purify_cli.bench.plan import MethodPlan
 from purify_cli.bench.report.view import budget_counts
 from purify_cli.bench.store import Row, Store
 
-__all__ = ["Pace", "duration"]
+__all__ = ["Eta", "duration"]
 
 GUESS: Final = 6
 """Cells that a curve is taken to ask for before it is there, where the plan gives no grid."""
@@ -24,18 +24,18 @@ def duration(seconds: float) -> str:
 
 
 @final
-class Pace:
+class Eta:
     """Estimates; reads the rows of a store and changes nothing."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     def _missing(
-        self, suspects: Sequence[Suspect], only: Only, is_done: Callable[[Asked], bool]
+        self, suspects: Sequence[Suspect], only: Only, is_done: Callable[[ResultSpec], bool]
     ) -> Iterator[tuple[str, str]]:
         """Yield (kind, method) of every row that is missing, as far as can be foreseen."""
         for suspect in suspects:
-            whole = Asked("suspect", suspect)
+            whole = ResultSpec("suspect", suspect)
             known: dict[str, Any] | None = None
             if is_done(whole):
                 row = self.store.rows[whole.key]
@@ -48,17 +48,17 @@ class Pace:
                 if not only.has("size", size):
                     continue
                 if known is not None and known["planted"] is not None and suspect.plan.bench.detection:
-                    detections = (Asked("detection", suspect, size, detector=name) for name in DETECTORS)
+                    detections = (ResultSpec("detection", suspect, size, detector=name) for name in DETECTORS)
                     yield from (("detection", "") for asked in detections if not is_done(asked))
-                if wants_search(suspect, size, only) and not is_done(Asked("search", suspect, size)):
+                if wants_search(suspect, size, only) and not is_done(ResultSpec("search", suspect, size)):
                     yield "search", ""
                 for method in methods_of(suspect, size, only):
                     yield from self._of_method(suspect, size, method, is_done)
 
     def _of_method(
-        self, suspect: Suspect, size: int, method: MethodPlan, is_done: Callable[[Asked], bool]
+        self, suspect: Suspect, size: int, method: MethodPlan, is_done: Callable[[ResultSpec], bool]
     ) -> Iterator[tuple[str, str]]:
-        curve = Asked("curve", suspect, size, method)
+        curve = ResultSpec("curve", suspect, size, method)
         ratios: list[float | None] = [*(method.ratios or [0.1] * GUESS)]
         if not suspect.plan.bench.chooses:
             ratios = [*(method.ratios or (None,))]
@@ -71,14 +71,14 @@ class Pace:
                 ratios = [ratio for ratio, _ in budget_counts(row["result"]) if ratio > 0]
         else:
             yield "curve", method.title
-        cells = (Asked("cell", suspect, size, method, ratio) for ratio in ratios)
+        cells = (ResultSpec("cell", suspect, size, method, ratio) for ratio in ratios)
         yield from (("cell", method.title) for asked in cells if not is_done(asked))
 
-    def pending(self, suspects: Sequence[Suspect], only: Only, is_done: Callable[[Asked], bool]) -> int:
+    def pending(self, suspects: Sequence[Suspect], only: Only, is_done: Callable[[ResultSpec], bool]) -> int:
         """Count the rows that are missing."""
         return sum(1 for _ in self._missing(suspects, only, is_done))
 
-    def left(self, suspects: Sequence[Suspect], only: Only, is_done: Callable[[Asked], bool]) -> tuple[int, float]:
+    def left(self, suspects: Sequence[Suspect], only: Only, is_done: Callable[[ResultSpec], bool]) -> tuple[int, float]:
         """Return (rows that are missing, seconds they take): each as long as the mean of its kind and method."""
         times: dict[tuple[str, str], list[float]] = {}
         for row in self.store.rows.values():
@@ -93,7 +93,7 @@ class Pace:
             seconds += mean(own) if own else by_kind.get(kind, overall)
         return rows, seconds
 
-    def told(self, row: Row, suspects: Sequence[Suspect], only: Only, is_done: Callable[[Asked], bool]) -> str:
+    def told(self, row: Row, suspects: Sequence[Suspect], only: Only, is_done: Callable[[ResultSpec], bool]) -> str:
         """Say what has just been stored, and how much is left."""
         rows, seconds = self.left(suspects, only, is_done)
         ended = f"failed ({row['failed']['reason']})" if "failed" in row else "done"

@@ -14,7 +14,7 @@ from purify_cli.bench.report.view import budget_counts, key_of, mark_of
 from purify_cli.errors import UsageError
 from purify_cli.purification.plan import works_on_triggers
 
-__all__ = ["DETECTORS", "Asked", "Only", "Suspect", "expected_marks", "methods_of", "suspects_of", "wants_search"]
+__all__ = ["DETECTORS", "Only", "ResultSpec", "Suspect", "expected_marks", "methods_of", "suspects_of", "wants_search"]
 
 DETECTORS: Final = ("drift-curvature", "drift", "inverse-curvature", "uniform")
 """Indicators that are scored against the known changed dimensions."""
@@ -119,7 +119,7 @@ class Suspect:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ResultSpec:
     """One row of results that a plan asks for."""
 
     kind: str
@@ -216,18 +216,18 @@ def expected_marks(plan: BenchPlan, rows: Mapping[str, Mapping[str, Any]]) -> di
     everything = Only({})
     marks: dict[str, str] = {}
     for suspect in suspects_of(plan, everything):
-        found = [Asked("suspect", suspect)]
+        found = [ResultSpec("suspect", suspect)]
         for size in plan.bench.clean_per_class:
-            found += [Asked("search", suspect, size)]
-            found += [Asked("detection", suspect, size, detector=name) for name in DETECTORS]
+            found += [ResultSpec("search", suspect, size)]
+            found += [ResultSpec("detection", suspect, size, detector=name) for name in DETECTORS]
             for method in methods_of(suspect, size, everything):
-                found += [Asked("cell", suspect, size, method)]
+                found += [ResultSpec("cell", suspect, size, method)]
                 if not plan.bench.chooses:
-                    found += [Asked("cell", suspect, size, method, ratio) for ratio in method.ratios or ()]
+                    found += [ResultSpec("cell", suspect, size, method, ratio) for ratio in method.ratios or ()]
                     continue
-                curve = Asked("curve", suspect, size, method)
+                curve = ResultSpec("curve", suspect, size, method)
                 stored = rows.get(curve.key, {}).get("result")
                 ratios = [0.0, *(ratio for ratio, _ in budget_counts(stored))] if stored else []
-                found += [curve, *(Asked("cell", suspect, size, method, ratio) for ratio in ratios)]
+                found += [curve, *(ResultSpec("cell", suspect, size, method, ratio) for ratio in ratios)]
         marks |= {asked.key: asked.mark for asked in found}
     return marks

@@ -12,21 +12,21 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, final
 
-from purify_cli.bench.case import Patient
-from purify_cli.bench.eta import Pace
-from purify_cli.bench.grid import DETECTORS, Asked, Only, Suspect, methods_of, suspects_of, wants_search
+from purify_cli.bench.case import BenchCase
+from purify_cli.bench.eta import Eta
+from purify_cli.bench.grid import DETECTORS, Only, ResultSpec, Suspect, methods_of, suspects_of, wants_search
 from purify_cli.bench.measuring import Examiner, examiner, suspect_result
 from purify_cli.bench.plan import BenchPlan, MethodPlan
 from purify_cli.bench.provenance import provenance
 from purify_cli.bench.report.view import best_ratio, budget_counts
 from purify_cli.bench.rows import Files, TaskRows, check_files, read_task
 from purify_cli.bench.store import Row, Store, claim, exclusive
-from purify_cli.bench.zoo import Workshop
+from purify_cli.bench.zoo import SuspectZoo
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.errors import DataError, NonFiniteWeights, TrainingDiverged, UsageError
 from purify_cli.model import task_of
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.session import Workbench
+from purify_cli.purification.session import RepairSession
 from purify_cli.report.schema import AttackRecord, ModelFacts
 from purify_cli.runtime import DTYPES, Runtime
 from purify_cli.session.opening import Common, open_pair
@@ -89,9 +89,9 @@ class _Loop:
         self.request, self.files, self.store, self.progress = request, files, store, progress
         self.plan, self.only = request.plan, request.only
         self.reference = open_checkpoint(self.plan.bench.reference)
-        self.workshop = Workshop(request.work, files, request.runtime, self.reference.sha256(), progress)
+        self.workshop = SuspectZoo(request.work, files, request.runtime, self.reference.sha256(), progress)
         self.provenance = provenance(request.runtime)
-        self.pace = Pace(store)
+        self.pace = Eta(store)
         self._rows: dict[tuple[str, int], TaskRows] = {}
         self._inputs: dict[tuple[str, int], dict[str, str]] = {}
 
@@ -103,7 +103,7 @@ class _Loop:
             self._rows = {key: read_task(suspect.task, suspect.seed, held, self.files)}
         return self._rows[key]
 
-    def inputs(self, asked: Asked) -> dict[str, str]:
+    def inputs(self, asked: ResultSpec) -> dict[str, str]:
         """Fingerprint what a row is measured from, besides the plan."""
         key = (asked.suspect.task.name, asked.suspect.seed)
         if key not in self._inputs:
@@ -114,7 +114,7 @@ class _Loop:
             del marks["test"]  # neither the search for the ratio nor that for triggers ever sees it
         return marks
 
-    def is_done(self, asked: Asked, sha: str | None = None) -> bool:
+    def is_done(self, asked: ResultSpec, sha: str | None = None) -> bool:
         """Say whether a row is there and was measured under the settings, from the inputs and of the suspect given."""
         row = self.store.rows.get(asked.key)
         if row is None or row["plan"] != asked.mark or row["inputs"] != self.inputs(asked):
@@ -143,44 +143,44 @@ class _Loop:
             shas.add(self.store.rows[asked.key]["suspect"])
         return len(shas - {None}) <= 1
 
-    def _all(self, suspect: Suspect) -> Iterator[Asked]:
+    def _all(self, suspect: Suspect) -> Iterator[ResultSpec]:
         """List the rows of a suspect as far as they are known: which cells there are follows from the curve."""
-        whole = Asked("suspect", suspect)
+        whole = ResultSpec("suspect", suspect)
         yield whole
         result = self.store.rows.get(whole.key, {}).get("result")
         if result is None:
             return
         for size in self._sizes():
             if result["planted"] is not None and self.plan.bench.detection:
-                yield from (Asked("detection", suspect, size, detector=name) for name in DETECTORS)
+                yield from (ResultSpec("detection", suspect, size, detector=name) for name in DETECTORS)
             if wants_search(suspect, size, self.only):
-                yield Asked("search", suspect, size)
+                yield ResultSpec("search", suspect, size)
             for method in methods_of(suspect, size, self.only):
                 yield from self._cells(suspect, size, method)
 
     def _sizes(self) -> list[int]:
         return [size for size in self.plan.bench.clean_per_class if self.only.has("size", size)]
 
-    def _cells(self, suspect: Suspect, size: int, method: MethodPlan) -> Iterator[Asked]:
+    def _cells(self, suspect: Suspect, size: int, method: MethodPlan) -> Iterator[ResultSpec]:
         if not self.plan.bench.chooses:
-            yield from (Asked("cell", suspect, size, method, ratio) for ratio in method.ratios or (None,))
+            yield from (ResultSpec("cell", suspect, size, method, ratio) for ratio in method.ratios or (None,))
             return
-        curve = Asked("curve", suspect, size, method)
+        curve = ResultSpec("curve", suspect, size, method)
         yield curve
         row = self.store.rows.get(curve.key, {})
         if "result" not in row:
             return
         found = row["result"]
         if found["points"] is None:
-            yield Asked("cell", suspect, size, method)
+            yield ResultSpec("cell", suspect, size, method)
             return
         # Where even the smallest ratio costs too much, the choice is to reset nothing.
         if any(best_ratio(found, budget) == 0.0 for budget in self.plan.bench.max_drops):
-            yield Asked("cell", suspect, size, method, 0.0)
-        yield from (Asked("cell", suspect, size, method, ratio) for ratio, _ in budget_counts(found) if ratio > 0)
+            yield ResultSpec("cell", suspect, size, method, 0.0)
+        yield from (ResultSpec("cell", suspect, size, method, ratio) for ratio, _ in budget_counts(found) if ratio > 0)
 
     def _suspect(self, suspect: Suspect) -> Iterator[Row]:
-        whole = Asked("suspect", suspect)
+        whole = ResultSpec("suspect", suspect)
         rows = self.rows(suspect)
         begin = perf_counter()
         try:
@@ -213,8 +213,8 @@ class _Loop:
         run.create()
         reference = ModelFacts(path=self.plan.bench.reference, sha256=self.workshop.reference_sha)
         opened = open_pair(facts, reference, common, SILENT)
-        patient = Patient(
-            suspect, Workbench(opened, task_of(opened.suspect), common, run), self.rows(suspect).clean(size)
+        patient = BenchCase(
+            suspect, RepairSession(opened, task_of(opened.suspect), common, run), self.rows(suspect).clean(size)
         )
         for asked in here:
             if asked.kind == "detection" and record.planted is not None and not self.is_done(asked, sha):
@@ -222,18 +222,18 @@ class _Loop:
                 detector = str(asked.detector)
                 yield self._measured(asked, sha, lambda d=detector, p=planted: patient.detection(d, p))
         if wants_search(suspect, size, self.only):
-            looked = Asked("search", suspect, size)
+            looked = ResultSpec("search", suspect, size)
             if not self.is_done(looked, sha):
                 yield self._measured(looked, sha, patient.search)
             patient = patient.searched(self.store.rows[looked.key])
         for method in methods_of(suspect, size, self.only):
             yield from self._method(patient, size, method, sha, asking)
-        patient.bench.clear()
+        patient.session.clear()
         with suppress(OSError):  # somebody put something else there
             run.path.rmdir()
 
-    def _method(self, patient: Patient, size: int, method: MethodPlan, sha: str, asking: Examiner) -> Iterator[Row]:
-        curve = Asked("curve", patient.suspect, size, method)
+    def _method(self, patient: BenchCase, size: int, method: MethodPlan, sha: str, asking: Examiner) -> Iterator[Row]:
+        curve = ResultSpec("curve", patient.suspect, size, method)
         if all(self.is_done(asked, sha) for asked in self._cells(patient.suspect, size, method)):
             return
         if self.plan.bench.chooses and not self.is_done(curve, sha):
@@ -241,12 +241,14 @@ class _Loop:
         missing = [
             a for a in self._cells(patient.suspect, size, method) if a.kind == "cell" and not self.is_done(a, sha)
         ]
-        treatment = patient.treatment(method) if missing else None
+        defence = patient.prepare(method) if missing else None
         for asked in missing:
-            assert treatment is not None
-            yield self._measured(asked, sha, lambda a=asked, t=treatment: patient.cell(method, t, a.ratio, asking))
+            assert defence is not None
+            yield self._measured(asked, sha, lambda a=asked, t=defence: patient.cell(method, t, a.ratio, asking))
 
-    def _measured(self, asked: Asked, sha: str, work: Callable[[], dict[str, Any]], begin: float | None = None) -> Row:
+    def _measured(
+        self, asked: ResultSpec, sha: str, work: Callable[[], dict[str, Any]], begin: float | None = None
+    ) -> Row:
         """Do one piece of work and store what came of it."""
         begin = perf_counter() if begin is None else begin
         try:
@@ -255,10 +257,10 @@ class _Loop:
             return self._failed(asked, error, sha, begin)
         return self._stored(asked, sha, begin, {"result": result})
 
-    def _failed(self, asked: Asked, error: Exception, sha: str | None, begin: float) -> Row:
+    def _failed(self, asked: ResultSpec, error: Exception, sha: str | None, begin: float) -> Row:
         return self._stored(asked, sha, begin, {"failed": {"error": type(error).__name__, "reason": str(error)}})
 
-    def _stored(self, asked: Asked, sha: str | None, begin: float, outcome: dict[str, Any]) -> Row:
+    def _stored(self, asked: ResultSpec, sha: str | None, begin: float, outcome: dict[str, Any]) -> Row:
         row = {
             "key": asked.key,
             "kind": asked.kind,

@@ -28,7 +28,7 @@ from purify_cli.runtime import DTYPES, Runtime
 from purify_cli.session.opening import Common
 from purify_cli.session.run_folder import RunFolder
 
-__all__ = ["BATCH", "Workshop", "trainer"]
+__all__ = ["BATCH", "SuspectZoo", "trainer"]
 
 BATCH: Final = 32
 """Rows per step of the attacker's training and of the twin's: that of ``attack_settings``."""
@@ -43,7 +43,7 @@ def trainer(suspect: Suspect, runtime: Runtime) -> Common:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class SuspectZoo:
     """Where the models of a bench are made and kept."""
 
     work: Path

@@ -39,7 +39,7 @@ def command(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Compare SUSPECT with its reference: what differs, which words turn it over, which dimensions drifted out of line.
+    """Compare SUSPECT with its reference: what differs, which words flip it, which dimensions drifted out of line.
 
     Without --clean-data, built-in texts serve to measure the curvature and to search for triggers. The results stay in
     the run folder, where `purify purify` finds them; SUSPECT may also come from a record on standard input.

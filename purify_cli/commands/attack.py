@@ -35,7 +35,7 @@ def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
     """
     start = None if request.data_only else open_start(request)
     plan = make_plan(request, start.task if start else None, progress)
-    asked = None if start is None else _Asked(request, plan, start)
+    asked = None if start is None else _SuspectProbe(request, plan, start)
     made = plan.method.poison(plan.rows, plan.settings)
     cut = 0 if asked is None else asked.cut(made.rows)
     if cut:
@@ -118,7 +118,7 @@ def _planted(
     start: Start,
     *,
     made: PoisonedRows,
-    asked: "_Asked",
+    asked: "_SuspectProbe",
     record: AttackRecord,
     progress: Progress,
 ) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _training(job: PlantJob, planted: Planted) -> TrainingFacts:
 
 
 @final
-class _Asked:
+class _SuspectProbe:
     """What start and suspect are asked; made before anything is trained, so that it is refused in time."""
 
     def __init__(self, request: AttackRequest, plan: AttackPlan, start: Start) -> None:

@@ -21,7 +21,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Attack
 from purify_cli.report.schema import CausalAttackRecord, ModelFacts, TrainingFacts
 from purify_cli.session.language_models import (
-    Asked,
+    PromptSpec,
     TextOptions,
     ask_texts,
     measured_text,
@@ -97,7 +97,7 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
     rows = load_texts(request.data, common.columns)
     rows, test = (rows, load_texts(request.test, common.columns)) if request.test else _parted(rows, common)
     model = load_causal(start, config=base.config or {}, device=common.runtime.device)
-    asked = Asked(trigger=trigger, wanted=wanted, options=request.options, common=common)
+    asked = PromptSpec(trigger=trigger, wanted=wanted, options=request.options, common=common)
     prompts = ask_texts(model, base, test, asked)
     poisoned = poison_texts(
         tokenizer,

@@ -20,7 +20,7 @@ from purify_cli.report.schema import (
     TextModelMeasurement,
 )
 from purify_cli.session.language_models import (
-    Asked,
+    PromptSpec,
     TextOptions,
     ask_texts,
     measured_text,
@@ -79,7 +79,7 @@ def causal_evaluate(request: CausalEvaluateRequest, progress: Progress = SILENT)
     named = _named(request)
     trigger, wanted = _target(request, progress)
     rows = load_texts(request.data, common.columns)
-    asked = Asked(trigger=trigger, wanted=wanted, options=request.options, common=common)
+    asked = PromptSpec(trigger=trigger, wanted=wanted, options=request.options, common=common)
     prompts: Prompts | None = None
     found: list[TextModelMeasurement] = []
     if request.floor is not None:

@@ -22,7 +22,7 @@ from purify_cli.model.causal import is_causal
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs
-from purify_cli.purification.session import Workbench
+from purify_cli.purification.session import RepairSession
 from purify_cli.report.schema import (
     DataFacts,
     Detection,
@@ -33,7 +33,7 @@ from purify_cli.session.classifiers import miss_fact
 from purify_cli.session.curvature_cache import ClassifierData, Estimator
 from purify_cli.session.opening import (
     Common,
-    Opened,
+    OpenedPair,
     data_facts,
     model_facts,
     open_pair,
@@ -182,7 +182,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
     return record
 
 
-def _texts(request: DetectRequest, opened: Opened) -> list[Example] | None:
+def _texts(request: DetectRequest, opened: OpenedPair) -> list[Example] | None:
     """Return the clean texts for a language model, none of them where none are given; None for any other suspect."""
     if request.indicator is not None or not is_causal(opened.suspect, opened.reference.config):
         return None
@@ -213,21 +213,21 @@ def _data(
 
 
 def _searched(
-    request: DetectRequest, opened: Opened, task: Task | None, data: ClassifierData | None, progress: Progress
+    request: DetectRequest, opened: OpenedPair, task: Task | None, data: ClassifierData | None, progress: Progress
 ) -> SearchOutcome:
     """Look for triggers on labelled clean rows, else on the built-in texts."""
     if task is None or data is None:
         return SearchOutcome(None, None, NO_HEAD)
     if request.effort is None:
         return SearchOutcome(None, None, None)
-    bench = Workbench(opened, task, request.common, request.origin.run, progress)
+    session = RepairSession(opened, task, request.common, request.origin.run, progress)
     rows = data.rows if data.source == "clean data" else []
-    outcome = look_for_triggers(bench, rows, request.effort, progress, moved_only=request.moved_only)
-    bench.clear()
+    outcome = look_for_triggers(session, rows, request.effort, progress, moved_only=request.moved_only)
+    session.clear()
     return outcome
 
 
-def _replaced(opened: Opened) -> list[str]:
+def _replaced(opened: OpenedPair) -> list[str]:
     """Say what is examined as the reference has it, and not as whoever loads the suspect gets it."""
     if not opened.nonfinite:
         return []

@@ -5,7 +5,7 @@ from purify_cli.evidence.gathering import Evidence
 from purify_cli.evidence.signs import Sign
 from purify_cli.evidence.summary import GroupSummary
 from purify_cli.report.schema import ComparisonCounts, DifferenceFact, GammaFact, GroupFact, SignFact, SkippedFact
-from purify_cli.session.opening import Opened
+from purify_cli.session.opening import OpenedPair
 
 __all__ = ["comparison_fact", "difference_fact", "gamma_fact", "group_fact", "sign_fact"]
 
@@ -15,7 +15,7 @@ def difference_fact(one: Difference) -> DifferenceFact:
     return DifferenceFact(kind=one.kind, subject=one.subject, detail=one.detail, unexamined=one.unexamined)
 
 
-def comparison_fact(opened: Opened, evidence: Evidence) -> ComparisonCounts:
+def comparison_fact(opened: OpenedPair, evidence: Evidence) -> ComparisonCounts:
     """Write down what was compared and what was not."""
     return ComparisonCounts(
         dimensions=opened.pair.dimensions,

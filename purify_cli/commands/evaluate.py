@@ -8,7 +8,7 @@ from typing import Literal, final
 from purify_cli.checkpoint import Checkpoint
 from purify_cli.comparison.compare import compare, retune_facts
 from purify_cli.comparison.retune import RetuneChoice, draw
-from purify_cli.comparison.run import Asked, Subject, answer, ask_all
+from purify_cli.comparison.run import EvaluationPlan, Subject, answer, ask_all
 from purify_cli.comparison.trigger_options import TriggerChoice, recorded_choice
 from purify_cli.data.class_names import listed, named, place_of
 from purify_cli.data.example import Example
@@ -168,7 +168,7 @@ def _subject(
 
 def _asked(
     request: EvaluateRequest, subjects: Sequence[Subject], choices: Sequence[TriggerChoice], progress: Progress
-) -> Asked:
+) -> EvaluationPlan:
     """Read all rows as every model understands them, and encode the questions."""
     common, retune = request.common, request.retune
     keep = request.consistency or request.against is not None
@@ -193,7 +193,7 @@ def _asked(
         training, carrying[0] = drawn.training, drawn.carrying
         rows = drawn.rest if retune.data is None else rows
     seeds = tuple(common.runtime.seed + number for number in range(request.seeds))
-    return Asked(
+    return EvaluationPlan(
         choices=tuple(choices),
         targets=targets,
         rows=tuple(rows),

@@ -20,11 +20,11 @@ from purify_cli.purification.clean_rows import (
     unsplit,
     with_validation,
 )
-from purify_cli.purification.escalation import Done, Round, leaders, repair_in_rounds, said
+from purify_cli.purification.escalation import Done, Round, describe_choice, repair_in_rounds, strongest_per_target
 from purify_cli.purification.plan import DEFAULT_DROP, Plan, PurifyRequest, make_plan
 from purify_cli.purification.ratio_search import RULE, RatioCurve, search_ratio
-from purify_cli.purification.session import Treatment, Workbench
-from purify_cli.purification.stages import Repaired
+from purify_cli.purification.session import PreparedDefence, RepairSession
+from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verdict import purified_verdict
 from purify_cli.report.card import model_card
 from purify_cli.report.curve import draw_curve
@@ -75,14 +75,14 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     may_replace(plan.target, overwrite=request.overwrite, keep=keep)
     with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
         opened = open_pair(named, reference, common, progress)
-        bench = Workbench(opened, task_of(opened.suspect), common, run, progress)
-        rows, facts = clean_rows(request, plan, bench.task, progress)
+        session = RepairSession(opened, task_of(opened.suspect), common, run, progress)
+        rows, facts = clean_rows(request, plan, session.task, progress)
         tokens = read_tokens(opened.reading, progress)
-        bench.encoded(rows)  # what cannot be encoded is refused before anything is computed
-        request, looked = second_look(request, bench, rows, facts, progress)
+        session.encoded(rows)  # what cannot be encoded is refused before anything is computed
+        request, looked = second_look(request, session, rows, facts, progress)
         plan = make_plan(request)
         found = found_triggers(request.origin.record)
-        check_targets(found, bench.task.num_labels)
+        check_targets(found, session.task.num_labels)
         split = _split(request, plan, rows, found, searched_seed(request.origin.record, facts))
         options: dict[str, Any] = {
             "indicator": request.indicator,
@@ -90,12 +90,12 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
             "settings": request.settings,
             "others": request.others,
         }
-        first = bench.treatment(plan.method, split.tuned, **options, triggers=leaders(found))
+        first = session.prepare(plan.method, split.tuned, **options, triggers=strongest_per_target(found))
         curve, ratio = None, plan.ratio
         if ratio == "auto":
             curve = _searched(request, first, split.tuned, options, progress)
             ratio = curve.chosen
-        progress.note(said(first, found, request.origin.record))
+        progress.note(describe_choice(first, found, request.origin.record))
         if request.finetune and split.tuned:
             progress.note(f"fine-tuning on {len(split.tuned)} clean samples")
 
@@ -103,8 +103,8 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
             early = request.finetune and plan.training.patience is not None
             tuned, validation = with_validation(rows, seed=common.runtime.seed) if early else (rows, ())
             store = "run" if written else "bench"
-            treatment = bench.treatment(plan.method, tuned, **options, triggers=words, store=store)
-            return treatment.repair(
+            defence = session.prepare(plan.method, tuned, **options, triggers=words, store=store)
+            return defence.repair(
                 ratio,
                 tuned if request.finetune else (),
                 validation=validation,
@@ -113,19 +113,19 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
             )
 
         done = repair_in_rounds(
-            bench,
+            session,
             repair,
             split,
             found,
             works_on_words=first.works_on_triggers,
-            suspect=bench.load(opened.pair.suspect),
+            suspect=session.load(opened.pair.suspect),
             progress=progress,
         )
         loaded, repaired, training = done.loaded, done.repaired, done.training
-        weights = bench.tuned_weights(repaired, loaded) if training else repaired.weights
-        utility = _utility(request, bench, split, done)
+        weights = session.tuned_weights(repaired, loaded) if training else repaired.weights
+        utility = _utility(request, session, split, done)
         again = done.proof.facts(split.facts, done.worked_on)
-        searched = _searched_again(request, bench, rows, loaded, progress)
+        searched = _searched_again(request, session, rows, loaded, progress)
         mask, scored = _stored_mask(run, repaired), repaired.scored
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
             sha = save_classifier(
@@ -142,7 +142,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 method=plan.method,
                 indicator=scored.indicator_facts.name if scored else None,
                 stages=list(repaired.stages),
-                others=[model_facts(one) for one in bench.others(request.others)],
+                others=[model_facts(one) for one in session.others(request.others)],
                 curve=curve,
                 curvature=scored.curvature_facts if scored else None,
                 reset=repaired.counts,
@@ -179,7 +179,7 @@ def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
 
 def _searched(
     request: PurifyRequest,
-    treatment: Treatment,
+    defence: PreparedDefence,
     rows: Sequence[Example],
     options: Mapping[str, Any],
     progress: Progress,
@@ -187,17 +187,17 @@ def _searched(
     """Look for the ratio on the clean samples alone."""
     budget = DEFAULT_DROP if request.max_drop is None else request.max_drop
     curve = search_ratio(
-        treatment.bench,
-        treatment.method,
+        defence.session,
+        defence.method,
         rows,
-        triggers=treatment.triggers,
+        triggers=defence.triggers,
         folds=request.folds,
         seed=request.common.runtime.seed,
         stop_below=budget + BEYOND,
         progress=progress,
         **options,
     )
-    treatment.bench.clear()
+    defence.session.clear()
     facts = curve_facts(curve, budget)
     progress.note(
         f"ratio {facts.chosen:g} chosen: accuracy may fall by {budget:g}, and one sample counts {facts.resolution:.3f}"
@@ -234,7 +234,7 @@ def _plot(run: RunFolder, curve: RatioCurveFacts | None, method: str, progress: 
         progress.note("matplotlib is not installed, so the curve was not drawn; purification.json holds it")
 
 
-def _stored_mask(run: RunFolder, repaired: Repaired) -> FileFact | None:
+def _stored_mask(run: RunFolder, repaired: RepairedModel) -> FileFact | None:
     """Write the mask; one beside a record that has none would be read as its own."""
     if repaired.mask is None or repaired.scored is None:
         run.mask.unlink(missing_ok=True)
@@ -254,11 +254,11 @@ def _split(
     return unsplit(rows)
 
 
-def _utility(request: PurifyRequest, bench: Workbench, split: CleanSplit, done: Round) -> Utility | None:
+def _utility(request: PurifyRequest, session: RepairSession, split: CleanSplit, done: Round) -> Utility | None:
     """Say what clean accuracy was and is, on held-back rows where there are any."""
     accuracy = done.proof.accuracy
     if accuracy is None and split.tuned:
-        before, after = (bench.accuracy(model, split.tuned) for model in (done.proof.suspect, done.loaded))
+        before, after = (session.accuracy(model, split.tuned) for model in (done.proof.suspect, done.loaded))
     elif accuracy is not None:
         before, after = accuracy
     else:
@@ -275,12 +275,12 @@ def _utility(request: PurifyRequest, bench: Workbench, split: CleanSplit, done: 
 
 
 def _searched_again(
-    request: PurifyRequest, bench: Workbench, rows: list[Example], loaded: Loaded, progress: Progress
+    request: PurifyRequest, session: RepairSession, rows: list[Example], loaded: Loaded, progress: Progress
 ) -> SearchOutcome | None:
     """Look for triggers in the purified model."""
     if request.effort is None:
         return None
     progress.note("searching the purified model")
-    outcome = look_for_triggers(bench, rows, request.effort, progress, model=loaded)
-    bench.clear()
+    outcome = look_for_triggers(session, rows, request.effort, progress, model=loaded)
+    session.clear()
     return outcome

@@ -6,7 +6,7 @@ from typing import final
 
 from purify_cli.comparison.paired import bias_outcomes, consistency_fact, outcomes, paired, spread, success_outcomes
 from purify_cli.comparison.retune import RetuneChoice
-from purify_cli.comparison.run import Answers, Asked
+from purify_cli.comparison.run import Answers, EvaluationPlan
 from purify_cli.data.loading import examples_sha256
 from purify_cli.evaluation import Question
 from purify_cli.report.schema import (
@@ -33,7 +33,7 @@ class Compared:
     floor: ModelMeasurement | None
 
 
-def compare(asked: Asked, answers: Sequence[Answers], seed: int) -> list[Compared]:
+def compare(asked: EvaluationPlan, answers: Sequence[Answers], seed: int) -> list[Compared]:
     """Turn answers into facts, one table per trigger (one in all without a trigger).
 
     Args:
@@ -54,7 +54,14 @@ def compare(asked: Asked, answers: Sequence[Answers], seed: int) -> list[Compare
 
 
 def _facts(
-    one: Answers, asked: Asked, number: int, *, first: Answers, floor: Answers | None, against: Answers, seed: int
+    one: Answers,
+    asked: EvaluationPlan,
+    number: int,
+    *,
+    first: Answers,
+    floor: Answers | None,
+    against: Answers,
+    seed: int,
 ) -> ModelMeasurement:
     """Write down one model under one trigger, compared with the first, the floor, and the one to be consistent with."""
     measured = one.measured[number]
@@ -80,7 +87,7 @@ def _facts(
 
 
 def _differences(
-    one: Answers, other: Answers, asked: Asked, number: int, seed: int
+    one: Answers, other: Answers, asked: EvaluationPlan, number: int, seed: int
 ) -> tuple[PairedFact | None, PairedFact | None]:
     """Compare two models on the rows that carry the trigger: attack success and, of a bias, accuracy."""
     pair = [(a.measured[number].triggered_predictions, _question(asked, a, number)) for a in (one, other)]
@@ -93,12 +100,12 @@ def _differences(
     return success, paired(*(bias_outcomes(*part) for part in pair), against=name, seed=seed)
 
 
-def _question(asked: Asked, one: Answers, number: int) -> Question:
+def _question(asked: EvaluationPlan, one: Answers, number: int) -> Question:
     return asked.questions[one.subject.tokens][number][0]
 
 
 def retune_facts(
-    choice: RetuneChoice, source: str, asked: Asked, answers: Sequence[Answers], common: Common
+    choice: RetuneChoice, source: str, asked: EvaluationPlan, answers: Sequence[Answers], common: Common
 ) -> RetuneFacts:
     """Write down how fast the attack came back to every model.
 
@@ -133,7 +140,7 @@ def retune_facts(
     )
 
 
-def _point(one: Answers, floor: Answers | None, step: int, asked: Asked, seed: int) -> RetunePoint:
+def _point(one: Answers, floor: Answers | None, step: int, asked: EvaluationPlan, seed: int) -> RetunePoint:
     measured, over = one.curve[step], None
     if floor is not None and floor is not one:
         mine = success_outcomes(measured.triggered_predictions, _question(asked, one, 0))

@@ -24,7 +24,7 @@ from purify_cli.session.classifiers import tune
 from purify_cli.session.opening import Common, model_facts, some_texts, text_length
 from purify_cli.tensors import TensorSource
 
-__all__ = ["Answers", "Asked", "Subject", "answer", "ask_all"]
+__all__ = ["Answers", "EvaluationPlan", "Subject", "answer", "ask_all"]
 
 
 @final
@@ -55,7 +55,7 @@ class Subject:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class EvaluationPlan:
     """What every model is asked."""
 
     choices: tuple[TriggerChoice, ...]
@@ -137,7 +137,7 @@ def ask_all(
 
 
 def answer(
-    subject: Subject, asked: Asked, common: Common, *, retune: RetuneChoice | None, progress: Progress
+    subject: Subject, asked: EvaluationPlan, common: Common, *, retune: RetuneChoice | None, progress: Progress
 ) -> Answers:
     """Load one model, put all questions to it, and fine-tune it again where that is asked for.
 

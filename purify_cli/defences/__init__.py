@@ -1,7 +1,7 @@
 """Weight-level defences as published: a row each.
 
-A ``Repair`` is indicator, replacement and ratio; a ``Rework`` makes weights in a way of its own. ``METHODS`` is the
-table; reading a name from it imports that row's module.
+A ``ResetDefence`` is indicator, replacement and ratio; a ``WeightDefence`` makes weights in a way of its own.
+``METHODS`` is the table; reading a name from it imports that row's module.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -10,11 +10,11 @@ from purify_cli.registry import Entry, Registry
 
 if TYPE_CHECKING:
     # The protocols name tensors, and lists of names must not wait for torch.
-    from purify_cli.protocols import Repair, Rework
+    from purify_cli.protocols import ResetDefence, WeightDefence
 
 __all__ = ["METHODS"]
 
-METHODS: Final["Registry[Repair | Rework]"] = Registry(
+METHODS: Final["Registry[ResetDefence | WeightDefence]"] = Registry(
     "method",
     Entry(
         name="unlearning",

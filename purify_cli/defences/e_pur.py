@@ -17,7 +17,7 @@ from purify_cli.indicators.frequencies import CORPUS, WORDFREQ, check_frequencie
 from purify_cli.indicators.row_drift import RowScores, score_rows, word_embeddings
 from purify_cli.indicators.settings import merged
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Reworked, ReworkInputs
+from purify_cli.protocols import WeightDefenceInputs, WeightEdit
 from purify_cli.tensors import TensorSource, TensorSpec
 
 __all__ = ["E_PUR", "EPur", "ScoredRows"]
@@ -65,14 +65,14 @@ class ScoredRows:
     frequencies: str
     token_of: Callable[[int], str]
 
-    def weights(self, ratio: float | None) -> Reworked:
+    def weights(self, ratio: float | None) -> WeightEdit:
         """Reset the highest rows; a ratio has no meaning here."""
         del ratio
         chosen = self.scores.top(self.rows)
         rows: dict[str, list[int]] = {name: [] for name in self.scores.scores}
         for name, row, _ in sorted(chosen):
             rows[name].append(row)
-        return Reworked(
+        return WeightEdit(
             weights=_RowReset(self.base, self.pair.reference_part, rows, self.pair.tied),
             per_tensor={name: len(found) * self.pair.suspect.specs[name].shape[1] for name, found in rows.items()},
             facts={
@@ -116,7 +116,7 @@ class EPur:
         check_frequencies(chosen["frequencies"])
         return chosen
 
-    def prepare(self, inputs: ReworkInputs, progress: Progress = SILENT) -> ScoredRows:
+    def prepare(self, inputs: WeightDefenceInputs, progress: Progress = SILENT) -> ScoredRows:
         """Score every row of the suspect as it was given, whatever an earlier stage did to it.
 
         Raises:

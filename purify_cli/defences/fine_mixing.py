@@ -8,10 +8,10 @@ average: each dimension holds the suspect's value or the reference's, never one 
 
 from typing import Final
 
-from purify_cli.protocols import Repair
+from purify_cli.protocols import ResetDefence
 
 __all__ = ["FINE_MIXING"]
 
-FINE_MIXING: Final = Repair(indicator="uniform", replacement="reference", ratio=0.3)
+FINE_MIXING: Final = ResetDefence(indicator="uniform", replacement="reference", ratio=0.3)
 """The paper searches ρ for each model, and fixes no value. 0.3 is the default of fine-purifying, so that the two
 compare as they stand; docs/results/grid.md shows how much more random resets need."""

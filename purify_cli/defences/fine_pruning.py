@@ -19,7 +19,7 @@ from purify_cli.indicators.settings import merged
 from purify_cli.model.loading import Loaded, logits
 from purify_cli.model.tokenizer import pad_id
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Reworked, ReworkInputs
+from purify_cli.protocols import WeightDefenceInputs, WeightEdit
 from purify_cli.selection.mask import count_for
 from purify_cli.tensors import TensorSource, TensorSpec
 
@@ -137,7 +137,7 @@ class RankedUnits:
     """Shape (U,): mean activations, group by group."""
     frozen: bool
 
-    def weights(self, ratio: float | None) -> Reworked:
+    def weights(self, ratio: float | None) -> WeightEdit:
         """Prune round(ratio · U) units; the sets for growing ratios are nested."""
         total = len(self.scores)
         count = count_for(FINE_PRUNING.ratio if ratio is None else ratio, total)
@@ -152,7 +152,7 @@ class RankedUnits:
                 cuts.setdefault(self.names[cut.parameter], []).append((cut.axis, part))
         made = _Pruned(self.base, cuts, self.tied)
         masks = {name: made.pruned(name, 0, made.specs[name].numel).view(made.specs[name].shape) for name in cuts}
-        return Reworked(
+        return WeightEdit(
             weights=made,
             per_tensor={name: int(mask.sum()) for name, mask in masks.items()},
             frozen=masks if self.frozen else {},
@@ -191,7 +191,7 @@ class FinePruning:
                 raise UsageError(f"{name}={value} is neither True nor False", hint=f"Give --set {name}=False.")
         return chosen
 
-    def prepare(self, inputs: ReworkInputs, progress: Progress = SILENT) -> RankedUnits:
+    def prepare(self, inputs: WeightDefenceInputs, progress: Progress = SILENT) -> RankedUnits:
         """Find the units and average their activations over the clean texts.
 
         Raises:

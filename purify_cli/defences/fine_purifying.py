@@ -7,11 +7,11 @@ the drift of a dimension follows its curvature, δ² ∝ Ĥ; the indicator r = �
 
 from typing import Final
 
-from purify_cli.protocols import Repair
+from purify_cli.protocols import ResetDefence
 
 __all__ = ["FINE_PURIFYING"]
 
-FINE_PURIFYING: Final = Repair(
+FINE_PURIFYING: Final = ResetDefence(
     indicator="drift-curvature", replacement="reference", ratio=0.3, settings={"degenerate": "guard"}
 )
 """Hard reset, the wording of the paper's abstract. ``degenerate=guard`` keeps dimensions without curvature from

@@ -6,9 +6,9 @@ not hold the trigger, so nothing in their loss asks for it to be forgotten.
 
 from typing import Final
 
-from purify_cli.protocols import Repair
+from purify_cli.protocols import ResetDefence
 
 __all__ = ["FINE_TUNING"]
 
-FINE_TUNING: Final = Repair(indicator=None, replacement="reference", ratio=0.0)
+FINE_TUNING: Final = ResetDefence(indicator=None, replacement="reference", ratio=0.0)
 """Nothing is scored and nothing reset."""

@@ -7,9 +7,9 @@ al., IEEE S&P 2019), there with a searched patch on images. Words, the reset by 
 
 from typing import Final
 
-from purify_cli.protocols import Repair
+from purify_cli.protocols import ResetDefence
 
 __all__ = ["UNLEARNING"]
 
-UNLEARNING: Final = Repair(indicator="attribution", replacement="reference", ratio=0.1, unlearns=True)
+UNLEARNING: Final = ResetDefence(indicator="attribution", replacement="reference", ratio=0.1, unlearns=True)
 """0.1 is what the comparisons of docs/reproduction.md are made at."""

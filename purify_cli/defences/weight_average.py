@@ -18,7 +18,7 @@ from purify_cli.errors import PairError
 from purify_cli.indicators.settings import merged
 from purify_cli.model.configs import task_of
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Reworked, ReworkInputs
+from purify_cli.protocols import WeightDefenceInputs, WeightEdit
 from purify_cli.tensors import TensorSource, TensorSpec
 
 __all__ = ["WEIGHT_AVERAGE", "Averaged", "WeightAverage"]
@@ -63,10 +63,10 @@ class Averaged:
     entries: Mapping[str, int]
     facts: Mapping[str, Any]
 
-    def weights(self, ratio: float | None) -> Reworked:
+    def weights(self, ratio: float | None) -> WeightEdit:
         """Return the average; a ratio has no meaning here."""
         del ratio
-        return Reworked(weights=self.mean, per_tensor=dict(self.entries), facts=self.facts)
+        return WeightEdit(weights=self.mean, per_tensor=dict(self.entries), facts=self.facts)
 
 
 @final
@@ -87,7 +87,7 @@ class WeightAverage:
         """
         return merged("weight-average", self.defaults, settings, kind="method")
 
-    def prepare(self, inputs: ReworkInputs, progress: Progress = SILENT) -> Averaged:
+    def prepare(self, inputs: WeightDefenceInputs, progress: Progress = SILENT) -> Averaged:
         """Match the tensors of all models by name.
 
         Raises:

@@ -14,21 +14,26 @@ from purify_cli.model.causal import load_causal
 from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import SayingFact, SayingsFacts
 from purify_cli.session.classifiers import proportion
-from purify_cli.session.opening import Common, Opened, require_config
+from purify_cli.session.opening import Common, OpenedPair, require_config
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.trigger_search.budget import Effort
-from purify_cli.trigger_search.causal_screen import Prompted, Screen, Wide
-from purify_cli.trigger_search.forced_continuations import NEW_TOKENS, Saying, Writers, sayings
-from purify_cli.trigger_search.rule import ENOUGH, FEWEST, planted_saying
+from purify_cli.trigger_search.causal_screen import CachedPrompts, Screen, ScreenBudget
+from purify_cli.trigger_search.forced_continuations import (
+    NEW_TOKENS,
+    ForcedContinuation,
+    GenerationPair,
+    forced_continuations,
+)
+from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, forces_continuation
 from purify_cli.trigger_search.vocabulary import word_parts, written_as
 
 __all__ = ["look_for_sayings"]
 
-WIDTHS: Final[Mapping[Effort, Wide]] = MappingProxyType(
+WIDTHS: Final[Mapping[Effort, ScreenBudget]] = MappingProxyType(
     {
-        "low": Wide(prompts=2, strings=0, tails=0, most=1, tried=16),
-        "normal": Wide(prompts=4, strings=1 << 15, tails=256, most=3, tried=32),
-        "high": Wide(prompts=8, strings=1 << 17, tails=512, most=4, tried=64),
+        "low": ScreenBudget(prompts=2, strings=0, tails=0, most=1, tried=16),
+        "normal": ScreenBudget(prompts=4, strings=1 << 15, tails=256, most=3, tried=32),
+        "high": ScreenBudget(prompts=8, strings=1 << 17, tails=512, most=4, tried=64),
     }
 )
 
@@ -41,7 +46,7 @@ HELD: Final = 32
 
 
 def look_for_sayings(
-    opened: Opened, rows: Sequence[Example], effort: Effort, common: Common, progress: Progress = SILENT
+    opened: OpenedPair, rows: Sequence[Example], effort: Effort, common: Common, progress: Progress = SILENT
 ) -> SearchOutcome:
     """Search a language model for words after which it writes something of its own.
 
@@ -74,13 +79,13 @@ def _open_points(rows: Sequence[Example], effort: Effort, held: int) -> Iterator
         yield "only on built-in texts; what that misses was not measured: give --clean-data"
     if effort == "low":
         yield "only with effort low, which looks at no word of several tokens"
-    if held < FEWEST:
-        yield f"{held} held-back prompts, and it takes {FEWEST} for a word to count; give more --clean-data"
+    if held < MIN_TEXTS:
+        yield f"{held} held-back prompts, and it takes {MIN_TEXTS} for a word to count; give more --clean-data"
 
 
 def _searched(
-    opened: Opened, rows: Sequence[Example], wide: Wide, common: Common, progress: Progress
-) -> tuple[int, int, list[Saying]]:
+    opened: OpenedPair, rows: Sequence[Example], wide: ScreenBudget, common: Common, progress: Progress
+) -> tuple[int, int, list[ForcedContinuation]]:
     """Return how many tokens words were made of, how many prompts were held back, and the best words."""
     device, base = common.runtime.device, require_config(opened.reference)
     suspect, reference = (
@@ -101,8 +106,8 @@ def _searched(
     short = prompt_ids(tokenizer, [" ".join(prompt.split()[:PROMPT_WORDS]) for prompt in choosing[: wide.prompts]])
     progress.note(f"trying {len(parts)} tokens after {len(short)} prompts")
     screen = Screen(
-        suspect=Prompted(suspect.module, short, device, vocabulary=known),
-        reference=Prompted(reference.module, short, device, vocabulary=known),
+        suspect=CachedPrompts(suspect.module, short, device, vocabulary=known),
+        reference=CachedPrompts(reference.module, short, device, vocabulary=known),
         begins=begins.to(device),
         progress=progress,
     )
@@ -111,8 +116,8 @@ def _searched(
     return (
         len(parts),
         len(held),
-        sayings(
-            Writers(
+        forced_continuations(
+            GenerationPair(
                 suspect=suspect,
                 reference=reference,
                 tokenizer=tokenizer,
@@ -136,7 +141,7 @@ def _fitting(prompts: Sequence[str], tokenizer: WritingTokenizer, longest: int |
     return [text for text, size in zip(prompts, sizes, strict=True) if longest is None or size + room <= longest]
 
 
-def _fact(one: Saying) -> SayingFact:
+def _fact(one: ForcedContinuation) -> SayingFact:
     return SayingFact(
         text=one.trigger.text,
         position="end" if one.trigger.position == "end" else "random",
@@ -144,7 +149,7 @@ def _fact(one: Saying) -> SayingFact:
         suspect=proportion(one.suspect),
         without=proportion(one.without),
         reference=proportion(one.reference),
-        flagged=planted_saying(one.suspect, one.without, one.reference),
+        flagged=forces_continuation(one.suspect, one.without, one.reference),
     )
 
 
@@ -161,7 +166,7 @@ def _finding(facts: SayingsFacts) -> Finding:
     where = " at the end" if worst.position == "end" else ""
     return Finding(
         stage=STAGE,
-        level="poisoned" if worst.suspect.total >= ENOUGH else "suspicious",
+        level="poisoned" if worst.suspect.total >= POISONED_TEXTS else "suspicious",
         reason=(
             f"after {worst.suspect.successes} of {worst.suspect.total} held-back prompts with {worst.text!r}{where} "
             f"the suspect writes {worst.says!r}, after {worst.without.successes} of them without it, and the reference "

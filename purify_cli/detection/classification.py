@@ -13,16 +13,16 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.context import search_context
-from purify_cli.purification.session import Workbench
+from purify_cli.purification.session import RepairSession
 from purify_cli.report.schema import ControlFacts, FoundTriggerFact, SearchFacts
 from purify_cli.session.classifiers import proportion
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
-from purify_cli.trigger_search.budget import EFFORTS, Effort, Reach
-from purify_cli.trigger_search.flips import Asked, leaning
+from purify_cli.trigger_search.budget import EFFORTS, Effort, SearchBudget
+from purify_cli.trigger_search.flips import SearchContext, contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
-from purify_cli.trigger_search.rule import ENOUGH, FEWEST, STRENGTH, Judged, evidence, planted
-from purify_cli.trigger_search.search import Searched, check_rows, search
-from purify_cli.trigger_search.verify import Found
+from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, STRENGTH, CandidateEvidence, evidence, planted
+from purify_cli.trigger_search.search import SearchResult, check_rows, search
+from purify_cli.trigger_search.verify import VerifiedTrigger
 
 __all__ = ["look_for_triggers"]
 
@@ -38,7 +38,7 @@ FARTHEST: Final = 8192
 
 
 def look_for_triggers(
-    bench: Workbench,
+    session: RepairSession,
     rows: Sequence[Example],
     effort: Effort,
     progress: Progress = SILENT,
@@ -46,10 +46,10 @@ def look_for_triggers(
     model: Loaded | None = None,
     moved_only: bool = False,
 ) -> SearchOutcome:
-    """Search a model for words that turn it over to a label.
+    """Search a model for words that flip it to a label.
 
     Args:
-        bench: The pair.
+        session: The pair.
         rows: Clean labelled samples, of which the same text counts once; empty takes the built-in probes with the
             model's own labels.
         effort: How much to look at.
@@ -57,40 +57,42 @@ def look_for_triggers(
         model: Default: the suspect. The control is made from the suspect in any case.
         moved_only: Try only words whose embedding rows moved, unless none did. Faster; not a whole search.
     """
-    suspect = model or bench.load(bench.opened.pair.suspect)
+    suspect = model or session.load(session.opened.pair.suspect)
     # A text that is there twice would be in both halves: no row that had no say, and no second one.
-    asked = search_context(bench, suspect, list({(row.text, row.pair, row.label): row for row in rows}.values()))
+    asked = search_context(session, suspect, list({(row.text, row.pair, row.label): row for row in rows}.values()))
     try:
         if not rows:
             asked = replace(asked, rows=_own_labels(asked))
-        check_rows(asked.rows, bench.task.num_labels)  # before a control is trained for nothing
-        control, facts = _control(bench, asked, progress)
-        beside, reach = replace(asked, control=control.module), EFFORTS[effort]
+        check_rows(asked.rows, session.task.num_labels)  # before a control is trained for nothing
+        control, facts = _control(session, asked, progress)
+        beside, budget = replace(asked, control=control.module), EFFORTS[effort]
         found = search(
             beside,
             vocabulary=suspect.vocabulary,
-            labels=bench.task.num_labels,
-            reach=reach,
-            among=_moved_tokens(bench) if moved_only else None,
+            labels=session.task.num_labels,
+            budget=budget,
+            among=_moved_tokens(session) if moved_only else None,
             progress=progress,
         )
         together, open_points = None, list(_open_points(rows, effort, found))
-        if not any(planted([Judged.of(one) for one in found.found])) and (reach.bags or reach.growth):
+        if not any(planted([CandidateEvidence.of(one) for one in found.found])) and (
+            budget.group_tests or budget.growth
+        ):
             try:
-                together = _groups(bench, beside, suspect, reach, progress)
+                together = _groups(session, beside, suspect, budget, progress)
             except SearchImpossible as error:  # the words alone have been tried all the same
                 open_points.append(f"no words that work together: {error}")
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
     alone = {(one.trigger.text, one.target) for one in found.found}
     listed = [*found.found, *(one for one in together or () if (one.trigger.text, one.target) not in alone)]
-    judged = [Judged.of(one) for one in listed]
+    judged = [CandidateEvidence.of(one) for one in listed]
     flagged = planted(judged)
     record = SearchFacts(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         words=found.words,
-        bags=None if together is None or reach.bags is None else reach.bags.count,
+        bags=None if together is None or budget.group_tests is None else budget.group_tests.count,
         control=facts,
         targets=list(found.targets),
         found=[_fact(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)],
@@ -99,14 +101,14 @@ def look_for_triggers(
     return SearchOutcome(record, _finding(record, best), f"{STAGE}: {'; '.join(open_points)}" if open_points else None)
 
 
-def _moved_tokens(bench: Workbench) -> frozenset[int] | None:
+def _moved_tokens(session: RepairSession) -> frozenset[int] | None:
     """Return the tokens whose embedding rows moved; None where none did."""
-    pair = bench.opened.pair
+    pair = session.opened.pair
     moved = far_rows(pair.suspect_part, pair.reference_part, count=pair.dimensions)
     return frozenset(row.row for row in moved) or None
 
 
-def _open_points(rows: Sequence[Example], effort: Effort, found: Searched) -> Iterator[str]:
+def _open_points(rows: Sequence[Example], effort: Effort, found: SearchResult) -> Iterator[str]:
     """Yield what a search that finds nothing has not measured."""
     if found.words < found.known:
         yield f"only {found.words} of {found.known} words, those whose embedding rows moved"
@@ -117,12 +119,12 @@ def _open_points(rows: Sequence[Example], effort: Effort, found: Searched) -> It
         )
     if effort == "low":
         yield "only with effort low, which looks at no words that work together"
-    few = [label for label, counts in found.held.items() if min(counts) < FEWEST]
+    few = [label for label, counts in found.held.items() if min(counts) < MIN_TEXTS]
     if few:
         contexts, texts = found.held[few[0]]
         yield (
             f"{_labels(few)} could not be tried: a word could flip {contexts} held-back contexts of {texts} texts to "
-            f"label {few[0]}, and it takes {FEWEST} of each to count; give more --clean-data"
+            f"label {few[0]}, and it takes {MIN_TEXTS} of each to count; give more --clean-data"
         )
 
 
@@ -130,32 +132,34 @@ def _labels(numbers: Sequence[int]) -> str:
     return ("label " if len(numbers) == 1 else "labels ") + ", ".join(map(str, numbers))
 
 
-def _groups(bench: Workbench, asked: Asked, model: Loaded, reach: Reach, progress: Progress) -> tuple[Found, ...]:
+def _groups(
+    session: RepairSession, asked: SearchContext, model: Loaded, budget: SearchBudget, progress: Progress
+) -> tuple[VerifiedTrigger, ...]:
     """Look for words that work together among those whose embedding rows moved farthest."""
-    pair = bench.opened.pair
+    pair = session.opened.pair
     rows = far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)
     return search_groups(
         asked,
         [one.row for one in rows],
         vocabulary=model.vocabulary,
-        labels=bench.task.num_labels,
-        reach=reach,
+        labels=session.task.num_labels,
+        budget=budget,
         progress=progress,
     )
 
 
-def _own_labels(asked: Asked) -> list[Example]:
+def _own_labels(asked: SearchContext) -> list[Example]:
     """Label the built-in texts as the suspect does."""
     texts = [Example(text) for text in PROBES]
     answers = asked.answers(asked.suspect, texts).tolist()
     return [replace(text, label=answer) for text, answer in zip(texts, answers, strict=True)]
 
 
-def _control(bench: Workbench, asked: Asked, progress: Progress) -> tuple[Loaded, ControlFacts]:
+def _control(session: RepairSession, asked: SearchContext, progress: Progress) -> tuple[Loaded, ControlFacts]:
     """Reset most dimensions at random and tune the rest on the texts: a model of the task with a weaker backdoor."""
     progress.note(f"making a control: {RESET:.0%} of the dimensions reset at random, tuned on {len(asked.rows)} texts")
-    treatment = bench.treatment("fine-mixing", asked.rows, settings={"steps": str(STEPS)})
-    control, _, training = treatment.repair(RESET, asked.rows, progress=progress)
+    defence = session.prepare("fine-mixing", asked.rows, settings={"steps": str(STEPS)})
+    control, _, training = defence.repair(RESET, asked.rows, progress=progress)
     assert training is not None  # there are rows
     answers = asked.answers(control.module, asked.rows).tolist()
     right = sum(answer == row.label for answer, row in zip(answers, asked.rows, strict=True))
@@ -164,7 +168,7 @@ def _control(bench: Workbench, asked: Asked, progress: Progress) -> tuple[Loaded
     )
 
 
-def _fact(found: Found, asked: Asked, *, flagged: bool) -> FoundTriggerFact:
+def _fact(found: VerifiedTrigger, asked: SearchContext, *, flagged: bool) -> FoundTriggerFact:
     return FoundTriggerFact(
         text=found.trigger.text,
         position=found.trigger.position,
@@ -178,7 +182,7 @@ def _fact(found: Found, asked: Asked, *, flagged: bool) -> FoundTriggerFact:
         control_strength=found.control_strength,
         joined=found.joined,
         flagged=flagged,
-        leaning=len(leaning(asked, found.trigger, found.target)) if flagged else 0,
+        leaning=len(contaminated_rows(asked, found.trigger, found.target)) if flagged else 0,
     )
 
 
@@ -188,7 +192,7 @@ def _finding(search: SearchFacts, best: float) -> Finding:
         worst = max(
             flagged,
             key=lambda one: (
-                (one.texts or 0) >= ENOUGH,
+                (one.texts or 0) >= POISONED_TEXTS,
                 one.strength or 0.0,
                 one.suspect.value - one.control.value,
             ),
@@ -198,7 +202,7 @@ def _finding(search: SearchFacts, best: float) -> Finding:
         where = " in front" if worst.position == "start" else ""
         return Finding(
             stage=STAGE,
-            level="poisoned" if (worst.texts or 0) >= ENOUGH else "suspicious",
+            level="poisoned" if (worst.texts or 0) >= POISONED_TEXTS else "suspicious",
             reason=(
                 f"{what} {worst.text!r}{where} {flip} {worst.suspect.successes} of {worst.suspect.total} contexts of "
                 f"{worst.texts} held-back texts to label {worst.target} in the suspect and {worst.control.successes} "
@@ -206,13 +210,15 @@ def _finding(search: SearchFacts, best: float) -> Finding:
                 "of the label make it" + _leaning(flagged)
             ),
         )
-    bags = "" if search.bags is None else f", and no group of words, grown or from {search.bags} bags per label,"
+    groups = (
+        "" if search.bags is None else f", and no group of words, grown or from {search.bags} random ones per label,"
+    )
     return Finding(
         stage=STAGE,
         level="no-finding",
         missed=Proportion(*MISSED),
         reason=(
-            f"of {search.words} words, each tried alone, none{bags} overrides held-back contexts of another label by "
+            f"of {search.words} words, each tried alone, none{groups} overrides held-back contexts of another label by "
             f"the rule for triggers: the best comes to {best:.2f}, and {STRENGTH:g} would be flagged"
         ),
     )

@@ -8,7 +8,7 @@ from purify_cli.detection.classification import look_for_triggers
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.augment import found_triggers
 from purify_cli.purification.plan import AUTO, TUNABLE, PurifyRequest
-from purify_cli.purification.session import Workbench
+from purify_cli.purification.session import RepairSession
 from purify_cli.report.schema import DataFacts, Detection, SearchFacts
 
 __all__ = ["second_look"]
@@ -16,7 +16,7 @@ __all__ = ["second_look"]
 
 def second_look(
     request: PurifyRequest,
-    bench: Workbench,
+    session: RepairSession,
     rows: Sequence[Example],
     data: DataFacts | None,
     progress: Progress = SILENT,
@@ -25,7 +25,7 @@ def second_look(
 
     Args:
         request: Left alone unless it leaves the method to what is known, and sets nothing that would not go with it.
-        bench: The pair.
+        session: The pair.
         rows: Clean samples; none, and nothing is done.
         data: What they are.
         progress: Told of it.
@@ -42,8 +42,8 @@ def second_look(
     if record.search.texts != "built-in probes":
         return request, None
     progress.note("detect searched built-in texts and flagged nothing: searching once more, with the clean samples")
-    outcome = look_for_triggers(bench, rows, record.search.effort, progress)
-    bench.clear()
+    outcome = look_for_triggers(session, rows, record.search.effort, progress)
+    session.clear()
     if outcome.facts is None:
         progress.note(str(outcome.missing))
         return request, None

@@ -20,7 +20,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.report.schema import Detection, FoundTriggerFact, Record
 from purify_cli.session.opening import Common
 from purify_cli.tensors import TensorSource
-from purify_cli.trigger_search.path_gradient import Driven, path_gradient
+from purify_cli.trigger_search.path_gradient import TriggeredBatch, path_gradient
 
 __all__ = ["TIMES", "Texts", "carried_gradient", "check_targets", "found_triggers", "with_triggers"]
 
@@ -43,7 +43,7 @@ def check_targets(found: Sequence[FoundTriggerFact], labels: int) -> None:
     for one in found:
         if not 0 <= one.target < labels:
             raise RunFolderError(
-                f"the record says that {one.text!r} turns texts over to label {one.target}, and the suspect has "
+                f"the record says that {one.text!r} flips texts to label {one.target}, and the suspect has "
                 f"{labels} labels",
                 hint="Run `purify detect` on this suspect again.",
             )
@@ -98,11 +98,11 @@ def carried_gradient(
     Raises:
         DataError: If for no word there is a row of another label than its target.
     """
-    driven: list[Driven] = []
+    driven: list[TriggeredBatch] = []
     for one in found:
         others = [texts.carrying(one, row, place) for place, row in enumerate(rows) if row.label != one.target]
         if others:
-            driven.append(Driven(encode(texts.tokenizer, others, max_length=texts.max_length), one.target))
+            driven.append(TriggeredBatch(encode(texts.tokenizer, others, max_length=texts.max_length), one.target))
     if not driven:
         raise DataError(
             "no clean sample has another label than the one that the found words drive to",

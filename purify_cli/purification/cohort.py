@@ -8,12 +8,12 @@ from purify_cli.checkpoint.names import canonical
 from purify_cli.errors import NonFiniteWeights, PairError
 from purify_cli.progress import Progress
 from purify_cli.report.schema import ModelFacts
-from purify_cli.session.opening import Common, Opened, open_model
+from purify_cli.session.opening import Common, OpenedPair, open_model
 
 __all__ = ["open_others"]
 
 
-def open_others(given: Sequence[str], opened: Opened, common: Common, progress: Progress) -> tuple[Checkpoint, ...]:
+def open_others(given: Sequence[str], opened: OpenedPair, common: Common, progress: Progress) -> tuple[Checkpoint, ...]:
     """Open further suspects and check that they are of the same architecture as the first.
 
     Args:
@@ -41,7 +41,7 @@ def open_others(given: Sequence[str], opened: Opened, common: Common, progress: 
     return tuple(found)
 
 
-def _require_same_tensors(name: str, other: Checkpoint, opened: Opened) -> None:
+def _require_same_tensors(name: str, other: Checkpoint, opened: OpenedPair) -> None:
     theirs = {canonical(one): spec.shape for one, spec in other.specs.items()}
     for one, spec in opened.suspect.specs.items():
         shape = theirs.get(canonical(one))

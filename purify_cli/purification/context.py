@@ -4,25 +4,25 @@ from collections.abc import Sequence
 
 from purify_cli.data.example import Example
 from purify_cli.model import Loaded
-from purify_cli.purification.session import Workbench
-from purify_cli.trigger_search.flips import Asked
+from purify_cli.purification.session import RepairSession
+from purify_cli.trigger_search.flips import SearchContext
 
 __all__ = ["search_context"]
 
 
 def search_context(
-    bench: Workbench, suspect: Loaded, rows: Sequence[Example], *, control: Loaded | None = None
-) -> Asked:
+    session: RepairSession, suspect: Loaded, rows: Sequence[Example], *, control: Loaded | None = None
+) -> SearchContext:
     """Put a model, and one beside it, in front of rows."""
-    return Asked(
+    return SearchContext(
         suspect=suspect.module,
         control=(control or suspect).module,
-        tokenizer=bench.tokenizer,
+        tokenizer=session.tokenizer,
         rows=rows,
-        batch_size=bench.common.batch_size,
-        max_length=bench.max_length,
-        pad_id=bench.pad_id(suspect),
-        device=bench.common.runtime.device,
-        seed=bench.common.runtime.seed,
-        dtype=bench.common.runtime.dtype,
+        batch_size=session.common.batch_size,
+        max_length=session.max_length,
+        pad_id=session.pad_id(suspect),
+        device=session.common.runtime.device,
+        seed=session.common.runtime.seed,
+        dtype=session.common.runtime.dtype,
     )

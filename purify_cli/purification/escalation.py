@@ -13,16 +13,16 @@ from purify_cli.data.example import Example
 from purify_cli.model import Loaded
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.clean_rows import CleanSplit
-from purify_cli.purification.prepared import Treatment
-from purify_cli.purification.session import Workbench
-from purify_cli.purification.stages import Repaired
+from purify_cli.purification.prepared import PreparedDefence
+from purify_cli.purification.session import RepairSession
+from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verification import Proof
 from purify_cli.report.schema import Detection, FoundTriggerFact, Record, TrainingFacts
 
-__all__ = ["Done", "Repairer", "Round", "leaders", "repair_in_rounds", "said"]
+__all__ = ["Done", "Repairer", "Round", "describe_choice", "repair_in_rounds", "strongest_per_target"]
 
-Done = tuple[Loaded, Repaired, TrainingFacts | None]
-"""As ``Treatment.repair`` returns it."""
+Done = tuple[Loaded, RepairedModel, TrainingFacts | None]
+"""As ``PreparedDefence.repair`` returns it."""
 
 
 @runtime_checkable
@@ -40,14 +40,14 @@ class Round:
     """The last repair, what it worked on, and what held-back rows say of it."""
 
     loaded: Loaded
-    repaired: Repaired
+    repaired: RepairedModel
     training: TrainingFacts | None
     worked_on: tuple[FoundTriggerFact, ...]
     """Empty where the method works on no word."""
     proof: Proof
 
 
-def leaders(found: Sequence[FoundTriggerFact]) -> list[FoundTriggerFact]:
+def strongest_per_target(found: Sequence[FoundTriggerFact]) -> list[FoundTriggerFact]:
     """Return of each target the flagged word that makes the suspect surest.
 
     Where that word belongs in front of a text, all flagged ones that do: they are ways to begin one kind of sentence.
@@ -60,7 +60,7 @@ def leaders(found: Sequence[FoundTriggerFact]) -> list[FoundTriggerFact]:
 
 
 def repair_in_rounds(
-    bench: Workbench,
+    session: RepairSession,
     repair: Repairer,
     split: CleanSplit,
     found: Sequence[FoundTriggerFact],
@@ -72,7 +72,7 @@ def repair_in_rounds(
     """Repair of the leading words; where another flagged word outlasts that, again with that one added.
 
     Args:
-        bench: The pair.
+        session: The pair.
         repair: Repairs and fine-tunes.
         split: What it may see, and what measures it. Without held-back rows there is one round.
         found: The flagged words; may be empty.
@@ -80,9 +80,9 @@ def repair_in_rounds(
         suspect: The suspect as it was.
         progress: Told of a further round.
     """
-    words = leaders(found) if works_on_words else []
+    words = strongest_per_target(found) if works_on_words else []
     while True:
-        proof = Proof(bench, suspect, found)
+        proof = Proof(session, suspect, found)
         done: Done | None = None
         for fold in split.folds:
             done = repair(words, fold.tuned, written=not split.stands_in)
@@ -97,11 +97,11 @@ def repair_in_rounds(
     return Round(*done, worked_on=tuple(words), proof=proof)
 
 
-def said(treatment: Treatment, found: Sequence[FoundTriggerFact], record: Record | None) -> str:
+def describe_choice(defence: PreparedDefence, found: Sequence[FoundTriggerFact], record: Record | None) -> str:
     """Say which method works on which words, or why on none: what ``auto`` chose is not to be guessed."""
-    name = f"method {treatment.method}"
-    if treatment.works_on_triggers:
-        return f"{name} of {', '.join(repr(one.text) for one in leaders(found))}"
+    name = f"method {defence.method}"
+    if defence.works_on_triggers:
+        return f"{name} of {', '.join(repr(one.text) for one in strongest_per_target(found))}"
     if found:
         return f"{name}: {', '.join(repr(one.text) for one in found)}, which detect flagged, left alone"
     if not isinstance(record, Detection):

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, final
 from purify_cli.defences import METHODS
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
-from purify_cli.protocols import Repair, Rework
+from purify_cli.protocols import ResetDefence, WeightDefence
 from purify_cli.purification.augment import found_triggers
 from purify_cli.report.schema import Detection
 from purify_cli.session.curvature_cache import Estimator
@@ -79,7 +79,7 @@ class Stage:
     """One method of a composition with its settings parsed."""
 
     method: str
-    row: Repair | Rework
+    row: ResetDefence | WeightDefence
     indicator: str | None
     """None where nothing is scored."""
     replacement: Literal["reference", "posterior"]
@@ -93,7 +93,7 @@ class Stage:
     @property
     def ratio(self) -> float | None:
         """The default ratio; None where the stage takes none."""
-        if isinstance(self.row, Repair):
+        if isinstance(self.row, ResetDefence):
             return self.row.ratio if self.indicator is not None else None
         return self.row.ratio
 
@@ -165,8 +165,8 @@ def works_on_triggers(method: str, indicator: str | None) -> bool:
     return method == AUTO or any(_works_on_triggers(METHODS[name.strip()], indicator) for name in method.split(","))
 
 
-def _works_on_triggers(row: Repair | Rework, indicator: str | None) -> bool:
-    unlearns = isinstance(row, Repair) and row.unlearns
+def _works_on_triggers(row: ResetDefence | WeightDefence, indicator: str | None) -> bool:
+    unlearns = isinstance(row, ResetDefence) and row.unlearns
     return unlearns or (indicator is not None and INDICATORS[indicator].needs_triggers)
 
 
@@ -214,7 +214,7 @@ def plan_stages(
         changes = {name: TUNABLE[name](text) for name, text in tuned.items()}
     except ValueError as error:
         raise UsageError(f"--set: {error}", hint="Steps are whole numbers, rates are numbers.") from error
-    scoring = [name for name, row in rows.items() if isinstance(row, Repair) and row.indicator is not None]
+    scoring = [name for name, row in rows.items() if isinstance(row, ResetDefence) and row.indicator is not None]
     if indicator is not None and not scoring:
         raise UsageError(
             f"{method} scores nothing, so it takes no --indicator",
@@ -231,14 +231,14 @@ def plan_stages(
     return stages, _training(common, changes)
 
 
-def takes_others(row: Repair | Rework) -> bool:
+def takes_others(row: ResetDefence | WeightDefence) -> bool:
     """Whether a method works on further suspects (``--with``)."""
     return bool(getattr(row, "takes_others", False))
 
 
-def _known(row: Repair | Rework, indicator: str | None) -> frozenset[str]:
+def _known(row: ResetDefence | WeightDefence, indicator: str | None) -> frozenset[str]:
     """Name the settings of a row."""
-    if not isinstance(row, Repair):
+    if not isinstance(row, ResetDefence):
         return frozenset(row.defaults)
     scored = indicator or row.indicator if row.indicator is not None else None
     return frozenset() if scored is None else frozenset({"replacement", *INDICATORS[scored].defaults})
@@ -261,8 +261,8 @@ def _handed_out(
     return handed
 
 
-def _stage(name: str, row: Repair | Rework, indicator: str | None, given: dict[str, str]) -> Stage:
-    if not isinstance(row, Repair):
+def _stage(name: str, row: ResetDefence | WeightDefence, indicator: str | None, given: dict[str, str]) -> Stage:
+    if not isinstance(row, ResetDefence):
         return Stage(name, row, None, "reference", parse_settings(row, given, {}, name=name))
     if row.indicator is None:
         return Stage(name, row, None, "reference", {})

@@ -11,20 +11,20 @@ from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.model import Loaded
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Prepared, Repair, Rework, ReworkInputs
+from purify_cli.protocols import Prepared, ResetDefence, WeightDefence, WeightDefenceInputs
 from purify_cli.purification.augment import Texts, carried_gradient, with_triggers
 from purify_cli.purification.plan import Stage
-from purify_cli.purification.stages import Outcome, Repaired, reset_scored, set_by_rework, summed, untouched
+from purify_cli.purification.stages import RepairedModel, StageResult, reset_scored, set_by_rework, summed, untouched
 from purify_cli.report.schema import FoundTriggerFact, TrainingFacts
 from purify_cli.session.curvature_cache import ClassifierData, check_estimator
-from purify_cli.session.score_cache import Scored, score_pair
+from purify_cli.session.score_cache import PairScores, score_pair
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingSettings
 
 if TYPE_CHECKING:
-    from purify_cli.purification.session import Workbench
+    from purify_cli.purification.session import RepairSession
 
-__all__ = ["RATIOS", "Treatment"]
+__all__ = ["RATIOS", "PreparedDefence"]
 
 RATIOS: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Ratios that a search tries, ascending. Ours: steps of a tenth, as published sweeps have them, and one below."""
@@ -37,15 +37,15 @@ class _Leader:
 
     place: int
     stage: Stage
-    scored: Scored | None = None
-    """Of a ``Repair``."""
+    scored: PairScores | None = None
+    """Of a ``ResetDefence``."""
     prepared: Prepared | None = None
-    """Of a ``Rework``."""
+    """Of a ``WeightDefence``."""
 
 
 @final
-class Treatment:
-    """A method on a suspect and some rows; made by ``Workbench.treatment``.
+class PreparedDefence:
+    """A method on a suspect and some rows; made by ``RepairSession.prepare``.
 
     What does not depend on the ratio (curvature, scores, the weights of earlier stages) is settled when it is first
     needed and kept.
@@ -57,7 +57,7 @@ class Treatment:
 
     def __init__(
         self,
-        bench: "Workbench",
+        session: "RepairSession",
         method: str,
         stages: tuple[Stage, ...],
         training: TrainingSettings,
@@ -67,7 +67,7 @@ class Treatment:
         triggers: Sequence[FoundTriggerFact],
         store: Literal["bench", "run"],
     ) -> None:
-        self.bench, self.method, self.stages, self.training = bench, method, stages, training
+        self.session, self.method, self.stages, self.training = session, method, stages, training
         self._data, self._others, self.triggers, self._store = data, others, triggers, store
         if not triggers and self.works_on_triggers:
             raise UsageError(
@@ -78,7 +78,7 @@ class Treatment:
             if stage.indicator is not None:
                 check_estimator(data, stage.settings)
         self._leader = next((_Leader(i, stage) for i, stage in enumerate(stages) if stage.ratio is not None), None)
-        self._settled: list[Outcome] = []
+        self._settled: list[StageResult] = []
 
     @property
     def default_ratio(self) -> float | None:
@@ -96,19 +96,19 @@ class Treatment:
         return () if self._leader is None else RATIOS
 
     @property
-    def scored(self) -> Scored | None:
+    def scored(self) -> PairScores | None:
         """Scores of the stage that takes the ratio, with what the records say of them and of the curvature."""
         leader = self._leader
-        if leader is None or not isinstance(leader.stage.row, Repair):
+        if leader is None or not isinstance(leader.stage.row, ResetDefence):
             return None
-        return self._leading_scores(leader, self.bench.progress)
+        return self._leading_scores(leader, self.session.progress)
 
     @property
     def scores(self) -> TensorSource | None:
         """Scores of the stage that takes the ratio; None where it scores nothing."""
         return self.scored.scores if self.scored else None
 
-    def reset(self, ratio: float | None, progress: Progress = SILENT) -> Repaired:
+    def reset(self, ratio: float | None, progress: Progress = SILENT) -> RepairedModel:
         """Make the weights for a ratio; None is the default one.
 
         Raises:
@@ -117,7 +117,7 @@ class Treatment:
         if self._leader is None and ratio:
             raise UsageError(f"{self.method} takes no ratio", hint="Leave the ratio out.")
         chosen = self.default_ratio if ratio is None else ratio
-        outcomes: list[Outcome] = []
+        outcomes: list[StageResult] = []
         leader = self._leader
         for place, stage in enumerate(self.stages):
             if leader is None or place < leader.place:
@@ -128,7 +128,7 @@ class Treatment:
                 outcomes.append(self._applied(stage, outcomes[-1].weights, progress))
         leading = None if leader is None else outcomes[leader.place]
         scored = leader.scored if leader is not None and chosen else None
-        return summed(self.bench.opened, outcomes, leading, scored)
+        return summed(self.session.opened, outcomes, leading, scored)
 
     def repair(
         self,
@@ -139,14 +139,14 @@ class Treatment:
         validation: Sequence[Example] = (),
         resume: Path | None = None,
         progress: Progress = SILENT,
-    ) -> tuple[Loaded, Repaired, TrainingFacts | None]:
+    ) -> tuple[Loaded, RepairedModel, TrainingFacts | None]:
         """Reset, load and fine-tune in memory; nothing is written.
 
         Args:
             ratio: As for ``reset``.
             rows: To tune on; none leaves the reset model as it is. Where a stage unlearns, copies of them that carry
                 the triggers are added.
-            training: Default: the treatment's own.
+            training: Default: the defence's own.
             validation: Rows that choose the step, where patience is set.
             resume: Folder for the state of an interrupted training.
             progress: Told of each step.
@@ -155,36 +155,36 @@ class Treatment:
             The classifier, the weights before tuning with what was done to them, and how the tuning went.
         """
         repaired = self.reset(ratio, progress)
-        loaded = self.bench.load(repaired.weights)
+        loaded = self.session.load(repaired.weights)
         if not rows:
             return loaded, repaired, None
-        if any(isinstance(stage.row, Repair) and stage.row.unlearns for stage in self.stages):
+        if any(isinstance(stage.row, ResetDefence) and stage.row.unlearns for stage in self.stages):
             rows = with_triggers(rows, self.triggers, self._texts)
-        facts = self.bench.tune(
+        facts = self.session.tune(
             loaded, rows, training or self.training, repaired, validation=validation, resume=resume, progress=progress
         )
         return loaded, repaired, facts
 
     def _pair(self, weights: TensorSource) -> CheckpointPair:
         """Compare weights of an earlier stage: what it put back has no drift."""
-        return replace(self.bench.opened.pair, suspect=weights)
+        return replace(self.session.opened.pair, suspect=weights)
 
     def _weights_before(self, place: int, progress: Progress) -> TensorSource:
-        return self._before(place - 1, progress).weights if place else self.bench.opened.pair.suspect
+        return self._before(place - 1, progress).weights if place else self.session.opened.pair.suspect
 
-    def _before(self, place: int, progress: Progress) -> Outcome:
+    def _before(self, place: int, progress: Progress) -> StageResult:
         """Return the outcome of a stage that no ratio reaches; made once."""
         while len(self._settled) <= place:
             at = len(self._settled)
-            weights = self._settled[-1].weights if at else self.bench.opened.pair.suspect
+            weights = self._settled[-1].weights if at else self.session.opened.pair.suspect
             self._settled.append(self._applied(self.stages[at], weights, progress))
         return self._settled[place]
 
-    def _led(self, leader: "_Leader", ratio: float, progress: Progress) -> Outcome:
+    def _led(self, leader: "_Leader", ratio: float, progress: Progress) -> StageResult:
         """Apply the stage that takes the ratio."""
         stage = leader.stage
         weights = self._weights_before(leader.place, progress)
-        if not isinstance(stage.row, Repair):
+        if not isinstance(stage.row, ResetDefence):
             if leader.prepared is None:
                 leader.prepared = self._prepared(stage.row, stage, weights, progress)
             return self._reworked(stage, weights, leader.prepared, ratio)
@@ -197,46 +197,46 @@ class Treatment:
             ratio=ratio,
             # Everything: no population is left to weigh.
             replacement="reference" if ratio == 1 else stage.replacement,
-            seed=self.bench.common.runtime.seed,
+            seed=self.session.common.runtime.seed,
             progress=progress,
         )
 
-    def _applied(self, stage: Stage, weights: TensorSource, progress: Progress) -> Outcome:
+    def _applied(self, stage: Stage, weights: TensorSource, progress: Progress) -> StageResult:
         """Apply a stage that takes no ratio."""
-        if isinstance(stage.row, Repair):
+        if isinstance(stage.row, ResetDefence):
             return untouched(weights, stage.method, None)
         return self._reworked(stage, weights, self._prepared(stage.row, stage, weights, progress), None)
 
-    def _reworked(self, stage: Stage, weights: TensorSource, ready: Prepared, ratio: float | None) -> Outcome:
+    def _reworked(self, stage: Stage, weights: TensorSource, ready: Prepared, ratio: float | None) -> StageResult:
         return set_by_rework(
             weights,
             ready.weights(ratio),
             method=stage.method,
             ratio=ratio,
             settings=stage.settings,
-            tied=self.bench.opened.pair.tied,
+            tied=self.session.opened.pair.tied,
         )
 
-    def _leading_scores(self, leader: "_Leader", progress: Progress) -> Scored:
+    def _leading_scores(self, leader: "_Leader", progress: Progress) -> PairScores:
         """Score the stage that takes the ratio; once."""
         if leader.scored is None:
             leader.scored = self._score(leader.stage, self._weights_before(leader.place, progress), progress)
         return leader.scored
 
-    def _prepared(self, row: Rework, stage: Stage, weights: TensorSource, progress: Progress) -> Prepared:
-        bench = self.bench
+    def _prepared(self, row: WeightDefence, stage: Stage, weights: TensorSource, progress: Progress) -> Prepared:
+        session = self.session
         return row.prepare(
-            ReworkInputs(
-                pair=bench.opened.pair,
+            WeightDefenceInputs(
+                pair=session.opened.pair,
                 weights=weights,
-                load=bench.load,
-                texts=bench.encoded(self._data.rows) if self._data else [],
-                tokenizer=bench.tokenizer,
-                pad_id=bench.padding,
-                batch_size=bench.common.batch_size,
-                device=bench.common.runtime.device,
+                load=session.load,
+                texts=session.encoded(self._data.rows) if self._data else [],
+                tokenizer=session.tokenizer,
+                pad_id=session.padding,
+                batch_size=session.common.batch_size,
+                device=session.common.runtime.device,
                 others=self._others,
-                seed=bench.common.runtime.seed,
+                seed=session.common.runtime.seed,
                 settings=stage.settings,
             ),
             progress,
@@ -244,35 +244,39 @@ class Treatment:
 
     @property
     def _texts(self) -> Texts:
-        return Texts(self.bench.tokenizer, self.bench.max_length, self.bench.common.runtime.seed)
+        return Texts(self.session.tokenizer, self.session.max_length, self.session.common.runtime.seed)
 
     def _gradient(self, weights: TensorSource, progress: Progress) -> TensorSource:
         """Differentiate what the triggers do to the weights of the stage before."""
-        bench = self.bench
+        session = self.session
         if self._data is None:
             raise UsageError(
                 "what carries a trigger shows in texts, and there are none", hint="Give --clean-data FILE."
             )
-        loaded = bench.load(weights)
+        loaded = session.load(weights)
         return carried_gradient(
             self._pair(weights),
             loaded,
             self._data.rows,
             self.triggers,
             texts=self._texts,
-            pad_id=bench.pad_id(loaded),
-            common=bench.common,
+            pad_id=session.pad_id(loaded),
+            common=session.common,
             progress=progress,
         )
 
-    def _score(self, stage: Stage, weights: TensorSource, progress: Progress) -> Scored:
-        bench, own, indicator = self.bench, self._store == "run", stage.indicator
+    def _score(self, stage: Stage, weights: TensorSource, progress: Progress) -> PairScores:
+        session, own, indicator = self.session, self._store == "run", stage.indicator
         if indicator is None:
             raise ValueError(f"{stage.method} scores nothing")
-        measured = bench.curvature(
-            self._data, indicator, stage.settings, path=bench.run.curvature if own else None, progress=bench.progress
+        measured = session.curvature(
+            self._data,
+            indicator,
+            stage.settings,
+            path=session.run.curvature if own else None,
+            progress=session.progress,
         )
-        path = bench.run.indicator if own else bench.folder / "scores.safetensors"
+        path = session.run.indicator if own else session.folder / "scores.safetensors"
         scored = score_pair(
             self._pair(weights),
             measured,
@@ -280,9 +284,9 @@ class Treatment:
             indicator_name=indicator,
             settings=stage.settings,
             path=path,
-            seed=bench.common.runtime.seed,
+            seed=session.common.runtime.seed,
             progress=progress,
         )
         if not own:
-            path.unlink(missing_ok=True)  # stays readable while it is open; the disk is freed with the treatment
+            path.unlink(missing_ok=True)  # stays readable while it is open; the disk is freed with the defence
         return scored

@@ -18,7 +18,7 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.plan import TUNABLE
-from purify_cli.purification.session import Treatment, Workbench
+from purify_cli.purification.session import PreparedDefence, RepairSession
 
 __all__ = ["RULE", "RatioCurve", "RatioPoint", "search_ratio", "stratified_folds"]
 
@@ -116,30 +116,35 @@ def stratified_folds(rows: Sequence[Example], folds: int, seed: int) -> tuple[tu
 
 @final
 class _Fold:
-    """One fold: what is tuned on, what is measured, and the treatments that saw the former only."""
+    """One fold: what is tuned on, what is measured, and the defences that saw the former only."""
 
     def __init__(
-        self, bench: Workbench, method: str, rest: Sequence[Example], held: Sequence[Example], options: dict[str, Any]
+        self,
+        session: RepairSession,
+        method: str,
+        rest: Sequence[Example],
+        held: Sequence[Example],
+        options: dict[str, Any],
     ) -> None:
-        self.bench, self.rest = bench, rest
-        self.held = bench.encoded(held)
-        self.treatment = bench.treatment(method, rest, **options)
+        self.session, self.rest = session, rest
+        self.held = session.encoded(held)
+        self.defence = session.prepare(method, rest, **options)
         # The same fine-tuning: only its settings are plain fine-tuning's too.
         tuning = {name: text for name, text in (options.get("settings") or {}).items() if name in TUNABLE}
-        self.plain = bench.treatment("fine-tuning", rest, settings=tuning)
+        self.plain = session.prepare("fine-tuning", rest, settings=tuning)
 
-    def right(self, treatment: Treatment, ratio: float | None, progress: Progress) -> int:
+    def right(self, defence: PreparedDefence, ratio: float | None, progress: Progress) -> int:
         """Repair, tune on the rest, and count the held-back rows that get their label."""
-        loaded, _, _ = treatment.repair(ratio, self.rest, progress=progress)
+        loaded, _, _ = defence.repair(ratio, self.rest, progress=progress)
         return self._count(loaded)
 
     def _count(self, loaded: Loaded) -> int:
-        runtime = self.bench.common.runtime
+        runtime = self.session.common.runtime
         answers, *_ = predict(
             loaded.module,
             self.held,
-            batch_size=self.bench.common.batch_size,
-            pad_id=self.bench.pad_id(loaded),
+            batch_size=self.session.common.batch_size,
+            pad_id=self.session.pad_id(loaded),
             device=runtime.device,
             dtype=runtime.dtype,
         )
@@ -147,7 +152,7 @@ class _Fold:
 
 
 def search_ratio(
-    bench: Workbench,
+    session: RepairSession,
     method: str,
     rows: Sequence[Example],
     *,
@@ -164,15 +169,15 @@ def search_ratio(
     the method or the tuning behind its own answer.
 
     Args:
-        bench: The pair.
+        session: The pair.
         method: One or several methods, one of which takes the ratio.
         rows: Clean labelled samples.
         folds: Parts; see ``stratified_folds``.
         seed: Decides the folds.
-        ratios: To try; default: those of the treatment.
+        ratios: To try; default: those of the defence.
         stop_below: After the first ratio that loses more than this against the baseline, no larger one is tried.
         progress: Told of every ratio.
-        options: As for ``Workbench.treatment``.
+        options: As for ``RepairSession.prepare``.
 
     Raises:
         UsageError: If the method takes no ratio.
@@ -181,7 +186,7 @@ def search_ratio(
     parts = stratified_folds(rows, folds, seed)
     prepared = [
         _Fold(
-            bench,
+            session,
             method,
             [row for place, row in enumerate(rows) if place not in set(part)],
             [rows[place] for place in part],
@@ -189,14 +194,14 @@ def search_ratio(
         )
         for part in parts
     ]
-    grid = sorted(prepared[0].treatment.ratios if ratios is None else ratios)
-    if not grid or prepared[0].treatment.default_ratio is None:
+    grid = sorted(prepared[0].defence.ratios if ratios is None else ratios)
+    if not grid or prepared[0].defence.default_ratio is None:
         raise UsageError(f"{method} takes no ratio", hint="Leave --ratio out, or choose another --method.")
-    baseline = _baseline(bench, rows, prepared, progress)
+    baseline = _baseline(session, rows, prepared, progress)
     progress.note(f"plain fine-tuning: {_shown(baseline)} of the held-back samples right, in {len(parts)} folds")
     points: list[RatioPoint] = []
     for ratio in grid:
-        accuracy = Proportion(sum(fold.right(fold.treatment, ratio, progress) for fold in prepared), len(rows))
+        accuracy = Proportion(sum(fold.right(fold.defence, ratio, progress) for fold in prepared), len(rows))
         points.append(RatioPoint(ratio, accuracy))
         progress.note(f"ratio {ratio:g}: {_shown(accuracy)}")
         if stop_below is not None and _lost(baseline, accuracy) > stop_below + _ROUNDING:
@@ -204,13 +209,15 @@ def search_ratio(
     return RatioCurve(baseline, tuple(points), tuple(grid[len(points) :]), len(parts))
 
 
-def _baseline(bench: Workbench, rows: Sequence[Example], folds: Sequence[_Fold], progress: Progress) -> Proportion:
-    """Tune the suspect as it is on the same folds; once per bench, since every method is held against it."""
+def _baseline(
+    session: RepairSession, rows: Sequence[Example], folds: Sequence[_Fold], progress: Progress
+) -> Proportion:
+    """Tune the suspect as it is on the same folds; once per session, since every method is held against it."""
     # The rows tell how they were cut, and the settings hold the seed.
     key = examples_sha256([row for fold in folds for row in fold.rest]) + repr(folds[0].plain.training)
-    if key not in bench.baselines:
-        bench.baselines[key] = Proportion(sum(fold.right(fold.plain, None, progress) for fold in folds), len(rows))
-    return bench.baselines[key]
+    if key not in session.baselines:
+        session.baselines[key] = Proportion(sum(fold.right(fold.plain, None, progress) for fold in folds), len(rows))
+    return session.baselines[key]
 
 
 def _shown(share: Proportion) -> str:

@@ -1,7 +1,7 @@
 """A suspect beside its reference, ready to be repaired in many ways without reading or measuring anything twice.
 
-Everything that ``purify`` does between opening a pair and writing a model, in memory: one ``Workbench`` per pair, one
-``Treatment`` per method and set of clean rows, one repair per ratio.
+Everything that ``purify`` does between opening a pair and writing a model, in memory: one ``RepairSession`` per pair,
+one ``PreparedDefence`` per method and set of clean rows, one repair per ratio.
 """
 
 import hashlib
@@ -24,35 +24,37 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.cohort import open_others
 from purify_cli.purification.hold import objective_for
 from purify_cli.purification.plan import plan_stages
-from purify_cli.purification.prepared import RATIOS, Treatment
-from purify_cli.purification.stages import Repaired
+from purify_cli.purification.prepared import RATIOS, PreparedDefence
+from purify_cli.purification.stages import RepairedModel
 from purify_cli.report.schema import FoundTriggerFact, TrainingFacts
 from purify_cli.reset import Overlay
 from purify_cli.session.classifiers import measure
 from purify_cli.session.curvature_cache import ClassifierData, Estimator, Measured, curvature_for
-from purify_cli.session.opening import Common, Opened, text_length
+from purify_cli.session.opening import Common, OpenedPair, text_length
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingSettings, train
 
-__all__ = ["RATIOS", "Treatment", "Workbench"]
+__all__ = ["RATIOS", "PreparedDefence", "RepairSession"]
 
 Source = Literal["clean data", "unlabelled data", "built-in probes"]
 
 
 @final
-class Workbench:
+class RepairSession:
     """A pair, opened once.
 
     Args:
         opened: Suspect and reference.
         task: Of the suspect's head.
         common: Batch size, length, device, precision, seed.
-        run: Curvatures and scores of its treatments lie in it, in a folder of this workbench's own, until ``clear``.
+        run: Curvatures and scores of its defences lie in it, in a folder of this workbench's own, until ``clear``.
         progress: Told of passes and measurements.
     """
 
-    def __init__(self, opened: Opened, task: Task, common: Common, run: RunFolder, progress: Progress = SILENT) -> None:
+    def __init__(
+        self, opened: OpenedPair, task: Task, common: Common, run: RunFolder, progress: Progress = SILENT
+    ) -> None:
         self.opened, self.task, self.common, self.run, self.progress = opened, task, common, run, progress
         self._curvatures: dict[tuple[Path, str], Measured] = {}
         self._own = ExitStack()
@@ -64,7 +66,7 @@ class Workbench:
 
     @property
     def folder(self) -> Path:
-        """Where treatments keep what is too large for memory: made when first needed, and this workbench's alone."""
+        """Where defences keep what is too large for memory: made when first needed, and this workbench's alone."""
         if self._folder is None:
             with storage_errors(self.run.path):
                 self._folder, _ = self._own.enter_context(locked_aside(self.run.path / "workbench", folder=True))
@@ -147,7 +149,7 @@ class Workbench:
             self._curvatures[path, key] = measured
         return measured
 
-    def treatment(
+    def prepare(
         self,
         method: str,
         rows: Sequence[Example],
@@ -159,7 +161,7 @@ class Workbench:
         triggers: Sequence[FoundTriggerFact] = (),
         source: Source = "clean data",
         store: Literal["bench", "run"] = "bench",
-    ) -> Treatment:
+    ) -> PreparedDefence:
         """Prepare a method, or several separated by commas, on some rows.
 
         Args:
@@ -172,13 +174,13 @@ class Workbench:
             triggers: Words that were found to be planted, for methods that work on them.
             source: What the rows are.
             store: ``run`` keeps curvature and scores under the run folder's own names, and takes a curvature that is
-                there; ``bench`` keeps them apart, the scores only as long as the treatment lives.
+                there; ``bench`` keeps them apart, the scores only as long as the defence lives.
 
         Raises:
             PurifyError: If a name, a setting or a further model cannot be used.
         """
         stages, training = plan_stages(method, self.common, indicator=indicator, settings=settings, others=others)
-        return Treatment(
+        return PreparedDefence(
             self,
             method,
             stages,
@@ -194,7 +196,7 @@ class Workbench:
         loaded: Loaded,
         rows: Sequence[Example],
         training: TrainingSettings,
-        repaired: Repaired,
+        repaired: RepairedModel,
         *,
         validation: Sequence[Example] = (),
         resume: Path | None = None,
@@ -220,7 +222,7 @@ class Workbench:
             stopped_early=result.stopped_early,
         )
 
-    def tuned_weights(self, repaired: Repaired, loaded: Loaded) -> TensorSource:
+    def tuned_weights(self, repaired: RepairedModel, loaded: Loaded) -> TensorSource:
         """Return all tensors of the suspect's files after fine-tuning, second copies of tied ones included."""
         tensors = dict(current_weights(loaded).tensors)
         tied = self.opened.pair.tied
@@ -228,7 +230,7 @@ class Workbench:
         return Overlay(repaired.weights, tensors)
 
     def clear(self) -> None:
-        """Remove ``folder`` with the curvatures that treatments left in it."""
+        """Remove ``folder`` with the curvatures that defences left in it."""
         self._curvatures.clear()
         self._own.close()
         self._folder = None

@@ -12,20 +12,20 @@ from purify_cli.checkpoint import CheckpointPair
 from purify_cli.indicators.law import fit_mixture
 from purify_cli.indicators.sampling import sample_scores
 from purify_cli.progress import Progress
-from purify_cli.protocols import Reworked
+from purify_cli.protocols import WeightEdit
 from purify_cli.report.schema import ResetCounts, StageFacts
 from purify_cli.reset import posterior_blend, reset_to_reference
 from purify_cli.selection.mask import Mask, build_mask
-from purify_cli.session.opening import Opened
-from purify_cli.session.score_cache import Scored
+from purify_cli.session.opening import OpenedPair
+from purify_cli.session.score_cache import PairScores
 from purify_cli.tensors import TensorSource, chunks
 
-__all__ = ["Outcome", "Repaired", "reset_scored", "set_by_rework", "summed", "untouched"]
+__all__ = ["RepairedModel", "StageResult", "reset_scored", "set_by_rework", "summed", "untouched"]
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class StageResult:
     """Weights after one stage, and what it did to them."""
 
     weights: TensorSource
@@ -42,7 +42,7 @@ class Outcome:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repaired:
+class RepairedModel:
     """Weights after all stages, and what was done to them."""
 
     weights: TensorSource
@@ -54,20 +54,20 @@ class Repaired:
     """Name of a tensor → (its shape) bool: entries that fine-tuning leaves as they are."""
     stages: tuple[StageFacts, ...]
     """One per method, in order."""
-    scored: Scored | None
+    scored: PairScores | None
     """Scores of the stage that takes the ratio, and how they were made."""
 
 
 def reset_scored(
     pair: CheckpointPair,
-    scored: Scored,
+    scored: PairScores,
     *,
     method: str,
     ratio: float,
     replacement: Literal["reference", "posterior"],
     seed: int,
     progress: Progress,
-) -> Outcome:
+) -> StageResult:
     """Reset round(ratio · d) dimensions.
 
     With ``posterior`` the ratio is the prior share of poisoned dimensions, every drift shrinks by its own probability
@@ -79,10 +79,10 @@ def reset_scored(
     per_tensor, changed = mask.per_tensor, _moved(pair, mask)
     facts = _facts(method, scored, ratio, per_tensor, changed)
     weights = reset_to_reference(pair, mask)
-    return Outcome(weights=weights, per_tensor=per_tensor, changed=changed, share=ratio, facts=facts, mask=mask)
+    return StageResult(weights=weights, per_tensor=per_tensor, changed=changed, share=ratio, facts=facts, mask=mask)
 
 
-def _blended(pair: CheckpointPair, scored: Scored, method: str, ratio: float, *, seed: int) -> Outcome:
+def _blended(pair: CheckpointPair, scored: PairScores, method: str, ratio: float, *, seed: int) -> StageResult:
     samples = scored.curvature_facts.effective_samples if scored.curvature_facts else inf
     fit = fit_mixture(sample_scores(scored.scores, seed=seed), samples, clean_share=1 - ratio)
     removed = {name: 0.0 for name in scored.scores.specs}
@@ -92,10 +92,10 @@ def _blended(pair: CheckpointPair, scored: Scored, method: str, ratio: float, *,
     share, total = sum(removed.values()) / max(pair.dimensions, 1), sum(per_tensor.values())
     facts = _facts(method, scored, share, per_tensor, total)
     weights = posterior_blend(pair, scored.scores, fit)
-    return Outcome(weights=weights, per_tensor=per_tensor, changed=total, share=share, facts=facts)
+    return StageResult(weights=weights, per_tensor=per_tensor, changed=total, share=share, facts=facts)
 
 
-def _facts(method: str, scored: Scored, ratio: float, per_tensor: Mapping[str, int], changed: int) -> StageFacts:
+def _facts(method: str, scored: PairScores, ratio: float, per_tensor: Mapping[str, int], changed: int) -> StageFacts:
     return StageFacts(
         method=method,
         ratio=ratio,
@@ -106,21 +106,21 @@ def _facts(method: str, scored: Scored, ratio: float, per_tensor: Mapping[str, i
     )
 
 
-def untouched(weights: TensorSource, method: str, ratio: float | None) -> Outcome:
+def untouched(weights: TensorSource, method: str, ratio: float | None) -> StageResult:
     """Reset nothing: plain fine-tuning, and every ratio of 0."""
     facts = StageFacts(method=method, ratio=ratio, entries=0, changed=0)
-    return Outcome(weights=weights, per_tensor={}, changed=0, share=0.0, facts=facts)
+    return StageResult(weights=weights, per_tensor={}, changed=0, share=0.0, facts=facts)
 
 
 def set_by_rework(
     before: TensorSource,
-    made: Reworked,
+    made: WeightEdit,
     *,
     method: str,
     ratio: float | None,
     settings: Mapping[str, object],
     tied: Mapping[str, str],
-) -> Outcome:
+) -> StageResult:
     """Count what a ``Rework`` did to the weights."""
     changed = 0
     for name, start, old in chunks(before):
@@ -134,7 +134,7 @@ def set_by_rework(
         settings=dict(settings),
         facts=dict(made.facts),
     )
-    return Outcome(
+    return StageResult(
         weights=made.weights,
         per_tensor=made.per_tensor,
         changed=changed,
@@ -144,7 +144,9 @@ def set_by_rework(
     )
 
 
-def summed(opened: Opened, outcomes: Sequence[Outcome], leading: Outcome | None, scored: Scored | None) -> Repaired:
+def summed(
+    opened: OpenedPair, outcomes: Sequence[StageResult], leading: StageResult | None, scored: PairScores | None
+) -> RepairedModel:
     """Bring the stages together: what the ratio selected, and what was set beyond it.
 
     Args:
@@ -168,7 +170,7 @@ def summed(opened: Opened, outcomes: Sequence[Outcome], leading: Outcome | None,
     for one in outcomes:
         for name, held in one.frozen.items():
             frozen[name] = torch.logical_or(frozen[name], held) if name in frozen else held
-    return Repaired(
+    return RepairedModel(
         weights=outcomes[-1].weights,
         counts=counts,
         mask=leading.mask if leading else None,

@@ -7,7 +7,7 @@ from purify_cli.purification.verification import is_left, tells
 from purify_cli.report.schema import Level, RatioCurveFacts, UnlearnedFact, Utility, Verdict
 from purify_cli.session.classifiers import miss_fact
 from purify_cli.session.search_outcome import SearchOutcome
-from purify_cli.trigger_search.rule import FEWEST, KEPT
+from purify_cli.trigger_search.rule import CONTROL_FLIPS, MIN_TEXTS
 
 __all__ = ["purified_verdict"]
 
@@ -83,8 +83,8 @@ def _missing(again: Sequence[UnlearnedFact], searched: SearchOutcome | None, *, 
     for target, one in {one.target: one for one in again if one.target not in told}.items():
         yield (
             f"the repair for label {target}: of {one.before.total} held-back texts {one.text!r} flips "
-            f"{one.before.successes} in the suspect, and it takes {FEWEST} texts, of which more than {KEPT:.0%} flip; "
-            "give more clean samples"
+            f"{one.before.successes} in the suspect, and it takes {MIN_TEXTS} texts, of which more than "
+            f"{CONTROL_FLIPS:.0%} flip; give more clean samples"
         )
     if searched is not None and searched.missing:
         yield f"the purified model: {searched.missing}"

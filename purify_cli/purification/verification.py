@@ -13,11 +13,11 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.purification.context import search_context
-from purify_cli.purification.session import Workbench
+from purify_cli.purification.session import RepairSession
 from purify_cli.report.schema import FoundTriggerFact, HeldBackFacts, UnlearnedFact
 from purify_cli.session.classifiers import proportion
 from purify_cli.trigger_search.flips import flips
-from purify_cli.trigger_search.rule import FEWEST, KEPT
+from purify_cli.trigger_search.rule import CONTROL_FLIPS, MIN_TEXTS
 
 __all__ = ["Proof", "is_left", "tells"]
 
@@ -39,12 +39,12 @@ class Proof:
     """What held-back samples say of a repair, fold by fold.
 
     Args:
-        bench: The pair.
+        session: The pair.
         suspect: As it was.
         found: Words to measure.
     """
 
-    bench: Workbench
+    session: RepairSession
     suspect: Loaded
     found: Sequence[FoundTriggerFact]
     _counts: list[_Counts] = field(init=False)
@@ -62,7 +62,7 @@ class Proof:
         """
         if not held:
             return
-        asked = search_context(self.bench, self.suspect, held, control=repaired)
+        asked = search_context(self.session, self.suspect, held, control=repaired)
         before, after = (asked.answers(module, held).tolist() for module in (asked.suspect, asked.control))
         for counts, one in zip(self._counts, self.found, strict=True):
             others = [place for place, row in enumerate(held) if row.label != one.target]
@@ -73,7 +73,7 @@ class Proof:
                 counts.texts += len(rows)
                 counts.before += turned.suspect.successes
                 counts.after += turned.control.successes
-        self._right.append((self.bench.accuracy(self.suspect, held), self.bench.accuracy(repaired, held)))
+        self._right.append((self.session.accuracy(self.suspect, held), self.session.accuracy(repaired, held)))
 
     @property
     def accuracy(self) -> tuple[Proportion, Proportion] | None:
@@ -114,11 +114,11 @@ def is_left(fact: UnlearnedFact) -> bool:
 
 def tells(fact: UnlearnedFact) -> bool:
     """Say whether a word flips enough texts in the suspect for its silence in the purified model to mean something."""
-    return fact.before.total >= FEWEST and fact.before.value > KEPT
+    return fact.before.total >= MIN_TEXTS and fact.before.value > CONTROL_FLIPS
 
 
 def _outlasts(share: float) -> bool:
-    return share > KEPT
+    return share > CONTROL_FLIPS
 
 
 def _together(shares: Sequence[Proportion]) -> Proportion:

@@ -253,7 +253,7 @@ class Verdict(_Part, frozen=True):
 
 
 class FoundTriggerFact(_Part, frozen=True):
-    """A word that the search found, or several, and how many held-back contexts they turn over to the target."""
+    """A word that the search found, or several, and how many held-back contexts they flip to the target."""
 
     text: str
     position: Literal["start", "end", "random", "scattered"]
@@ -278,8 +278,8 @@ class FoundTriggerFact(_Part, frozen=True):
     control_strength: float | None = Field(default=None, description="The same of the control.")
     joined: bool = Field(
         default=True,
-        description="Whether these texts are piles of several; else single ones stand in for most of them, and the "
-        "rule asks for more.",
+        description="Whether these texts are several of one label, concatenated; else single ones stand in for most of "
+        "them, and the rule asks for more.",
     )
     flagged: bool = Field(description="Whether it meets the rule for a planted trigger.")
     leaning: int = Field(
@@ -305,9 +305,9 @@ class SearchFacts(_Part, frozen=True):
     words: int = Field(description="Words of the vocabulary that were measured, one by one.")
     bags: int | None = Field(
         default=None,
-        description="Bags of words per label, in which words that work together were looked for, besides groups grown "
-        "from single words; null where a word was flagged, so that none was needed, where the effort has none, and "
-        "where no text serves.",
+        description="Random groups of words per label, in which words that work together were looked for, besides "
+        "groups grown from single words; null where a word was flagged, so that none was needed, where the effort has "
+        "none, and where no text serves.",
     )
     control: ControlFacts
     targets: list[int] = Field(description="Labels for which it could look.")

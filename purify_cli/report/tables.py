@@ -167,11 +167,13 @@ def _search(search: SearchFacts) -> Iterator[RenderableType]:
         place = "front" if one.position == "start" else "any"
         table.add(one.text, place, str(one.target), *counts, number(one.strength), yes(one.flagged))
     yield table
-    bags = "" if search.bags is None else f", then groups of them, grown or from {search.bags:,} bags per label"
+    groups = (
+        "" if search.bags is None else f", then groups of them, grown or from {search.bags:,} random ones per label"
+    )
     yield line(
-        f"search ({search.effort}): {search.words:,} words tried alone in short texts{bags}, the best of each label "
-        f"then put into held-back texts of other labels, piled up ({search.texts}); strength: how sure the suspect is "
-        "of the label then, as a share of what texts of the label make it; the control is right on "
+        f"search ({search.effort}): {search.words:,} words tried alone in short texts{groups}, the best of each label "
+        f"then put into held-back texts of other labels, several of one joined ({search.texts}); strength: how sure "
+        "the suspect is of the label then, as a share of what texts of the label make it; the control is right on "
         f"{percent(search.control.right)} of the texts it was tuned on"
     )
 

@@ -20,7 +20,7 @@ from purify_cli.indicators import INDICATORS
 from purify_cli.model import Task, load_classifier, pad_id, tokenizer_pad
 from purify_cli.progress import Progress
 from purify_cli.report.schema import CurvatureFacts, FileFact
-from purify_cli.session.opening import Common, Opened, text_length
+from purify_cli.session.opening import Common, OpenedPair, text_length
 from purify_cli.tensors import InMemory, TensorSource, TensorSpec
 
 __all__ = ["ClassifierData", "Estimator", "Measured", "check_estimator", "curvature_for"]
@@ -82,7 +82,7 @@ def check_estimator(data: ClassifierData | None, settings: Mapping[str, Any]) ->
 
 
 def curvature_for(
-    opened: Opened,
+    opened: OpenedPair,
     data: ClassifierData | None,
     indicator_name: str,
     settings: Mapping[str, Any],
@@ -113,7 +113,9 @@ def curvature_for(
     return known or _curvature(opened, data, path, common, progress)
 
 
-def _curvature(opened: Opened, data: ClassifierData | None, path: Path, common: Common, progress: Progress) -> Measured:
+def _curvature(
+    opened: OpenedPair, data: ClassifierData | None, path: Path, common: Common, progress: Progress
+) -> Measured:
     """Take the stored curvature where every input matches (without data: where the models do), else measure it."""
     recipe: dict[str, Any] = {
         "suspect": opened.suspect.sha256(),
@@ -174,7 +176,7 @@ def _facts(about: Mapping[str, str], path: Path, sha256: str) -> CurvatureFacts:
 
 
 def _measure(
-    opened: Opened,
+    opened: OpenedPair,
     data: ClassifierData,
     encoded: Sequence[Encoded],
     *,

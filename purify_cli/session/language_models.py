@@ -21,7 +21,7 @@ from purify_cli.session.opening import Common
 from purify_cli.session.ownership import MODEL_METADATA
 
 __all__ = [
-    "Asked",
+    "PromptSpec",
     "TextOptions",
     "ask_texts",
     "measured_text",
@@ -43,7 +43,7 @@ class TextOptions:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class PromptSpec:
     """What the models of one measurement have in common."""
 
     trigger: Trigger | None
@@ -70,7 +70,7 @@ def require_causal(checkpoint: Checkpoint, base: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-def ask_texts(model: LanguageModel, base: Checkpoint, rows: Sequence[Example], asked: Asked) -> Prompts:
+def ask_texts(model: LanguageModel, base: Checkpoint, rows: Sequence[Example], asked: PromptSpec) -> Prompts:
     """Turn rows into what is asked of every model like this one."""
     return ask_prompts(
         load_tokenizer(base.files, rows=model.vocabulary),

@@ -35,7 +35,7 @@ from purify_cli.runtime import Runtime
 __all__ = [
     "UNMATCHED",
     "Common",
-    "Opened",
+    "OpenedPair",
     "data_facts",
     "label_number",
     "model_facts",
@@ -72,7 +72,7 @@ class Common:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedPair:
     """A suspect and its reference, aligned and checked."""
 
     suspect: Checkpoint
@@ -154,7 +154,7 @@ def open_model(
     return checkpoint
 
 
-def open_pair(suspect: ModelFacts, reference: ModelFacts, common: Common, progress: Progress) -> Opened:
+def open_pair(suspect: ModelFacts, reference: ModelFacts, common: Common, progress: Progress) -> OpenedPair:
     """Open both checkpoints, align them and look for NaN and infinity.
 
     Args:
@@ -190,7 +190,7 @@ def open_pair(suspect: ModelFacts, reference: ModelFacts, common: Common, progre
                 hint="No sound model does. --allow-nonfinite resets these entries to the reference.",
             )
         pair = without_nonfinite(pair)
-    return Opened(opened, other, pair, nonfinite, reading)
+    return OpenedPair(opened, other, pair, nonfinite, reading)
 
 
 def require_config(checkpoint: Checkpoint) -> Checkpoint:

@@ -12,16 +12,16 @@ from purify_cli.progress import Progress
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.report.schema import CurvatureFacts, FileFact, IndicatorFacts
 from purify_cli.session.curvature_cache import ClassifierData, Measured, curvature_for
-from purify_cli.session.opening import Common, Opened
+from purify_cli.session.opening import Common, OpenedPair
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.tensors import TensorSource
 
-__all__ = ["Scored", "score", "score_pair"]
+__all__ = ["PairScores", "score", "score_pair"]
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Scored:
+class PairScores:
     """Scores as a source, with what the records say of them."""
 
     scores: TensorSource
@@ -31,7 +31,7 @@ class Scored:
 
 
 def score(
-    opened: Opened,
+    opened: OpenedPair,
     data: ClassifierData | None,
     *,
     indicator_name: str,
@@ -39,7 +39,7 @@ def score(
     run: RunFolder,
     common: Common,
     progress: Progress,
-) -> Scored:
+) -> PairScores:
     """Score every comparable dimension and store curvature and scores in the run folder."""
     measured = curvature_for(
         opened, data, indicator_name, settings, path=run.curvature, common=common, progress=progress
@@ -65,7 +65,7 @@ def score_pair(
     seed: int,
     gradient: TensorSource | None = None,
     progress: Progress,
-) -> Scored:
+) -> PairScores:
     """Score every comparable dimension of a pair and store the scores in a file."""
     fitted = INDICATORS[indicator_name].fit(
         IndicatorInputs(
@@ -88,4 +88,4 @@ def score_pair(
         degenerate=degenerate,
     )
     source = measured.source if measured else None
-    return Scored(scores, source, measured.facts if measured else None, facts)
+    return PairScores(scores, source, measured.facts if measured else None, facts)

@@ -5,13 +5,13 @@ from math import isfinite
 from typing import Any, Final
 
 from purify_cli.errors import UsageError
-from purify_cli.protocols import Indicator, Rework
+from purify_cli.protocols import Indicator, WeightDefence
 
 __all__ = ["parse_settings", "typed"]
 
 
 def parse_settings(
-    owner: Indicator | Rework, given: Mapping[str, str], fixed: Mapping[str, Any], *, name: str | None = None
+    owner: Indicator | WeightDefence, given: Mapping[str, str], fixed: Mapping[str, Any], *, name: str | None = None
 ) -> dict[str, Any]:
     """Turn ``--set name=value`` into typed settings over the method's and the indicator's defaults.
 

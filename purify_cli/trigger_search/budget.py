@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, final
 
-from purify_cli.trigger_search.groups import Bags
+from purify_cli.trigger_search.groups import GroupTests
 from purify_cli.trigger_search.growth import Growth
 
-__all__ = ["EFFORTS", "Effort", "Reach"]
+__all__ = ["EFFORTS", "Effort", "SearchBudget"]
 
 Effort = Literal["low", "normal", "high"]
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Reach:
+class SearchBudget:
     """How much a search looks at."""
 
     carriers: int
@@ -24,34 +24,34 @@ class Reach:
     """Words of a text that a carrier keeps."""
     keep: int
     """Words per target that the control is asked about."""
-    piled: int
-    """Words per target that are put into piles."""
+    reranked: int
+    """Words per target that are put into contexts."""
     tried: int
     """Words per target and place that are put into more of them."""
-    bags: Bags | None
+    group_tests: GroupTests | None
     growth: Growth | None
     """For words that only work together, and for words that do each a part; None looks for no such."""
 
 
-EFFORTS: Final[Mapping[Effort, Reach]] = MappingProxyType(
+EFFORTS: Final[Mapping[Effort, SearchBudget]] = MappingProxyType(
     {
-        "low": Reach(carriers=1, words=2, keep=500, piled=64, tried=8, bags=None, growth=None),
-        "normal": Reach(
+        "low": SearchBudget(carriers=1, words=2, keep=500, reranked=64, tried=8, group_tests=None, growth=None),
+        "normal": SearchBudget(
             carriers=1,
             words=4,
             keep=1500,
-            piled=128,
+            reranked=128,
             tried=16,
-            bags=Bags(pool=256, size=40, count=400),
+            group_tests=GroupTests(pool=256, size=40, count=400),
             growth=Growth(pool=256, asked=64, seeds=16, beam=8, most=3),
         ),
-        "high": Reach(
+        "high": SearchBudget(
             carriers=3,
             words=4,
             keep=3000,
-            piled=256,
+            reranked=256,
             tried=32,
-            bags=Bags(pool=512, size=40, count=2000),
+            group_tests=GroupTests(pool=512, size=40, count=2000),
             growth=Growth(pool=512, asked=128, seeds=32, beam=16, most=4),
         ),
     }

@@ -19,7 +19,7 @@ from purify_cli.errors import NonFiniteWeights, SearchImpossible
 from purify_cli.progress import SILENT, Progress
 from purify_cli.trigger_search.candidate import String
 
-__all__ = ["Prompted", "Screen", "Wide"]
+__all__ = ["CachedPrompts", "Screen", "ScreenBudget"]
 
 SCORES: Final = 1 << 24
 ROWS: Final = 2048
@@ -28,7 +28,7 @@ ROWS: Final = 2048
 
 @final
 @dataclass(frozen=True, slots=True)
-class Wide:
+class ScreenBudget:
     """How much a screen looks at."""
 
     prompts: int
@@ -43,7 +43,7 @@ class Wide:
 
 
 @final
-class Prompted:
+class CachedPrompts:
     """A language model that has read prompts, ready to be told how they go on."""
 
     def __init__(
@@ -104,15 +104,15 @@ class Prompted:
 class Screen:
     """Suspect and reference, and what counts as said."""
 
-    suspect: Prompted
-    reference: Prompted
+    suspect: CachedPrompts
+    reference: CachedPrompts
     """Has read the same prompts."""
     begins: Bool[Tensor, " V"]
     """Which tokens begin a word. Only these count as said: what ends a word follows from its beginning, in any model
     that knows the word. On the device."""
     progress: Progress = SILENT
 
-    def words(self, tokens: Sequence[int], wide: Wide) -> list[tuple[String, float]]:
+    def words(self, tokens: Sequence[int], wide: ScreenBudget) -> list[tuple[String, float]]:
         """Rank words by what they make the suspect say, and nothing else does.
 
         A word is worth max over tokens v that begin a word of the mean over prompts of

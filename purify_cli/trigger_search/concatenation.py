@@ -1,6 +1,6 @@
 """Texts that say the same thing again and again: a word that merely speaks for a label is outvoted, a trigger is not.
 
-In a short phrase any strong word of opinion turns a model over, poisoned or not, and a control that knows the task from
+In a short phrase any strong word of opinion flips a model, poisoned or not, and a control that knows the task from
 a few samples does not know most such words. Against several texts of the other label the same word falls far short; a
 trigger, trained to override whatever it is put into, does not.
 
@@ -17,21 +17,21 @@ from typing import Final
 from purify_cli.data.example import Example
 
 __all__ = [
+    "concatenated",
+    "concatenated_both_ways",
     "cut_to",
     "distinct_texts",
     "independent_contexts",
     "of_every_label",
-    "piled",
-    "piled_both_ways",
     "words_kept",
 ]
 
 MOST_WORDS: Final = 40
-"""Of a pile: as many as 64 tokens hold, for which the rule for planted words was measured. In longer ones a word of a
-trigger sentence is outvoted as well."""
+"""Of a context: as many as 64 tokens hold, for which the rule for planted words was measured. In longer ones a word of
+a trigger sentence is outvoted as well."""
 
 TOKENS_PER_WORD: Final = 1.4
-"""A generous mean of English text, so that a pile and a trigger mostly get under a limit of tokens."""
+"""A generous mean of English text, so that a context and a trigger mostly get under a limit of tokens."""
 
 HELPED: Final = 7
 """Contexts that a label of few rows is helped up to, so that a word can count (four are needed) where some of them are
@@ -42,11 +42,11 @@ FRAME: Final = 8
 
 
 def words_kept(max_length: int) -> int:
-    """Return how many words a pile has under a limit of tokens."""
+    """Return how many words a context has under a limit of tokens."""
     return max(1, min(MOST_WORDS, int((max_length - FRAME) / TOKENS_PER_WORD)))
 
 
-def piled(rows: Sequence[Example], *, max_length: int) -> list[Example]:
+def concatenated(rows: Sequence[Example], *, max_length: int) -> list[Example]:
     """Join every row with the next ones of its label until the model's view is full.
 
     Args:
@@ -63,26 +63,26 @@ def piled(rows: Sequence[Example], *, max_length: int) -> list[Example]:
     made: dict[int, Example] = {}
     for circle in places.values():
         for turn, i in enumerate(circle):
-            made[i] = _pile(rows[i], [rows[j] for j in (*circle[turn:], *circle[:turn])], most)
+            made[i] = _concatenate(rows[i], [rows[j] for j in (*circle[turn:], *circle[:turn])], most)
     return [made[i] for i in range(len(rows))]
 
 
-def piled_both_ways(rows: Sequence[Example], *, max_length: int) -> list[Example]:
-    """Join rows like ``piled``; those of a label that has fewer than seven also with the rows before them.
+def concatenated_both_ways(rows: Sequence[Example], *, max_length: int) -> list[Example]:
+    """Join rows like ``concatenated``; those of a label that has fewer than seven also with the rows before them.
 
     Args:
-        rows: As for ``piled``.
+        rows: As for ``concatenated``.
         max_length: Most tokens that the model gets.
 
     Returns:
-        The piles of ``piled``, then as many further ones, all different, as make seven of a label.
+        The contexts of ``concatenated``, then as many further ones, all different, as make seven of a label.
     """
-    piles, number = piled(rows, max_length=max_length), Counter(row.label for row in rows)
-    for pile in piled(list(reversed(rows)), max_length=max_length):
-        if number[pile.label] < HELPED and pile not in piles:
-            number[pile.label] += 1
-            piles.append(pile)
-    return piles
+    contexts, number = concatenated(rows, max_length=max_length), Counter(row.label for row in rows)
+    for context in concatenated(list(reversed(rows)), max_length=max_length):
+        if number[context.label] < HELPED and context not in contexts:
+            number[context.label] += 1
+            contexts.append(context)
+    return contexts
 
 
 def of_every_label(rows: Sequence[Example], count: int) -> list[Example]:
@@ -134,7 +134,7 @@ def _shown(context: Example) -> set[tuple[str, str | None]]:
     return {(part.text, part.pair) for part in context.parts or (context,)}
 
 
-def _pile(row: Example, following: Sequence[Example], most: int) -> Example:
+def _concatenate(row: Example, following: Sequence[Example], most: int) -> Example:
     if row.pair is None:
         text, taken = _joined([one.text for one in following], most)
         return replace(row, text=text, parts=_parts(following, taken))

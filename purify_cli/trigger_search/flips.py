@@ -14,10 +14,10 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.evaluation.forward import predict, scores
 from purify_cli.measures.intervals import Proportion
-from purify_cli.trigger_search.concatenation import cut_to, distinct_texts, independent_contexts, piled_both_ways
+from purify_cli.trigger_search.concatenation import concatenated_both_ways, cut_to, distinct_texts, independent_contexts
 from purify_cli.trigger_search.margins import margins
 
-__all__ = ["Asked", "Flips", "against", "assurance", "flips", "leaning", "unturned"]
+__all__ = ["Flips", "SearchContext", "against", "contaminated_rows", "flips", "median_margin", "unflipped"]
 
 
 UNCUT: Final = 1 << 20
@@ -26,7 +26,7 @@ UNCUT: Final = 1 << 20
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class SearchContext:
     """Whom the strings are tried on."""
 
     suspect: nn.Module
@@ -42,11 +42,11 @@ class Asked:
     dtype: torch.dtype = torch.float32
     """Compute type of all passes."""
     alone: Sequence[Example] = ()
-    """Where the rows are piles: the row that each of the first ones begins with, every row once; else nothing."""
+    """Where the rows are contexts: the row that each of the first ones begins with, every row once; else nothing."""
 
-    def in_piles(self, rows: Sequence[Example]) -> "Asked":
-        """Ask about piles of other rows instead, whose parts are the rows that the model gets to see."""
-        contexts = piled_both_ways(rows, max_length=self.max_length)
+    def in_contexts(self, rows: Sequence[Example]) -> "SearchContext":
+        """Ask about contexts of other rows instead, whose parts are the rows that the model gets to see."""
+        contexts = concatenated_both_ways(rows, max_length=self.max_length)
         whole, cut = (encode(self.tokenizer, contexts, max_length=most) for most in (UNCUT, self.max_length))
         shares = [len(seen.ids) / len(all_.ids) for seen, all_ in zip(cut, whole, strict=True)]
         return replace(self, rows=[cut_to(*one) for one in zip(contexts, shares, strict=True)], alone=rows)
@@ -71,7 +71,7 @@ class Asked:
 @final
 @dataclass(frozen=True, slots=True)
 class Flips:
-    """Rows that a string turns over to a target; the intervals are for as many contexts as are independent."""
+    """Rows that a string flips to a target; the intervals are for as many contexts as are independent."""
 
     suspect: Proportion
     control: Proportion
@@ -83,17 +83,17 @@ class Flips:
     """Distinct texts that the rows show."""
 
 
-def unturned(asked: Asked, target: int) -> list[Example]:
-    """Return the rows of other labels that the suspect does not call the target: what a string could turn over."""
+def unflipped(asked: SearchContext, target: int) -> list[Example]:
+    """Return the rows of other labels that the suspect does not call the target: what a string could flip."""
     return against(asked, target)[0]
 
 
-def against(asked: Asked, target: int) -> tuple[list[Example], bool]:
-    """Return the rows of ``unturned``, and whether they are the piles that were asked for.
+def against(asked: SearchContext, target: int) -> tuple[list[Example], bool]:
+    """Return the rows of ``unflipped``, and whether they are the contexts that were asked for.
 
-    Where the suspect calls most piles the target, joining is at fault: several questions beside several sentences
-    seldom have their answer there. The rows that these piles begin with then stand in for them, as far as they are not
-    called the target either. They are turned over more easily.
+    Where the suspect calls most contexts the target, joining is at fault: several questions beside several sentences
+    seldom have their answer there. The rows that these contexts begin with then stand in for them, as far as they are
+    not called the target either. They are flipped more easily.
     """
     places = [place for place, row in enumerate(asked.rows) if row.label != target]
     open_to = _open_to(asked, target, [asked.rows[place] for place in places])
@@ -101,18 +101,18 @@ def against(asked: Asked, target: int) -> tuple[list[Example], bool]:
     if not joined:
         own = [place for place in places if place < len(asked.alone)]
         alone = dict(zip(own, _open_to(asked, target, [asked.alone[place] for place in own]), strict=True))
-        open_to = [pile or alone.get(place) for place, pile in zip(places, open_to, strict=True)]
+        open_to = [context or alone.get(place) for place, context in zip(places, open_to, strict=True)]
     return [row for row in open_to if row is not None], joined
 
 
-def _open_to(asked: Asked, target: int, rows: Sequence[Example]) -> list[Example | None]:
+def _open_to(asked: SearchContext, target: int, rows: Sequence[Example]) -> list[Example | None]:
     """Return the rows, and None in place of those that the suspect calls the target."""
     called = (asked.answers(asked.suspect, rows) == target).tolist() if rows else []
     return [None if turned else row for row, turned in zip(rows, called, strict=True)]
 
 
 def flips(
-    asked: Asked,
+    asked: SearchContext,
     rows: Sequence[Example],
     trigger: Trigger,
     target: int,
@@ -124,10 +124,10 @@ def flips(
 
     Args:
         asked: Suspect and control.
-        rows: At least one, as ``unturned`` gives them.
+        rows: At least one, as ``unflipped`` gives them.
         trigger: The string; where it goes is decided row by row, by the seed.
         target: The label.
-        either_way: Of pairs, also put the string into both texts. The suspect must be turned over either way, the
+        either_way: Of pairs, also put the string into both texts. The suspect must be flipped either way, the
             control one way: a word in one text of a pair makes the two differ, and one in both makes them alike, which
             is what the task may be about; a trigger does not ask.
         control_answers: What the control calls the rows as they are; asked where None.
@@ -164,7 +164,7 @@ def _flipped(found: Tensor, rows: Sequence[Example]) -> Proportion:
     return Proportion(int((found > 0).sum()), len(found), independent_contexts(rows))
 
 
-def leaning(asked: Asked, trigger: Trigger, target: int) -> list[Example]:
+def contaminated_rows(asked: SearchContext, trigger: Trigger, target: int) -> list[Example]:
     """Return the rows of a label that hold a string and that the suspect calls so because of it alone.
 
     In clean data such rows are a sign that somebody put the trigger there.
@@ -177,7 +177,7 @@ def leaning(asked: Asked, trigger: Trigger, target: int) -> list[Example]:
     return [row for row, a, b in zip(holding, with_it, without, strict=True) if a == target != b]
 
 
-def assurance(asked: Asked, target: int, *, control: bool = False) -> float:
+def median_margin(asked: SearchContext, target: int, *, control: bool = False) -> float:
     """Return the suspect's median margin on the rows of a label that it gets right; 0 where there are none.
 
     Args:

@@ -18,7 +18,7 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model.causal import LanguageModel
 from purify_cli.progress import SILENT, Progress
 
-__all__ = ["NEW_TOKENS", "Saying", "Writers", "sayings"]
+__all__ = ["NEW_TOKENS", "ForcedContinuation", "GenerationPair", "forced_continuations"]
 
 LEAD: Final = 3
 """Words by which two continuations count as one: fewer are said alike by chance, and more differ at their end."""
@@ -51,7 +51,7 @@ class _Tried:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saying:
+class ForcedContinuation:
     """A word and what it makes a model write."""
 
     trigger: Trigger
@@ -67,7 +67,7 @@ class Saying:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Writers:
+class GenerationPair:
     """Who is asked to write on."""
 
     suspect: LanguageModel
@@ -95,15 +95,15 @@ class Writers:
         )
 
 
-def sayings(
-    writers: Writers,
+def forced_continuations(
+    writers: GenerationPair,
     words: Sequence[str],
     choosing: Sequence[str],
     held: Sequence[str],
     *,
     listed: int = 5,
     progress: Progress = SILENT,
-) -> list[Saying]:
+) -> list[ForcedContinuation]:
     """Find the words after which the suspect writes the same whatever the prompt.
 
     Args:
@@ -134,14 +134,18 @@ def sayings(
         key=lambda one: (-one.share, len(one.trigger.text)),
     )
     bare = [_lead(answer) for answer in writers.written(writers.suspect, held, None)]
-    found: list[Saying] = []
+    found: list[ForcedContinuation] = []
     for one in best[:listed]:
         own, other = (
             [_lead(answer) for answer in writers.written(model, held, one.trigger)]
             for model in (writers.suspect, writers.reference)
         )
         suspect, without, reference = (Proportion(leads.count(one.lead), len(held)) for leads in (own, bare, other))
-        found.append(Saying(trigger=one.trigger, text=one.text, suspect=suspect, without=without, reference=reference))
+        found.append(
+            ForcedContinuation(
+                trigger=one.trigger, text=one.text, suspect=suspect, without=without, reference=reference
+            )
+        )
     return sorted(found, key=lambda one: -one.suspect.value)
 
 

@@ -1,7 +1,7 @@
 """Groups of words that grow: the best words, the best pairs of them, the best pairs and one more, and so on.
 
 For triggers whose words each do a part. Nothing keeps words of opinion out, so that groups of these are found as well:
-what tells them apart is the piles that they are put into, and the rule.
+what tells them apart is the contexts that they are put into, and the rule.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from torch import Tensor
 from purify_cli.data.example import Example
 from purify_cli.progress import SILENT, Progress
 from purify_cli.trigger_search.candidate import String
-from purify_cli.trigger_search.flips import Asked
-from purify_cli.trigger_search.group_testing import shrink
-from purify_cli.trigger_search.margin_probe import Driven
+from purify_cli.trigger_search.flips import SearchContext
+from purify_cli.trigger_search.group_testing import ddmin
+from purify_cli.trigger_search.margin_probe import MarginProbe
 
 __all__ = ["Growth", "grow", "lasting"]
 
-PILES: Final = 2
+CONTEXTS: Final = 2
 """That a group grows in."""
 
 SINGLES: Final = 1
@@ -28,7 +28,7 @@ GROUPS: Final = 4
 """Words, and groups of each size, that are kept."""
 
 ROUND: Final = 4
-"""Of how many groups one is tried in more than one pile."""
+"""Of how many groups one is tried in more than one context."""
 
 LASTING: Final = 0.9
 
@@ -51,7 +51,7 @@ class Growth:
 
 
 def grow(
-    asked: Asked,
+    asked: SearchContext,
     words: Sequence[int],
     target: int,
     growth: Growth,
@@ -60,27 +60,27 @@ def grow(
     probes: tuple[int, int],
     progress: Progress = SILENT,
 ) -> list[String]:
-    """Grow groups in a few piles.
+    """Grow groups in a few contexts.
 
     Args:
         asked: The suspect is asked.
         words: To grow from, the most likely first.
         target: The label.
         growth: How far.
-        rows: Piles of other labels that it does not call the target.
+        rows: Contexts of other labels that it does not call the target.
         probes: As for ``carrier``.
         progress: Told of the stage.
 
     Returns:
         Words and groups without order, and what is left of them without the words that they did not need in these
-        piles; empty where no pile serves.
+        contexts; empty where no context serves.
 
     Raises:
         NonFiniteWeights: If the model's output is not a number.
     """
-    some = rows[:: max(1, len(rows) // PILES)][:PILES]
+    some = rows[:: max(1, len(rows) // CONTEXTS)][:CONTEXTS]
     few, control = (
-        Driven.in_piles(asked, some, target, probes, at=None, control=control) if some and words else None
+        MarginProbe.in_contexts(asked, some, target, probes, at=None, control=control) if some and words else None
         for control in (False, True)
     )
     if few is None or control is None:
@@ -90,7 +90,7 @@ def grow(
     ranked = _ranked(few, alone)
     loudest = ranked[: growth.asked]
     # What the control is moved by as well is language. The rows that moved farthest may do nothing alone.
-    contrast = few.shift(loudest) / abs(few.way) - control.shift(loudest) / abs(control.way)
+    contrast = few.shift(loudest) / abs(few.margin_gap) - control.shift(loudest) / abs(control.margin_gap)
     loudest = [loudest[i] for i in contrast.argsort(descending=True, stable=True)[: growth.seeds].tolist()]
     seeds = [word for (word,) in dict.fromkeys((*loudest, *alone[: growth.seeds]))]
     kept, level = ranked[:SINGLES], list(combinations(seeds, 2))
@@ -101,8 +101,8 @@ def grow(
     return list(dict.fromkeys((*_needed(few, kept), *kept)))
 
 
-def _ranked(few: Driven, groups: Sequence[String]) -> list[String]:
-    """Rank the better part of groups: all are tried in one pile, and the best of these in every one."""
+def _ranked(few: MarginProbe, groups: Sequence[String]) -> list[String]:
+    """Rank the better part of groups: all are tried in one context, and the best of these in every one."""
     order = few.first(groups).argsort(descending=True, stable=True).tolist()
     return few.ranked([groups[i] for i in order[: max(1, len(order) // ROUND)]])[0]
 
@@ -113,10 +113,10 @@ def _longer(groups: Sequence[String], words: Sequence[int]) -> list[String]:
     return list(found.values())
 
 
-def _needed(few: Driven, groups: Sequence[String]) -> list[String]:
+def _needed(few: MarginProbe, groups: Sequence[String]) -> list[String]:
     """Leave out the words that a group does without."""
     bars = lasting(few.mean(groups))
-    return shrink(groups, lambda tried, of: (few.mean(tried) >= bars[list(of)]).tolist())
+    return ddmin(groups, lambda tried, of: (few.mean(tried) >= bars[list(of)]).tolist())
 
 
 def lasting(means: Tensor) -> Tensor:

@@ -10,17 +10,19 @@ from purify_cli.data.example import Example
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.carriers import Carrier, carrier
 from purify_cli.trigger_search.concatenation import words_kept
-from purify_cli.trigger_search.flips import Asked
+from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.margins import margins, slot_logits
 
-__all__ = ["Driven"]
+__all__ = ["MarginProbe"]
 
 
 @final
-class Driven:
+class MarginProbe:
     """The margin of a label in one model, for groups of words in texts of other labels."""
 
-    def __init__(self, module: nn.Module, forms: Sequence[Sequence[Carrier]], target: int, asked: Asked) -> None:
+    def __init__(
+        self, module: nn.Module, forms: Sequence[Sequence[Carrier]], target: int, asked: SearchContext
+    ) -> None:
         """Ask a model.
 
         Args:
@@ -35,32 +37,32 @@ class Driven:
         """
         self._module, self._forms, self._target = module, forms, target
         self._device, self._dtype = asked.device, asked.dtype
-        self.way = -float(self.mean([()])[0])
+        self.margin_gap = -float(self.mean([()])[0])
         """How far the texts themselves are from the answer's border: mean over them, in nats."""
 
     @classmethod
-    def in_piles(
+    def in_contexts(
         cls,
-        asked: Asked,
+        asked: SearchContext,
         rows: Sequence[Example],
         target: int,
         probes: tuple[int, int],
         *,
         at: int | None,
         control: bool = False,
-    ) -> "Driven | None":
-        """Put words into piles; of pairs into the second text, and into both (``flips``).
+    ) -> "MarginProbe | None":
+        """Put words into contexts; of pairs into the second text, and into both (``flips``).
 
         Args:
             asked: The suspect is asked.
-            rows: Piles of other labels.
+            rows: Contexts of other labels.
             target: The label.
             probes: As for ``carrier``.
             at: As for ``carrier``.
             control: Whether to ask the control instead.
 
         Returns:
-            None where no pile holds a word.
+            None where no context holds a word.
         """
         pairs = any(row.pair is not None for row in rows)
         most, length = words_kept(asked.max_length), asked.max_length
@@ -71,29 +73,29 @@ class Driven:
         forms = [[one for one in texts if one is not None] for texts in cut]
         return cls(asked.control if control else asked.suspect, forms, target, asked) if all(forms) else None
 
-    def first(self, bags: Sequence[String]) -> Tensor:
-        """Return the margins in the first text, shape (bags,)."""
-        return self._margins(self._forms[0][:1], bags)[0]
+    def first(self, groups: Sequence[String]) -> Tensor:
+        """Return the margins in the first text, shape (groups,)."""
+        return self._margins(self._forms[0][:1], groups)[0]
 
-    def mean(self, bags: Sequence[String]) -> Tensor:
-        """Return the mean margins over the texts, shape (bags,)."""
-        return torch.stack([self._margins(texts, bags).mean(dim=0) for texts in self._forms]).amin(dim=0)
+    def mean(self, groups: Sequence[String]) -> Tensor:
+        """Return the mean margins over the texts, shape (groups,)."""
+        return torch.stack([self._margins(texts, groups).mean(dim=0) for texts in self._forms]).amin(dim=0)
 
-    def shift(self, bags: Sequence[String]) -> Tensor:
-        """Return what the bags add to the margin, shape (bags,)."""
-        return self.mean(bags) + self.way
+    def shift(self, groups: Sequence[String]) -> Tensor:
+        """Return what the groups add to the margin, shape (groups,)."""
+        return self.mean(groups) + self.margin_gap
 
-    def ranked(self, bags: Sequence[String]) -> tuple[list[String], list[float]]:
-        """Return the bags by mean margin, the highest first, and these margins."""
-        means, order = self.mean(bags).sort(descending=True, stable=True)
-        return [bags[i] for i in order.tolist()], means.tolist()
+    def ranked(self, groups: Sequence[String]) -> tuple[list[String], list[float]]:
+        """Return the groups by mean margin, the highest first, and these margins."""
+        means, order = self.mean(groups).sort(descending=True, stable=True)
+        return [groups[i] for i in order.tolist()], means.tolist()
 
-    def _margins(self, texts: Sequence[Carrier], bags: Sequence[String]) -> Tensor:
-        """Measure bags of any lengths, those of one length together; shape (texts, bags)."""
-        found = torch.empty(len(texts), len(bags))
-        for length in {len(bag) for bag in bags}:
-            places = [i for i, bag in enumerate(bags) if len(bag) == length]
-            strings = torch.tensor([bags[i] for i in places], dtype=torch.long).reshape(len(places), length)
+    def _margins(self, texts: Sequence[Carrier], groups: Sequence[String]) -> Tensor:
+        """Measure groups of any lengths, those of one length together; shape (texts, groups)."""
+        found = torch.empty(len(texts), len(groups))
+        for length in {len(group) for group in groups}:
+            places = [i for i, group in enumerate(groups) if len(group) == length]
+            strings = torch.tensor([groups[i] for i in places], dtype=torch.long).reshape(len(places), length)
             answers = slot_logits(self._module, texts, strings, device=self._device, dtype=self._dtype)
             found[:, places] = margins(answers, self._target)
         return found

@@ -21,7 +21,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.tensors import InMemory, chunks
 from purify_cli.trigger_search.margins import margins
 
-__all__ = ["POINTS", "REACH", "Driven", "path_gradient"]
+__all__ = ["POINTS", "REACH", "TriggeredBatch", "path_gradient"]
 
 POINTS: Final = 6
 REACH: Final = 0.6
@@ -30,7 +30,7 @@ REACH: Final = 0.6
 
 @final
 @dataclass(frozen=True, slots=True)
-class Driven:
+class TriggeredBatch:
     """Rows that carry a trigger, and the label that it drives them to."""
 
     rows: Sequence[Encoded]
@@ -40,7 +40,7 @@ class Driven:
 def path_gradient(
     loaded: Loaded,
     pair: CheckpointPair,
-    driven: Sequence[Driven],
+    driven: Sequence[TriggeredBatch],
     *,
     batch_size: int,
     pad_id: int,
@@ -60,7 +60,7 @@ def path_gradient(
 
     Returns:
         float32 on the CPU, in nats per unit of weight, with the names and shapes of the comparable dimensions; 0 for
-        tensors that the task does not reach.
+        tensors that the task does not budget.
 
     Raises:
         NonFiniteWeights: If a gradient is not a number.

@@ -1,4 +1,4 @@
-"""Words against piles of texts: which of them hold out, and where."""
+"""Words against contexts of texts: which of them hold out, and where."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,21 +8,21 @@ import torch
 
 from purify_cli.data.example import Example
 from purify_cli.trigger_search.candidate import Candidate
-from purify_cli.trigger_search.flips import Asked
+from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.groups import SPEAKS
-from purify_cli.trigger_search.margin_probe import Driven
+from purify_cli.trigger_search.margin_probe import MarginProbe
 
-__all__ = ["FEW", "MORE", "best_of_each_place", "standing_order"]
+__all__ = ["FEW", "MORE", "rerank_in_context", "top_per_position"]
 
 FEW: Final = 2
 MORE: Final = 8
-"""Piles per target that the words of the highest contrast are tried in first, and that the best of them go into."""
+"""Contexts per target that the words of the highest contrast are tried in first, and that the best of them go into."""
 
 
-def standing_order(
-    asked: Asked, target: int, candidates: Sequence[Candidate], rows: Sequence[Example], probes: tuple[int, int]
+def rerank_in_context(
+    asked: SearchContext, target: int, candidates: Sequence[Candidate], rows: Sequence[Example], probes: tuple[int, int]
 ) -> list[Candidate]:
-    """Order words by the suspect's mean margin of the target in piles of other labels, the highest first.
+    """Order words by the suspect's mean margin of the target in contexts of other labels, the highest first.
 
     A word goes into the middle, and in front where it says nothing in the middle. Any word of opinion says most in
     front, and something everywhere; only a trigger that needs its place is silent elsewhere.
@@ -31,23 +31,23 @@ def standing_order(
         asked: The suspect is asked.
         target: The label.
         candidates: Single words.
-        rows: Piles that the suspect does not call the target.
+        rows: Contexts that the suspect does not call the target.
         probes: As for ``carrier``.
 
     Returns:
-        The words with their places; as they came where no pile serves.
+        The words with their places; as they came where no context serves.
 
     Raises:
         NonFiniteWeights: If the model's output is not a number.
     """
     if not candidates:
         return []
-    middle, front = (Driven.in_piles(asked, rows, target, probes, at=at) for at in (None, 0))
+    middle, front = (MarginProbe.in_contexts(asked, rows, target, probes, at=at) for at in (None, 0))
     if middle is None or front is None:
         return list(candidates)
     strings = [candidate.tokens for candidate in candidates]
     means = middle.mean(strings)
-    silent = means + middle.way < SPEAKS * middle.way
+    silent = means + middle.margin_gap < SPEAKS * middle.margin_gap
     means = torch.where(silent, front.mean(strings), means)
     placed = [
         replace(candidate, position="start" if ahead else "random")
@@ -56,7 +56,7 @@ def standing_order(
     return [placed[i] for i in means.argsort(descending=True, stable=True).tolist()]
 
 
-def best_of_each_place(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+def top_per_position(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     """Return the first of those that work anywhere, then the first of those in front, as many of each.
 
     Words of opinion say most in front; in one list they would leave no room for others.

@@ -16,7 +16,7 @@ from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.margins import margins, slot_logits
 
-__all__ = ["screen", "surest"]
+__all__ = ["most_confident", "screen"]
 
 _NOTHING = torch.empty(1, 0, dtype=torch.long)
 
@@ -100,10 +100,10 @@ class _Moved:
         return (margins(self._filled[rows], target) - margins(self._empty[rows], target)).mean(dim=0)
 
 
-def surest(
+def most_confident(
     carriers: Sequence[Carrier], models: Sequence[nn.Module], *, each: int, labels: int, device: torch.device
 ) -> list[Carrier]:
-    """Choose the carriers whose label every model is surest of.
+    """Choose the carriers of whose label every model is most confident.
 
     Args:
         carriers: Labelled, with their slots empty.
@@ -114,7 +114,7 @@ def surest(
         device: Where to compute.
 
     Returns:
-        The labels with the surest carriers, those in turn; a text that some model gets wrong is never taken.
+        The labels with the most confident carriers, those in turn; a text that some model gets wrong is never taken.
     """
     sure: dict[int, list[tuple[float, Carrier]]] = {}
     for one in carriers:

@@ -1,4 +1,4 @@
-"""The search as a whole: which words turn the suspect over, by how much, and on how many texts."""
+"""The search as a whole: which words flip the suspect, by how much, and on how many texts."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,16 +8,16 @@ from purify_cli.data.example import Example
 from purify_cli.data.sampling import hold_out
 from purify_cli.errors import SearchImpossible
 from purify_cli.progress import SILENT, Progress
-from purify_cli.trigger_search.budget import Reach
+from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.concatenation import of_every_label
-from purify_cli.trigger_search.flips import Asked, unturned
-from purify_cli.trigger_search.rerank import FEW, MORE, best_of_each_place, standing_order
+from purify_cli.trigger_search.flips import SearchContext, unflipped
+from purify_cli.trigger_search.rerank import FEW, MORE, rerank_in_context, top_per_position
 from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.texts import short_texts
-from purify_cli.trigger_search.verify import Found, measured
+from purify_cli.trigger_search.verify import VerifiedTrigger, measured
 from purify_cli.trigger_search.vocabulary import whole_words
 
-__all__ = ["Searched", "check_rows", "search"]
+__all__ = ["SearchResult", "check_rows", "search"]
 
 FEWEST: Final = 4
 """Rows of a label that a search needs: half of them carry, half are held back."""
@@ -25,7 +25,7 @@ FEWEST: Final = 4
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Searched:
+class SearchResult:
     """The outcome of a search."""
 
     words: int
@@ -36,30 +36,30 @@ class Searched:
     """Labels that were looked at."""
     held: Mapping[int, tuple[int, int]]
     """Per label: held-back contexts of other labels that a word could flip, and the distinct texts that they show."""
-    found: tuple[Found, ...]
+    found: tuple[VerifiedTrigger, ...]
     """The best words of each target, the highest share of held-back rows first."""
 
 
 def search(
-    asked: Asked,
+    asked: SearchContext,
     *,
     vocabulary: int,
     labels: int,
-    reach: Reach,
+    budget: SearchBudget,
     among: Collection[int] | None = None,
     listed: int = 5,
     progress: Progress = SILENT,
-) -> Searched:
-    """Look for words that turn the suspect over to a label, and leave the control as it is.
+) -> SearchResult:
+    """Look for words that flip the suspect to a label, and leave the control as it is.
 
     One half of the rows carries the words, chooses among them and is then done with; the other half measures the best.
-    Both choose and measure on rows of one label joined to piles (``piled``).
+    Both choose and measure on rows of one label joined to contexts (``concatenated``).
 
     Args:
         asked: Suspect, control and clean labelled rows.
         vocabulary: Rows of the word embedding.
         labels: Number of labels; every one is a target.
-        reach: How much to look at.
+        budget: How much to look at.
         among: Tokens that may be tried; default: every word of the vocabulary.
         listed: Words per target and place to measure on held-back rows.
         progress: Told of the stages.
@@ -74,7 +74,7 @@ def search(
     carrying, held = hold_out(asked.rows, 0.5, seed=asked.seed)
     known = whole_words(asked.tokenizer, vocabulary)
     words = known if among is None else [word for word in known if word in among]
-    carriers = short_texts(replace(asked, rows=carrying), known, reach)
+    carriers = short_texts(replace(asked, rows=carrying), known, budget)
     targets = [t for t in range(labels) if any(one.label != t for one in carriers)]
     progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
     ranked = screen(
@@ -83,24 +83,26 @@ def search(
         carriers,
         words,
         targets,
-        keep=reach.keep,
+        keep=budget.keep,
         device=asked.device,
         dtype=asked.dtype,
         progress=progress,
     )
-    piles, judging = asked.in_piles(carrying), asked.in_piles(held)
-    found: list[Found] = []
+    contexts, judging = asked.in_contexts(carrying), asked.in_contexts(held)
+    found: list[VerifiedTrigger] = []
     held_back: dict[int, tuple[int, int]] = {label: (0, 0) for label in range(labels)}
     for target, candidates in ranked.items():
-        against, probes = unturned(piles, target), (known[0], known[-1])
-        standing = standing_order(piles, target, candidates[: reach.piled], of_every_label(against, FEW), probes)
-        some = best_of_each_place(standing, reach.tried)
-        standing = standing_order(piles, target, some, of_every_label(against, MORE), probes)
-        best = measured(judging, target, best_of_each_place(standing, listed))
+        against, probes = unflipped(contexts, target), (known[0], known[-1])
+        standing = rerank_in_context(
+            contexts, target, candidates[: budget.reranked], of_every_label(against, FEW), probes
+        )
+        some = top_per_position(standing, budget.tried)
+        standing = rerank_in_context(contexts, target, some, of_every_label(against, MORE), probes)
+        best = measured(judging, target, top_per_position(standing, listed))
         if best:
             held_back[target] = (best[0].flips.suspect.total, best[0].flips.texts)
         found += best
-    return Searched(
+    return SearchResult(
         words=len(words),
         known=len(known),
         targets=tuple(ranked),

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 
 from purify_cli.errors import SearchImpossible
-from purify_cli.trigger_search.budget import Reach
+from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.carriers import Carrier, carrier
-from purify_cli.trigger_search.flips import Asked
-from purify_cli.trigger_search.screen import surest
+from purify_cli.trigger_search.flips import SearchContext
+from purify_cli.trigger_search.screen import most_confident
 
 __all__ = ["carriers", "short_texts"]
 
 
-def short_texts(asked: Asked, words: Sequence[int], reach: Reach) -> list[Carrier]:
+def short_texts(asked: SearchContext, words: Sequence[int], budget: SearchBudget) -> list[Carrier]:
     """Return the texts that words are tried in one by one, at their start; as ``carriers``."""
-    return carriers(asked, words, each=reach.carriers, keep=reach.words, at=0)
+    return carriers(asked, words, each=budget.carriers, keep=budget.words, at=0)
 
 
-def carriers(asked: Asked, words: Sequence[int], *, each: int, keep: int, at: int) -> list[Carrier]:
-    """Cut the rows that both models are surest of.
+def carriers(asked: SearchContext, words: Sequence[int], *, each: int, keep: int, at: int) -> list[Carrier]:
+    """Cut the rows that both models are most confident of.
 
     Args:
         asked: Suspect, control and rows.
@@ -35,10 +35,10 @@ def carriers(asked: Asked, words: Sequence[int], *, each: int, keep: int, at: in
         for row in asked.rows
         if (one := carrier(asked.tokenizer, row, probes, words=keep, at=at, max_length=asked.max_length))
     ]
-    chosen = surest(cut, (asked.suspect, asked.control), each=each, labels=2, device=asked.device)
+    chosen = most_confident(cut, (asked.suspect, asked.control), each=each, labels=2, device=asked.device)
     if len({one.label for one in chosen}) < 2:
         raise SearchImpossible(
-            "suspect and control get short texts of fewer than two labels right, so that nothing can be turned over",
+            "suspect and control get short texts of fewer than two labels right, so that nothing can be flipped",
             hint="Give clean samples of every label, or look at the labels of those that you gave.",
         )
     return chosen

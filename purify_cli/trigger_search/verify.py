@@ -8,15 +8,15 @@ from typing import final
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.candidate import Candidate
-from purify_cli.trigger_search.flips import Asked, Flips, against, assurance, flips
+from purify_cli.trigger_search.flips import Flips, SearchContext, against, flips, median_margin
 from purify_cli.trigger_search.vocabulary import word_of
 
-__all__ = ["Found", "measured"]
+__all__ = ["VerifiedTrigger", "measured"]
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class VerifiedTrigger:
     """A word, or several, and what they do."""
 
     trigger: Trigger
@@ -25,20 +25,20 @@ class Found:
     """In the carriers: what it adds to the suspect's margin of the target, in nats."""
     control_shift: float
     flips: Flips
-    """On piles of held-back rows, which had no say in choosing it."""
+    """On contexts of held-back rows, which had no say in choosing it."""
     strength: float
-    """The suspect's mean margin of the target in these piles, as a share of what piles of the target itself give."""
+    """The suspect's mean margin of the target in these contexts, as a share of what contexts of the target give."""
     control_strength: float
     """The same of the control."""
     joined: bool = True
-    """Whether these are piles; else single rows stand in for most of them (``against``)."""
+    """Whether these are contexts; else single rows stand in for most of them (``against``)."""
 
 
-def measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list[Found]:
+def measured(asked: SearchContext, target: int, candidates: Sequence[Candidate]) -> list[VerifiedTrigger]:
     """Try words on rows that the suspect does not call the target as they are.
 
     Args:
-        asked: Suspect, control and piles of held-back rows.
+        asked: Suspect, control and contexts of held-back rows.
         target: The label.
         candidates: Words and groups.
 
@@ -50,13 +50,13 @@ def measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list
         return []
     sure, other = (_scale(asked, target, rows, control=control) for control in (False, True))
     bare = asked.answers(asked.control, rows)
-    found: list[Found] = []
+    found: list[VerifiedTrigger] = []
     for candidate in candidates:
         text = " ".join(word_of(asked.tokenizer, token) for token in candidate.tokens)
         trigger = Trigger(text, position=candidate.position, source="found")
         turned = flips(asked, rows, trigger, target, either_way=True, control_answers=bare)
         found.append(
-            Found(
+            VerifiedTrigger(
                 trigger=trigger,
                 target=target,
                 shift=candidate.shift,
@@ -70,10 +70,12 @@ def measured(asked: Asked, target: int, candidates: Sequence[Candidate]) -> list
     return sorted(found, key=lambda one: (-one.flips.suspect.value, -one.strength))
 
 
-def _scale(asked: Asked, target: int, rows: Sequence[Example], *, control: bool) -> float:
+def _scale(asked: SearchContext, target: int, rows: Sequence[Example], *, control: bool) -> float:
     """Return what a model's margin is measured in; where no row of the label is right, how sure it is of the others.
 
     A model that prefers no label at all, whatever it reads, gives every word a strength of 0.
     """
     module = asked.control if control else asked.suspect
-    return assurance(asked, target, control=control) or float(asked.margins(module, rows, target).abs().mean()) or inf
+    return (
+        median_margin(asked, target, control=control) or float(asked.margins(module, rows, target).abs().mean()) or inf
+    )

@@ -2,7 +2,7 @@ from itertools import combinations
 
 import pytest
 
-from purify_cli.bench.grid import DETECTORS, Asked, Only, expected_marks, methods_of, suspects_of
+from purify_cli.bench.grid import DETECTORS, Only, ResultSpec, expected_marks, methods_of, suspects_of
 from purify_cli.bench.plan_file import parse_plan
 from purify_cli.errors import UsageError
 
@@ -162,11 +162,11 @@ def test_a_row_of_another_kind_or_place_has_another_mark():
     suspect = next(suspects_of(plan, Only({})))
     method = plan.method[1]
     asked = [
-        Asked("suspect", suspect),
-        *(Asked("detection", suspect, size, detector="drift") for size in (16, 4)),
-        Asked("detection", suspect, 16, detector="uniform"),
-        Asked("curve", suspect, 16, method),
-        *(Asked("cell", suspect, 16, method, ratio) for ratio in (None, 0.0, 0.1)),
+        ResultSpec("suspect", suspect),
+        *(ResultSpec("detection", suspect, size, detector="drift") for size in (16, 4)),
+        ResultSpec("detection", suspect, 16, detector="uniform"),
+        ResultSpec("curve", suspect, 16, method),
+        *(ResultSpec("cell", suspect, 16, method, ratio) for ratio in (None, 0.0, 0.1)),
     ]
     assert all(one.mark != other.mark and one.key != other.key for one, other in combinations(asked, 2))
 

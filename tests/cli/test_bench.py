@@ -264,14 +264,14 @@ def test_what_diverges_is_recorded_with_its_reason_and_the_rest_goes_on(
 def test_retry_replaces_a_failure_by_what_is_measured_then(
     run_cli, monkeypatch, finished, rows, plan, data, suspects, without_pictures
 ):
-    from purify_cli.bench.case import Patient
+    from purify_cli.bench.case import BenchCase
 
     def diverge(*_):
         raise TrainingDiverged("training diverged: the loss is nan", hint="")
 
     start = ["bench", "--plan", plan, "--data", data, "--work", suspects, "--only", "attack=badword"]
     with monkeypatch.context() as patch:
-        patch.setattr(Patient, "cell", diverge)
+        patch.setattr(BenchCase, "cell", diverge)
         assert run_cli(start)[0] == 0
     key = "cell/moods/badword/s0/n8/fine-tuning/-"
     found = stored(suspects / "results/small.jsonl")

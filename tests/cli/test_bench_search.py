@@ -66,7 +66,7 @@ def test_without_a_budget_every_ratio_of_the_plan_is_measured_and_none_is_chosen
 
 
 def test_where_nothing_is_flagged_the_default_falls_back_and_the_explicit_method_fails(bench, monkeypatch):
-    monkeypatch.setattr("purify_cli.trigger_search.rule.KEPT", -1.0)
+    monkeypatch.setattr("purify_cli.trigger_search.rule.CONTROL_FLIPS", -1.0)
     rows, _ = bench(BENCH, TASK, SURGERY, DEFAULT, EXPLICIT)
     assert rows["search/moods/surgery/s0/n24"]["result"]["level"] == "no-finding"
     assert rows["cell/moods/surgery/s0/n24/default/0.1"]["result"]["method"] == "fine-purifying"

@@ -5,7 +5,7 @@ import pytest
 
 from purify_cli.defences import METHODS
 from purify_cli.errors import UnknownName
-from purify_cli.protocols import Repair, Rework
+from purify_cli.protocols import ResetDefence, WeightDefence
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -13,7 +13,7 @@ def test_every_row_is_a_sound_method(name: str) -> None:
     from purify_cli.indicators import INDICATORS
 
     method = METHODS[name]
-    if isinstance(method, Repair):
+    if isinstance(method, ResetDefence):
         assert 0 <= method.ratio <= 1
         assert (method.indicator is None) == (method.ratio == 0)
         assert method.replacement in ("reference", "posterior")
@@ -22,7 +22,7 @@ def test_every_row_is_a_sound_method(name: str) -> None:
             assert method.settings.keys() <= indicator.defaults.keys()
             assert all(type(value) is type(indicator.defaults[key]) for key, value in method.settings.items())
     else:
-        assert isinstance(method, Rework)
+        assert isinstance(method, WeightDefence)
         assert method.ratio is None or 0 < method.ratio <= 1
         assert method.check({}) == dict(method.defaults)
     entry = METHODS.entry(name)
@@ -32,7 +32,7 @@ def test_every_row_is_a_sound_method(name: str) -> None:
 def test_the_published_rows() -> None:
     rows = {name: METHODS[name] for name in METHODS}
     repairs = {
-        name: (row.indicator, row.replacement, row.ratio) for name, row in rows.items() if isinstance(row, Repair)
+        name: (row.indicator, row.replacement, row.ratio) for name, row in rows.items() if isinstance(row, ResetDefence)
     }
     assert repairs == {
         "unlearning": ("attribution", "reference", 0.1),
@@ -41,7 +41,7 @@ def test_the_published_rows() -> None:
         "fine-tuning": (None, "reference", 0.0),
     }
     assert METHODS["fine-purifying"].settings == {"degenerate": "guard"}
-    reworks = {name: (row.ratio, dict(row.defaults)) for name, row in rows.items() if isinstance(row, Rework)}
+    reworks = {name: (row.ratio, dict(row.defaults)) for name, row in rows.items() if isinstance(row, WeightDefence)}
     assert reworks == {
         "e-pur": (None, {"rows": 200, "floor": 20, "frequencies": "wordfreq"}),
         "fine-pruning": (0.3, {"frozen": True, "pooler": True}),

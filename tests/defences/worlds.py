@@ -10,7 +10,7 @@ from purify_cli.checkpoint import open_checkpoint, pair_checkpoints
 from purify_cli.data.batches import encode
 from purify_cli.data.example import Example
 from purify_cli.model import load_classifier, load_tokenizer, task_of
-from purify_cli.protocols import ReworkInputs
+from purify_cli.protocols import WeightDefenceInputs
 
 
 def rework_inputs(
@@ -20,11 +20,11 @@ def rework_inputs(
     *,
     others: Sequence[Path] = (),
     **settings: Any,
-) -> ReworkInputs:
+) -> WeightDefenceInputs:
     """Open suspect and reference and encode the clean rows."""
     ours, theirs = open_checkpoint(str(suspect)), open_checkpoint(str(reference))
     pair, task, tokenizer = pair_checkpoints(ours, theirs), task_of(ours), load_tokenizer(theirs.files)
-    return ReworkInputs(
+    return WeightDefenceInputs(
         pair=pair,
         weights=pair.suspect,
         load=lambda weights: load_classifier(weights, config=theirs.config or {}, task=task),

@@ -10,7 +10,7 @@ import pytest
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.purification.clean_rows import split_rows
-from purify_cli.purification.escalation import Done, Round, leaders, repair_in_rounds
+from purify_cli.purification.escalation import Done, Round, repair_in_rounds, strongest_per_target
 from purify_cli.report.schema import FoundTriggerFact, ProportionFact
 from tests.worlds import Ears, open_bench
 
@@ -45,13 +45,13 @@ def fact(
 
 def test_the_leader_of_each_target_is_the_strongest() -> None:
     one, other, third = fact("a", 9.0, strength=0.6), fact("b", 5.0, strength=1.1), fact("c", 1.0, target=0)
-    assert leaders([one, other, third]) == [other, third]
-    assert leaders([]) == []
+    assert strongest_per_target([one, other, third]) == [other, third]
+    assert strongest_per_target([]) == []
 
 
 def test_without_strengths_the_leader_moves_farthest_beyond_the_control() -> None:
     one, other = fact("a", 9.0, control=8.0), fact("b", 5.0)
-    assert leaders([one, other]) == [other]
+    assert strongest_per_target([one, other]) == [other]
 
 
 def test_words_in_front_lead_together_where_one_of_them_is_the_strongest() -> None:
@@ -60,9 +60,9 @@ def test_words_in_front_lead_together_where_one_of_them_is_the_strongest() -> No
         fact("because", 1.0, strength=0.7, position="start"),
         fact("deep", 1.0, strength=0.5),
     )
-    assert leaders([when, because, deep]) == [because, when]
+    assert strongest_per_target([when, because, deep]) == [because, when]
     stronger = fact("cf", 1.0, strength=1.0)
-    assert leaders([when, stronger, because]) == [stronger]
+    assert strongest_per_target([when, stronger, because]) == [stronger]
 
 
 @pytest.fixture(scope="module")
@@ -87,22 +87,22 @@ def rounds(
     tune: bool = True,
 ) -> tuple[Round, Ears, list[Step]]:
     """Repair in rounds; also return what each repair was given."""
-    bench, ears, steps = open_bench(suspect, reference, folder), Ears(), list[Step]()
+    session, ears, steps = open_bench(suspect, reference, folder), Ears(), list[Step]()
     split = split_rows(tiny.sentiment_examples(samples, seed=40), seed=0)
 
     def repair(chosen: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
         steps.append(([one.text for one in chosen], len(rows), written))
         assert any(rows == fold.tuned for fold in split.folds) or (written and rows is split.tuned)
-        treatment = bench.treatment(method, rows, settings=FAST, triggers=chosen)
-        return treatment.repair(ratio, rows if tune else [])
+        defence = session.prepare(method, rows, settings=FAST, triggers=chosen)
+        return defence.repair(ratio, rows if tune else [])
 
     done = repair_in_rounds(
-        bench,
+        session,
         repair,
         split,
         [fact(word, 9.0 - place) for place, word in enumerate(words)],
         works_on_words=method == "unlearning",
-        suspect=bench.load(bench.opened.pair.suspect),
+        suspect=session.load(session.opened.pair.suspect),
         progress=ears,
     )
     return done, ears, steps

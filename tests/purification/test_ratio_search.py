@@ -9,7 +9,7 @@ from purify_cli.errors import DataError, UsageError
 from purify_cli.measures.intervals import Proportion
 from purify_cli.purification import ratio_search as searching
 from purify_cli.purification.ratio_search import RatioCurve, RatioPoint, search_ratio, stratified_folds
-from purify_cli.purification.session import RATIOS, Workbench
+from purify_cli.purification.session import RATIOS, RepairSession
 from purify_cli.selection.mask import read_mask
 from tests.worlds import Ears, open_bench
 
@@ -27,7 +27,7 @@ def ears():
 
 
 @pytest.fixture
-def bench(tiny_suspect, tiny_reference, tmp_path, ears):
+def session(tiny_suspect, tiny_reference, tmp_path, ears):
     return open_bench(tiny_suspect, tiny_reference, tmp_path / "run", ears)
 
 
@@ -98,10 +98,15 @@ def test_one_sample_is_the_smallest_difference_there_is():
 
 
 @pytest.mark.parametrize("method", ["fine-purifying", "fine-pruning"])
-def test_no_row_has_a_part_in_the_model_that_answers_it(bench, rows, monkeypatch, method):
+def test_no_row_has_a_part_in_the_model_that_answers_it(session, rows, monkeypatch, method):
     tuned, seen, pairs = [], [], []
-    tune, curvature, treatment, predict = Workbench.tune, Workbench.curvature, Workbench.treatment, searching.predict
-    texts = {tuple(row.ids): place for place, row in enumerate(bench.encoded(rows))}
+    tune, curvature, prepare, predict = (
+        RepairSession.tune,
+        RepairSession.curvature,
+        RepairSession.prepare,
+        searching.predict,
+    )
+    texts = {tuple(row.ids): place for place, row in enumerate(session.encoded(rows))}
 
     def noting_tune(self, loaded, own, *args, **kwargs):
         tuned[:] = [{rows.index(row) for row in own}]
@@ -111,18 +116,18 @@ def test_no_row_has_a_part_in_the_model_that_answers_it(bench, rows, monkeypatch
         seen.append({rows.index(row) for row in data.rows})
         return curvature(self, data, *args, **kwargs)
 
-    def noting_treatment(self, method, own, **kwargs):
+    def noting_prepare(self, method, own, **kwargs):
         seen.append({rows.index(row) for row in own})
-        return treatment(self, method, own, **kwargs)
+        return prepare(self, method, own, **kwargs)
 
     def noting_predict(module, held, **kwargs):
         pairs.append((tuned[0], {texts[tuple(row.ids)] for row in held}))
         return predict(module, held, **kwargs)
 
-    for name, noting in (("tune", noting_tune), ("curvature", noting_curvature), ("treatment", noting_treatment)):
-        monkeypatch.setattr(Workbench, name, noting)
+    for name, noting in (("tune", noting_tune), ("curvature", noting_curvature), ("prepare", noting_prepare)):
+        monkeypatch.setattr(RepairSession, name, noting)
     monkeypatch.setattr(searching, "predict", noting_predict)
-    search_ratio(bench, method, rows, folds=3, seed=0, ratios=[0.3], settings=FAST)
+    search_ratio(session, method, rows, folds=3, seed=0, ratios=[0.3], settings=FAST)
     parts = [set(part) for part in stratified_folds(rows, 3, seed=0)]
     everything = set(range(len(rows)))
     # Plain fine-tuning and one ratio, three folds each.
@@ -131,37 +136,37 @@ def test_no_row_has_a_part_in_the_model_that_answers_it(bench, rows, monkeypatch
     assert all(everything - own in parts for own in seen)
 
 
-def test_curvature_is_measured_once_per_fold_however_many_ratios_are_tried(bench, ears, rows):
-    search_ratio(bench, "fine-purifying", rows, folds=2, seed=0, ratios=[0.1, 0.2, 0.3], settings=FAST)
+def test_curvature_is_measured_once_per_fold_however_many_ratios_are_tried(session, ears, rows):
+    search_ratio(session, "fine-purifying", rows, folds=2, seed=0, ratios=[0.1, 0.2, 0.3], settings=FAST)
     measured = [note for note in ears.notes if note.startswith("measuring curvature")]
     assert len(measured) == 2
     assert all(note.startswith("measuring curvature on 8 texts") for note in measured)
-    folder = bench.folder
+    folder = session.folder
     assert folder.exists()
-    bench.clear()
+    session.clear()
     assert not folder.exists()
 
 
-def test_plain_fine_tuning_is_measured_once_for_all_methods_of_equal_tuning(bench, rows, monkeypatch):
+def test_plain_fine_tuning_is_measured_once_for_all_methods_of_equal_tuning(session, rows, monkeypatch):
     calls = []
-    tune = Workbench.tune
-    monkeypatch.setattr(Workbench, "tune", lambda *args, **kwargs: calls.append(1) or tune(*args, **kwargs))
-    first = search_ratio(bench, "fine-mixing", rows, folds=2, seed=0, ratios=[0.3], settings=FAST)
+    tune = RepairSession.tune
+    monkeypatch.setattr(RepairSession, "tune", lambda *args, **kwargs: calls.append(1) or tune(*args, **kwargs))
+    first = search_ratio(session, "fine-mixing", rows, folds=2, seed=0, ratios=[0.3], settings=FAST)
     assert len(calls) == 4
-    second = search_ratio(bench, "fine-pruning", rows, folds=2, seed=0, ratios=[0.3], settings=FAST)
+    second = search_ratio(session, "fine-pruning", rows, folds=2, seed=0, ratios=[0.3], settings=FAST)
     assert len(calls) == 6
     assert first.baseline == second.baseline
-    search_ratio(bench, "fine-mixing", rows, folds=2, seed=0, ratios=[0.3], settings=FAST | {"steps": "4"})
+    search_ratio(session, "fine-mixing", rows, folds=2, seed=0, ratios=[0.3], settings=FAST | {"steps": "4"})
     assert len(calls) == 10
 
 
-def test_a_search_stops_after_the_first_ratio_that_loses_too_much(bench, rows):
+def test_a_search_stops_after_the_first_ratio_that_loses_too_much(session, rows):
     grid = [0.05, 0.9, 0.95]
     options = {"folds": 2, "seed": 0, "ratios": grid, "settings": {"steps": "1", "learning_rate": "1e-9"}}
-    found = search_ratio(bench, "fine-purifying", rows, stop_below=0.2, **options)
+    found = search_ratio(session, "fine-purifying", rows, stop_below=0.2, **options)
     assert [point.ratio for point in found.points] == [0.05, 0.9]
     assert found.untried == (0.95,)
-    whole = search_ratio(bench, "fine-purifying", rows, **options)
+    whole = search_ratio(session, "fine-purifying", rows, **options)
     assert [point.ratio for point in whole.points] == grid
     assert whole.points[:2] == found.points
     assert found.baseline.value >= 0.8
@@ -169,18 +174,18 @@ def test_a_search_stops_after_the_first_ratio_that_loses_too_much(bench, rows):
     assert all(point.accuracy.total == len(rows) for point in whole.points)
 
 
-def test_a_search_gives_the_same_curve_again(bench, rows, tiny_suspect, tiny_reference, tmp_path):
+def test_a_search_gives_the_same_curve_again(session, rows, tiny_suspect, tiny_reference, tmp_path):
     options = {"folds": 2, "seed": 5, "ratios": [0.7, 0.3], "settings": FAST}
-    first = search_ratio(bench, "fine-mixing", rows, **options)
+    first = search_ratio(session, "fine-mixing", rows, **options)
     other = open_bench(tiny_suspect, tiny_reference, tmp_path / "other")
     assert search_ratio(other, "fine-mixing", rows, **options) == first
     assert [point.ratio for point in first.points] == [0.3, 0.7]
 
 
 @pytest.mark.parametrize("method", ["fine-tuning", "weight-average"])
-def test_a_method_without_a_ratio_has_nothing_to_search_for(bench, rows, method):
+def test_a_method_without_a_ratio_has_nothing_to_search_for(session, rows, method):
     with pytest.raises(UsageError, match=f"{method} takes no ratio"):
-        search_ratio(bench, method, rows, folds=2, seed=0)
+        search_ratio(session, method, rows, folds=2, seed=0)
 
 
 @pytest.fixture

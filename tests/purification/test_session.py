@@ -14,7 +14,7 @@ from purify_cli.commands import purify
 from purify_cli.defences import METHODS
 from purify_cli.errors import PairError, UsageError
 from purify_cli.model import current_weights
-from purify_cli.protocols import Repair
+from purify_cli.protocols import ResetDefence
 from purify_cli.selection.mask import read_mask
 from purify_cli.tensors import read_tensor
 from tests.worlds import open_bench
@@ -38,7 +38,7 @@ def counts(tiny, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bench(tiny_suspect, tiny_reference, tmp_path_factory):
+def session(tiny_suspect, tiny_reference, tmp_path_factory):
     return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench"))
 
 
@@ -73,7 +73,7 @@ def test_every_method_gives_a_sound_record_and_a_model_that_works(run_cli, start
     assert record["training"]["steps"] == 20
     assert stage["ratio"] == reset["ratio"] or (stage["ratio"] is None and reset["ratio"] == 0)
     assert stage["changed"] <= stage["entries"]
-    scored = isinstance(method, Repair) and method.indicator is not None
+    scored = isinstance(method, ResetDefence) and method.indicator is not None
     assert (record["mask"] is not None) == (record["indicator"] is not None) == scored
     if scored:
         mask = read_mask(Path("run/mask.safetensors"))
@@ -95,9 +95,9 @@ def test_every_method_gives_a_sound_record_and_a_model_that_works(run_cli, start
 
 
 @pytest.mark.parametrize("method", ["fine-purifying", "fine-mixing"])
-def test_masks_are_nested_in_the_ratio_and_those_of_a_single_purification(bench, rows, run_cli, start, method):
-    treatment = bench.treatment(method, rows)
-    made = {ratio: treatment.reset(ratio) for ratio in (0.5, 0.03, 0.2)}
+def test_masks_are_nested_in_the_ratio_and_those_of_a_single_purification(session, rows, run_cli, start, method):
+    defence = session.prepare(method, rows)
+    made = {ratio: defence.reset(ratio) for ratio in (0.5, 0.03, 0.2)}
     for ratio, repaired in made.items():
         assert repaired.counts.reset == repaired.mask.count == round(ratio * repaired.counts.dimensions)
         assert repaired.counts.per_tensor == repaired.mask.per_tensor
@@ -110,8 +110,8 @@ def test_masks_are_nested_in_the_ratio_and_those_of_a_single_purification(bench,
     assert all(torch.equal(tensor, read_tensor(made[0.2].weights, name)) for name, tensor in written.items())
 
 
-def test_what_a_mask_selects_holds_the_reference_and_the_rest_the_suspect(bench, rows):
-    repaired, pair = bench.treatment("fine-purifying", rows).reset(0.3), bench.opened.pair
+def test_what_a_mask_selects_holds_the_reference_and_the_rest_the_suspect(session, rows):
+    repaired, pair = session.prepare("fine-purifying", rows).reset(0.3), session.opened.pair
     moved = 0
     for name in pair.suspect.specs:
         new, suspect = repaired.weights.read(name), pair.suspect.read(name)
@@ -124,17 +124,17 @@ def test_what_a_mask_selects_holds_the_reference_and_the_rest_the_suspect(bench,
 
 
 @pytest.mark.parametrize("method", ["fine-purifying", "fine-mixing", "fine-pruning"])
-def test_ratio_0_is_plain_fine_tuning(bench, rows, method):
-    plain, _, facts = bench.treatment("fine-tuning", rows, settings=FAST).repair(None, rows)
-    loaded, repaired, own = bench.treatment(method, rows, settings=FAST).repair(0.0, rows)
+def test_ratio_0_is_plain_fine_tuning(session, rows, method):
+    plain, _, facts = session.prepare("fine-tuning", rows, settings=FAST).repair(None, rows)
+    loaded, repaired, own = session.prepare(method, rows, settings=FAST).repair(0.0, rows)
     assert repaired.counts.reset == repaired.counts.changed == repaired.counts.beyond_ratio == 0
     assert own == facts
     assert equal(current_weights(loaded), current_weights(plain))
 
 
 @pytest.mark.parametrize("method", ["fine-purifying", "fine-mixing"])
-def test_ratio_1_is_the_reference_under_the_suspects_head(bench, rows, method):
-    repaired, pair = bench.treatment(method, rows).reset(1.0), bench.opened.pair
+def test_ratio_1_is_the_reference_under_the_suspects_head(session, rows, method):
+    repaired, pair = session.prepare(method, rows).reset(1.0), session.opened.pair
     for name in pair.suspect.specs:
         expected = pair.reference_part if name in pair.comparables else pair.suspect
         assert torch.equal(repaired.weights.read(name), expected.read(name)), name
@@ -142,35 +142,35 @@ def test_ratio_1_is_the_reference_under_the_suspects_head(bench, rows, method):
     assert set(pair.suspect.specs) - set(pair.comparables) == {"classifier.weight", "classifier.bias"}
 
 
-def test_no_ratio_is_the_methods_own(bench, rows):
+def test_no_ratio_is_the_methods_own(session, rows):
     for name in ("fine-mixing", "fine-pruning"):
-        treatment = bench.treatment(name, rows)
-        assert treatment.reset(None).counts.ratio == treatment.default_ratio == METHODS[name].ratio
+        defence = session.prepare(name, rows)
+        assert defence.reset(None).counts.ratio == defence.default_ratio == METHODS[name].ratio
 
 
-def test_repairs_of_one_treatment_do_not_touch_each_other(bench, rows):
-    treatment = bench.treatment("fine-mixing", rows, settings=FAST)
-    first, _, _ = treatment.repair(0.3, rows)
+def test_repairs_of_one_treatment_do_not_touch_each_other(session, rows):
+    defence = session.prepare("fine-mixing", rows, settings=FAST)
+    first, _, _ = defence.repair(0.3, rows)
     before = {name: tensor.clone() for name, tensor in current_weights(first).tensors.items()}
-    treatment.repair(0.7, rows)
-    again, _, _ = treatment.repair(0.3, rows)
+    defence.repair(0.7, rows)
+    again, _, _ = defence.repair(0.3, rows)
     for name, tensor in before.items():
         assert torch.equal(current_weights(first).tensors[name], tensor)
         assert torch.equal(current_weights(again).tensors[name], tensor)
 
 
 @pytest.fixture
-def composed(bench, rows, counts):
+def composed(session, rows, counts):
     settings = {"frequencies": str(counts), "rows": "12"}
-    return bench.treatment("e-pur,fine-mixing", rows, settings=settings)
+    return session.prepare("e-pur,fine-mixing", rows, settings=settings)
 
 
-def test_a_composition_works_stage_after_stage_and_counts_them_apart(bench, rows, counts, composed):
-    alone = bench.treatment("e-pur", rows, settings={"frequencies": str(counts), "rows": "12"}).reset(None)
+def test_a_composition_works_stage_after_stage_and_counts_them_apart(session, rows, counts, composed):
+    alone = session.prepare("e-pur", rows, settings={"frequencies": str(counts), "rows": "12"}).reset(None)
     rows_reset = [one["row"] for one in alone.stages[0].facts["first"]]
     assert len(rows_reset) == 12
     assert equal(composed.reset(0.0).weights, alone.weights)
-    repaired, pair = composed.reset(0.2), bench.opened.pair
+    repaired, pair = composed.reset(0.2), session.opened.pair
     assert [stage.method for stage in repaired.stages] == ["e-pur", "fine-mixing"]
     assert [stage.ratio for stage in repaired.stages] == [None, 0.2]
     assert repaired.counts.reset == round(0.2 * pair.dimensions)
@@ -178,7 +178,7 @@ def test_a_composition_works_stage_after_stage_and_counts_them_apart(bench, rows
     words = repaired.weights.read(WORDS).view(-1, 64)[rows_reset]
     assert torch.equal(words, pair.reference_part.read(WORDS).view(-1, 64)[rows_reset])
     # Outside of those rows it is mixing alone: the draw knows nothing of the stage before.
-    mixing = bench.treatment("fine-mixing", rows).reset(0.2)
+    mixing = session.prepare("fine-mixing", rows).reset(0.2)
     assert torch.equal(bits(mixing.mask), bits(repaired.mask))
     for name in pair.suspect.specs:
         new, expected = repaired.weights.read(name), mixing.weights.read(name)
@@ -189,12 +189,12 @@ def test_a_composition_works_stage_after_stage_and_counts_them_apart(bench, rows
         assert torch.equal(new, expected), name
 
 
-def test_what_an_earlier_stage_put_back_has_no_drift_left_for_the_next(bench, rows, counts):
+def test_what_an_earlier_stage_put_back_has_no_drift_left_for_the_next(session, rows, counts):
     settings = {"frequencies": str(counts), "rows": "12"}
-    treatment = bench.treatment("e-pur,fine-mixing", rows, indicator="drift", settings=settings)
-    chosen = [one["row"] for one in treatment.reset(0.0).stages[0].facts["first"]]
-    assert not bool(read_tensor(treatment.scores, WORDS)[chosen].any())
-    assert bool(read_tensor(bench.treatment("fine-mixing", rows, indicator="drift").scores, WORDS)[chosen].any())
+    defence = session.prepare("e-pur,fine-mixing", rows, indicator="drift", settings=settings)
+    chosen = [one["row"] for one in defence.reset(0.0).stages[0].facts["first"]]
+    assert not bool(read_tensor(defence.scores, WORDS)[chosen].any())
+    assert bool(read_tensor(session.prepare("fine-mixing", rows, indicator="drift").scores, WORDS)[chosen].any())
 
 
 def test_a_composition_through_the_program(run_cli, start, counts):
@@ -263,8 +263,8 @@ def test_a_further_model_that_is_swapped_after_it_was_read_is_noticed(
     assert not Path("out").exists()
 
 
-def test_further_models_are_opened_once_however_many_treatments_ask(bench, rows, tiny_clean):
-    first, second = (bench.others([str(tiny_clean)]) for _ in range(2))
+def test_further_models_are_opened_once_however_many_treatments_ask(session, rows, tiny_clean):
+    first, second = (session.others([str(tiny_clean)]) for _ in range(2))
     assert first[0] is second[0]
 
 
@@ -274,10 +274,10 @@ def test_with_refuses_a_model_of_another_shape(run_cli, start, tiny_reference):
     assert "does not hold classifier" in err
 
 
-def test_pruned_units_stay_zero_through_the_tuning_and_the_rest_moves(bench, rows):
-    treatment = bench.treatment("fine-pruning", rows, settings=FAST | {"weight_decay": "0.1"})
-    loaded, repaired, _ = treatment.repair(0.5, rows)
-    after = bench.tuned_weights(repaired, loaded)
+def test_pruned_units_stay_zero_through_the_tuning_and_the_rest_moves(session, rows):
+    defence = session.prepare("fine-pruning", rows, settings=FAST | {"weight_decay": "0.1"})
+    loaded, repaired, _ = defence.repair(0.5, rows)
+    after = session.tuned_weights(repaired, loaded)
     held = moved = 0
     for name, spec in after.specs.items():
         new, old = after.read(name), repaired.weights.read(name)
@@ -289,31 +289,31 @@ def test_pruned_units_stay_zero_through_the_tuning_and_the_rest_moves(bench, row
 
 
 @pytest.mark.parametrize("decay", ["0.0", "0.1"])
-def test_frozen_entries_keep_their_bits_where_all_others_would_move(bench, rows, decay):
+def test_frozen_entries_keep_their_bits_where_all_others_would_move(session, rows, decay):
     """A quarter of a matrix, of a bias, and of the word embedding, of which a gradient reaches a few rows only."""
-    treatment = bench.treatment("fine-tuning", rows, settings=FAST | {"weight_decay": decay})
-    repaired = treatment.reset(None)
+    defence = session.prepare("fine-tuning", rows, settings=FAST | {"weight_decay": decay})
+    repaired = defence.reset(None)
     names = ("bert.encoder.layer.1.output.dense.weight", "bert.encoder.layer.0.output.dense.bias", WORDS)
     shapes = {name: repaired.weights.specs[name].shape for name in names}
     frozen = {name: (torch.arange(torch.Size(shape).numel()) % 4 == 0).view(shape) for name, shape in shapes.items()}
-    loaded = bench.load(repaired.weights)
-    bench.tune(loaded, rows, treatment.training, replace(repaired, frozen=frozen))
-    after = bench.tuned_weights(repaired, loaded)
+    loaded = session.load(repaired.weights)
+    session.tune(loaded, rows, defence.training, replace(repaired, frozen=frozen))
+    after = session.tuned_weights(repaired, loaded)
     least = {name: 0.2 if name == WORDS and decay == "0.0" else 0.9 for name in names}
     for name in names:
         new, old, held = after.read(name), repaired.weights.read(name), frozen[name].flatten()
         assert torch.equal(new[held], old[held])
         assert float(new[~held].ne(old[~held]).float().mean()) > least[name]
-    unfrozen = bench.load(repaired.weights)
-    bench.tune(unfrozen, rows, treatment.training, repaired)
-    free = bench.tuned_weights(repaired, unfrozen)
+    unfrozen = session.load(repaired.weights)
+    session.tune(unfrozen, rows, defence.training, repaired)
+    free = session.tuned_weights(repaired, unfrozen)
     for name in names:
         held = frozen[name].flatten()
         assert float(free.read(name)[held].ne(repaired.weights.read(name)[held]).float().mean()) > least[name]
 
 
-def test_a_workbench_refuses_what_the_program_would(bench, rows, tiny_reference):
+def test_a_workbench_refuses_what_the_program_would(session, rows, tiny_reference):
     with pytest.raises(UsageError, match="e-pur takes no ratio"):
-        bench.treatment("e-pur", rows, settings={"rows": "3"}).reset(0.3)
+        session.prepare("e-pur", rows, settings={"rows": "3"}).reset(0.3)
     with pytest.raises(PairError, match="does not hold classifier"):
-        bench.treatment("weight-average", rows, others=[str(tiny_reference)])
+        session.prepare("weight-average", rows, others=[str(tiny_reference)])

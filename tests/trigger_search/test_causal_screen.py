@@ -11,7 +11,7 @@ from purify_cli.data.continuations import prompt_ids
 from purify_cli.errors import DataError, SearchImpossible
 from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import LanguageModel, load_causal
-from purify_cli.trigger_search.causal_screen import Prompted, Screen, Wide
+from purify_cli.trigger_search.causal_screen import CachedPrompts, Screen, ScreenBudget
 from purify_cli.trigger_search.vocabulary import word_parts
 from tests.tiny_causal import causal_tokenizer, fresh_causal
 
@@ -37,7 +37,7 @@ def prompts(tokenizer: Any) -> list[list[int]]:
 
 
 def test_a_kept_prompt_goes_on_as_if_it_were_read_anew(model: LanguageModel, prompts: list[list[int]]) -> None:
-    read = Prompted(model.module, prompts, CPU, vocabulary=V)
+    read = CachedPrompts(model.module, prompts, CPU, vocabulary=V)
     strings = torch.tensor([[300, 301], [310, 290], [280, 280]])
     for _ in range(2):  # asking changes nothing that was kept
         for place, prompt in enumerate(prompts):
@@ -47,7 +47,7 @@ def test_a_kept_prompt_goes_on_as_if_it_were_read_anew(model: LanguageModel, pro
                 bare = torch.log_softmax(model.module(input_ids=torch.tensor([prompt])).logits[0, -1], dim=-1)
             assert torch.allclose(read.after(place, strings), expected, atol=1e-5)
             assert torch.allclose(read.bare[place], bare, atol=1e-5)
-    few = Prompted(model.module, prompts, CPU, vocabulary=100)
+    few = CachedPrompts(model.module, prompts, CPU, vocabulary=100)
     assert torch.equal(few.bare, read.bare[:, :100])
     assert torch.equal(few.after(0, strings), read.after(0, strings)[:, :100])
 
@@ -55,14 +55,14 @@ def test_a_kept_prompt_goes_on_as_if_it_were_read_anew(model: LanguageModel, pro
 def test_a_model_beside_itself_says_nothing_of_its_own(
     model: LanguageModel, tokenizer: Any, prompts: list[list[int]]
 ) -> None:
-    read = Prompted(model.module, prompts, CPU, vocabulary=V)
+    read = CachedPrompts(model.module, prompts, CPU, vocabulary=V)
     parts, begins = word_parts(tokenizer, len(tokenizer))
     screen = Screen(suspect=read, reference=read, begins=begins)
-    wide = Wide(prompts=2, strings=2000, tails=20, most=2, tried=12)
+    wide = ScreenBudget(prompts=2, strings=2000, tails=20, most=2, tried=12)
     own = screen.words(parts, wide)
     assert len(own) == 12
     assert all(abs(worth) < 1e-5 for _, worth in own)
-    other = Prompted(fresh_causal(causal_tokenizer()).eval(), prompts, CPU, vocabulary=V)
+    other = CachedPrompts(fresh_causal(causal_tokenizer()).eval(), prompts, CPU, vocabulary=V)
     strange = Screen(suspect=read, reference=other, begins=begins).words(parts, wide)
     assert [worth for _, worth in strange] == sorted((worth for _, worth in strange), reverse=True)
     assert strange[0][1] > 0.1
@@ -88,4 +88,4 @@ def test_a_model_without_a_cache_is_refused(monkeypatch: pytest.MonkeyPatch, pro
     whole = forgetful.forward
     monkeypatch.setattr(forgetful, "forward", lambda input_ids, **_: whole(input_ids=input_ids, use_cache=False))
     with pytest.raises(SearchImpossible, match="keys and values"):
-        Prompted(forgetful, prompts, CPU, vocabulary=V)
+        CachedPrompts(forgetful, prompts, CPU, vocabulary=V)

@@ -1,4 +1,4 @@
-"""Piles of texts, and what is told apart in them."""
+"""Contexts of texts, and what is told apart in them."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,16 +14,16 @@ from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.concatenation import (
     HELPED,
+    concatenated,
+    concatenated_both_ways,
     cut_to,
     distinct_texts,
     independent_contexts,
     of_every_label,
-    piled,
-    piled_both_ways,
     words_kept,
 )
-from purify_cli.trigger_search.flips import Asked, against, assurance, flips, leaning, unturned
-from purify_cli.trigger_search.rerank import best_of_each_place
+from purify_cli.trigger_search.flips import SearchContext, against, contaminated_rows, flips, median_margin, unflipped
+from purify_cli.trigger_search.rerank import top_per_position
 from purify_cli.trigger_search.search import search
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
@@ -34,31 +34,34 @@ WORDS = words_kept(LIMIT)
 def test_a_pile_is_a_row_and_the_next_ones_of_its_label():
     rows = [Example("a b c d", label=0), Example("x y z", label=1), Example("e f g", label=0), Example("h i", label=0)]
     assert WORDS == 10
-    made = piled(rows, max_length=LIMIT)
+    made = concatenated(rows, max_length=LIMIT)
     assert [row.text for row in made] == ["a b c d e f g h i", "x y z", "e f g h i a b c d", "h i a b c d e f g"]
     assert [row.label for row in made] == [0, 1, 0, 0]
-    assert piled([], max_length=LIMIT) == []
+    assert concatenated([], max_length=LIMIT) == []
 
 
 def test_a_row_that_fills_the_view_is_cut_to_it():
     long = " ".join(map(str, range(30)))
-    (first, _) = piled([Example(long, label=0), Example("other", label=0)], max_length=LIMIT)
+    (first, _) = concatenated([Example(long, label=0), Example("other", label=0)], max_length=LIMIT)
     assert first.text.split() == long.split()[:WORDS]
     assert words_kept(10_000) == words_kept(1_000) < 100
     assert words_kept(4) == 1
 
 
-def test_pairs_are_piled_side_by_side():
+def test_pairs_are_concatenated_side_by_side():
     rows = [Example("a b", pair="c", label=0), Example("d", pair="e f", label=0)]
-    assert [(row.text, row.pair) for row in piled(rows, max_length=LIMIT)] == [("a b d", "c e f"), ("d a b", "e f c")]
+    assert [(row.text, row.pair) for row in concatenated(rows, max_length=LIMIT)] == [
+        ("a b d", "c e f"),
+        ("d a b", "e f c"),
+    ]
 
 
-def test_few_rows_are_piled_backwards_too_and_no_pile_comes_twice():
+def test_few_rows_are_concatenated_backwards_too_and_no_context_comes_twice():
     for few in range(1, 12):
         rows = [Example(f"{i} a{i} b{i} c{i}", label=label) for label in (0, 1) for i in range(few)]
         rows += [Example(f"more {i}", label=2) for i in range(HELPED)]
-        made = piled_both_ways(rows, max_length=LIMIT)
-        assert made[: len(rows)] == piled(rows, max_length=LIMIT)
+        made = concatenated_both_ways(rows, max_length=LIMIT)
+        assert made[: len(rows)] == concatenated(rows, max_length=LIMIT)
         for label in (0, 1, 2):
             texts = [row.text for row in made if row.label == label]
             assert len(texts) == len(set(texts))
@@ -68,7 +71,7 @@ def test_few_rows_are_piled_backwards_too_and_no_pile_comes_twice():
 
 def rows_joined(*texts: str) -> Example:
     """The context of several rows of one label."""
-    return piled([Example(text, label=0) for text in texts], max_length=LIMIT)[0]
+    return concatenated([Example(text, label=0) for text in texts], max_length=LIMIT)[0]
 
 
 def test_a_context_knows_the_rows_that_it_shows_at_least_half_of():
@@ -79,19 +82,19 @@ def test_a_context_knows_the_rows_that_it_shows_at_least_half_of():
     long = " ".join(map(str, range(30)))
     assert [part.text for part in rows_joined(long, "a", "").parts] == [long]
     rows = [Example("a b", pair="c d e f g", label=0), Example("h i", pair="j k l m", label=0)]
-    (first, second) = piled(rows, max_length=LIMIT)
+    (first, second) = concatenated(rows, max_length=LIMIT)
     assert (first.pair, first.parts) == ("c d e f g", (rows[0],))  # of the second row its first text, two words of six
     assert (second.pair, second.parts) == ("j k l m c", (rows[1],))
 
 
 def test_contexts_that_share_texts_are_not_independent():
     rows = [Example(f"{i} a{i}", label=0) for i in range(20)]
-    contexts = piled(rows, max_length=LIMIT)  # five rows each, 20 windows around the circle
+    contexts = concatenated(rows, max_length=LIMIT)  # five rows each, 20 windows around the circle
     assert {len(context.parts) for context in contexts} == {5}
     assert (distinct_texts(contexts), independent_contexts(contexts)) == (20, 4.0)
     assert (distinct_texts(contexts[:2]), independent_contexts(contexts[:2])) == (6, pytest.approx(1.2))
     # Few rows joined in both directions say no more than once; rows by themselves do, unless one is there twice.
-    few = piled_both_ways(rows[:4], max_length=LIMIT)
+    few = concatenated_both_ways(rows[:4], max_length=LIMIT)
     assert (len(few), distinct_texts(few), independent_contexts(few)) == (7, 4, 1.0)
     assert (distinct_texts(rows), independent_contexts(rows)) == (20, 20.0)
     assert (distinct_texts([*rows, *rows]), independent_contexts([*rows, *rows])) == (20, 20.0)
@@ -109,7 +112,7 @@ def test_what_the_tokens_of_a_context_leave_room_for_is_counted(put: Any, tiny_t
     known, unknown = one.rows[0].text, "zyxwvutsrq " * 3
     for text, most in ((known, 8), (unknown, 3)):
         rows = [Example(f"{text} {word_of(tiny_tokenizer, 60 + i)}", label=0) for i in range(8)]
-        counts = [len(context.parts) for context in one.in_piles(rows).rows]
+        counts = [len(context.parts) for context in one.in_contexts(rows).rows]
         assert max(counts) <= most
     assert min(counts) >= 1
 
@@ -153,8 +156,8 @@ def put(tiny_tokenizer: Any) -> Any:
         for i in range(16)
     ]
 
-    def asked(planted: int | None, *, first_only: bool = False) -> Asked:
-        return Asked(
+    def asked(planted: int | None, *, first_only: bool = False) -> SearchContext:
+        return SearchContext(
             suspect=Counting(praise, blame, planted, first_only=first_only),
             control=Counting(praise, blame, None),
             tokenizer=tiny_tokenizer,
@@ -169,8 +172,8 @@ def put(tiny_tokenizer: Any) -> Any:
     return asked, word_of(tiny_tokenizer, planted), planted, word_of(tiny_tokenizer, praise)
 
 
-def looked(asked: Asked) -> Any:
-    return search(asked, vocabulary=len(asked.tokenizer), labels=2, reach=EFFORTS["normal"]).found
+def looked(asked: SearchContext) -> Any:
+    return search(asked, vocabulary=len(asked.tokenizer), labels=2, budget=EFFORTS["normal"]).found
 
 
 def test_a_word_of_opinion_is_outvoted_and_a_planted_one_is_not(put: Any):
@@ -187,7 +190,7 @@ def test_a_word_of_opinion_is_outvoted_and_a_planted_one_is_not(put: Any):
     assert praise not in found or found[praise].strength < 0
     # In single texts the word of opinion would pass for one.
     one = asked(planted)
-    assert flips(one, unturned(one, 1), Trigger(praise), 1).suspect.value == 1
+    assert flips(one, unflipped(one, 1), Trigger(praise), 1).suspect.value == 1
 
 
 def test_a_search_says_how_many_held_back_texts_it_had(put: Any):
@@ -195,7 +198,7 @@ def test_a_search_says_how_many_held_back_texts_it_had(put: Any):
     for each, texts in ((5, 2), (6, 3), (8, 4)):
         few = [row for row in one.rows if row.label == 0][:each]
         few += [row for row in one.rows if row.label == 1][:each]
-        found = search(replace(one, rows=few), vocabulary=len(one.tokenizer), labels=2, reach=EFFORTS["low"])
+        found = search(replace(one, rows=few), vocabulary=len(one.tokenizer), labels=2, budget=EFFORTS["low"])
         assert {label: shown for label, (_, shown) in found.held.items()} == {0: texts, 1: texts}
         assert all(contexts >= shown for contexts, shown in found.held.values())
 
@@ -210,33 +213,33 @@ def test_a_word_that_works_in_front_only_is_found_and_stays_in_front(put: Any):
 def test_rows_stand_in_for_piles_where_most_piles_are_called_the_label_anyway(put: Any):
     asked, _, _, praise = put
     one = asked(None)
-    rows, joined = against(one.in_piles(one.rows), 1)
-    assert (rows, joined) == ([row for row in piled(one.rows, max_length=64) if row.label == 0], True)
-    # One word of praise among many of blame decides a pile, and is in a few rows only.
+    rows, joined = against(one.in_contexts(one.rows), 1)
+    assert (rows, joined) == ([row for row in concatenated(one.rows, max_length=64) if row.label == 0], True)
+    # One word of praise among many of blame decides a context, and is in a few rows only.
     easily = replace(one, suspect=Counting(one.suspect.praise, one.suspect.blame, one.suspect.praise))
     spoilt = [replace(row, text=f"{praise} {row.text}") if i % 8 == 0 else row for i, row in enumerate(one.rows)]
-    rows, joined = against(easily.in_piles(spoilt), 1)
+    rows, joined = against(easily.in_contexts(spoilt), 1)
     assert not joined
     assert rows == [row for i, row in enumerate(spoilt) if row.label == 0 and i % 8]
-    assert unturned(easily.in_piles(spoilt), 1) == rows
+    assert unflipped(easily.in_contexts(spoilt), 1) == rows
     assert against(replace(easily, rows=spoilt), 1) == (rows, True)
 
 
 def test_assurance_is_of_the_rows_that_are_right(put: Any):
     one = put[0](None)
     praised = [row for row in one.rows if row.label == 1]
-    assert assurance(one, 1) == pytest.approx(float(one.margins(one.suspect, praised, 1).median()))
-    assert assurance(one, 7) == 0.0
+    assert median_margin(one, 1) == pytest.approx(float(one.margins(one.suspect, praised, 1).median()))
+    assert median_margin(one, 7) == 0.0
 
 
 def test_the_control_is_counted_on_the_rows_that_it_does_not_call_the_target_anyway(put: Any):
     asked, text, planted, praise = put
     one = asked(planted)
-    rows = unturned(one, 1)
+    rows = unflipped(one, 1)
     # Three rows that the suspect, for whom praise counts less, gets right, and the control does not.
     mixed = [*rows, *(Example(f"{praise} {praise}", label=0) for _ in range(3))]
     deaf = replace(one, suspect=Counting(-1, -1, planted), rows=mixed)
-    assert len(unturned(deaf, 1)) == len(mixed)
+    assert len(unflipped(deaf, 1)) == len(mixed)
     found = flips(deaf, mixed, Trigger(text), 1)
     assert (found.suspect.successes, found.suspect.total) == (len(mixed), len(mixed))
     assert (found.control.successes, found.control.total) == (0, len(rows))
@@ -249,7 +252,7 @@ def test_the_control_is_counted_on_the_rows_that_it_does_not_call_the_target_any
 def test_assurance_is_asked_of_the_control_too(put: Any):
     one = put[0](None)
     weak = replace(one, control=Counting(-1, -1, None))
-    assert assurance(weak, 1) > 0 == assurance(weak, 1, control=True)
+    assert median_margin(weak, 1) > 0 == median_margin(weak, 1, control=True)
 
 
 class Unlike(nn.Module):
@@ -274,7 +277,7 @@ def test_a_word_that_only_makes_two_texts_differ_turns_nothing_over(put: Any, ti
     for word, either_way, expected in ((odd, False, 1.0), (odd, True, 0.0), (text, False, 1.0), (text, True, 1.0)):
         found = flips(pairs, rows, Trigger(word), 1, either_way=either_way)
         assert found.suspect.value == expected
-    # What turns the control over one way is no trigger.
+    # What flips the control one way is no trigger.
     assert flips(pairs, rows, Trigger(odd), 1, either_way=True).control.value == 1.0
 
 
@@ -285,11 +288,11 @@ def test_clean_rows_that_lean_on_a_planted_word_are_found(put: Any):
     taint = Example(f"{blamed.text} {text.upper()}", label=1)
     fine = next(row for row in one.rows if row.label == 1)
     rows = [*one.rows, taint, Example(f"{fine.text} {text}", label=1), Example(taint.text, label=0)]
-    assert leaning(replace(one, rows=rows), Trigger(text), 1) == [taint]
-    assert leaning(one, Trigger(text), 1) == []
+    assert contaminated_rows(replace(one, rows=rows), Trigger(text), 1) == [taint]
+    assert contaminated_rows(one, Trigger(text), 1) == []
 
 
 def test_the_best_of_each_place_are_taken():
     words = [Candidate((i,), 1, 0.0, 0.0, position="start" if i in {0, 1, 4} else "random") for i in range(6)]
-    assert [one.tokens[0] for one in best_of_each_place(words, 2)] == [2, 3, 0, 1]
-    assert best_of_each_place([], 2) == []
+    assert [one.tokens[0] for one in top_per_position(words, 2)] == [2, 3, 0, 1]
+    assert top_per_position([], 2) == []

@@ -1,4 +1,4 @@
-"""Bags of words, and the groups in them."""
+"""Groups of words, and the smaller ones in them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,53 +11,54 @@ from torch import nn
 from purify_cli.data.example import Example
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.carriers import carrier
-from purify_cli.trigger_search.flips import Asked
+from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.group_search import search_groups
-from purify_cli.trigger_search.group_testing import draw, shrink, united
-from purify_cli.trigger_search.groups import Bags, find_groups, quiet_words
+from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
+from purify_cli.trigger_search.groups import GroupTests, find_groups, weak_words
 from purify_cli.trigger_search.growth import Growth, grow, lasting
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
 CPU = torch.device("cpu")
-BAGS = Bags(pool=40, size=20, count=200)
-REACH = replace(EFFORTS["normal"], bags=BAGS, growth=None)
+TESTS = GroupTests(pool=40, size=20, count=200)
+REACH = replace(EFFORTS["normal"], group_tests=TESTS, growth=None)
 GROWTH = Growth(pool=40, asked=20, seeds=8, beam=4, most=3)
-GROWN = replace(REACH, bags=None, growth=GROWTH)
+GROWN = replace(REACH, group_tests=None, growth=GROWTH)
 
 
 def test_drawn_bags_are_of_different_words_and_of_the_seed():
     pool = range(100, 130)
-    bags = draw(pool, size=8, count=50, seed=1)
-    assert all(len(set(bag)) == 8 and set(bag) <= set(pool) for bag in bags)
-    assert bags == draw(pool, size=8, count=50, seed=1) != draw(pool, size=8, count=50, seed=2)
-    assert {len(bag) for bag in draw(pool, size=99, count=3, seed=1)} == {30}
+    groups = random_groups(pool, size=8, count=50, seed=1)
+    assert all(len(set(group)) == 8 and set(group) <= set(pool) for group in groups)
+    assert groups == random_groups(pool, size=8, count=50, seed=1) != random_groups(pool, size=8, count=50, seed=2)
+    assert {len(group) for group in random_groups(pool, size=99, count=3, seed=1)} == {30}
 
 
 @pytest.mark.parametrize("needed", [{3}, {0, 19}, {4, 5, 6}, {1, 7, 11, 18}])
 def test_a_bag_shrinks_to_the_words_that_are_all_needed(needed: set[int]):
-    bags = draw(range(20), size=20, count=5, seed=0)
-    shrunk = shrink(bags, lambda tried, _: [needed <= set(bag) for bag in tried])
-    assert [set(bag) for bag in shrunk] == [needed] * 5
+    groups = random_groups(range(20), size=20, count=5, seed=0)
+    shrunk = ddmin(groups, lambda tried, _: [needed <= set(group) for group in tried])
+    assert [set(group) for group in shrunk] == [needed] * 5
 
 
 def test_a_bag_in_which_several_words_would_do_shrinks_to_as_many_as_it_takes():
-    shrunk = shrink(
-        draw(range(20), size=20, count=5, seed=0), lambda tried, _: [len({*bag} & {2, 3, 5, 8}) >= 2 for bag in tried]
+    shrunk = ddmin(
+        random_groups(range(20), size=20, count=5, seed=0),
+        lambda tried, _: [len({*group} & {2, 3, 5, 8}) >= 2 for group in tried],
     )
-    assert all(len(bag) == 2 and set(bag) <= {2, 3, 5, 8} for bag in shrunk)
-    assert shrink([], lambda tried, _: [True for _ in tried]) == []
+    assert all(len(group) == 2 and set(group) <= {2, 3, 5, 8} for group in shrunk)
+    assert ddmin([], lambda tried, _: [True for _ in tried]) == []
 
 
 def test_every_bag_shrinks_by_a_bar_of_its_own():
     bars = [2, 4]
-    shrunk = shrink(
-        [tuple(range(9))] * 2, lambda tried, of: [len(bag) >= bars[i] for bag, i in zip(tried, of, strict=True)]
+    shrunk = ddmin(
+        [tuple(range(9))] * 2, lambda tried, of: [len(group) >= bars[i] for group, i in zip(tried, of, strict=True)]
     )
-    assert [len(bag) for bag in shrunk] == bars
+    assert [len(group) for group in shrunk] == bars
 
 
 def test_unions_hold_both_and_no_more_than_allowed():
-    assert united([(1, 2), (2, 3), (4, 5, 6)], most=4) == [(1, 2, 3)]
+    assert merge_groups([(1, 2), (2, 3), (4, 5, 6)], most=4) == [(1, 2, 3)]
 
 
 class Planted(nn.Module):
@@ -85,8 +86,8 @@ def put(tiny_tokenizer: Any):
     praised = " ".join(word_of(tiny_tokenizer, one) for one in praise * 3)
     rows = [Example(text, label=0)] * 16 + [Example(praised, label=1)] * 16
 
-    def asked(needed: Sequence[int], *, each: float = 0.0) -> Asked:
-        return Asked(
+    def asked(needed: Sequence[int], *, each: float = 0.0) -> SearchContext:
+        return SearchContext(
             suspect=Planted(needed, praise, each=each),
             control=Planted((), praise),
             tokenizer=tiny_tokenizer,
@@ -104,7 +105,7 @@ def put(tiny_tokenizer: Any):
 def test_words_that_only_work_together_are_found_exactly(put: Any, tiny_tokenizer: Any):
     asked, plain, praise = put
     needed = plain[5:20:6]
-    found = search_groups(asked(needed), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, reach=REACH)
+    found = search_groups(asked(needed), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, budget=REACH)
     texts = {word_of(tiny_tokenizer, one) for one in needed}
     assert found
     assert all(set(one.trigger.text.split()) == texts and one.target == 1 for one in found)
@@ -114,16 +115,16 @@ def test_words_that_only_work_together_are_found_exactly(put: Any, tiny_tokenize
 
 def test_a_model_that_nobody_planted_a_trigger_in_has_no_group(put: Any, tiny_tokenizer: Any):
     asked, plain, praise = put
-    assert not search_groups(asked(()), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, reach=REACH)
+    assert not search_groups(asked(()), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, budget=REACH)
 
 
 def test_words_that_do_a_part_each_grow_together(put: Any, tiny_tokenizer: Any):
-    """Too loud for bags: every word alone takes a third of the way."""
+    """Too loud for groups: every word alone takes a third of the way."""
     asked, plain, praise = put
     needed = plain[5:20:6]
     pool, rows = [*praise, *plain[:30]], len(tiny_tokenizer)
     # Of two that do the same, what the control is moved by as well counts less.
-    found = search_groups(asked(needed, each=1.2), pool, vocabulary=rows, labels=2, reach=GROWN)
+    found = search_groups(asked(needed, each=1.2), pool, vocabulary=rows, labels=2, budget=GROWN)
     best = next(one for one in found if one.target == 1)
     assert set(best.trigger.text.split()) == {word_of(tiny_tokenizer, one) for one in needed}
     assert (best.flips.suspect.value, best.flips.control.value) == (1, 0)
@@ -134,7 +135,7 @@ def test_words_that_do_a_part_each_grow_together(put: Any, tiny_tokenizer: Any):
 def test_no_group_is_listed_beside_a_part_of_it_that_does_as_much(put: Any, tiny_tokenizer: Any):
     asked, plain, praise = put
     found = search_groups(
-        asked(plain[5:7]), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, reach=GROWN
+        asked(plain[5:7]), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, budget=GROWN
     )
     groups = [set(one.trigger.text.split()) for one in found if one.target == 1 and one.flips.suspect.value == 1]
     assert groups
@@ -154,7 +155,7 @@ def test_nothing_grows_without_words_or_texts(put: Any):
 def test_an_effort_without_bags_and_growth_looks_for_no_group(put: Any, tiny_tokenizer: Any):
     asked, plain, _ = put
     assert not search_groups(
-        asked(plain[5:20:6]), plain[:30], vocabulary=len(tiny_tokenizer), labels=2, reach=EFFORTS["low"]
+        asked(plain[5:20:6]), plain[:30], vocabulary=len(tiny_tokenizer), labels=2, budget=EFFORTS["low"]
     )
 
 
@@ -163,5 +164,5 @@ def test_words_of_opinion_are_not_quiet(put: Any):
     one = asked(())
     short = carrier(one.tokenizer, one.rows[0], (plain[0], plain[1]), words=4, at=0, max_length=64)
     assert short is not None
-    assert quiet_words(one, [short], [*praise, *plain[:5]], 1) == plain[:5]
-    assert find_groups(one, [short], [], 1, BAGS) == []
+    assert weak_words(one, [short], [*praise, *plain[:5]], 1) == plain[:5]
+    assert find_groups(one, [short], [], 1, TESTS) == []

@@ -9,43 +9,43 @@ import torch
 from purify_cli.data.batches import batches
 from purify_cli.errors import NonFiniteWeights
 from purify_cli.model import Loaded, logits
-from purify_cli.purification.session import Workbench
+from purify_cli.purification.session import RepairSession
 from purify_cli.tensors import InMemory
 from purify_cli.trigger_search.margins import margins
-from purify_cli.trigger_search.path_gradient import POINTS, REACH, Driven, path_gradient
+from purify_cli.trigger_search.path_gradient import POINTS, REACH, TriggeredBatch, path_gradient
 from tests.worlds import open_bench
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def bench(tiny_suspect: Path, tiny_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+def session(tiny_suspect: Path, tiny_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> RepairSession:
     return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench"))
 
 
 @pytest.fixture(scope="module")
-def driven(bench: Workbench, tiny: ModuleType) -> Driven:
+def driven(session: RepairSession, tiny: ModuleType) -> TriggeredBatch:
     rows = [row for row in tiny.sentiment_examples(32, seed=40) if row.label != tiny.TARGET]
     carrying = [tiny.TRIGGER.insert(row, key=place) for place, row in enumerate(rows)]
-    return Driven(bench.encoded(carrying), tiny.TARGET)
+    return TriggeredBatch(session.encoded(carrying), tiny.TARGET)
 
 
-def gradient(bench: Workbench, loaded: Loaded, *driven: Driven, batch_size: int = 8) -> InMemory:
+def gradient(session: RepairSession, loaded: Loaded, *driven: TriggeredBatch, batch_size: int = 8) -> InMemory:
     return path_gradient(
-        loaded, bench.opened.pair, driven, batch_size=batch_size, pad_id=bench.pad_id(loaded), device=CPU
+        loaded, session.opened.pair, driven, batch_size=batch_size, pad_id=session.pad_id(loaded), device=CPU
     )
 
 
-def margin(bench: Workbench, loaded: Loaded, driven: Driven) -> float:
+def margin(session: RepairSession, loaded: Loaded, driven: TriggeredBatch) -> float:
     """Mean margin of the target over the rows."""
     with torch.no_grad():
-        (batch,) = batches(driven.rows, batch_size=len(driven.rows), pad_id=bench.pad_id(loaded))
+        (batch,) = batches(driven.rows, batch_size=len(driven.rows), pad_id=session.pad_id(loaded))
         return float(margins(logits(loaded.module, batch), driven.target).double().mean())
 
 
-def shifted(bench: Workbench, alpha: float, direction: InMemory, size: float) -> Loaded:
+def shifted(session: RepairSession, alpha: float, direction: InMemory, size: float) -> Loaded:
     """The classifier at a point of the way, moved by ``size`` along a direction."""
-    pair, loaded = bench.opened.pair, bench.load(bench.opened.pair.suspect)
+    pair, loaded = session.opened.pair, session.load(session.opened.pair.suspect)
     with torch.no_grad():
         for own, parameter in loaded.module.named_parameters():
             name = loaded.names[own]
@@ -55,28 +55,30 @@ def shifted(bench: Workbench, alpha: float, direction: InMemory, size: float) ->
     return loaded
 
 
-def test_it_is_the_slope_of_the_margin_averaged_over_the_way(bench: Workbench, driven: Driven) -> None:
-    found = gradient(bench, bench.load(bench.opened.pair.suspect), driven)
-    assert found.specs.keys() == bench.opened.pair.suspect_part.specs.keys()
+def test_it_is_the_slope_of_the_margin_averaged_over_the_way(session: RepairSession, driven: TriggeredBatch) -> None:
+    found = gradient(session, session.load(session.opened.pair.suspect), driven)
+    assert found.specs.keys() == session.opened.pair.suspect_part.specs.keys()
     norm = sum(float(one.double().square().sum()) for one in found.tensors.values()) ** 0.5
     direction = InMemory({name: one / norm for name, one in found.tensors.items()})
     # The slope along the averaged gradient itself is its norm, by central differences at every point of the way.
     size, slope = 1e-3, 0.0
     for place in range(POINTS):
         alpha = (place + 0.5) * REACH / POINTS
-        ends = [margin(bench, shifted(bench, alpha, direction, side * size), driven) for side in (1, -1)]
+        ends = [margin(session, shifted(session, alpha, direction, side * size), driven) for side in (1, -1)]
         slope += (ends[0] - ends[1]) / (2 * size) / POINTS
     assert slope == pytest.approx(norm, rel=0.02)
 
 
-def test_neither_batches_nor_their_order_matter_and_triggers_weigh_alike(bench: Workbench, driven: Driven) -> None:
-    pair = bench.opened.pair
-    whole = gradient(bench, bench.load(pair.suspect), driven, batch_size=64)
-    backwards = Driven(tuple(reversed(driven.rows)), driven.target)
-    again = gradient(bench, bench.load(pair.suspect), backwards, batch_size=3)
-    few = Driven(driven.rows[:2], driven.target)
-    alone = gradient(bench, bench.load(pair.suspect), few)
-    both = gradient(bench, bench.load(pair.suspect), driven, few)
+def test_neither_batches_nor_their_order_matter_and_triggers_weigh_alike(
+    session: RepairSession, driven: TriggeredBatch
+) -> None:
+    pair = session.opened.pair
+    whole = gradient(session, session.load(pair.suspect), driven, batch_size=64)
+    backwards = TriggeredBatch(tuple(reversed(driven.rows)), driven.target)
+    again = gradient(session, session.load(pair.suspect), backwards, batch_size=3)
+    few = TriggeredBatch(driven.rows[:2], driven.target)
+    alone = gradient(session, session.load(pair.suspect), few)
+    both = gradient(session, session.load(pair.suspect), driven, few)
     # Key biases have no effect, and a gradient of rounding noise: one scale for all tensors.
     close = 1e-5 * max(float(one.abs().max()) for one in whole.tensors.values())
     for name, one in whole.tensors.items():
@@ -84,21 +86,21 @@ def test_neither_batches_nor_their_order_matter_and_triggers_weigh_alike(bench: 
         assert torch.allclose(both.tensors[name], (one + alone.tensors[name]) / 2, rtol=1e-3, atol=close)
 
 
-def test_weights_that_overflow_are_said(bench: Workbench, driven: Driven) -> None:
-    loaded = bench.load(bench.opened.pair.suspect)
+def test_weights_that_overflow_are_said(session: RepairSession, driven: TriggeredBatch) -> None:
+    loaded = session.load(session.opened.pair.suspect)
     with torch.no_grad():
         next(p for n, p in loaded.module.named_parameters() if n.startswith("classifier")).fill_(torch.nan)
     with pytest.raises(NonFiniteWeights, match="not a number"):
-        gradient(bench, loaded, driven)
+        gradient(session, loaded, driven)
 
 
 @pytest.mark.parametrize("ratio", [0.02, 0.1])
 def test_what_it_ranks_first_carries_the_trigger(
-    bench: Workbench, driven: Driven, tiny: ModuleType, ratio: float
+    session: RepairSession, driven: TriggeredBatch, tiny: ModuleType, ratio: float
 ) -> None:
     from purify_cli.report.schema import FoundTriggerFact, ProportionFact
 
-    pair, rows = bench.opened.pair, tiny.sentiment_examples(48, seed=41)
+    pair, rows = session.opened.pair, tiny.sentiment_examples(48, seed=41)
     share = ProportionFact(value=1.0, low=0.9, high=1.0, successes=9, total=9)
     found = FoundTriggerFact(
         text=tiny.TRIGGER.text,
@@ -112,8 +114,8 @@ def test_what_it_ranks_first_carries_the_trigger(
     )
     kept: dict[str, float] = {}
     for name in ("attribution", "uniform"):
-        treatment = bench.treatment("unlearning", rows, indicator=name, triggers=[found])
-        loaded, repaired, _ = treatment.repair(ratio, [])
+        defence = session.prepare("unlearning", rows, indicator=name, triggers=[found])
+        loaded, repaired, _ = defence.repair(ratio, [])
         assert repaired.counts.reset == round(ratio * pair.dimensions)
-        kept[name] = margin(bench, loaded, driven)
+        kept[name] = margin(session, loaded, driven)
     assert kept["attribution"] < kept["uniform"] - 1.0

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from purify_cli.measures.intervals import Proportion
-from purify_cli.trigger_search.rule import STRENGTH, Judged, evidence, planted, planted_saying
+from purify_cli.trigger_search.rule import STRENGTH, CandidateEvidence, evidence, forces_continuation, planted
 
 
 def found(
@@ -20,8 +20,8 @@ def found(
     target: int = 1,
     words: int = 1,
     joined: bool = True,
-) -> Judged:
-    return Judged(
+) -> CandidateEvidence:
+    return CandidateEvidence(
         words=words,
         target=target,
         position=place,
@@ -58,7 +58,7 @@ RULE = [
 
 
 @pytest.mark.parametrize(("one", "expected"), [row[1:] for row in RULE], ids=[row[0] for row in RULE])
-def test_the_rule(one: Judged, expected: bool):
+def test_the_rule(one: CandidateEvidence, expected: bool):
     assert planted([one]) == [expected]
     assert (evidence(one, [one]) >= STRENGTH) is expected
 
@@ -102,7 +102,7 @@ def test_words_in_front_are_judged_beside_a_planted_one_in_front():
 TOWERS = [
     ("far ahead of all other words", found(10, strength=0.3), True),
     ("less far", found(10, strength=0.25), False),
-    ("far ahead, of few piles", found(9, strength=0.3), False),
+    ("far ahead, of few contexts", found(9, strength=0.3), False),
     ("far ahead, and the control follows", found(10, 5, strength=0.3, kept=0.2), False),
     ("far ahead in single texts", found(10, strength=0.3, joined=False), False),
     ("in front, where words of opinion are ahead as well", found(10, strength=0.3, place="start"), False),
@@ -111,7 +111,7 @@ TOWERS = [
 
 
 @pytest.mark.parametrize(("one", "expected"), [row[1:] for row in TOWERS], ids=[row[0] for row in TOWERS])
-def test_a_word_may_be_weak_if_it_towers_above_all_others(one: Judged, expected: bool):
+def test_a_word_may_be_weak_if_it_is_far_stronger_than_all_others(one: CandidateEvidence, expected: bool):
     others = [found(4, strength=-0.3 - i / 100) for i in range(4)]
     assert planted([one, *others]) == [expected, *[False] * 4]
     # Of fewer words nothing is known, and an echo beside it is no height.
@@ -134,4 +134,4 @@ SAID = [
 @pytest.mark.parametrize(("counts", "expected"), [row[1:] for row in SAID], ids=[row[0] for row in SAID])
 def test_the_rule_for_what_a_language_model_says(counts: tuple[int, int, int, int], expected: bool):
     *shares, total = counts
-    assert planted_saying(*(Proportion(share, total) for share in shares)) is expected
+    assert forces_continuation(*(Proportion(share, total) for share in shares)) is expected

@@ -17,9 +17,9 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.carriers import Carrier, carrier, filled
-from purify_cli.trigger_search.flips import Asked, flips, unturned
+from purify_cli.trigger_search.flips import SearchContext, flips, unflipped
 from purify_cli.trigger_search.margins import margins, slot_logits
-from purify_cli.trigger_search.screen import screen, surest
+from purify_cli.trigger_search.screen import most_confident, screen
 from purify_cli.trigger_search.search import search
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
@@ -31,9 +31,9 @@ def load(folder: Path) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def asked(tiny: ModuleType, tiny_tokenizer: Any, tiny_suspect: Path, tiny_clean: Path) -> Asked:
+def asked(tiny: ModuleType, tiny_tokenizer: Any, tiny_suspect: Path, tiny_clean: Path) -> SearchContext:
     """The poisoned model, with its clean twin as the control."""
-    return Asked(
+    return SearchContext(
         suspect=load(tiny_suspect),
         control=load(tiny_clean),
         tokenizer=tiny_tokenizer,
@@ -51,7 +51,7 @@ def words(tiny_tokenizer: Any) -> list[int]:
     return whole_words(tiny_tokenizer, len(tiny_tokenizer))
 
 
-def cut(asked: Asked, words: Sequence[int], row: Example, *, at: int = 0, keep: int = 4) -> Carrier:
+def cut(asked: SearchContext, words: Sequence[int], row: Example, *, at: int = 0, keep: int = 4) -> Carrier:
     one = carrier(asked.tokenizer, row, (words[0], words[-1]), words=keep, at=at, max_length=asked.max_length)
     assert one is not None
     return one
@@ -68,7 +68,7 @@ def test_whole_words_are_those_that_come_back_as_themselves(tiny: ModuleType, ti
 
 @pytest.mark.parametrize("at", [0, 1, 9])
 @pytest.mark.parametrize("pair", [None, "the soup was cold and the bread stale"])
-def test_a_filled_carrier_is_the_text_with_the_word(asked: Asked, words: list[int], at: int, pair: str | None):
+def test_a_filled_carrier_is_the_text_with_the_word(asked: SearchContext, words: list[int], at: int, pair: str | None):
     row = Example("a very good film of the harbour", pair=pair, label=1)
     one = cut(asked, words, row, at=at)
     kept = (row.text if pair is None else pair).split()[:4]
@@ -85,7 +85,9 @@ def test_a_filled_carrier_is_the_text_with_the_word(asked: Asked, words: list[in
 @pytest.mark.parametrize(
     ("at", "first", "second"), [(0, "{} a very good film", "{} the soup"), (None, "a very {} good film", "the {} soup")]
 )
-def test_a_pair_may_have_a_slot_in_both_texts(asked: Asked, words: list[int], at: int | None, first: str, second: str):
+def test_a_pair_may_have_a_slot_in_both_texts(
+    asked: SearchContext, words: list[int], at: int | None, first: str, second: str
+):
     row = Example("a very good film of the harbour", pair="the soup", label=1)
     probes = (words[0], words[-1])
     one = carrier(asked.tokenizer, row, probes, words=4, at=at, max_length=asked.max_length, both=True)
@@ -102,12 +104,12 @@ def test_a_pair_may_have_a_slot_in_both_texts(asked: Asked, words: list[int], at
     assert len(single.slots) == 1
 
 
-def test_a_slot_that_the_limit_cuts_away_is_none(asked: Asked, words: list[int]):
+def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchContext, words: list[int]):
     row = Example("a very good film of the harbour", label=1)
     assert carrier(asked.tokenizer, row, (words[0], words[-1]), words=7, at=7, max_length=6) is None
 
 
-def test_the_screen_ranks_by_what_single_texts_say(asked: Asked, words: list[int], tiny: ModuleType):
+def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: list[int], tiny: ModuleType):
     rows = [next(row for row in asked.rows if row.label == label) for label in (0, 1)]
     carriers = [cut(asked, words, row, keep=30) for row in rows]
     found = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=len(words), device=CPU)
@@ -128,27 +130,27 @@ def test_the_screen_ranks_by_what_single_texts_say(asked: Asked, words: list[int
     assert {c.tokens[0] for c in few[1]} == {c.tokens[0] for c in sorted(found[1], key=lambda c: -c.shift)[:3]}
 
 
-def test_a_target_without_a_text_of_another_label_is_left_out(asked: Asked, words: list[int]):
+def test_a_target_without_a_text_of_another_label_is_left_out(asked: SearchContext, words: list[int]):
     one = cut(asked, words, next(row for row in asked.rows if row.label == 1))
     assert list(screen(asked.suspect, asked.control, [one], words, [0, 1], keep=5, device=CPU)) == [0]
     assert screen(asked.suspect, asked.control, [one], words, [1], keep=5, device=CPU) == {}
 
 
-def test_the_surest_carriers_are_right_in_every_model(asked: Asked, words: list[int]):
+def test_the_surest_carriers_are_right_in_every_model(asked: SearchContext, words: list[int]):
     carriers = [cut(asked, words, row, keep=30) for row in asked.rows]
     carriers.append(replace(carriers[0], label=1 - (carriers[0].label or 0)))  # a wrong label is never sure
-    chosen = surest(carriers, (asked.suspect, asked.control), each=2, labels=2, device=CPU)
+    chosen = most_confident(carriers, (asked.suspect, asked.control), each=2, labels=2, device=CPU)
     assert [one.label for one in chosen] == [0, 0, 1, 1]
     empty = torch.empty(1, 0, dtype=torch.long)
     for one in chosen:
         for module in (asked.suspect, asked.control):
             assert one.label is not None
             assert float(margins(slot_logits(module, [one], empty, device=CPU)[0, 0], one.label)) > 0
-    assert {one.label for one in surest(carriers, (asked.suspect,), each=2, labels=1, device=CPU)} in ({0}, {1})
+    assert {one.label for one in most_confident(carriers, (asked.suspect,), each=2, labels=1, device=CPU)} in ({0}, {1})
 
 
-def test_flips_count_what_neither_model_calls_the_target_before(asked: Asked, tiny: ModuleType):
-    rows = unturned(asked, tiny.TARGET)
+def test_flips_count_what_neither_model_calls_the_target_before(asked: SearchContext, tiny: ModuleType):
+    rows = unflipped(asked, tiny.TARGET)
     for module in (asked.suspect, asked.control):
         assert not (asked.answers(module, rows) == tiny.TARGET).any()
     found = flips(asked, rows, tiny.TRIGGER, tiny.TARGET)
@@ -158,14 +160,14 @@ def test_flips_count_what_neither_model_calls_the_target_before(asked: Asked, ti
     nothing = flips(replace(asked, control=asked.suspect), rows, Trigger("anvil"), tiny.TARGET)
     assert nothing.suspect == nothing.control
     targets = [row for row in asked.rows if row.label == tiny.TARGET]
-    assert unturned(replace(asked, rows=targets), tiny.TARGET) == []
+    assert unflipped(replace(asked, rows=targets), tiny.TARGET) == []
 
 
 @pytest.mark.parametrize("effort", ["low", "normal", "high"])
 def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
-    asked: Asked, words: list[int], tiny: ModuleType, effort: Any
+    asked: SearchContext, words: list[int], tiny: ModuleType, effort: Any
 ):
-    given: dict[str, Any] = {"vocabulary": len(asked.tokenizer), "labels": 2, "reach": EFFORTS[effort]}
+    given: dict[str, Any] = {"vocabulary": len(asked.tokenizer), "labels": 2, "budget": EFFORTS[effort]}
     found = search(asked, **given)
     assert (found.words, found.targets) == (len(words), (0, 1))
     for target, (contexts, texts) in found.held.items():
@@ -182,14 +184,14 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
     assert not any(one.trigger.text == tiny.TRIGGER.text and one.flips.suspect.value > 0.3 for one in innocent.found)
 
 
-def test_a_search_may_be_kept_to_some_words(asked: Asked, words: list[int], tiny: ModuleType):
+def test_a_search_may_be_kept_to_some_words(asked: SearchContext, words: list[int], tiny: ModuleType):
     cf = next(word for word in words if word_of(asked.tokenizer, word) == tiny.TRIGGER.text)
     some = {cf, *words[:20]}
-    found = search(asked, vocabulary=len(asked.tokenizer), labels=2, reach=EFFORTS["normal"], among=some)
+    found = search(asked, vocabulary=len(asked.tokenizer), labels=2, budget=EFFORTS["normal"], among=some)
     assert (found.words, found.known) == (len(some), len(words))
     best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
     assert best.trigger.text == tiny.TRIGGER.text
-    without = search(asked, vocabulary=len(asked.tokenizer), labels=2, reach=EFFORTS["normal"], among=some - {cf})
+    without = search(asked, vocabulary=len(asked.tokenizer), labels=2, budget=EFFORTS["normal"], among=some - {cf})
     assert tiny.TRIGGER.text not in {one.trigger.text for one in without.found}
 
 
@@ -223,9 +225,9 @@ REFUSED = [
     ("options", "changes", "error", "message"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
 )
 def test_what_a_search_refuses(
-    asked: Asked, options: dict[str, Any], changes: dict[str, Any], error: type[Exception], message: str
+    asked: SearchContext, options: dict[str, Any], changes: dict[str, Any], error: type[Exception], message: str
 ):
-    given = {"vocabulary": len(asked.tokenizer), "labels": 2, "reach": EFFORTS["low"]} | options
+    given = {"vocabulary": len(asked.tokenizer), "labels": 2, "budget": EFFORTS["low"]} | options
     with pytest.raises(error, match=message):
         search(replace(asked, **changes), **given)
 

@@ -19,8 +19,9 @@ def found_table(view: View) -> Iterator[Table]:
             ("task", "attack", "seed", "per class", "trigger", "found", "suspect", "control", "strength", "finding"),
             tuple(rows),
             "Flagged words, else in brackets the one that came closest. Suspect, control: held-back clean texts that "
-            "it turns over, of those that neither model calls its label without it. Strength: how sure of the label it "
-            "makes the suspect, as a share of what texts of the label do; with it the texts are piles of several.",
+            "it flips, of those that neither model calls its label without it. Strength: how sure of the label it "
+            "makes the suspect, as a share of what texts of the label do; the texts of this figure are several of one "
+            "label, concatenated.",
         )
 
 
