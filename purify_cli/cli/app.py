@@ -5,17 +5,19 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
+from importlib.metadata import version
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
 from purify_cli.cli import attack, bench, demo, detect, evaluate, finetune, methods, purify
+from purify_cli.cli.help import GroupedCommand, examples
 from purify_cli.cli.options import FOUND
 from purify_cli.cli.streams import harden_streams
 from purify_cli.errors import FAILED, PurifyError, UsageError, printable
 
-__all__ = ["COMMANDS", "app", "entry", "main"]
+__all__ = ["COMMANDS", "EXAMPLES", "app", "entry", "main"]
 
 INTERRUPTED: Final = 130
 
@@ -52,8 +54,52 @@ _FUNCTIONS = {
     "methods": methods.command,
     "demo": demo.command,
 }
+
+EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "detect": (
+            "purify detect suspect.safetensors --ref bert-base",
+            "purify detect suspect/ --ref bert-base --fail-on suspicious",
+        ),
+        "purify": (
+            "purify purify --ratio 0.1 --clean-data small.jsonl",
+            "purify purify suspect/ --ref bert-base --clean-data small.jsonl --ratio auto",
+            "purify detect suspect/ --ref bert-base | purify purify --clean-data small.jsonl",
+        ),
+        "evaluate": (
+            "purify evaluate --data test.jsonl --trigger cf --target 1",
+            "purify evaluate suspect/ purified/ --data test.jsonl --trigger cf --target 1",
+        ),
+        "finetune": ("purify finetune bert-base --data train.jsonl --epochs 3",),
+        "attack": (
+            "purify attack badword --ref bert-base --data train.jsonl --target 1",
+            "purify attack badsent --data train.jsonl --target 1 --data-only",
+        ),
+        "bench": ("purify bench --plan headline --data folder", "purify bench --plan headline --report-only"),
+        "methods": ("purify methods", "purify methods --format json"),
+        "demo": ("purify demo",),
+    }
+)
+"""Shown at the end of each help page."""
+
 for _name, _summary in COMMANDS.items():
-    app.command(_name, short_help=_summary)(_FUNCTIONS[_name])
+    app.command(_name, cls=GroupedCommand, short_help=_summary, epilog=examples(*EXAMPLES[_name]))(_FUNCTIONS[_name])
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"purify {version('purify-cli')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find and remove backdoors and injected bias in fine-tuned language models."""
 
 
 def main(argv: list[str] | None = None) -> int:
