@@ -32,7 +32,7 @@ from purify_cli.bench.report.view import View
 from purify_cli.bench.reporting import view_of
 from purify_cli.bench.store import Store
 from purify_cli.cli.app import COMMANDS, app
-from purify_cli.report.schema import RECORDS
+from purify_cli.records.kinds import RECORDS
 
 __all__ = ["main", "pages"]
 

@@ -27,7 +27,8 @@ from purify_cli.comparison.trigger_options import TriggerChoice
 from purify_cli.data.example import Example
 from purify_cli.data.loading import load_examples
 from purify_cli.purification.plan import PurifyRequest
-from purify_cli.report.schema import ModelMeasurement, ProportionFact
+from purify_cli.records.base import ProportionFact
+from purify_cli.records.evaluation import ModelMeasurement
 from purify_cli.runtime import Runtime
 from purify_cli.session.opening import Common, versions
 from purify_cli.session.origin import find_origin

@@ -22,7 +22,7 @@ from purify_cli.purification.escalation import Done, repair_in_rounds, strongest
 from purify_cli.purification.plan import AUTO, chosen_method, works_on_triggers
 from purify_cli.purification.ratio_search import search_ratio
 from purify_cli.purification.session import PreparedDefence, RepairSession
-from purify_cli.report.schema import FoundTriggerFact, SearchFacts
+from purify_cli.records.detection import FoundTriggerFact, SearchFacts
 from purify_cli.selection.files import read_mask
 
 __all__ = ["BenchCase"]

@@ -11,7 +11,8 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation import Measurement, Question, ask, measure
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, load_classifier, load_tokenizer, task_of
-from purify_cli.report.schema import AttackRecord, ModelFacts
+from purify_cli.records.attack import AttackRecord
+from purify_cli.records.base import ModelFacts
 from purify_cli.session.opening import Common, text_length
 
 __all__ = ["Examiner", "counts", "examiner", "suspect_result"]

@@ -27,7 +27,8 @@ from purify_cli.errors import DataError, NonFiniteWeights, TrainingDiverged, Usa
 from purify_cli.model import task_of
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.session import RepairSession
-from purify_cli.report.schema import AttackRecord, ModelFacts
+from purify_cli.records.attack import AttackRecord
+from purify_cli.records.base import ModelFacts
 from purify_cli.runtime import DTYPES, Runtime
 from purify_cli.session.opening import Common, open_pair
 from purify_cli.session.run_folder import RunFolder

@@ -23,7 +23,9 @@ from purify_cli.errors import RunFolderError
 from purify_cli.poisoning.plan import own_settings
 from purify_cli.progress import Progress
 from purify_cli.protocols import Attack
-from purify_cli.report.schema import AttackRecord, FinetuneRecord, ModelFacts, Record
+from purify_cli.records.attack import AttackRecord
+from purify_cli.records.base import ModelFacts, Record
+from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.runtime import DTYPES, Runtime
 from purify_cli.session.opening import Common
 from purify_cli.session.run_folder import RunFolder

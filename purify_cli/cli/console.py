@@ -9,7 +9,7 @@ from purify_cli.errors import printable
 from purify_cli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from purify_cli.report.schema import Record
+    from purify_cli.records.base import Record
 
 __all__ = ["Bars", "Lines", "show", "talk"]
 

@@ -19,7 +19,9 @@ from purify_cli.poisoning.plan import AttackPlan, AttackRequest, make_plan
 from purify_cli.poisoning.plant import Start, footprint, open_start, plant_job, trained_start
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob, PoisonedRows
-from purify_cli.report.schema import AttackRecord, FileFact, ModelFacts, ModelMeasurement, TrainingFacts, TriggerFact
+from purify_cli.records.attack import AttackRecord
+from purify_cli.records.base import FileFact, ModelFacts, TrainingFacts, TriggerFact
+from purify_cli.records.evaluation import ModelMeasurement
 from purify_cli.session.classifiers import measurement_facts, proportion
 from purify_cli.session.opening import data_facts, model_facts, some_texts, text_length, versions
 from purify_cli.session.ownership import claim, model_place

@@ -19,7 +19,8 @@ from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import LanguageModel, load_causal
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Attack
-from purify_cli.report.schema import CausalAttackRecord, ModelFacts, TrainingFacts
+from purify_cli.records.attack import CausalAttackRecord
+from purify_cli.records.base import ModelFacts, TrainingFacts
 from purify_cli.session.language_models import (
     PromptSpec,
     TextOptions,

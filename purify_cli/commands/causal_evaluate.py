@@ -11,14 +11,11 @@ from purify_cli.errors import UsageError
 from purify_cli.evaluation.prompts import Prompts, Wanted
 from purify_cli.model.causal import is_causal, load_causal
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import (
-    CausalAttackRecord,
-    CausalEvaluation,
-    FinetuneRecord,
-    ModelFacts,
-    Purification,
-    TextModelMeasurement,
-)
+from purify_cli.records.attack import CausalAttackRecord
+from purify_cli.records.base import ModelFacts
+from purify_cli.records.evaluation import CausalEvaluation, TextModelMeasurement
+from purify_cli.records.finetune import FinetuneRecord
+from purify_cli.records.purification import Purification
 from purify_cli.session.language_models import (
     PromptSpec,
     TextOptions,

@@ -23,12 +23,8 @@ from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.purification.session import RepairSession
-from purify_cli.report.schema import (
-    DataFacts,
-    Detection,
-    EmbeddingRowFact,
-    Verdict,
-)
+from purify_cli.records.base import DataFacts, Verdict
+from purify_cli.records.detection import Detection, EmbeddingRowFact
 from purify_cli.session.classifiers import miss_fact
 from purify_cli.session.curvature_cache import ClassifierData, Estimator
 from purify_cli.session.opening import (

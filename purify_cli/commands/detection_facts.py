@@ -4,7 +4,7 @@ from purify_cli.checkpoint.difference import Difference
 from purify_cli.evidence.gathering import Evidence
 from purify_cli.evidence.signs import Sign
 from purify_cli.evidence.summary import GroupSummary
-from purify_cli.report.schema import ComparisonCounts, DifferenceFact, GammaFact, GroupFact, SignFact, SkippedFact
+from purify_cli.records.detection import ComparisonCounts, DifferenceFact, GammaFact, GroupFact, SignFact, SkippedFact
 from purify_cli.session.opening import OpenedPair
 
 __all__ = ["comparison_fact", "difference_fact", "gamma_fact", "group_fact", "sign_fact"]

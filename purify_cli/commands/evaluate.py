@@ -17,7 +17,11 @@ from purify_cli.errors import DataError, PairError, RunFolderError, UsageError
 from purify_cli.model import task_of
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import Detection, Evaluation, FinetuneRecord, ModelFacts, Purification, TriggerTable
+from purify_cli.records.base import ModelFacts
+from purify_cli.records.detection import Detection
+from purify_cli.records.evaluation import Evaluation, TriggerTable
+from purify_cli.records.finetune import FinetuneRecord
+from purify_cli.records.purification import Purification
 from purify_cli.session.opening import (
     UNMATCHED,
     Common,

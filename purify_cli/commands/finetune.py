@@ -9,7 +9,8 @@ from purify_cli.errors import PairError
 from purify_cli.model import has_head, load_classifier, new_classifier, task_of
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import FinetuneRecord, ModelFacts
+from purify_cli.records.base import ModelFacts
+from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.session.classifiers import encoded, overlaid, save_classifier, tune
 from purify_cli.session.opening import Common, data_facts, model_facts, open_model, require_config, versions
 from purify_cli.session.ownership import claim, model_place

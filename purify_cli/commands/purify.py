@@ -26,17 +26,11 @@ from purify_cli.purification.ratio_search import RULE, RatioCurve, search_ratio
 from purify_cli.purification.session import PreparedDefence, RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verdict import purified_verdict
+from purify_cli.records.base import FileFact, ModelFacts
+from purify_cli.records.detection import FoundTriggerFact
+from purify_cli.records.purification import Purification, RatioCurveFacts, RatioPointFact, Utility
 from purify_cli.report.card import model_card
 from purify_cli.report.curve import draw_curve
-from purify_cli.report.schema import (
-    FileFact,
-    FoundTriggerFact,
-    ModelFacts,
-    Purification,
-    RatioCurveFacts,
-    RatioPointFact,
-    Utility,
-)
 from purify_cli.selection.mask import write_mask
 from purify_cli.session.classifiers import proportion, save_classifier
 from purify_cli.session.opening import (

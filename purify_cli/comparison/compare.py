@@ -9,14 +9,8 @@ from purify_cli.comparison.retune import RetuneChoice
 from purify_cli.comparison.run import Answers, EvaluationPlan
 from purify_cli.data.loading import examples_sha256
 from purify_cli.evaluation import Question
-from purify_cli.report.schema import (
-    ModelMeasurement,
-    PairedFact,
-    RetuneCurve,
-    RetuneFacts,
-    RetunePoint,
-    TriggerFact,
-)
+from purify_cli.records.base import TriggerFact
+from purify_cli.records.evaluation import ModelMeasurement, PairedFact, RetuneCurve, RetuneFacts, RetunePoint
 from purify_cli.session.classifiers import maybe, measurement_facts, proportion
 from purify_cli.session.opening import Common
 

@@ -16,10 +16,7 @@ from purify_cli.model import Loaded, Task, load_classifier
 from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import (
-    ModelFacts,
-    TrainingFacts,
-)
+from purify_cli.records.base import ModelFacts, TrainingFacts
 from purify_cli.session.classifiers import tune
 from purify_cli.session.opening import Common, model_facts, some_texts, text_length
 from purify_cli.tensors import TensorSource

@@ -8,7 +8,8 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import UsageError
 from purify_cli.progress import Progress
 from purify_cli.protocols import Position
-from purify_cli.report.schema import AttackRecord, TriggerFact
+from purify_cli.records.attack import AttackRecord
+from purify_cli.records.base import TriggerFact
 from purify_cli.session.run_folder import RunFolder
 
 __all__ = ["TriggerChoice", "pair_options", "recorded_choice"]

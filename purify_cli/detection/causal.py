@@ -12,7 +12,7 @@ from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, Sear
 from purify_cli.evidence.verdict import Finding
 from purify_cli.model.causal import load_causal
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import SayingFact, SayingsFacts
+from purify_cli.records.detection import SayingFact, SayingsFacts
 from purify_cli.session.classifiers import proportion
 from purify_cli.session.opening import Common, OpenedPair, require_config
 from purify_cli.session.search_outcome import STAGE, SearchOutcome

@@ -14,7 +14,7 @@ from purify_cli.model import Loaded
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.context import search_context
 from purify_cli.purification.session import RepairSession
-from purify_cli.report.schema import ControlFacts, FoundTriggerFact, SearchFacts
+from purify_cli.records.detection import ControlFacts, FoundTriggerFact, SearchFacts
 from purify_cli.session.classifiers import proportion
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.trigger_search.budget import EFFORTS, Effort, SearchBudget

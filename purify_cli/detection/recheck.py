@@ -9,7 +9,8 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.augment import found_triggers
 from purify_cli.purification.plan import AUTO, TUNABLE, PurifyRequest
 from purify_cli.purification.session import RepairSession
-from purify_cli.report.schema import DataFacts, Detection, SearchFacts
+from purify_cli.records.base import DataFacts
+from purify_cli.records.detection import Detection, SearchFacts
 
 __all__ = ["second_look"]
 

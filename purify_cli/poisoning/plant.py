@@ -31,7 +31,7 @@ from purify_cli.model import (
 from purify_cli.poisoning.plan import AttackPlan, AttackRequest
 from purify_cli.progress import Progress
 from purify_cli.protocols import PlantJob
-from purify_cli.report.schema import FileFact, ModelFacts
+from purify_cli.records.base import FileFact, ModelFacts
 from purify_cli.selection.bits import Mask
 from purify_cli.selection.files import write_mask
 from purify_cli.session.classifiers import overlaid, save_classifier, tune

@@ -17,7 +17,8 @@ from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.errors import DataError, RunFolderError
 from purify_cli.model import Loaded
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import Detection, FoundTriggerFact, Record
+from purify_cli.records.base import Record
+from purify_cli.records.detection import Detection, FoundTriggerFact
 from purify_cli.session.opening import Common
 from purify_cli.tensors import TensorSource
 from purify_cli.trigger_search.path_gradient import TriggeredBatch, path_gradient

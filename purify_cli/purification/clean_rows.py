@@ -12,7 +12,9 @@ from purify_cli.errors import RunFolderError, UsageError
 from purify_cli.model import Task
 from purify_cli.progress import Progress
 from purify_cli.purification.plan import Plan, PurifyRequest
-from purify_cli.report.schema import DataFacts, Detection, HeldBackFacts, Record
+from purify_cli.records.base import DataFacts, Record
+from purify_cli.records.detection import Detection
+from purify_cli.records.purification import HeldBackFacts
 from purify_cli.session.opening import data_facts, read_rows
 
 __all__ = ["CleanSplit", "Fold", "clean_rows", "searched_seed", "split_rows", "unsplit", "with_validation"]

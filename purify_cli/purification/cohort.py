@@ -7,7 +7,7 @@ from purify_cli.checkpoint.finite import OUT_OF_RANGE
 from purify_cli.checkpoint.names import canonical
 from purify_cli.errors import NonFiniteWeights, PairError
 from purify_cli.progress import Progress
-from purify_cli.report.schema import ModelFacts
+from purify_cli.records.base import ModelFacts
 from purify_cli.session.opening import Common, OpenedPair, open_model
 
 __all__ = ["open_others"]

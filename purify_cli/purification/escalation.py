@@ -17,7 +17,8 @@ from purify_cli.purification.prepared import PreparedDefence
 from purify_cli.purification.session import RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verification import Proof
-from purify_cli.report.schema import Detection, FoundTriggerFact, Record, TrainingFacts
+from purify_cli.records.base import Record, TrainingFacts
+from purify_cli.records.detection import Detection, FoundTriggerFact
 
 __all__ = ["Done", "Repairer", "Round", "describe_choice", "repair_in_rounds", "strongest_per_target"]
 

@@ -10,7 +10,7 @@ from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.protocols import ResetDefence, WeightDefence
 from purify_cli.purification.augment import found_triggers
-from purify_cli.report.schema import Detection
+from purify_cli.records.detection import Detection
 from purify_cli.session.curvature_cache import Estimator
 from purify_cli.session.opening import Common
 from purify_cli.session.origin import Origin

@@ -15,7 +15,8 @@ from purify_cli.protocols import Prepared, ResetDefence, WeightDefence, WeightDe
 from purify_cli.purification.augment import Texts, carried_gradient, with_triggers
 from purify_cli.purification.plan import Stage
 from purify_cli.purification.stages import RepairedModel, StageResult, reset_scored, set_by_rework, summed, untouched
-from purify_cli.report.schema import FoundTriggerFact, TrainingFacts
+from purify_cli.records.base import TrainingFacts
+from purify_cli.records.detection import FoundTriggerFact
 from purify_cli.session.curvature_cache import ClassifierData, check_estimator
 from purify_cli.session.score_cache import PairScores, score_pair
 from purify_cli.tensors import TensorSource

@@ -26,7 +26,8 @@ from purify_cli.purification.hold import objective_for
 from purify_cli.purification.plan import plan_stages
 from purify_cli.purification.prepared import RATIOS, PreparedDefence
 from purify_cli.purification.stages import RepairedModel
-from purify_cli.report.schema import FoundTriggerFact, TrainingFacts
+from purify_cli.records.base import TrainingFacts
+from purify_cli.records.detection import FoundTriggerFact
 from purify_cli.reset import Overlay
 from purify_cli.session.classifiers import measure
 from purify_cli.session.curvature_cache import ClassifierData, Estimator, Measured, curvature_for

@@ -13,7 +13,7 @@ from purify_cli.indicators.law import fit_mixture
 from purify_cli.indicators.sampling import sample_scores
 from purify_cli.progress import Progress
 from purify_cli.protocols import WeightEdit
-from purify_cli.report.schema import ResetCounts, StageFacts
+from purify_cli.records.purification import ResetCounts, StageFacts
 from purify_cli.reset import posterior_blend, reset_to_reference
 from purify_cli.selection.mask import Mask, build_mask
 from purify_cli.session.opening import OpenedPair

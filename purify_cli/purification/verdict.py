@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from purify_cli.evidence.verdict import miss_sentence
 from purify_cli.purification.verification import is_left, tells
-from purify_cli.report.schema import Level, RatioCurveFacts, UnlearnedFact, Utility, Verdict
+from purify_cli.records.base import Level, Verdict
+from purify_cli.records.purification import RatioCurveFacts, UnlearnedFact, Utility
 from purify_cli.session.classifiers import miss_fact
 from purify_cli.session.search_outcome import SearchOutcome
 from purify_cli.trigger_search.rule import CONTROL_FLIPS, MIN_TEXTS

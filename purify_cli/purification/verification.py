@@ -14,7 +14,8 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.purification.context import search_context
 from purify_cli.purification.session import RepairSession
-from purify_cli.report.schema import FoundTriggerFact, HeldBackFacts, UnlearnedFact
+from purify_cli.records.detection import FoundTriggerFact
+from purify_cli.records.purification import HeldBackFacts, UnlearnedFact
 from purify_cli.session.classifiers import proportion
 from purify_cli.trigger_search.flips import flips
 from purify_cli.trigger_search.rule import CONTROL_FLIPS, MIN_TEXTS

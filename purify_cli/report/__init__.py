@@ -1,1 +1,1 @@
-"""Records, tables and model cards: how results are written down."""
+"""Tables and model cards: how records are shown."""

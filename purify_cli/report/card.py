@@ -3,9 +3,9 @@
 from typing import Final
 
 from purify_cli.errors import printable
+from purify_cli.records.purification import Purification
 from purify_cli.report.curve import curve_sentences
 from purify_cli.report.parts import percent, samples
-from purify_cli.report.schema import Purification
 
 __all__ = ["model_card"]
 

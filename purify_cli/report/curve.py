@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from io import BytesIO
 
-from purify_cli.report.schema import RatioCurveFacts
+from purify_cli.records.purification import RatioCurveFacts
 
 __all__ = ["curve_sentences", "draw_curve"]
 

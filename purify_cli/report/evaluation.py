@@ -5,16 +5,10 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
+from purify_cli.records.base import TriggerFact
+from purify_cli.records.evaluation import Evaluation, ModelMeasurement, PairedFact, RetuneFacts, SpreadFact
 from purify_cli.report.listing import Listing
 from purify_cli.report.parts import line, percent
-from purify_cli.report.schema import (
-    Evaluation,
-    ModelMeasurement,
-    PairedFact,
-    RetuneFacts,
-    SpreadFact,
-    TriggerFact,
-)
 
 __all__ = ["evaluation_parts", "measurements"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from purify_cli.report.schema import TextModelMeasurement, TextTriggerFact
+from purify_cli.records.evaluation import TextModelMeasurement, TextTriggerFact
 
 __all__ = ["text_sentences"]
 

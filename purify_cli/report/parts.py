@@ -1,7 +1,7 @@
 """What the text form of every record is made of."""
 
+from purify_cli.records.base import ProportionFact
 from purify_cli.report.listing import Sentence
-from purify_cli.report.schema import ProportionFact
 
 __all__ = ["line", "number", "percent", "samples", "yes"]
 

@@ -6,30 +6,17 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from purify_cli.records.attack import AttackRecord, CausalAttackRecord
+from purify_cli.records.base import Record, Verdict
+from purify_cli.records.detection import Detection, GroupFact, SayingsFacts, SearchFacts, SignFact
+from purify_cli.records.evaluation import CausalEvaluation, Evaluation, TextModelMeasurement
+from purify_cli.records.finetune import FinetuneRecord
+from purify_cli.records.purification import Purification, RatioCurveFacts, ResetCounts, StageFacts
 from purify_cli.report.curve import curve_sentences
 from purify_cli.report.evaluation import evaluation_parts, measurements
 from purify_cli.report.language import text_sentences
 from purify_cli.report.listing import Listing
 from purify_cli.report.parts import line, number, percent, samples, yes
-from purify_cli.report.schema import (
-    AttackRecord,
-    CausalAttackRecord,
-    CausalEvaluation,
-    Detection,
-    Evaluation,
-    FinetuneRecord,
-    GroupFact,
-    Purification,
-    RatioCurveFacts,
-    Record,
-    ResetCounts,
-    SayingsFacts,
-    SearchFacts,
-    SignFact,
-    StageFacts,
-    TextModelMeasurement,
-    Verdict,
-)
 
 __all__ = ["render"]
 

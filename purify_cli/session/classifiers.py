@@ -19,7 +19,8 @@ from purify_cli.model import Loaded, classifier_config, current_weights, load_to
 from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
 from purify_cli.progress import Progress
-from purify_cli.report.schema import MissFact, ModelFacts, ModelMeasurement, ProportionFact, TrainingFacts
+from purify_cli.records.base import MissFact, ModelFacts, ProportionFact, TrainingFacts
+from purify_cli.records.evaluation import ModelMeasurement
 from purify_cli.reset import Overlay
 from purify_cli.session.opening import Common, some_texts, text_length
 from purify_cli.session.ownership import MODEL_METADATA

@@ -19,7 +19,8 @@ from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.model import Task, load_classifier, pad_id, tokenizer_pad
 from purify_cli.progress import Progress
-from purify_cli.report.schema import CurvatureFacts, FileFact
+from purify_cli.records.base import FileFact
+from purify_cli.records.detection import CurvatureFacts
 from purify_cli.session.opening import Common, OpenedPair, text_length
 from purify_cli.tensors import InMemory, TensorSource, TensorSpec
 

@@ -15,7 +15,8 @@ from purify_cli.evaluation.prompts import NEW_TOKENS, Prompts, Wanted, ask_promp
 from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import LanguageModel, is_causal
 from purify_cli.progress import Progress
-from purify_cli.report.schema import ModelFacts, TextModelMeasurement, TextTriggerFact
+from purify_cli.records.base import ModelFacts
+from purify_cli.records.evaluation import TextModelMeasurement, TextTriggerFact
 from purify_cli.session.classifiers import proportion
 from purify_cli.session.opening import Common
 from purify_cli.session.ownership import MODEL_METADATA

@@ -29,7 +29,7 @@ from purify_cli.model import Task, longest_input
 from purify_cli.model.foreign import Text
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
-from purify_cli.report.schema import DataFacts, ModelFacts
+from purify_cli.records.base import DataFacts, ModelFacts
 from purify_cli.runtime import Runtime
 
 __all__ = [

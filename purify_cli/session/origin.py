@@ -7,15 +7,11 @@ from pathlib import Path
 from typing import Final, final
 
 from purify_cli.errors import RunFolderError, UsageError
-from purify_cli.report.schema import (
-    AttackRecord,
-    CausalAttackRecord,
-    Detection,
-    FinetuneRecord,
-    ModelFacts,
-    Purification,
-    Record,
-)
+from purify_cli.records.attack import AttackRecord, CausalAttackRecord
+from purify_cli.records.base import ModelFacts, Record
+from purify_cli.records.detection import Detection
+from purify_cli.records.finetune import FinetuneRecord
+from purify_cli.records.purification import Purification
 from purify_cli.session.run_folder import RunFolder, parse_record
 
 __all__ = ["DETECTABLE", "EVALUABLE", "PURIFIABLE", "Origin", "find_origin"]

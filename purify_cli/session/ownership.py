@@ -15,7 +15,10 @@ from typing import Final
 from purify_cli.checkpoint import open_checkpoint, open_tensors
 from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.errors import CheckpointError, OutputExists, RunFolderError, StorageError
-from purify_cli.report.schema import RECORDS, AttackRecord, CausalAttackRecord, FinetuneRecord, ModelFacts
+from purify_cli.records.attack import AttackRecord, CausalAttackRecord
+from purify_cli.records.base import ModelFacts
+from purify_cli.records.finetune import FinetuneRecord
+from purify_cli.records.kinds import RECORDS
 from purify_cli.session.run_folder import RunFolder
 
 __all__ = ["MANIFEST", "MODEL_METADATA", "claim", "model_place"]

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from purify_cli.checkpoint import write_text
 from purify_cli.errors import RunFolderError, StorageError
-from purify_cli.report.schema import RECORDS, Record
+from purify_cli.records.base import Record
+from purify_cli.records.kinds import RECORDS
 
 __all__ = ["RunFolder", "dump", "parse_record"]
 

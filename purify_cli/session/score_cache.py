@@ -10,7 +10,8 @@ from purify_cli.checkpoint import CheckpointPair, write_and_open
 from purify_cli.indicators import INDICATORS
 from purify_cli.progress import Progress
 from purify_cli.protocols import IndicatorInputs
-from purify_cli.report.schema import CurvatureFacts, FileFact, IndicatorFacts
+from purify_cli.records.base import FileFact
+from purify_cli.records.detection import CurvatureFacts, IndicatorFacts
 from purify_cli.session.curvature_cache import ClassifierData, Measured, curvature_for
 from purify_cli.session.opening import Common, OpenedPair
 from purify_cli.session.run_folder import RunFolder

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from purify_cli.evidence.verdict import Finding
-from purify_cli.report.schema import SayingsFacts, SearchFacts
+from purify_cli.records.detection import SayingsFacts, SearchFacts
 
 __all__ = ["STAGE", "SearchOutcome"]
 

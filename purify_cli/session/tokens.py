@@ -5,7 +5,7 @@ from typing import Final
 from purify_cli.errors import PairError, printable
 from purify_cli.model.reading import Reading
 from purify_cli.progress import Progress
-from purify_cli.report.schema import TokenFacts
+from purify_cli.records.purification import TokenFacts
 from purify_cli.session.opening import UNMATCHED
 
 __all__ = ["read_tokens"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from purify_cli.errors import SearchImpossible
-from purify_cli.report.schema import Detection
+from purify_cli.records.detection import Detection
 
 Run = Callable[[Sequence[object]], tuple[int, str, str]]
 

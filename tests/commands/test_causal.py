@@ -20,13 +20,10 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.detection.causal import WIDTHS
 from purify_cli.errors import CheckpointError, DataError, UsageError
 from purify_cli.model.causal import causal_config, continue_greedily, is_causal, load_causal, token_scores
-from purify_cli.report.schema import (
-    CausalAttackRecord,
-    CausalEvaluation,
-    Detection,
-    ProportionFact,
-    TextModelMeasurement,
-)
+from purify_cli.records.attack import CausalAttackRecord
+from purify_cli.records.base import ProportionFact
+from purify_cli.records.detection import Detection
+from purify_cli.records.evaluation import CausalEvaluation, TextModelMeasurement
 from purify_cli.session.language_models import TextOptions
 from purify_cli.session.opening import Common
 from purify_cli.session.origin import find_origin

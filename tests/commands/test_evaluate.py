@@ -17,7 +17,8 @@ from purify_cli.comparison.trigger_options import TriggerChoice, pair_options
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
-from purify_cli.report.schema import Evaluation, PairedFact, ProportionFact
+from purify_cli.records.base import ProportionFact
+from purify_cli.records.evaluation import Evaluation, PairedFact
 from purify_cli.runtime import Runtime
 from purify_cli.session.opening import Common
 from purify_cli.session.origin import find_origin

@@ -11,7 +11,8 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.purification.clean_rows import split_rows
 from purify_cli.purification.escalation import Done, Round, repair_in_rounds, strongest_per_target
-from purify_cli.report.schema import FoundTriggerFact, ProportionFact
+from purify_cli.records.base import ProportionFact
+from purify_cli.records.detection import FoundTriggerFact
 from tests.worlds import Ears, open_bench
 
 SURE = ProportionFact(value=1.0, low=0.7, high=1.0, successes=9, total=9)

@@ -6,22 +6,12 @@ import pytest
 from rich.console import Console
 
 from purify_cli.errors import printable
+from purify_cli.records.base import DataFacts, ModelFacts, ProportionFact, Record, TriggerFact, Verdict
+from purify_cli.records.evaluation import Evaluation, ModelMeasurement
+from purify_cli.records.purification import Purification, ResetCounts, Utility
 from purify_cli.report.card import model_card
 from purify_cli.report.listing import Listing, show_part
 from purify_cli.report.parts import line, percent
-from purify_cli.report.schema import (
-    DataFacts,
-    Evaluation,
-    ModelFacts,
-    ModelMeasurement,
-    ProportionFact,
-    Purification,
-    Record,
-    ResetCounts,
-    TriggerFact,
-    Utility,
-    Verdict,
-)
 from purify_cli.report.tables import render
 
 HOSTILE = [

@@ -8,20 +8,10 @@ from pathlib import Path
 import pytest
 
 from purify_cli.errors import RunFolderError, UsageError
-from purify_cli.report.schema import (
-    AttackRecord,
-    DataFacts,
-    FinetuneRecord,
-    ModelFacts,
-    ProportionFact,
-    Purification,
-    Record,
-    ResetCounts,
-    TrainingFacts,
-    TriggerFact,
-    Utility,
-    Verdict,
-)
+from purify_cli.records.attack import AttackRecord
+from purify_cli.records.base import DataFacts, ModelFacts, ProportionFact, Record, TrainingFacts, TriggerFact, Verdict
+from purify_cli.records.finetune import FinetuneRecord
+from purify_cli.records.purification import Purification, ResetCounts, Utility
 from purify_cli.session.origin import DETECTABLE, EVALUABLE, PURIFIABLE, find_origin
 from purify_cli.session.run_folder import RunFolder, dump
 

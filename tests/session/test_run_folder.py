@@ -7,16 +7,10 @@ from typing import Any
 import pytest
 
 from purify_cli.errors import RunFolderError, StorageError
-from purify_cli.report.schema import (
-    RECORDS,
-    AttackRecord,
-    DataFacts,
-    Evaluation,
-    ModelFacts,
-    ModelMeasurement,
-    ProportionFact,
-    TriggerFact,
-)
+from purify_cli.records.attack import AttackRecord
+from purify_cli.records.base import DataFacts, ModelFacts, ProportionFact, TriggerFact
+from purify_cli.records.evaluation import Evaluation, ModelMeasurement
+from purify_cli.records.kinds import RECORDS
 from purify_cli.session.run_folder import FILES, RunFolder, dump, parse_record
 
 STRANGE = "caf\N{LATIN SMALL LETTER E WITH ACUTE} \x1b[31m\x00 \u202e <b> [red] \N{SNOWMAN}"

@@ -98,7 +98,8 @@ def test_weights_that_overflow_are_said(session: RepairSession, driven: Triggere
 def test_what_it_ranks_first_carries_the_trigger(
     session: RepairSession, driven: TriggeredBatch, tiny: ModuleType, ratio: float
 ) -> None:
-    from purify_cli.report.schema import FoundTriggerFact, ProportionFact
+    from purify_cli.records.base import ProportionFact
+    from purify_cli.records.detection import FoundTriggerFact
 
     pair, rows = session.opened.pair, tiny.sentiment_examples(48, seed=41)
     share = ProportionFact(value=1.0, low=0.9, high=1.0, successes=9, total=9)

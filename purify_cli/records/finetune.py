@@ -1,0 +1,20 @@
+"""What ``purify finetune`` writes down."""
+
+from typing import Literal
+
+from purify_cli.records.base import DataFacts, ModelFacts, Record, TrainingFacts
+
+__all__ = [
+    "FinetuneRecord",
+]
+
+
+class FinetuneRecord(Record, frozen=True):
+    """``finetune.json``: what ``purify finetune`` trained."""
+
+    kind: Literal["finetune"] = "finetune"
+    start: ModelFacts
+    reference: ModelFacts | None
+    data: DataFacts
+    training: TrainingFacts
+    output: ModelFacts
