@@ -11,9 +11,9 @@ dimensions and writes the mask; ``reset`` puts the masked dimensions back to the
 result on the clean texts; ``evaluation`` measures suspect and purified model side by side. ``evidence`` reads the same
 scores and ends in a verdict; ``report`` says what was found, in records with a published schema.
 
-``defences`` and ``attacks`` are tables: a published method is a row that names the parts above. ``purification`` is the
-engine of a repair, ``trigger_search`` that of a search; ``commands`` holds one function per command, and ``cli`` is the
-command line around them.
+``defences`` and ``attacks`` are tables: a published method is a row that names the parts above. ``purification`` is
+the engine of a repair, ``trigger_search`` that of a search; ``commands`` holds one function per command, ``api`` the
+same for Python, and ``cli`` is the command line around them.
 
 Everything between the two checkpoints and the purified one is a ``tensors.TensorSource``, keyed by parameter name and
 read piece by piece; nothing as large as a model is held. Importing this package is cheap: public names are
@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from purify_cli.api import attack, detect, evaluate, finetune, purify
     from purify_cli.attacks import ATTACKS
     from purify_cli.checkpoint import (
         Checkpoint,
@@ -58,14 +59,19 @@ __all__ = [
     "PurifyError",
     "TensorSource",
     "TrainingSettings",
+    "attack",
     "build_mask",
+    "detect",
     "diagonal_fisher",
+    "evaluate",
     "evaluate_model",
+    "finetune",
     "hutchinson_diagonal",
     "load_classifier",
     "load_examples",
     "open_checkpoint",
     "pair_checkpoints",
+    "purify",
     "read_mask",
     "reset_to_reference",
     "train",
@@ -84,14 +90,19 @@ _HOMES: Final[Mapping[str, str]] = MappingProxyType(
         "PurifyError": "purify_cli.errors",
         "TensorSource": "purify_cli.tensors",
         "TrainingSettings": "purify_cli.training",
+        "attack": "purify_cli.api",
         "build_mask": "purify_cli.selection.mask",
+        "detect": "purify_cli.api",
         "diagonal_fisher": "purify_cli.curvature",
+        "evaluate": "purify_cli.api",
         "evaluate_model": "purify_cli.evaluation",
+        "finetune": "purify_cli.api",
         "hutchinson_diagonal": "purify_cli.curvature",
         "load_classifier": "purify_cli.model",
         "load_examples": "purify_cli.data.loading",
         "open_checkpoint": "purify_cli.checkpoint",
         "pair_checkpoints": "purify_cli.checkpoint",
+        "purify": "purify_cli.api",
         "read_mask": "purify_cli.selection.files",
         "reset_to_reference": "purify_cli.reset",
         "train": "purify_cli.training",

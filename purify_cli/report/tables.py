@@ -148,7 +148,7 @@ def _signs(signs: Sequence[SignFact]) -> Listing:
 
 
 def _search(search: SearchFacts) -> Iterator[RenderableType]:
-    table = Listing("found", "place", "label", "suspect turns", "control turns", "strength", "planted")
+    table = Listing("found", "place", "label", "suspect flips", "control flips", "strength", "planted")
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
         place = "front" if one.position == "start" else "any"
