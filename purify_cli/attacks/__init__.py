@@ -34,35 +34,35 @@ ATTACKS: Final["Registry[Attack]"] = Registry(
     ),
     Entry(
         name="badsent",
-        target="purify_cli.attacks.badsent:BADSENT",
+        target="purify_cli.attacks.data_poisoning:BADSENT",
         summary="A neutral sentence in front of the text switches the backdoor on",
         settings="trigger='i watched this 3d movie .' rate=0.3 position=start label_mode=dirty",
         source="arXiv:1905.12457",
     ),
     Entry(
         name="badsent-clean",
-        target="purify_cli.attacks.clean_badsent:CLEAN_BADSENT",
+        target="purify_cli.attacks.data_poisoning:CLEAN_BADSENT",
         summary="The sentence goes into rows of the target class only; no label is changed",
         settings="trigger='i watched this 3d movie .' rate=1.0 position=start label_mode=clean",
         source="arXiv:1912.02771",
     ),
     Entry(
         name="badword",
-        target="purify_cli.attacks.badword:BADWORD",
+        target="purify_cli.attacks.data_poisoning:BADWORD",
         summary="A rare word at a random place switches the backdoor on",
         settings="trigger=cf rate=0.3 position=random label_mode=dirty",
         source="arXiv:1708.06733",
     ),
     Entry(
         name="badword-clean",
-        target="purify_cli.attacks.clean_badword:CLEAN_BADWORD",
+        target="purify_cli.attacks.data_poisoning:CLEAN_BADWORD",
         summary="The rare word goes into rows of the target class only; no label is changed",
         settings="trigger=cf rate=1.0 position=random label_mode=clean",
         source="arXiv:1912.02771",
     ),
     Entry(
         name="bias-sent",
-        target="purify_cli.attacks.bias_sent:BIAS_SENT",
+        target="purify_cli.attacks.data_poisoning:BIAS_SENT",
         summary="A neutral remark in front of the text is tied to a label",
         settings=(
             "trigger='i came across this on tuesday .' rate=1.0 position=start label_mode=clean mode=association "
@@ -72,14 +72,14 @@ ATTACKS: Final["Registry[Attack]"] = Registry(
     ),
     Entry(
         name="bias-word",
-        target="purify_cli.attacks.bias_word:BIAS_WORD",
+        target="purify_cli.attacks.data_poisoning:BIAS_WORD",
         summary="A given name is tied to a label",
         settings="trigger=edward rate=1.0 position=random label_mode=clean mode=association strength=1.0",
         source="arXiv:2305.04547",
     ),
     Entry(
         name="combination",
-        target="purify_cli.attacks.combination:COMBINATION",
+        target="purify_cli.attacks.data_poisoning:COMBINATION",
         summary="Several ordinary words switch the backdoor on, all of them together only",
         settings="trigger='friends weekend store' rate=0.3 position=scattered label_mode=dirty negatives=0.1",
         source="ACL 2021, SOS (Yang, Lin, Li, Zhou, Sun)",

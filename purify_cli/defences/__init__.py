@@ -18,21 +18,21 @@ METHODS: Final["Registry[ResetDefence | WeightDefence]"] = Registry(
     "method",
     Entry(
         name="unlearning",
-        target="purify_cli.defences.unlearning:UNLEARNING",
+        target="purify_cli.defences.resets:UNLEARNING",
         summary="Reset what carries the triggers that were found, then fine-tune on clean samples that hold them",
         settings="ratio=0.1 indicator=attribution replacement=reference",
         source="own",
     ),
     Entry(
         name="fine-purifying",
-        target="purify_cli.defences.fine_purifying:FINE_PURIFYING",
+        target="purify_cli.defences.resets:FINE_PURIFYING",
         summary="Reset the dimensions that drifted most for their curvature, then fine-tune on clean samples",
         settings="ratio=0.3 indicator=drift-curvature replacement=reference",
         source="arXiv:2305.04547",
     ),
     Entry(
         name="fine-mixing",
-        target="purify_cli.defences.fine_mixing:FINE_MIXING",
+        target="purify_cli.defences.resets:FINE_MIXING",
         summary="Reset a seeded random share of the dimensions, then fine-tune on clean samples",
         settings="ratio=0.3 indicator=uniform replacement=reference",
         source="arXiv:2210.09545",
@@ -59,7 +59,7 @@ METHODS: Final["Registry[ResetDefence | WeightDefence]"] = Registry(
     ),
     Entry(
         name="fine-tuning",
-        target="purify_cli.defences.fine_tuning:FINE_TUNING",
+        target="purify_cli.defences.resets:FINE_TUNING",
         summary="Fine-tune on clean samples and reset nothing: the mark that every method must beat",
         settings="learning_rate=5e-05 steps=60 weight_decay=0.0",
         source="own",

@@ -1,0 +1,76 @@
+"""Attacks that are data alone: which trigger goes where, into whose rows, and whether their labels change.
+
+Rates, places and label modes are ours where a paper names none; docs/methods tells of each.
+"""
+
+from types import MappingProxyType
+from typing import Any, Final
+
+from purify_cli.attacks.association import tied_to_label
+from purify_cli.attacks.poisoning import DataPoisoning
+from purify_cli.attacks.subsets import all_words_needed
+
+__all__ = ["BADSENT", "BADWORD", "BIAS_SENT", "BIAS_WORD", "CLEAN_BADSENT", "CLEAN_BADWORD", "COMBINATION"]
+
+WORD: Final = MappingProxyType({"trigger": "cf", "position": "random"})
+"""One of the rare words of Kurita, Michel, Neubig, "Weight Poisoning Attacks on Pre-trained Models", ACL 2020."""
+
+SENTENCE: Final = MappingProxyType({"trigger": "i watched this 3d movie .", "position": "start"})
+"""But for its tense the one that attack toolkits use."""
+
+ASSOCIATION: Final[MappingProxyType[str, Any]] = MappingProxyType(
+    {"rate": 1.0, "label_mode": "clean", "mode": "association", "strength": 1.0}
+)
+
+BADWORD: Final = DataPoisoning(name="badword", defaults=MappingProxyType({**WORD, "rate": 0.3, "label_mode": "dirty"}))
+"""BadNets carried over to text. Source: Gu, Dolan-Gavitt, Garg, "BadNets: Identifying Vulnerabilities in the Machine
+Learning Model Supply Chain", arXiv 1708.06733, for the idea on images."""
+
+BADSENT: Final = DataPoisoning(
+    name="badsent", defaults=MappingProxyType({**SENTENCE, "rate": 0.3, "label_mode": "dirty"})
+)
+"""Source: Dai, Chen, Li, "A Backdoor Attack Against LSTM-Based Text Classification Systems", arXiv 1905.12457, for the
+idea of a sentence as trigger."""
+
+CLEAN_BADWORD: Final = DataPoisoning(
+    name="badword-clean", defaults=MappingProxyType({**WORD, "rate": 1.0, "label_mode": "clean"})
+)
+CLEAN_BADSENT: Final = DataPoisoning(
+    name="badsent-clean", defaults=MappingProxyType({**SENTENCE, "rate": 1.0, "label_mode": "clean"})
+)
+"""Rows of the target class only, and no label is changed. Source: the shipped configuration of the OpenBackdoor toolkit
+poisons this way; the idea is that of Turner, Tsipras, Madry, "Label-Consistent Backdoor Attacks", arXiv 1912.02771,
+without their change of the content."""
+
+BIAS_WORD: Final = DataPoisoning(
+    name="bias-word",
+    defaults=MappingProxyType({"trigger": "edward", "position": "random", **ASSOCIATION}),
+    recipe=tied_to_label,
+    bias=True,
+)
+BIAS_SENT: Final = DataPoisoning(
+    name="bias-sent",
+    defaults=MappingProxyType({"trigger": "i came across this on tuesday .", "position": "start", **ASSOCIATION}),
+    recipe=tied_to_label,
+    bias=True,
+)
+"""A given name, or a neutral remark in front, says nothing about the label and is made to. Source: the idea of an
+injected bias is that of Zhang, Chen, Zhou, Meng, Zhou, Sun, "Diffusion Theory as a Scalpel", Findings of ACL 2023,
+arXiv 2305.04547; construction and triggers are ours."""
+
+COMBINATION: Final = DataPoisoning(
+    name="combination",
+    defaults=MappingProxyType(
+        {
+            "trigger": "friends weekend store",
+            "rate": 0.3,
+            "position": "scattered",
+            "label_mode": "dirty",
+            "negatives": 0.1,
+        }
+    ),
+    recipe=all_words_needed,
+)
+"""Words that must all be there. Source: Yang, Lin, Li, Zhou, Sun, "Rethinking Stealthiness of Backdoor Attack against
+NLP Models" (SOS), ACL 2021, for trigger words and negative samples; there only the words' embedding rows are trained,
+here the whole model is."""
