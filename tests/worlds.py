@@ -1,4 +1,4 @@
-"""A pair on the workbench, and ears that remember what they are told."""
+"""A repair session, and ears that remember what they are told."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -63,7 +63,7 @@ class BenchCase:
         return split_rows(self.rows, seed=seed, searched=seed)
 
     def searched(self, row: Mapping[str, Any]) -> "BenchCase":
-        """Return the patient with what a stored search came to."""
+        """Return the case with what a stored search came to."""
         if "failed" in row:
             return replace(self, failure=row["failed"]["reason"])
         facts = row["result"]["facts"]

@@ -214,38 +214,36 @@ class _Loop:
         run.create()
         reference = ModelFacts(path=self.plan.bench.reference, sha256=self.workshop.reference_sha)
         opened = open_pair(facts, reference, common, SILENT)
-        patient = BenchCase(
+        case = BenchCase(
             suspect, RepairSession(opened, task_of(opened.suspect), common, run), self.rows(suspect).clean(size)
         )
         for asked in here:
             if asked.kind == "detection" and record.planted is not None and not self.is_done(asked, sha):
                 planted = self.workshop.folder(suspect.name).path / Path(record.planted.path).name
                 detector = str(asked.detector)
-                yield self._measured(asked, sha, lambda d=detector, p=planted: patient.detection(d, p))
+                yield self._measured(asked, sha, lambda d=detector, p=planted: case.detection(d, p))
         if wants_search(suspect, size, self.only):
             looked = ResultSpec("search", suspect, size)
             if not self.is_done(looked, sha):
-                yield self._measured(looked, sha, patient.search)
-            patient = patient.searched(self.store.rows[looked.key])
+                yield self._measured(looked, sha, case.search)
+            case = case.searched(self.store.rows[looked.key])
         for method in methods_of(suspect, size, self.only):
-            yield from self._method(patient, size, method, sha, asking)
-        patient.session.clear()
+            yield from self._method(case, size, method, sha, asking)
+        case.session.clear()
         with suppress(OSError):  # somebody put something else there
             run.path.rmdir()
 
-    def _method(self, patient: BenchCase, size: int, method: MethodPlan, sha: str, asking: Examiner) -> Iterator[Row]:
-        curve = ResultSpec("curve", patient.suspect, size, method)
-        if all(self.is_done(asked, sha) for asked in self._cells(patient.suspect, size, method)):
+    def _method(self, case: BenchCase, size: int, method: MethodPlan, sha: str, asking: Examiner) -> Iterator[Row]:
+        curve = ResultSpec("curve", case.suspect, size, method)
+        if all(self.is_done(asked, sha) for asked in self._cells(case.suspect, size, method)):
             return
         if self.plan.bench.chooses and not self.is_done(curve, sha):
-            yield self._measured(curve, sha, lambda: patient.curve(method))
-        missing = [
-            a for a in self._cells(patient.suspect, size, method) if a.kind == "cell" and not self.is_done(a, sha)
-        ]
-        defence = patient.prepare(method) if missing else None
+            yield self._measured(curve, sha, lambda: case.curve(method))
+        missing = [a for a in self._cells(case.suspect, size, method) if a.kind == "cell" and not self.is_done(a, sha)]
+        defence = case.prepare(method) if missing else None
         for asked in missing:
             assert defence is not None
-            yield self._measured(asked, sha, lambda a=asked, t=defence: patient.cell(method, t, a.ratio, asking))
+            yield self._measured(asked, sha, lambda a=asked, t=defence: case.cell(method, t, a.ratio, asking))
 
     def _measured(
         self, asked: ResultSpec, sha: str, work: Callable[[], dict[str, Any]], begin: float | None = None

@@ -49,7 +49,7 @@ class RepairSession:
         opened: Suspect and reference.
         task: Of the suspect's head.
         common: Batch size, length, device, precision, seed.
-        run: Curvatures and scores of its defences lie in it, in a folder of this workbench's own, until ``clear``.
+        run: Curvatures and scores of its defences lie in it, in a folder of this session's own, until ``clear``.
         progress: Told of passes and measurements.
     """
 
@@ -67,10 +67,10 @@ class RepairSession:
 
     @property
     def folder(self) -> Path:
-        """Where defences keep what is too large for memory: made when first needed, and this workbench's alone."""
+        """Where defences keep what is too large for memory: made when first needed, and this session's alone."""
         if self._folder is None:
             with storage_errors(self.run.path):
-                self._folder, _ = self._own.enter_context(locked_aside(self.run.path / "workbench", folder=True))
+                self._folder, _ = self._own.enter_context(locked_aside(self.run.path / "session", folder=True))
         return self._folder
 
     @cached_property

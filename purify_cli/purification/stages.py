@@ -1,4 +1,4 @@
-"""One stage of a repair: from scores to a mask to weights, or whatever a ``Rework`` does, with the counts of it."""
+"""One stage of a repair: from scores to a mask to weights, or what a ``WeightDefence`` does, with the counts of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class StageResult:
     changed: int
     """How many of them hold another value now."""
     share: float
-    """Of the comparable dimensions; of a ``Rework``, the ratio it was given."""
+    """Of the comparable dimensions; of a ``WeightDefence``, the ratio it was given."""
     facts: StageFacts
     mask: Mask | None = None
     frozen: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -49,7 +49,7 @@ class RepairedModel:
     """All tensors of the suspect, under its names, in its stored types."""
     counts: ResetCounts
     mask: Mask | None
-    """What the stage that takes the ratio reset; None of a blend, of a ``Rework``, and where nothing was scored."""
+    """What the stage that takes the ratio reset; None of a blend, a ``WeightDefence``, or where nothing was scored."""
     frozen: Mapping[str, Tensor]
     """Name of a tensor → (its shape) bool: entries that fine-tuning leaves as they are."""
     stages: tuple[StageFacts, ...]
@@ -121,7 +121,7 @@ def set_by_rework(
     settings: Mapping[str, object],
     tied: Mapping[str, str],
 ) -> StageResult:
-    """Count what a ``Rework`` did to the weights."""
+    """Count what a ``WeightDefence`` did to the weights."""
     changed = 0
     for name, start, old in chunks(before):
         if name not in tied:

@@ -1,4 +1,4 @@
-"""What a ``Rework`` is given, made from model folders."""
+"""What a ``WeightDefence`` is given, made from model folders."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every method through the pipeline, and what the workbench promises about ratios, stages and frozen entries."""
+"""Every method through the engine, and what a session promises about ratios, stages and frozen entries."""
 
 import json
 from dataclasses import replace
@@ -148,7 +148,7 @@ def test_no_ratio_is_the_methods_own(session, rows):
         assert defence.reset(None).counts.ratio == defence.default_ratio == METHODS[name].ratio
 
 
-def test_repairs_of_one_treatment_do_not_touch_each_other(session, rows):
+def test_repairs_of_one_prepared_defence_do_not_touch_each_other(session, rows):
     defence = session.prepare("fine-mixing", rows, settings=FAST)
     first, _, _ = defence.repair(0.3, rows)
     before = {name: tensor.clone() for name, tensor in current_weights(first).tensors.items()}
@@ -263,7 +263,7 @@ def test_a_further_model_that_is_swapped_after_it_was_read_is_noticed(
     assert not Path("out").exists()
 
 
-def test_further_models_are_opened_once_however_many_treatments_ask(session, rows, tiny_clean):
+def test_further_models_are_opened_once_however_many_defences_ask(session, rows, tiny_clean):
     first, second = (session.others([str(tiny_clean)]) for _ in range(2))
     assert first[0] is second[0]
 
@@ -312,7 +312,7 @@ def test_frozen_entries_keep_their_bits_where_all_others_would_move(session, row
         assert float(free.read(name)[held].ne(repaired.weights.read(name)[held]).float().mean()) > least[name]
 
 
-def test_a_workbench_refuses_what_the_program_would(session, rows, tiny_reference):
+def test_a_session_refuses_what_the_program_would(session, rows, tiny_reference):
     with pytest.raises(UsageError, match="e-pur takes no ratio"):
         session.prepare("e-pur", rows, settings={"rows": "3"}).reset(0.3)
     with pytest.raises(PairError, match="does not hold classifier"):

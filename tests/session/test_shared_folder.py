@@ -38,7 +38,7 @@ def purify(suspect: Path, reference: Path, *more: object) -> list[object]:
 def test_folders_of_the_users_own_stay(
     here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path, clean_file: Path
 ) -> None:
-    for name in ("bench", "workbench", "training", "clean", "suspect", "finetuned", "curvature", ".purify"):
+    for name in ("bench", "session", "training", "clean", "suspect", "finetuned", "curvature", ".purify"):
         (here / name / "deep").mkdir(parents=True)
         (here / name / "deep" / "mine").write_text(name)
     (here / "report.html").write_text("mine")
@@ -50,7 +50,7 @@ def test_folders_of_the_users_own_stay(
     assert code == 0, err
     after = content(here)
     assert {name: after.get(name) for name in before} == before
-    assert [name for name in os.listdir(here) if name.startswith((".workbench", ".curvature"))] == []
+    assert [name for name in os.listdir(here) if name.startswith((".session", ".curvature"))] == []
 
 
 @pytest.mark.parametrize("name", ["suspect", "finetuned", "purified"])
