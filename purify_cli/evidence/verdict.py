@@ -107,8 +107,8 @@ def judge(
             level = worse
     if level == "no-finding":
         reasons = [*(miss_sentence(one) for one in findings), *reasons]
-    elif missing:
-        reasons.append("scores rank dimensions; without the stages below they accuse and acquit nobody")
+    elif level == "incomplete":
+        reasons.append("scores rank dimensions; without what was not measured they accuse and acquit nobody")
     missed = next((one.missed for one in findings), None) if level == "no-finding" else None
     return Verdict(level=level, reasons=tuple(reasons), not_measured=tuple(missing), missed=missed)
 
