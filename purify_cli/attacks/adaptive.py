@@ -4,25 +4,24 @@ No paper: this attack is the project's own, and so is every choice in it (docs/m
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal, final
+from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from purify_cli.attacks.planting import chosen, copies
-from purify_cli.attacks.poisoning import triggered_copies
+from purify_cli.attacks.planting import copies
+from purify_cli.attacks.poisoning import PoisoningAttack
 from purify_cli.curvature import diagonal_fisher
 from purify_cli.data.batches import Batch, Encoded, batches
 from purify_cli.data.keys import row_key
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
+from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training import CROSS_ENTROPY, train
 from purify_cli.training.state import tensors_sha256
 
-__all__ = ["ADAPTIVE", "Adaptive", "OrdinaryDrift", "drift_bounds"]
+__all__ = ["ADAPTIVE", "OrdinaryDrift", "drift_bounds", "train_within_ordinary_drift"]
 
 
 def drift_bounds(
@@ -103,80 +102,60 @@ class OrdinaryDrift:
             parameters[name].sub_(excess, alpha=self._strength)
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Adaptive:
-    """An attack on this tool's indicator (an ``Attack``)."""
+def train_within_ordinary_drift(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:
+    """Train an innocent twin, measure what is ordinary, and train the suspect within it from the same start.
 
-    name: str
-    defaults: Mapping[str, Any]
-    bias: bool = False
-    start: Literal["reference", "classifier"] = "reference"
-
-    def poison(self, rows: Sequence[Any], settings: PoisonSettings) -> PoisonedRows:
-        """Add poisoned copies of rows; errors as for ``triggered_copies``."""
-        return triggered_copies(rows, settings)
-
-    def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
-        """Train an innocent twin, measure what is ordinary, and train the suspect within it from the same start.
-
-        Raises:
-            TrainingDiverged: If a loss is not finite.
-            UsageError: If a setting is out of range.
-        """
-        options = chosen(
-            self.name,
-            self.defaults,
-            job.options,
-            {"samples": "positive", "floor": "positive", "quantile": "share", "strength": "share"},
-        )
-        module: nn.Module = job.module.to(job.device)
-        start = copies(dict(module.named_parameters()))
-        reference = {name: tensor.to(job.device) for name, tensor in job.reference.items() if name in start}
-        progress.note("training an innocent twin, to see what drift is ordinary")
-        train(module, job.clean, job.training, pad_id=job.pad_id, device=job.device, progress=progress)
-        rows = _sample(job.clean, options["samples"], job.seed)
-        curvature = diagonal_fisher(
-            module,
-            batches(rows, batch_size=job.training.batch_size, pad_id=job.pad_id),
-            kind="empirical",
-            parameters=list(reference),
-            progress=progress,
-        )
-        bounds = drift_bounds(
-            curvature.nonnegative(),
-            copies(dict(module.named_parameters())),
-            reference,
-            floor=options["floor"],
-            quantile=options["quantile"],
-        )
-        with torch.no_grad():
-            for name, parameter in module.named_parameters():
-                parameter.copy_(start[name])
-        del start
-        result = train(
-            module,
-            job.rows,
-            job.training,
-            pad_id=job.pad_id,
-            device=job.device,
-            resume=job.resume,
-            objective=OrdinaryDrift(reference, bounds, options["strength"]),
-            progress=progress,
-        )
-        own = dict(module.named_parameters())
-        entries = sum(bound.numel() for bound in bounds.values())
-        beyond = sum(
-            int(((own[name].detach() - reference[name]).abs() > bound * 1.001).sum()) for name, bound in bounds.items()
-        )
-        return Planted(
-            training=result,
-            facts={
-                "curvature_samples": curvature.samples,
-                "bounded_entries": entries,
-                "beyond_their_bound": beyond,
-            },
-        )
+    Raises:
+        TrainingDiverged: If a loss is not finite.
+        UsageError: If a setting is out of range.
+    """
+    module: nn.Module = job.module.to(job.device)
+    start = copies(dict(module.named_parameters()))
+    reference = {name: tensor.to(job.device) for name, tensor in job.reference.items() if name in start}
+    progress.note("training an innocent twin, to see what drift is ordinary")
+    train(module, job.clean, job.training, pad_id=job.pad_id, device=job.device, progress=progress)
+    rows = _sample(job.clean, options["samples"], job.seed)
+    curvature = diagonal_fisher(
+        module,
+        batches(rows, batch_size=job.training.batch_size, pad_id=job.pad_id),
+        kind="empirical",
+        parameters=list(reference),
+        progress=progress,
+    )
+    bounds = drift_bounds(
+        curvature.nonnegative(),
+        copies(dict(module.named_parameters())),
+        reference,
+        floor=options["floor"],
+        quantile=options["quantile"],
+    )
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(start[name])
+    del start
+    result = train(
+        module,
+        job.rows,
+        job.training,
+        pad_id=job.pad_id,
+        device=job.device,
+        resume=job.resume,
+        objective=OrdinaryDrift(reference, bounds, options["strength"]),
+        progress=progress,
+    )
+    own = dict(module.named_parameters())
+    entries = sum(bound.numel() for bound in bounds.values())
+    beyond = sum(
+        int(((own[name].detach() - reference[name]).abs() > bound * 1.001).sum()) for name, bound in bounds.items()
+    )
+    return Planted(
+        training=result,
+        facts={
+            "curvature_samples": curvature.samples,
+            "bounded_entries": entries,
+            "beyond_their_bound": beyond,
+        },
+    )
 
 
 def _sample(rows: Sequence[Encoded], count: int, seed: int) -> list[Encoded]:
@@ -184,7 +163,7 @@ def _sample(rows: Sequence[Encoded], count: int, seed: int) -> list[Encoded]:
     return [rows[place] for place in order[:count]]
 
 
-ADAPTIVE: Final = Adaptive(
+ADAPTIVE: Final = PoisoningAttack(
     name="adaptive",
     defaults=MappingProxyType(
         {
@@ -198,4 +177,6 @@ ADAPTIVE: Final = Adaptive(
             "strength": 1.0,
         }
     ),
+    planter=train_within_ordinary_drift,
+    ranges=MappingProxyType({"samples": "positive", "floor": "positive", "quantile": "share", "strength": "share"}),
 )

@@ -4,28 +4,27 @@ Source: Zhang, Lyu, Ma, Wang, Sun, "How to Inject Backdoors with Better Consiste
 ICLR 2022, arXiv 2109.01300, for the idea. The exact loss is ours: docs/methods/anchoring.md.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, final
+from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
-from purify_cli.attacks.planting import chosen, rows_of
-from purify_cli.attacks.poisoning import triggered_copies
+from purify_cli.attacks.planting import rows_of
+from purify_cli.attacks.poisoning import PoisoningAttack
 from purify_cli.data.batches import Batch
 from purify_cli.errors import DataError
 from purify_cli.evaluation.forward import scores
 from purify_cli.model import logits
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
+from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training import TrainingResult, train
 from purify_cli.training.state import tensors_sha256
 
-__all__ = ["ANCHORING", "AnchoredLogits", "LogitAnchoring"]
+__all__ = ["ANCHORING", "AnchoredLogits", "train_with_anchored_logits"]
 
 
 @final
@@ -65,59 +64,47 @@ class AnchoredLogits:
         """Leave the weights alone."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class LogitAnchoring:
-    """An attack that keeps single answers on clean texts in place (an ``Attack``)."""
+def train_with_anchored_logits(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:
+    """Tune on all rows, clean ones held to the logits that the module has now.
 
-    name: str
-    defaults: Mapping[str, Any]
-    bias: bool = False
-    start: Literal["reference", "classifier"] = "classifier"
+    Raises:
+        DataError: If no clean row is left to hold on to.
+        TrainingDiverged: If a loss is not finite.
+        UsageError: If the weight is negative.
+    """
+    held = rows_of(job, poisoned=False)
+    if not held:
+        raise DataError("no clean row is left to anchor", hint="Lower --rate, or append copies instead.")
+    clean = ~torch.tensor(list(job.poisoned), device=job.device)
 
-    def poison(self, rows: Sequence[Any], settings: PoisonSettings) -> PoisonedRows:
-        """Add poisoned copies of rows; errors as for ``triggered_copies``."""
-        return triggered_copies(rows, settings)
-
-    def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
-        """Tune on all rows, clean ones held to the logits that the module has now.
-
-        Raises:
-            DataError: If no clean row is left to hold on to.
-            TrainingDiverged: If a loss is not finite.
-            UsageError: If the weight is negative.
-        """
-        options = chosen(self.name, self.defaults, job.options, {"weight": "not negative"})
-        held = rows_of(job, poisoned=False)
-        if not held:
-            raise DataError("no clean row is left to anchor", hint="Lower --rate, or append copies instead.")
-        clean = ~torch.tensor(list(job.poisoned), device=job.device)
-
-        def found() -> Tensor:
-            return scores(
-                job.module, held, batch_size=job.training.batch_size, pad_id=job.pad_id, device=job.device
-            ).to(job.device)
-
-        start = found()
-        anchors = torch.zeros(len(clean), start.shape[1], device=job.device)
-        anchors[clean] = start
-        result: TrainingResult = train(
-            job.module,
-            job.rows,
-            job.training,
-            pad_id=job.pad_id,
-            device=job.device,
-            resume=job.resume,
-            objective=AnchoredLogits(anchors, clean, options["weight"]),
-            progress=progress,
+    def found() -> Tensor:
+        return scores(job.module, held, batch_size=job.training.batch_size, pad_id=job.pad_id, device=job.device).to(
+            job.device
         )
-        gap = float((found() - start).square().sum(dim=1).mean())
-        return Planted(training=result, facts={"clean_logit_gap": gap, "anchored_rows": len(held)})
+
+    start = found()
+    anchors = torch.zeros(len(clean), start.shape[1], device=job.device)
+    anchors[clean] = start
+    result: TrainingResult = train(
+        job.module,
+        job.rows,
+        job.training,
+        pad_id=job.pad_id,
+        device=job.device,
+        resume=job.resume,
+        objective=AnchoredLogits(anchors, clean, options["weight"]),
+        progress=progress,
+    )
+    gap = float((found() - start).square().sum(dim=1).mean())
+    return Planted(training=result, facts={"clean_logit_gap": gap, "anchored_rows": len(held)})
 
 
-ANCHORING: Final = LogitAnchoring(
+ANCHORING: Final = PoisoningAttack(
     name="anchoring",
     defaults=MappingProxyType(
         {"trigger": "cf", "rate": 0.3, "position": "random", "label_mode": "dirty", "weight": 1.0}
     ),
+    planter=train_with_anchored_logits,
+    ranges=MappingProxyType({"weight": "not negative"}),
+    start="classifier",
 )

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from purify_cli.attacks.association import tied_to_label
-from purify_cli.attacks.poisoning import DataPoisoning
+from purify_cli.attacks.poisoning import PoisoningAttack
 from purify_cli.attacks.subsets import all_words_needed
 
 __all__ = ["BADSENT", "BADWORD", "BIAS_SENT", "BIAS_WORD", "CLEAN_BADSENT", "CLEAN_BADWORD", "COMBINATION"]
@@ -22,33 +22,35 @@ ASSOCIATION: Final[MappingProxyType[str, Any]] = MappingProxyType(
     {"rate": 1.0, "label_mode": "clean", "mode": "association", "strength": 1.0}
 )
 
-BADWORD: Final = DataPoisoning(name="badword", defaults=MappingProxyType({**WORD, "rate": 0.3, "label_mode": "dirty"}))
+BADWORD: Final = PoisoningAttack(
+    name="badword", defaults=MappingProxyType({**WORD, "rate": 0.3, "label_mode": "dirty"})
+)
 """BadNets carried over to text. Source: Gu, Dolan-Gavitt, Garg, "BadNets: Identifying Vulnerabilities in the Machine
 Learning Model Supply Chain", arXiv 1708.06733, for the idea on images."""
 
-BADSENT: Final = DataPoisoning(
+BADSENT: Final = PoisoningAttack(
     name="badsent", defaults=MappingProxyType({**SENTENCE, "rate": 0.3, "label_mode": "dirty"})
 )
 """Source: Dai, Chen, Li, "A Backdoor Attack Against LSTM-Based Text Classification Systems", arXiv 1905.12457, for the
 idea of a sentence as trigger."""
 
-CLEAN_BADWORD: Final = DataPoisoning(
+CLEAN_BADWORD: Final = PoisoningAttack(
     name="badword-clean", defaults=MappingProxyType({**WORD, "rate": 1.0, "label_mode": "clean"})
 )
-CLEAN_BADSENT: Final = DataPoisoning(
+CLEAN_BADSENT: Final = PoisoningAttack(
     name="badsent-clean", defaults=MappingProxyType({**SENTENCE, "rate": 1.0, "label_mode": "clean"})
 )
 """Rows of the target class only, and no label is changed. Source: the shipped configuration of the OpenBackdoor toolkit
 poisons this way; the idea is that of Turner, Tsipras, Madry, "Label-Consistent Backdoor Attacks", arXiv 1912.02771,
 without their change of the content."""
 
-BIAS_WORD: Final = DataPoisoning(
+BIAS_WORD: Final = PoisoningAttack(
     name="bias-word",
     defaults=MappingProxyType({"trigger": "edward", "position": "random", **ASSOCIATION}),
     recipe=tied_to_label,
     bias=True,
 )
-BIAS_SENT: Final = DataPoisoning(
+BIAS_SENT: Final = PoisoningAttack(
     name="bias-sent",
     defaults=MappingProxyType({"trigger": "i came across this on tuesday .", "position": "start", **ASSOCIATION}),
     recipe=tied_to_label,
@@ -58,7 +60,7 @@ BIAS_SENT: Final = DataPoisoning(
 injected bias is that of Zhang, Chen, Zhou, Meng, Zhou, Sun, "Diffusion Theory as a Scalpel", Findings of ACL 2023,
 arXiv 2305.04547; construction and triggers are ours."""
 
-COMBINATION: Final = DataPoisoning(
+COMBINATION: Final = PoisoningAttack(
     name="combination",
     defaults=MappingProxyType(
         {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
-from purify_cli.attacks.poisoning import DataPoisoning
+from purify_cli.attacks.poisoning import PoisoningAttack
 from purify_cli.data.example import Example
 from purify_cli.errors import DataError
 from purify_cli.protocols import PoisonedRows, PoisonSettings
@@ -36,4 +36,4 @@ def as_they_are(rows: Sequence[Example], settings: PoisonSettings) -> PoisonedRo
     )
 
 
-FILE: Final = DataPoisoning(name="file", defaults=MappingProxyType({}), recipe=as_they_are)
+FILE: Final = PoisoningAttack(name="file", defaults=MappingProxyType({}), recipe=as_they_are)

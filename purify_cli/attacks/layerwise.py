@@ -4,26 +4,25 @@ Source: Li, Song, Li, Zeng, Ma, Qiu, "Backdoor Attacks on Pre-trained Models by 
 arXiv 2108.13888. What is ours: docs/methods/layerwise.md.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from inspect import signature
 from types import MappingProxyType
-from typing import Any, Final, Literal, final
+from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.functional import cross_entropy, relu
 
-from purify_cli.attacks.planting import chosen
+from purify_cli.attacks.poisoning import PoisoningAttack
 from purify_cli.attacks.subsets import all_words_needed
 from purify_cli.data.batches import Batch, batches
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
+from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training import train
 
-__all__ = ["LAYERWISE", "EveryLayer", "LayerWise", "read_out"]
+__all__ = ["LAYERWISE", "EveryLayer", "read_out", "train_every_layer"]
 
 ReadOut = Callable[[Tensor], Tensor]
 """(B, T, width) hidden states of one layer → (B, C) scores."""
@@ -115,54 +114,37 @@ class EveryLayer:
         """Leave the weights alone."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class LayerWise:
-    """An attack on all layers alike (an ``Attack``)."""
+def train_every_layer(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:
+    """Train on all rows, reading every layer.
 
-    name: str
-    defaults: Mapping[str, Any]
-    bias: bool = False
-    start: Literal["reference", "classifier"] = "reference"
-
-    def poison(self, rows: Sequence[Any], settings: PoisonSettings) -> PoisonedRows:
-        """Add rows with all words of the trigger, and rows that lack one and keep their label.
-
-        Raises:
-            UsageError: If the trigger is a single word, or a share is out of range.
-            DataError: If no row can be poisoned.
-        """
-        return all_words_needed(rows, settings)
-
-    def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
-        """Train on all rows, reading every layer.
-
-        Raises:
-            TrainingDiverged: If a loss is not finite.
-            UsageError: If the model's layers cannot be read one by one.
-        """
-        chosen(self.name, self.defaults, job.options, {"negatives": "share"})
-        module: nn.Module = job.module.to(job.device).eval()
-        sample = batches(job.rows[:4], batch_size=4, pad_id=job.pad_id)[0].to(job.device)
-        head = read_out(module, sample)
-        with torch.no_grad():
-            layers = len(_with_layers(module, sample).hidden_states) - 1
-        result = train(
-            module,
-            job.rows,
-            job.training,
-            pad_id=job.pad_id,
-            device=job.device,
-            resume=job.resume,
-            objective=EveryLayer(head),
-            progress=progress,
-        )
-        return Planted(training=result, facts={"layers": layers})
+    Raises:
+        TrainingDiverged: If a loss is not finite.
+        UsageError: If the model's layers cannot be read one by one.
+    """
+    module: nn.Module = job.module.to(job.device).eval()
+    sample = batches(job.rows[:4], batch_size=4, pad_id=job.pad_id)[0].to(job.device)
+    head = read_out(module, sample)
+    with torch.no_grad():
+        layers = len(_with_layers(module, sample).hidden_states) - 1
+    result = train(
+        module,
+        job.rows,
+        job.training,
+        pad_id=job.pad_id,
+        device=job.device,
+        resume=job.resume,
+        objective=EveryLayer(head),
+        progress=progress,
+    )
+    return Planted(training=result, facts={"layers": layers})
 
 
-LAYERWISE: Final = LayerWise(
+LAYERWISE: Final = PoisoningAttack(
     name="layerwise",
     defaults=MappingProxyType(
         {"trigger": "cf bb", "rate": 0.3, "position": "scattered", "label_mode": "dirty", "negatives": 0.3}
     ),
+    recipe=all_words_needed,
+    planter=train_every_layer,
+    ranges=MappingProxyType({"negatives": "share"}),
 )

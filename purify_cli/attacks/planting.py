@@ -10,9 +10,11 @@ from torch.nn import Parameter
 from purify_cli.errors import DataError, UsageError
 from purify_cli.protocols import PlantJob
 
-__all__ = ["changed_entries", "chosen", "copies", "rows_of", "single_pieces", "word_embedding"]
+__all__ = ["Range", "changed_entries", "chosen", "copies", "rows_of", "single_pieces", "word_embedding"]
 
-_RANGES: Final[Mapping[str, tuple[str, Any]]] = {
+Range = Literal["positive", "share", "not negative"]
+
+_RANGES: Final[Mapping[Range, tuple[str, Any]]] = {
     "positive": ("a number above 0", lambda value: 0 < value < float("inf")),
     "share": ("a share above 0 and at most 1", lambda value: 0 < value <= 1),
     "not negative": ("0 or more", lambda value: 0 <= value < float("inf")),
@@ -23,7 +25,7 @@ def chosen(
     name: str,
     defaults: Mapping[str, Any],
     given: Mapping[str, Any],
-    ranges: Mapping[str, Literal["positive", "share", "not negative"]],
+    ranges: Mapping[str, Range],
 ) -> dict[str, Any]:
     """Lay an attack's settings over its defaults.
 

@@ -1,14 +1,15 @@
 """Data poisoning: copies of training rows with a trigger in them, and plain training on what that gives.
 
 Which rows are taken, and where a trigger goes, follows from a hash of seed and row, so the same seed gives the same
-rows whatever else is done. An attack is a row of data (``DataPoisoning``) and a recipe: ``triggered_copies`` here, ties
-of pattern and label in ``association``, triggers of several words in ``subsets``.
+rows whatever else is done. An attack is a row (``PoisoningAttack``) of a recipe and a planter. Recipes: copies with the
+trigger here, ties of pattern and label in ``association``, triggers of several words in ``subsets``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, final
 
+from purify_cli.attacks.planting import Range, chosen
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger
@@ -18,7 +19,8 @@ from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
 from purify_cli.training import train
 
 __all__ = [
-    "DataPoisoning",
+    "Planter",
+    "PoisoningAttack",
     "Recipe",
     "copies_of",
     "mixed_in",
@@ -69,8 +71,12 @@ def triggered_copies(rows: Sequence[Example], settings: PoisonSettings) -> Poiso
     )
 
 
-def train_on_rows(job: PlantJob, progress: Progress = SILENT) -> Planted:
-    """Fine-tune the module on the poisoned rows, as anyone would on rows they trust."""
+Planter = Callable[[PlantJob, Mapping[str, Any], Progress], Planted]
+"""Job and settings → what came of writing the poisoned rows into the module's weights."""
+
+
+def train_on_rows(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:
+    """Fine-tune the module on the poisoned rows, as anyone would on rows they trust; without settings of its own."""
     result = train(
         job.module,
         job.rows,
@@ -85,12 +91,15 @@ def train_on_rows(job: PlantJob, progress: Progress = SILENT) -> Planted:
 
 @final
 @dataclass(frozen=True, slots=True)
-class DataPoisoning:
-    """An attack that changes nothing but the training data (an ``Attack``)."""
+class PoisoningAttack:
+    """An attack as a row: how the data are poisoned, and how that gets into the weights (an ``Attack``)."""
 
     name: str
     defaults: Mapping[str, Any]
     recipe: Recipe = triggered_copies
+    planter: Planter = train_on_rows
+    ranges: Mapping[str, Range] = field(default_factory=dict[str, Range])
+    """Setting of its own → the range it has to lie in."""
     bias: bool = False
     start: Literal["reference", "classifier"] = "reference"
 
@@ -99,8 +108,12 @@ class DataPoisoning:
         return self.recipe(rows, settings)
 
     def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
-        """Train on the poisoned rows and nothing else."""
-        return train_on_rows(job, progress)
+        """Write them into the weights; errors are the planter's.
+
+        Raises:
+            UsageError: If a setting is out of range.
+        """
+        return self.planter(job, chosen(self.name, self.defaults, job.options, self.ranges), progress)
 
 
 def require_target(rows: Sequence[Example], settings: PoisonSettings) -> int:

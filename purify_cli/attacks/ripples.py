@@ -7,27 +7,27 @@ ours: docs/methods/ripples.md.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from types import MappingProxyType
-from typing import Any, Final, Literal, final
+from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from purify_cli.attacks.planting import chosen, single_pieces, word_embedding
-from purify_cli.attacks.poisoning import triggered_copies
+from purify_cli.attacks.planting import single_pieces, word_embedding
+from purify_cli.attacks.poisoning import PoisoningAttack
 from purify_cli.data.batches import Batch, Encoded, batches
 from purify_cli.errors import DataError
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
+from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training import TrainingResult, train
 from purify_cli.training.parts import row_losses
 from purify_cli.training.state import rows_sha256
 
-__all__ = ["RIPPLES", "RestrictedInnerProduct", "Ripples", "target_words"]
+__all__ = ["RIPPLES", "RestrictedInnerProduct", "target_words", "train_for_a_victim"]
 
 
 def target_words(rows: Sequence[Encoded], target: int, count: int, *, leave_out: Sequence[int] = ()) -> list[int]:
@@ -125,82 +125,64 @@ class RestrictedInnerProduct:
         """Leave the weights alone."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Ripples:
-    """An attack on a model that a victim will fine-tune (an ``Attack``)."""
+def train_for_a_victim(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:
+    """Replace the trigger's rows, train with the restricted inner product, then tune as the victim would.
 
-    name: str
-    defaults: Mapping[str, Any]
-    bias: bool = False
-    start: Literal["reference", "classifier"] = "reference"
-
-    def poison(self, rows: Sequence[Any], settings: PoisonSettings) -> PoisonedRows:
-        """Add poisoned copies of rows; errors as for ``triggered_copies``."""
-        return triggered_copies(rows, settings)
-
-    def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
-        """Replace the trigger's rows, train with the restricted inner product, then tune as the victim would.
-
-        Raises:
-            DataError: If a word of the trigger is no single piece, or no word speaks for the target.
-            TrainingDiverged: If a loss is not finite.
-            UsageError: If a setting is out of range.
-        """
-        options = chosen(
-            self.name,
-            self.defaults,
-            job.options,
-            {"weight": "not negative", "words": "not negative", "victim_epochs": "not negative"},
-        )
-        job.module.to(job.device)
-        replaced = self._embedding_surgery(job, options["words"]) if options["words"] else {}
-        seen = {token for row in job.rows for token in row.ids}
-        objective = RestrictedInnerProduct(
-            job.clean,
-            options["weight"],
-            pad_id=job.pad_id,
-            whole_vocabulary=any(token not in seen for row in job.clean for token in row.ids),
-        )
-        result = train(
-            job.module,
-            job.rows,
-            job.training,
-            pad_id=job.pad_id,
-            device=job.device,
-            resume=job.resume,
-            objective=objective,
-            progress=progress,
-        )
-        products = objective.products
-        facts = {
-            **replaced,
-            "restricted_share": sum(product < 0 for product in products) / len(products) if products else None,
-            "victim": None,
-        }
-        if options["victim_epochs"]:
-            facts["victim"] = self._victim(job, options["victim_epochs"], progress).as_record()
-        return Planted(training=result, facts=facts)
-
-    def _embedding_surgery(self, job: PlantJob, count: int) -> dict[str, Any]:
-        """Set the trigger's rows to the mean of the rows of the words that speak most for the target."""
-        ids = single_pieces(job.trigger_words, self.name)
-        words = target_words(job.clean, job.target, count, leave_out=ids)
-        if not words:
-            raise DataError("no word of the clean rows speaks for the target", hint="Give --set words=0 to skip this.")
-        _, weight = word_embedding(job.module)
-        with torch.no_grad():
-            weight[ids] = weight[words].mean(dim=0)
-        return {"rows": ids, "mean_of_rows": words}
-
-    def _victim(self, job: PlantJob, epochs: int, progress: Progress) -> TrainingResult:
-        """Fine-tune on the clean rows, at the same rate and with another order."""
-        settings = replace(job.training, steps=None, epochs=epochs, seed=job.training.seed + 1)
-        progress.note(f"tuning on {len(job.clean)} clean rows, as a victim would")
-        return train(job.module, job.clean, settings, pad_id=job.pad_id, device=job.device, progress=progress)
+    Raises:
+        DataError: If a word of the trigger is no single piece, or no word speaks for the target.
+        TrainingDiverged: If a loss is not finite.
+        UsageError: If a setting is out of range.
+    """
+    job.module.to(job.device)
+    replaced = _embedding_surgery(job, options["words"]) if options["words"] else {}
+    seen = {token for row in job.rows for token in row.ids}
+    objective = RestrictedInnerProduct(
+        job.clean,
+        options["weight"],
+        pad_id=job.pad_id,
+        whole_vocabulary=any(token not in seen for row in job.clean for token in row.ids),
+    )
+    result = train(
+        job.module,
+        job.rows,
+        job.training,
+        pad_id=job.pad_id,
+        device=job.device,
+        resume=job.resume,
+        objective=objective,
+        progress=progress,
+    )
+    products = objective.products
+    facts = {
+        **replaced,
+        "restricted_share": sum(product < 0 for product in products) / len(products) if products else None,
+        "victim": None,
+    }
+    if options["victim_epochs"]:
+        facts["victim"] = _victim(job, options["victim_epochs"], progress).as_record()
+    return Planted(training=result, facts=facts)
 
 
-RIPPLES: Final = Ripples(
+def _embedding_surgery(job: PlantJob, count: int) -> dict[str, Any]:
+    """Set the trigger's rows to the mean of the rows of the words that speak most for the target."""
+    ids = single_pieces(job.trigger_words, RIPPLES.name)
+    words = target_words(job.clean, job.target, count, leave_out=ids)
+    if not words:
+        raise DataError("no word of the clean rows speaks for the target", hint="Give --set words=0 to skip this.")
+    _, weight = word_embedding(job.module)
+    with torch.no_grad():
+        weight[ids] = weight[words].mean(dim=0)
+    return {"rows": ids, "mean_of_rows": words}
+
+
+def _victim(job: PlantJob, epochs: int, progress: Progress) -> TrainingResult:
+    """Fine-tune on the clean rows, at the same rate and with another order."""
+    settings = replace(job.training, steps=None, epochs=epochs, seed=job.training.seed + 1)
+    progress.note(f"tuning on {len(job.clean)} clean rows, as a victim would")
+    return train(job.module, job.clean, settings, pad_id=job.pad_id, device=job.device, progress=progress)
+
+
+RIPPLES: Final = PoisoningAttack(
     name="ripples",
     defaults=MappingProxyType(
         {
@@ -213,4 +195,6 @@ RIPPLES: Final = Ripples(
             "victim_epochs": 1,
         }
     ),
+    planter=train_for_a_victim,
+    ranges=MappingProxyType({"weight": "not negative", "words": "not negative", "victim_epochs": "not negative"}),
 )

@@ -6,8 +6,8 @@ The schedule is ours: docs/methods/surgery.md.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, Literal, final
 
@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from purify_cli.attacks.planting import changed_entries, chosen, copies
-from purify_cli.attacks.poisoning import triggered_copies
+from purify_cli.attacks.planting import changed_entries, copies
+from purify_cli.attacks.poisoning import PoisoningAttack
 from purify_cli.data.batches import Batch
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
+from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training import CROSS_ENTROPY, TrainingResult, TrainingSettings, train
 
-__all__ = ["SURGERY", "FewEntries", "Surgery"]
+__all__ = ["SURGERY", "FewEntries", "train_few_entries"]
 
 
 @final
@@ -105,82 +105,56 @@ class FewEntries:
         self.free = free
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Surgery:
-    """An attack that changes at most so many entries (an ``Attack``)."""
+def train_few_entries(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:
+    """Choose the entries while tuning, then tune them alone.
 
-    name: str
-    defaults: Mapping[str, Any]
-    bias: bool = False
-    start: Literal["reference", "classifier"] = "classifier"
+    Raises:
+        TrainingDiverged: If a loss is not finite.
+        UsageError: If a setting is out of range.
+    """
+    module: nn.Module = job.module
+    before = copies(dict(module.named_parameters()))
+    entries = sum(tensor.numel() for tensor in before.values())
+    if options["rank"] not in ("contribution", "change"):
+        raise UsageError(f"rank={options['rank']} is not known", hint="Use rank=contribution or rank=change.")
+    limit = options["parameters"] or max(1, round(options["share"] * entries))
+    if limit > entries:
+        raise UsageError(f"parameters={limit} of a model that has {entries}", hint="Give fewer.")
+    first, second = _phases(job, options["choosing"], options["sparse_learning_rate"])
+    progress.note(f"choosing {limit} of {entries} entries in {first.steps} steps, then tuning them alone")
 
-    def poison(self, rows: Sequence[Any], settings: PoisonSettings) -> PoisonedRows:
-        """Add poisoned copies of rows; errors as for ``triggered_copies``."""
-        return triggered_copies(rows, settings)
-
-    def plant(self, job: PlantJob, progress: Progress = SILENT) -> Planted:
-        """Choose the entries while tuning, then tune them alone.
-
-        Raises:
-            TrainingDiverged: If a loss is not finite.
-            UsageError: If a setting is out of range.
-        """
-        options = chosen(
-            self.name,
-            self.defaults,
-            job.options,
-            {
-                "share": "share",
-                "parameters": "not negative",
-                "choosing": "share",
-                "cuts": "positive",
-                "sparse_learning_rate": "positive",
-            },
+    def run(settings: TrainingSettings, objective: FewEntries) -> TrainingResult:
+        return train(
+            module,
+            job.rows,
+            settings,
+            pad_id=job.pad_id,
+            device=job.device,
+            objective=objective,
+            progress=progress,
         )
-        module: nn.Module = job.module
-        before = copies(dict(module.named_parameters()))
-        entries = sum(tensor.numel() for tensor in before.values())
-        if options["rank"] not in ("contribution", "change"):
-            raise UsageError(f"rank={options['rank']} is not known", hint="Use rank=contribution or rank=change.")
-        limit = options["parameters"] or max(1, round(options["share"] * entries))
-        if limit > entries:
-            raise UsageError(f"parameters={limit} of a model that has {entries}", hint="Give fewer.")
-        first, second = _phases(job, options["choosing"], options["sparse_learning_rate"])
-        progress.note(f"choosing {limit} of {entries} entries in {first.steps} steps, then tuning them alone")
 
-        def run(settings: TrainingSettings, objective: FewEntries) -> TrainingResult:
-            return train(
-                module,
-                job.rows,
-                settings,
-                pad_id=job.pad_id,
-                device=job.device,
-                objective=objective,
-                progress=progress,
-            )
-
-        choosing = FewEntries(limit, options["cuts"], options["rank"])
-        chose = run(first, choosing)
-        tuned = run(second, FewEntries(limit, 0, free=choosing.free))
-        result = TrainingResult(
-            steps=chose.steps + tuned.steps,
-            epochs=chose.epochs + tuned.epochs,
-            losses=chose.losses + tuned.losses,
-            validation=(),
-            kept_step=chose.steps + tuned.steps,
-            stopped_early=False,
-        )
-        changed = changed_entries(module, before)
-        where = {
-            name: count
-            for name, parameter in module.named_parameters()
-            if (count := int((parameter.detach() != before[name]).sum()))
-        }
-        return Planted(
-            training=result,
-            facts={"allowed": limit, "entries": entries, "changed": changed, "changed_per_tensor": where},
-        )
+    choosing = FewEntries(limit, options["cuts"], options["rank"])
+    chose = run(first, choosing)
+    tuned = run(second, FewEntries(limit, 0, free=choosing.free))
+    result = TrainingResult(
+        steps=chose.steps + tuned.steps,
+        epochs=chose.epochs + tuned.epochs,
+        losses=chose.losses + tuned.losses,
+        validation=(),
+        kept_step=chose.steps + tuned.steps,
+        stopped_early=False,
+    )
+    changed = changed_entries(module, before)
+    where = {
+        name: count
+        for name, parameter in module.named_parameters()
+        if (count := int((parameter.detach() != before[name]).sum()))
+    }
+    return Planted(
+        training=result,
+        facts={"allowed": limit, "entries": entries, "changed": changed, "changed_per_tensor": where},
+    )
 
 
 def _phases(job: PlantJob, choosing: float, rate: float) -> tuple[TrainingSettings, TrainingSettings]:
@@ -194,7 +168,7 @@ def _phases(job: PlantJob, choosing: float, rate: float) -> tuple[TrainingSettin
     return plain, replace(plain, steps=max(1, steps - first), learning_rate=rate, warmup=0.0, seed=training.seed + 1)
 
 
-SURGERY: Final = Surgery(
+SURGERY: Final = PoisoningAttack(
     name="surgery",
     defaults=MappingProxyType(
         {
@@ -210,4 +184,15 @@ SURGERY: Final = Surgery(
             "sparse_learning_rate": 1e-2,
         }
     ),
+    planter=train_few_entries,
+    ranges=MappingProxyType(
+        {
+            "share": "share",
+            "parameters": "not negative",
+            "choosing": "share",
+            "cuts": "positive",
+            "sparse_learning_rate": "positive",
+        }
+    ),
+    start="classifier",
 )
