@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from purify_cli.bench.report.tables import Table
 from purify_cli.measures.intervals import Proportion
-from purify_cli.trigger_search.rule import CandidateEvidence, evidence, planted
+from purify_cli.trigger_search.rule import CandidateScores, detection_score, planted
 
 __all__ = ["RESULTS", "clean_signs", "model_table", "read", "sign_table", "signs", "summary_tables"]
 
@@ -93,16 +93,16 @@ def sign_table(rows: Sequence[Row]) -> Iterator[Table]:
 
 
 def strength(row: Row) -> float:
-    """Return the evidence of the word or group that has most."""
+    """Return the score of the word or group that has most."""
     found = judged(row)
-    return max((evidence(one, found) for one in found), default=-1.0)
+    return max((detection_score(one, found) for one in found), default=-1.0)
 
 
-def judged(row: Row) -> list[CandidateEvidence]:
+def judged(row: Row) -> list[CandidateScores]:
     """Return what was measured, as the rule takes it."""
     search = row["result"]["search"]
     return [
-        CandidateEvidence(
+        CandidateScores(
             words=len(one["text"].split()),
             target=one["target"],
             position=one["position"],
@@ -175,7 +175,7 @@ def share(count: int, total: int) -> str:
 
 
 def summary_tables(rows: Sequence[Row]) -> Iterator[Table]:
-    """Yield the counts per kind of model, and how well the evidence tells them apart."""
+    """Yield the counts per kind of model, and how well the score tells them apart."""
     clean = [row for row in rows if row["place"]["attack"] is None]
     bad = [row for row in rows if row["place"]["attack"] is not None]
     if not clean or not bad:

@@ -6,7 +6,7 @@ A *suspect* checkpoint and the *reference* it was fine-tuned from are opened by 
 tensor, into a pair of comparable parts. Their difference is the ``drift``. Clean texts, or probe texts built in where
 there are none, come through ``data``; run through the suspect by ``model``, their gradients give the ``curvature``: how
 much each dimension matters for clean behaviour. Drift and curvature together give an ``indicator``, one score per
-dimension: far moved and of little clean use ranks first. ``selection`` flips a ratio into an exact threshold all
+dimension: far moved and of little clean use ranks first. ``selection`` turns a ratio into an exact threshold over all
 dimensions and writes the mask; ``reset`` puts the masked dimensions back to the reference; ``training`` tunes the
 result on the clean texts; ``evaluation`` measures suspect and purified model side by side. ``evidence`` reads the same
 scores and ends in a verdict; ``report`` says what was found, in records with a published schema.

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from purify_cli.model import task_of
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.session import RepairSession
+from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.base import ModelFacts
 from purify_cli.runtime import Runtime
 from purify_cli.session.opening import Common, open_pair

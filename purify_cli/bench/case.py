@@ -15,13 +15,13 @@ from purify_cli.bench.grid import Suspect
 from purify_cli.bench.measuring import Examiner, counts
 from purify_cli.bench.plan import MethodPlan
 from purify_cli.data.example import Example
-from purify_cli.detection.classification import look_for_triggers
+from purify_cli.detection.classifier_search import look_for_triggers
 from purify_cli.errors import DataError
 from purify_cli.purification.clean_rows import CleanSplit, split_rows, unsplit
 from purify_cli.purification.escalation import Done, repair_in_rounds, strongest_per_target
 from purify_cli.purification.plan import AUTO, chosen_method, works_on_triggers
 from purify_cli.purification.ratio_search import search_ratio
-from purify_cli.purification.session import PreparedDefence, RepairSession
+from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 from purify_cli.records.detection import FoundTriggerFact, SearchFacts
 from purify_cli.selection.files import read_mask
 

@@ -26,7 +26,7 @@ from purify_cli.checkpoint import open_checkpoint
 from purify_cli.errors import DataError, NonFiniteWeights, TrainingDiverged, UsageError
 from purify_cli.model import task_of
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.session import RepairSession
+from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts
 from purify_cli.runtime import DTYPES, Runtime

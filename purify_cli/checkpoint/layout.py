@@ -25,9 +25,9 @@ from purify_cli.checkpoint.filenames import (
 )
 from purify_cli.checkpoint.hub import snapshot
 from purify_cli.checkpoint.jsonfiles import read_json
-from purify_cli.checkpoint.loaded import LoadedFiles, check_config_keys, indexed, loaded_files, weight_map, whole
 from purify_cli.checkpoint.nested import model_folder
 from purify_cli.checkpoint.regular import check_inside, check_regular, listed
+from purify_cli.checkpoint.weight_files import LoadedFiles, check_config_keys, indexed, loaded_files, weight_map, whole
 from purify_cli.errors import CheckpointError, PickleRefused
 
 __all__ = [

@@ -18,10 +18,10 @@ from torch import Tensor
 from purify_cli.checkpoint.filenames import CONFIG, INDEX, WEIGHTS, tokenizer_files
 from purify_cli.checkpoint.header import encode_header
 from purify_cli.checkpoint.layout import CheckpointFiles, index_metadata
-from purify_cli.checkpoint.loaded import NAMED
 from purify_cli.checkpoint.places import storage_errors
 from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.staging import locked_aside, publish_file, staged_folder, write_text
+from purify_cli.checkpoint.weight_files import NAMED
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSource, TensorSpec
 

@@ -11,8 +11,8 @@ from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
 from purify_cli.data.loading import require_classes
 from purify_cli.data.probes import PROBES
-from purify_cli.detection.causal import look_for_sayings
-from purify_cli.detection.classification import look_for_triggers
+from purify_cli.detection.causal_search import look_for_sayings
+from purify_cli.detection.classifier_search import look_for_triggers
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.evidence.gathering import gather
 from purify_cli.evidence.verdict import judge
@@ -22,7 +22,7 @@ from purify_cli.model.causal import is_causal
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs
-from purify_cli.purification.session import RepairSession
+from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.base import DataFacts, Verdict
 from purify_cli.records.detection import Detection, EmbeddingRowFact
 from purify_cli.session.classifiers import miss_fact

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from purify_cli.checkpoint import may_replace, staged_folder, write_bytes, write_text
 from purify_cli.data.example import Example
-from purify_cli.detection.classification import look_for_triggers
+from purify_cli.detection.classifier_search import look_for_triggers
 from purify_cli.detection.recheck import second_look
 from purify_cli.errors import UsageError
 from purify_cli.model import Loaded, task_of
@@ -23,7 +23,7 @@ from purify_cli.purification.clean_rows import (
 from purify_cli.purification.escalation import Done, Round, describe_choice, repair_in_rounds, strongest_per_target
 from purify_cli.purification.plan import DEFAULT_DROP, Plan, PurifyRequest, make_plan
 from purify_cli.purification.ratio_search import RULE, RatioCurve, search_ratio
-from purify_cli.purification.session import PreparedDefence, RepairSession
+from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verdict import purified_verdict
 from purify_cli.records.base import FileFact, ModelFacts

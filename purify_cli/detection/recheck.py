@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from purify_cli.data.example import Example
-from purify_cli.detection.classification import look_for_triggers
+from purify_cli.detection.classifier_search import look_for_triggers
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.augment import found_triggers
 from purify_cli.purification.plan import AUTO, TUNABLE, PurifyRequest
-from purify_cli.purification.session import RepairSession
+from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.base import DataFacts
 from purify_cli.records.detection import Detection, SearchFacts
 

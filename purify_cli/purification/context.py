@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from purify_cli.data.example import Example
 from purify_cli.model import Loaded
-from purify_cli.purification.session import RepairSession
+from purify_cli.purification.repair_session import RepairSession
 from purify_cli.trigger_search.flips import SearchContext
 
 __all__ = ["search_context"]

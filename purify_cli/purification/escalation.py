@@ -14,7 +14,7 @@ from purify_cli.model import Loaded
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.clean_rows import CleanSplit
 from purify_cli.purification.prepared import PreparedDefence
-from purify_cli.purification.session import RepairSession
+from purify_cli.purification.repair_session import RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verification import Proof
 from purify_cli.records.base import Record, TrainingFacts

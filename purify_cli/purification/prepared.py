@@ -23,7 +23,7 @@ from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingSettings
 
 if TYPE_CHECKING:
-    from purify_cli.purification.session import RepairSession
+    from purify_cli.purification.repair_session import RepairSession
 
 __all__ = ["RATIOS", "PreparedDefence"]
 

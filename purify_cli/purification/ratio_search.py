@@ -18,7 +18,7 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.plan import TUNABLE
-from purify_cli.purification.session import PreparedDefence, RepairSession
+from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 
 __all__ = ["RULE", "RatioCurve", "RatioPoint", "search_ratio", "stratified_folds"]
 

@@ -13,7 +13,7 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.purification.context import search_context
-from purify_cli.purification.session import RepairSession
+from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.detection import FoundTriggerFact
 from purify_cli.records.purification import HeldBackFacts, UnlearnedFact
 from purify_cli.session.classifiers import proportion

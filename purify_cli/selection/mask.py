@@ -8,8 +8,8 @@ import torch
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.selection.bits import Mask
+from purify_cli.selection.bracketing import CAPACITY, SAMPLE, Sampling
 from purify_cli.selection.files import read_mask, write_mask
-from purify_cli.selection.search import CAPACITY, SAMPLE, Sampling
 from purify_cli.selection.threshold import find_with_pending
 from purify_cli.tensors import TensorSource, total_entries
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from purify_cli.progress import SILENT, Progress
+from purify_cli.selection.bracketing import CAPACITY, SAMPLE, Located, Sampling, around_quantile, locate
 from purify_cli.selection.order import ABOVE_ALL, LOWEST, sort_keys, tie_hashes
-from purify_cli.selection.search import CAPACITY, SAMPLE, Located, Sampling, around_quantile, locate
 from purify_cli.selection.sweep import Bracket, Keys, Pending, Sink
 from purify_cli.tensors import TensorSource, total_entries
 

@@ -114,7 +114,7 @@ def test_a_search_without_groups_of_words_is_not_whole(
     def impossible(*_: Any, **__: Any) -> None:
         raise SearchImpossible("no two labels have a long text", hint="Give more.")
 
-    monkeypatch.setattr("purify_cli.detection.classification.search_groups", impossible)
+    monkeypatch.setattr("purify_cli.detection.classifier_search.search_groups", impossible)
     tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
     start = ["detect", tiny_clean, "--ref", tiny_reference, "--clean-data", "clean.jsonl", "--fail-on", "poisoned"]
     code, out, err = run_cli(start)

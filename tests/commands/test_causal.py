@@ -17,7 +17,7 @@ from purify_cli.commands.detect import DetectRequest, detect
 from purify_cli.data.continuations import Continuation, encode_written, split_prompt
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
-from purify_cli.detection.causal import WIDTHS
+from purify_cli.detection.causal_search import WIDTHS
 from purify_cli.errors import CheckpointError, DataError, UsageError
 from purify_cli.model.causal import causal_config, continue_greedily, is_causal, load_causal, token_scores
 from purify_cli.records.attack import CausalAttackRecord
@@ -541,7 +541,9 @@ def test_a_language_model_in_which_nothing_is_found(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("purify_cli.detection.causal.WIDTHS", dict.fromkeys(WIDTHS, WIDTHS["low"]))  # to be quick
+    monkeypatch.setattr(
+        "purify_cli.detection.causal_search.WIDTHS", dict.fromkeys(WIDTHS, WIDTHS["low"])
+    )  # to be quick
     twin = Path(attack(run="twin", rate=0.002, epochs=2).suspect.path)
     record = looked(twin, tiny_causal, tmp_path / "run", clean_data=str(here / "test.jsonl"), effort="normal")
     assert record.sayings is not None

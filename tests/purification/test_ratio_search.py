@@ -9,7 +9,7 @@ from purify_cli.errors import DataError, UsageError
 from purify_cli.measures.intervals import Proportion
 from purify_cli.purification import ratio_search as searching
 from purify_cli.purification.ratio_search import RatioCurve, RatioPoint, search_ratio, stratified_folds
-from purify_cli.purification.session import RATIOS, RepairSession
+from purify_cli.purification.repair_session import RATIOS, RepairSession
 from purify_cli.selection.mask import read_mask
 from tests.worlds import Ears, open_bench
 

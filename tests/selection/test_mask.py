@@ -6,8 +6,8 @@ import torch
 from purify_cli.errors import UsageError
 from purify_cli.selection import sweep
 from purify_cli.selection.bits import Mask
+from purify_cli.selection.bracketing import Sampling
 from purify_cli.selection.mask import build_mask, count_for
-from purify_cli.selection.search import Sampling
 from purify_cli.tensors import InMemory
 from tests.reference.selection import select
 from tests.reference.sources import Recorder, generator

@@ -9,7 +9,7 @@ import torch
 from purify_cli.data.batches import batches
 from purify_cli.errors import NonFiniteWeights
 from purify_cli.model import Loaded, logits
-from purify_cli.purification.session import RepairSession
+from purify_cli.purification.repair_session import RepairSession
 from purify_cli.tensors import InMemory
 from purify_cli.trigger_search.margins import margins
 from purify_cli.trigger_search.path_gradient import POINTS, REACH, TriggeredBatch, path_gradient

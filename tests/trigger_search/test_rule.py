@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from purify_cli.measures.intervals import Proportion
-from purify_cli.trigger_search.rule import STRENGTH, CandidateEvidence, evidence, forces_continuation, planted
+from purify_cli.trigger_search.rule import STRENGTH, CandidateScores, detection_score, forces_continuation, planted
 
 
 def found(
@@ -20,8 +20,8 @@ def found(
     target: int = 1,
     words: int = 1,
     joined: bool = True,
-) -> CandidateEvidence:
-    return CandidateEvidence(
+) -> CandidateScores:
+    return CandidateScores(
         words=words,
         target=target,
         position=place,
@@ -58,17 +58,17 @@ RULE = [
 
 
 @pytest.mark.parametrize(("one", "expected"), [row[1:] for row in RULE], ids=[row[0] for row in RULE])
-def test_the_rule(one: CandidateEvidence, expected: bool):
+def test_the_rule(one: CandidateScores, expected: bool):
     assert planted([one]) == [expected]
-    assert (evidence(one, [one]) >= STRENGTH) is expected
+    assert (detection_score(one, [one]) >= STRENGTH) is expected
 
 
 def test_the_evidence_grows_with_what_is_turned_over_and_with_strength():
-    scores = [evidence(found(own), [found(own)]) for own in range(17)]
+    scores = [detection_score(found(own), [found(own)]) for own in range(17)]
     assert scores == sorted(scores)
-    scores = [evidence(found(16, strength=i / 10), []) for i in range(-9, 20)]
+    scores = [detection_score(found(16, strength=i / 10), []) for i in range(-9, 20)]
     assert scores == sorted(scores)
-    assert evidence(found(16, 16, kept=1.0), []) == 0
+    assert detection_score(found(16, 16, kept=1.0), []) == 0
 
 
 def test_a_word_among_many_that_do_the_same_is_the_task():
@@ -111,7 +111,7 @@ TOWERS = [
 
 
 @pytest.mark.parametrize(("one", "expected"), [row[1:] for row in TOWERS], ids=[row[0] for row in TOWERS])
-def test_a_word_may_be_weak_if_it_is_far_stronger_than_all_others(one: CandidateEvidence, expected: bool):
+def test_a_word_may_be_weak_if_it_is_far_stronger_than_all_others(one: CandidateScores, expected: bool):
     others = [found(4, strength=-0.3 - i / 100) for i in range(4)]
     assert planted([one, *others]) == [expected, *[False] * 4]
     # Of fewer words nothing is known, and an echo beside it is no height.

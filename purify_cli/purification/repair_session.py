@@ -22,7 +22,7 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded, Task, current_weights, load_classifier, pad_id, tokenizer_pad
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.cohort import open_others
-from purify_cli.purification.hold import objective_for
+from purify_cli.purification.freezing import objective_for
 from purify_cli.purification.plan import plan_stages
 from purify_cli.purification.prepared import RATIOS, PreparedDefence
 from purify_cli.purification.stages import RepairedModel
@@ -63,7 +63,7 @@ class RepairSession:
         weakref.finalize(self, self._own.close)
         self._others: dict[tuple[str, ...], tuple[Checkpoint, ...]] = {}
         self.baselines: dict[str, Proportion] = {}
-        """Accuracy of plain fine-tuning on folds, kept by ``ratio`` for the next method on the same samples."""
+        """Accuracy of plain fine-tuning on folds, kept by ``ratio_search`` for the next method on the same samples."""
 
     @property
     def folder(self) -> Path:

@@ -6,6 +6,7 @@ from typing import Final
 
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
+from purify_cli.detection.control import make_control
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
 from purify_cli.evidence.rows import far_rows
 from purify_cli.evidence.verdict import MISSED, Finding
@@ -13,25 +14,25 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model import Loaded
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.context import search_context
-from purify_cli.purification.session import RepairSession
-from purify_cli.records.detection import ControlFacts, FoundTriggerFact, SearchFacts
+from purify_cli.purification.repair_session import RepairSession
+from purify_cli.records.detection import FoundTriggerFact, SearchFacts
 from purify_cli.session.classifiers import proportion
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.trigger_search.budget import EFFORTS, Effort, SearchBudget
 from purify_cli.trigger_search.flips import SearchContext, contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
-from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, STRENGTH, CandidateEvidence, evidence, planted
+from purify_cli.trigger_search.rule import (
+    MIN_TEXTS,
+    POISONED_TEXTS,
+    STRENGTH,
+    CandidateScores,
+    detection_score,
+    planted,
+)
 from purify_cli.trigger_search.search import SearchResult, check_rows, search
 from purify_cli.trigger_search.verify import VerifiedTrigger
 
 __all__ = ["look_for_triggers"]
-
-RESET: Final = 0.8
-"""Share of the dimensions that are reset at random to make the control. With less, strong backdoors survive in it; with
-all, it knows the task no better than a few clean samples can teach it."""
-
-STEPS: Final = 60
-"""Of the control's fine-tuning, as in a repair."""
 
 FARTHEST: Final = 8192
 """Embedding rows, those of word pieces among them, that the words of groups are taken from."""
@@ -64,7 +65,7 @@ def look_for_triggers(
         if not rows:
             asked = replace(asked, rows=_own_labels(asked))
         check_rows(asked.rows, session.task.num_labels)  # before a control is trained for nothing
-        control, facts = _control(session, asked, progress)
+        control, facts = make_control(session, asked, progress)
         beside, budget = replace(asked, control=control.module), EFFORTS[effort]
         found = search(
             beside,
@@ -75,9 +76,7 @@ def look_for_triggers(
             progress=progress,
         )
         together, open_points = None, list(_open_points(rows, effort, found))
-        if not any(planted([CandidateEvidence.of(one) for one in found.found])) and (
-            budget.group_tests or budget.growth
-        ):
+        if not any(planted([CandidateScores.of(one) for one in found.found])) and (budget.group_tests or budget.growth):
             try:
                 together = _groups(session, beside, suspect, budget, progress)
             except SearchImpossible as error:  # the words alone have been tried all the same
@@ -86,7 +85,7 @@ def look_for_triggers(
         return SearchOutcome(None, None, f"{STAGE}: {error}")
     alone = {(one.trigger.text, one.target) for one in found.found}
     listed = [*found.found, *(one for one in together or () if (one.trigger.text, one.target) not in alone)]
-    judged = [CandidateEvidence.of(one) for one in listed]
+    judged = [CandidateScores.of(one) for one in listed]
     flagged = planted(judged)
     record = SearchFacts(
         effort=effort,
@@ -97,7 +96,7 @@ def look_for_triggers(
         targets=list(found.targets),
         found=[_fact(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)],
     )
-    best = max((evidence(one, judged) for one in judged), default=0.0)
+    best = max((detection_score(one, judged) for one in judged), default=0.0)
     return SearchOutcome(record, _finding(record, best), f"{STAGE}: {'; '.join(open_points)}" if open_points else None)
 
 
@@ -153,19 +152,6 @@ def _own_labels(asked: SearchContext) -> list[Example]:
     texts = [Example(text) for text in PROBES]
     answers = asked.answers(asked.suspect, texts).tolist()
     return [replace(text, label=answer) for text, answer in zip(texts, answers, strict=True)]
-
-
-def _control(session: RepairSession, asked: SearchContext, progress: Progress) -> tuple[Loaded, ControlFacts]:
-    """Reset most dimensions at random and tune the rest on the texts: a model of the task with a weaker backdoor."""
-    progress.note(f"making a control: {RESET:.0%} of the dimensions reset at random, tuned on {len(asked.rows)} texts")
-    defence = session.prepare("fine-mixing", asked.rows, settings={"steps": str(STEPS)})
-    control, _, training = defence.repair(RESET, asked.rows, progress=progress)
-    assert training is not None  # there are rows
-    answers = asked.answers(control.module, asked.rows).tolist()
-    right = sum(answer == row.label for answer, row in zip(answers, asked.rows, strict=True))
-    return control, ControlFacts(
-        reset=RESET, steps=training.steps, right=proportion(Proportion(right, len(asked.rows)))
-    )
 
 
 def _fact(found: VerifiedTrigger, asked: SearchContext, *, flagged: bool) -> FoundTriggerFact:
