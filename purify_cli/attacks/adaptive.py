@@ -19,6 +19,7 @@ from purify_cli.data.keys import row_key
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training import CROSS_ENTROPY, train
+from purify_cli.training.objective import Objective
 from purify_cli.training.state import tensors_sha256
 
 __all__ = ["ADAPTIVE", "OrdinaryDrift", "drift_bounds", "train_within_ordinary_drift"]
@@ -65,7 +66,7 @@ def drift_bounds(
 
 
 @final
-class OrdinaryDrift:
+class OrdinaryDrift(Objective):
     """Cross-entropy, and after every step a pull of too large drifts towards their bounds (an ``Objective``).
 
     The penalty is μ/2·Σ (|δ_i| − bound_i)₊². Its proximal step leaves |δ| ≤ bound alone and shrinks the excess by the
@@ -77,7 +78,6 @@ class OrdinaryDrift:
         strength: In (0, 1]; 1 cuts the excess off.
     """
 
-    labelled = True
     whole_vocabulary = True
 
     def __init__(self, reference: Mapping[str, Tensor], bounds: Mapping[str, Tensor], strength: float) -> None:
@@ -87,9 +87,6 @@ class OrdinaryDrift:
     def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the mean cross-entropy."""
         return CROSS_ENTROPY.loss(module, part, weights, dtype)
-
-    def gradients(self, parameters: Mapping[str, Parameter]) -> None:
-        """Leave the gradients alone."""
 
     @torch.no_grad()
     def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:

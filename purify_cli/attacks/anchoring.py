@@ -10,7 +10,6 @@ from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
 from purify_cli.attacks.planting import rows_of
@@ -22,13 +21,14 @@ from purify_cli.model import logits
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training import TrainingResult, train
+from purify_cli.training.objective import Objective
 from purify_cli.training.state import tensors_sha256
 
 __all__ = ["ANCHORING", "AnchoredLogits", "train_with_anchored_logits"]
 
 
 @final
-class AnchoredLogits:
+class AnchoredLogits(Objective):
     """CE/(1 + λ) + λ/(1 + λ)·(squared gap to the anchors, meant over clean rows) (an ``Objective``).
 
     Args:
@@ -36,9 +36,6 @@ class AnchoredLogits:
         clean: (rows,) bool: rows that are held to their anchors; at least one.
         weight: λ ≥ 0.
     """
-
-    labelled = True
-    whole_vocabulary = False
 
     def __init__(self, anchors: Tensor, clean: Tensor, weight: float) -> None:
         self.mark = f"logit anchoring {weight} to {tensors_sha256({'anchors': anchors, 'clean': clean})}"
@@ -56,12 +53,6 @@ class AnchoredLogits:
         gaps = (found - self._anchors[part.index]).square().sum(dim=1) * self._clean[part.index] / self._share
         learnt = cross_entropy(found, part.labels, reduction="none")
         return ((learnt + self._weight * gaps) / (1 + self._weight) * weights).sum()
-
-    def gradients(self, parameters: Mapping[str, Parameter]) -> None:
-        """Leave the gradients alone."""
-
-    def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
-        """Leave the weights alone."""
 
 
 def train_with_anchored_logits(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:

@@ -11,7 +11,6 @@ from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import Parameter
 from torch.nn.functional import cross_entropy, relu
 
 from purify_cli.attacks.poisoning import PoisoningAttack
@@ -21,6 +20,7 @@ from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training import train
+from purify_cli.training.objective import Objective
 
 __all__ = ["LAYERWISE", "EveryLayer", "read_out", "train_every_layer"]
 
@@ -82,7 +82,7 @@ def read_out(module: nn.Module, batch: Batch) -> ReadOut:
 
 
 @final
-class EveryLayer:
+class EveryLayer(Objective):
     """The sum over layers of the cross-entropy that the head gives on the layer's hidden states (an ``Objective``).
 
     Args:
@@ -90,8 +90,6 @@ class EveryLayer:
     """
 
     mark = "every layer"
-    labelled = True
-    whole_vocabulary = False
 
     def __init__(self, head: ReadOut) -> None:
         self._head = head
@@ -106,12 +104,6 @@ class EveryLayer:
             scores = [self._head(hidden) for hidden in _with_layers(module, part).hidden_states[1:]]
         losses = [cross_entropy(score.float(), labels, reduction="none") for score in scores]
         return (torch.stack(losses).sum(dim=0) * weights).sum()
-
-    def gradients(self, parameters: Mapping[str, Parameter]) -> None:
-        """Leave the gradients alone."""
-
-    def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
-        """Leave the weights alone."""
 
 
 def train_every_layer(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:

@@ -14,7 +14,6 @@ from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import Parameter
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from purify_cli.attacks.planting import single_pieces, word_embedding
@@ -24,6 +23,7 @@ from purify_cli.errors import DataError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training import TrainingResult, train
+from purify_cli.training.objective import Objective
 from purify_cli.training.parts import row_losses
 from purify_cli.training.state import rows_sha256
 
@@ -60,7 +60,7 @@ def target_words(rows: Sequence[Encoded], target: int, count: int, *, leave_out:
 
 
 @final
-class RestrictedInnerProduct:
+class RestrictedInnerProduct(Objective):
     """L_P + λ·max(0, −∇L_P·∇L_FT): poison whose gradient does not run against the victim's (an ``Objective``).
 
     L_P is the mean loss of the rows of a forward pass, L_FT that of clean rows drawn for it, half as many. The gradient
@@ -73,8 +73,6 @@ class RestrictedInnerProduct:
         pad_id: Token id of the padding.
         whole_vocabulary: True where ``clean`` holds tokens that the training rows do not.
     """
-
-    labelled = True
 
     def __init__(self, clean: Sequence[Encoded], weight: float, *, pad_id: int, whole_vocabulary: bool) -> None:
         self.mark = f"restricted inner product {weight} with {rows_sha256(clean)}"
@@ -117,12 +115,6 @@ class RestrictedInnerProduct:
             [(p * g.detach()).sum() for p, g in zip(parameters, gradient, strict=True) if g is not None]
         ).sum()
         return share * (linear - linear.detach() + poisoned.detach() + penalty)
-
-    def gradients(self, parameters: Mapping[str, Parameter]) -> None:
-        """Leave the gradients alone."""
-
-    def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
-        """Leave the weights alone."""
 
 
 def train_for_a_victim(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:

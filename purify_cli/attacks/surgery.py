@@ -22,12 +22,13 @@ from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training import CROSS_ENTROPY, TrainingResult, TrainingSettings, train
+from purify_cli.training.objective import Objective
 
 __all__ = ["SURGERY", "FewEntries", "train_few_entries"]
 
 
 @final
-class FewEntries:
+class FewEntries(Objective):
     """Cross-entropy with ever fewer free entries (an ``Objective``).
 
     Frozen entries get no gradient, so that what the optimiser remembers of them fades, and are put back to their start
@@ -42,8 +43,6 @@ class FewEntries:
     """
 
     mark = None  # masks and contributions are a state of its own
-    labelled = True
-    whole_vocabulary = False
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from purify_cli.data.triggers import Trigger, visibility
 from purify_cli.errors import DataError, UsageError
 from purify_cli.evaluation import Measurement
 from purify_cli.training import CROSS_ENTROPY, TrainingSettings, repair_settings
+from purify_cli.training.objective import Objective
 
 __all__ = ["Drawn", "RetuneChoice", "Watched", "checkpoints", "draw", "retune_choice"]
 
@@ -177,11 +178,10 @@ def checkpoints(steps: int) -> tuple[int, ...]:
 
 
 @final
-class Watched:
+class Watched(Objective):
     """Cross-entropy, with a look at the model after some of the steps."""
 
     mark: str | None = None  # what was seen before an interruption is not kept, so the run starts anew
-    labelled = True
     whole_vocabulary = True  # a look needs rows of the embedding that the training texts do not reach
 
     def __init__(self, module: nn.Module, at: Sequence[int], look: Callable[[], Measurement]) -> None:
@@ -191,9 +191,6 @@ class Watched:
     def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the weighted sum of the rows' losses."""
         return CROSS_ENTROPY.loss(module, part, weights, dtype)
-
-    def gradients(self, parameters: Mapping[str, Parameter]) -> None:
-        """Leave the gradients alone."""
 
     def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
         """Look, and leave the weights alone."""

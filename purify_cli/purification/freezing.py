@@ -16,7 +16,7 @@ __all__ = ["HoldEntries", "objective_for"]
 
 
 @final
-class HoldEntries:
+class HoldEntries(Objective):
     """The cross-entropy, with some entries held: no gradient for them, and their values put back after every step.
 
     A zero gradient alone would not do: weight decay moves what has none.
@@ -26,8 +26,6 @@ class HoldEntries:
         values: Parameter name → the held entries, in row-major order.
         whole_vocabulary: Whether the word embedding is among them.
     """
-
-    labelled = True
 
     def __init__(self, held: Mapping[str, Tensor], values: Mapping[str, Tensor], *, whole_vocabulary: bool) -> None:
         self._held, self._values = held, values

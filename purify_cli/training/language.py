@@ -1,17 +1,17 @@
 """What a language model learns from: the next token, over whole texts or from a place of each on."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import final
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
 from purify_cli.data.batches import Batch
 from purify_cli.model.causal import token_scores
+from purify_cli.training.objective import Objective
 
 __all__ = ["NextToken", "token_losses"]
 
@@ -43,7 +43,7 @@ def token_losses(
 
 
 @final
-class NextToken:
+class NextToken(Objective):
     """The mean over rows of each row's mean negative log-likelihood per token, in nats (an ``Objective``).
 
     Args:
@@ -51,7 +51,6 @@ class NextToken:
     """
 
     labelled = False
-    whole_vocabulary = False
 
     def __init__(self, starts: Sequence[int] | None = None) -> None:
         self.starts = None if starts is None else tuple(starts)
@@ -61,9 +60,3 @@ class NextToken:
         """Return the weighted sum of the rows' means; a row without a token that counts adds nothing."""
         losses, counts = token_losses(module, part, self.starts, dtype=dtype)
         return (losses.sum(dim=1) / counts.sum(dim=1).clamp(min=1) * weights).sum()
-
-    def gradients(self, parameters: Mapping[str, Parameter]) -> None:
-        """Leave the gradients alone."""
-
-    def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
-        """Leave the weights alone."""

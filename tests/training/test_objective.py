@@ -12,7 +12,7 @@ from purify_cli.training.state import STATE_FILE
 from tests.training.helpers import equal, rows, settings, weights, without_dropout
 
 
-class Recording:
+class Recording(Objective):
     """Cross-entropy of half the size that keeps one parameter where it was and counts its calls."""
 
     labelled = True
