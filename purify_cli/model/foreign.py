@@ -192,9 +192,15 @@ class _Children:
         """Return the answer to a line, empty where there is none."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(request.encode() + b"\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline()
+        try:
+            self._process.stdin.write(request.encode() + b"\n")
+            self._process.stdin.flush()
+            return self._process.stdout.readline()
+        except BaseException:
+            # An answer that nobody read would be taken for that of the next request.
+            self._process.kill()
+            self._process.wait()
+            raise
 
     def _end(self) -> None:
         if self.usable:

@@ -91,6 +91,24 @@ def test_a_tokenizer_that_never_ends_is_ended(
         examine_tokenizer(made(lambda t: t.update(normalizer=endless)), [f"{'x' * 20} " * 3000, "x" * 40])
 
 
+def test_an_answer_that_nobody_read_is_not_taken_for_the_next(
+    made: Callable[..., CheckpointFiles], tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        @staticmethod
+        def readline() -> bytes:
+            raise KeyboardInterrupt
+
+    examined = made()
+    examine_tokenizer(examined, ["a"])
+    with monkeypatch.context() as patch:
+        patch.setattr(foreign._running[0]._process, "stdout", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            examine_tokenizer(examined, ["good"])
+    ((ids, _),) = examine_tokenizer(examined, ["a good film"]).inputs
+    assert list(ids) == tiny_tokenizer("a good film")["input_ids"]
+
+
 def test_prints_of_native_code_do_not_reach_standard_output(
     made: Callable[..., CheckpointFiles], capfd: pytest.CaptureFixture[str]
 ) -> None:
