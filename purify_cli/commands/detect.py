@@ -11,7 +11,7 @@ from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
 from purify_cli.data.loading import require_classes
 from purify_cli.data.probes import PROBES
-from purify_cli.detection.causal_search import look_for_sayings
+from purify_cli.detection.causal_search import look_for_forced_continuations
 from purify_cli.detection.classifier_search import look_for_triggers
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.evidence.gathering import gather
@@ -129,7 +129,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
         elif request.effort is None:
             searched = SearchOutcome(None, None, None)
         else:
-            searched = look_for_sayings(opened, texts, request.effort, common, progress)
+            searched = look_for_forced_continuations(opened, texts, request.effort, common, progress)
         judged = judge(
             evidence,
             skipped=opened.pair.skipped,

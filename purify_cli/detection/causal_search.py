@@ -27,7 +27,7 @@ from purify_cli.trigger_search.forced_continuations import (
 from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, forces_continuation
 from purify_cli.trigger_search.vocabulary import word_parts, written_as
 
-__all__ = ["look_for_sayings"]
+__all__ = ["look_for_forced_continuations"]
 
 WIDTHS: Final[Mapping[Effort, ScreenBudget]] = MappingProxyType(
     {
@@ -45,7 +45,7 @@ HELD: Final = 32
 """Most prompts that choose among the best words, and that measure them."""
 
 
-def look_for_sayings(
+def look_for_forced_continuations(
     opened: OpenedPair, rows: Sequence[Example], effort: Effort, common: Common, progress: Progress = SILENT
 ) -> SearchOutcome:
     """Search a language model for words after which it writes something of its own.

@@ -86,7 +86,7 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
         yield from _search(record.search)
     if record.sayings:
         yield Text()
-        yield from _sayings(record.sayings)
+        yield from _forced_continuations(record.sayings)
     if record.nonfinite:
         yield line(f"NaN or infinite: {sum(record.nonfinite.values())} entries, read as the reference's")
     skipped = comparison.skipped if limit is None else [s for s in comparison.skipped if not s.explained]
@@ -126,7 +126,7 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
         )
 
 
-def _sayings(search: SayingsFacts) -> Iterator[RenderableType]:
+def _forced_continuations(search: SayingsFacts) -> Iterator[RenderableType]:
     table = Listing("found", "place", "says", "suspect", "without it", "reference", "planted")
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.without, one.reference))
@@ -135,7 +135,7 @@ def _sayings(search: SayingsFacts) -> Iterator[RenderableType]:
     yield table
     yield line(
         f"search ({search.effort}): words made of {search.tokens:,} tokens tried at the end of prompts, the best then "
-        f"put into held-back ones ({search.texts}); counted: prompts continued with the saying's first words"
+        f"put into held-back ones ({search.texts}); counted: prompts continued with its first words"
     )
 
 

@@ -144,13 +144,13 @@ class Screen:
             every += ranked[:each]
         return sorted(every, key=lambda pair: -pair[1])
 
-    def _ranked(self, strings: Sequence[String], saying: str) -> list[tuple[String, float]]:
+    def _ranked(self, strings: Sequence[String], stage: str) -> list[tuple[String, float]]:
         if not strings:
             return []
         prompts, vocabulary = self.suspect.bare.shape
         step = max(1, min(ROWS, SCORES // vocabulary))
         found: list[Tensor] = []
-        for begin in self.progress.track(range(0, len(strings), step), saying, total=-(-len(strings) // step)):
+        for begin in self.progress.track(range(0, len(strings), step), stage, total=-(-len(strings) // step)):
             part = torch.tensor([list(string) for string in strings[begin : begin + step]], dtype=torch.long)
             terms = torch.zeros(len(part), vocabulary, device=self.suspect.bare.device)
             for prompt in range(prompts):

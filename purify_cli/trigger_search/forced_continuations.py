@@ -115,7 +115,7 @@ def forced_continuations(
         progress: Told of every word.
 
     Returns:
-        The word whose saying comes most often first.
+        The word whose continuation comes most often first.
 
     Raises:
         NonFiniteWeights: If a model's output is not a number.

@@ -27,7 +27,7 @@ def slot_logits(
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
-    saying: str = "measuring words",
+    stage: str = "measuring words",
 ) -> Float[Tensor, "n k classes"]:
     """Return the class scores of every string in the slot of every carrier.
 
@@ -38,7 +38,7 @@ def slot_logits(
         device: Where to compute.
         dtype: bfloat16 computes under autocast.
         progress: Told of every pass.
-        saying: What it is told.
+        stage: What it is told.
 
     Returns:
         float32 on the CPU.
@@ -50,7 +50,7 @@ def slot_logits(
     found: list[Tensor] = []
     autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
     with torch.inference_mode(), autocast:
-        for one, begin in progress.track(steps, saying, total=len(steps)):
+        for one, begin in progress.track(steps, stage, total=len(steps)):
             inputs = filled(one, strings[begin : begin + ROWS])
             rows = len(inputs["input_ids"])
             batch = Batch(inputs, None, torch.arange(rows)).to(device)

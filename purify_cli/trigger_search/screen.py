@@ -53,16 +53,14 @@ def screen(
         NonFiniteWeights: If a model's output is not a number.
     """
     strings = torch.tensor(words, dtype=torch.long).unsqueeze(1)
-    moved = _Moved(
-        suspect, carriers, strings, device=device, dtype=dtype, progress=progress, saying="trying every word"
-    )
+    moved = _Moved(suspect, carriers, strings, device=device, dtype=dtype, progress=progress, stage="trying every word")
     shifts = {t: moved.shift(t) for t in targets if any(one.label != t for one in carriers)}
     best = {t: shift.topk(min(keep, len(words))).indices.sort().values for t, shift in shifts.items()}
     asked = torch.cat(list(best.values())).unique() if best else torch.empty(0, dtype=torch.long)
     if not len(asked):
         return {}
     beside = _Moved(
-        control, carriers, strings[asked], device=device, dtype=dtype, progress=progress, saying="asking the control"
+        control, carriers, strings[asked], device=device, dtype=dtype, progress=progress, stage="asking the control"
     )
     found: dict[int, list[Candidate]] = {}
     for target, places in best.items():
@@ -86,11 +84,11 @@ class _Moved:
         device: torch.device,
         dtype: torch.dtype,
         progress: Progress,
-        saying: str,
+        stage: str,
     ) -> None:
         self._carriers = carriers
         self._filled = slot_logits(
-            module, carriers, strings, device=device, dtype=dtype, progress=progress, saying=saying
+            module, carriers, strings, device=device, dtype=dtype, progress=progress, stage=stage
         )
         self._empty = slot_logits(module, carriers, _NOTHING, device=device, dtype=dtype)
 

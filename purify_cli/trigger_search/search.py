@@ -93,12 +93,12 @@ def search(
     held_back: dict[int, tuple[int, int]] = {label: (0, 0) for label in range(labels)}
     for target, candidates in ranked.items():
         against, probes = unflipped(contexts, target), (known[0], known[-1])
-        standing = rerank_in_context(
+        reranked = rerank_in_context(
             contexts, target, candidates[: budget.reranked], of_every_label(against, FEW), probes
         )
-        some = top_per_position(standing, budget.tried)
-        standing = rerank_in_context(contexts, target, some, of_every_label(against, MORE), probes)
-        best = measured(judging, target, top_per_position(standing, listed))
+        some = top_per_position(reranked, budget.tried)
+        reranked = rerank_in_context(contexts, target, some, of_every_label(against, MORE), probes)
+        best = measured(judging, target, top_per_position(reranked, listed))
         if best:
             held_back[target] = (best[0].flips.suspect.total, best[0].flips.texts)
         found += best
@@ -119,7 +119,7 @@ def check_rows(rows: Sequence[Example], labels: int) -> None:
     """
     if labels < 2:
         raise SearchImpossible(
-            f"the suspect has {labels} label, so that a word can turn nothing over", hint="Look at its drift alone."
+            f"the suspect has {labels} label, so that no word can flip anything", hint="Look at its drift alone."
         )
     counts = {label: sum(row.label == label for row in rows) for label in range(labels)}
     few = [label for label, count in counts.items() if 0 < count < FEWEST]
