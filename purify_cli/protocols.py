@@ -117,7 +117,7 @@ class WeightDefenceInputs:
     weights: TensorSource
     """All tensors of the suspect as an earlier stage left them, under the suspect's names."""
     load: Callable[[TensorSource], Any]
-    """Builds a ``Loaded`` classifier from such weights, on the device."""
+    """Builds a ``LoadedModel`` classifier from such weights, on the device."""
     texts: Sequence[Any]
     """``Encoded`` clean rows; may be empty."""
     tokenizer: Any

@@ -1,4 +1,4 @@
-"""Device, precision, seeds: the choices that hold for a whole run.
+"""Device, precision, sizes and seeds: the choices that hold for a whole run.
 
 Random numbers are drawn from a counter, not from a stream: entry ``i`` of tensor ``name`` under seed ``s`` always
 gets the same number, so that neither shard size nor the number of processes can change a result.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from purify_cli.errors import UsageError
 
-__all__ = ["DTYPES", "Runtime", "entry_hash", "entry_hash_at", "name_key"]
+__all__ = ["DTYPES", "Compute", "entry_hash", "entry_hash_at", "name_key"]
 
 DTYPES: Final[dict[str, torch.dtype]] = {
     "float32": torch.float32,
@@ -28,24 +28,36 @@ WORLDS: Final = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WOR
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """Where and how a run computes."""
+class Compute:
+    """Where and how a run computes, and in what pieces."""
 
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
     """Type of the forward passes of training and evaluation (autocast); weights stay as they are."""
+    batch_size: int = 32
+    """Most texts per forward pass."""
+    max_length: int = 128
+    """Most tokens per text."""
     seed: int = 0
 
     @classmethod
     def choose(
-        cls, device: str = "auto", dtype: Literal["auto", "float32", "bfloat16"] | str = "auto", seed: int = 0
-    ) -> "Runtime":
-        """Turn options into a runtime.
+        cls,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "bfloat16"] | str = "auto",
+        seed: int = 0,
+        *,
+        batch_size: int = 32,
+        max_length: int = 128,
+    ) -> "Compute":
+        """Find a device and a compute type.
 
         Args:
             device: ``auto`` takes an accelerator where accelerate finds one, else the CPU; or a torch device name.
             dtype: ``auto`` is float32.
             seed: Seed of every random choice of the run.
+            batch_size: Most texts per forward pass.
+            max_length: Most tokens per text.
 
         Raises:
             UsageError: If the device does not exist here, the type is unknown, or this is one of several processes.
@@ -69,7 +81,13 @@ class Runtime:
             raise UsageError(
                 f"--device {device} cannot be used: {error}".splitlines()[0], hint="Try --device cpu."
             ) from error
-        return cls(device=chosen, dtype=DTYPES.get(dtype, torch.float32), seed=seed)
+        return cls(
+            device=chosen,
+            dtype=DTYPES.get(dtype, torch.float32),
+            seed=seed,
+            batch_size=batch_size,
+            max_length=max_length,
+        )
 
 
 def _number(given: str | None) -> int:

@@ -15,25 +15,24 @@ from purify_cli.checkpoint.reader import Checkpoint, open_checkpoint
 from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError, PairError
 from purify_cli.model import (
-    Task,
+    LabelSet,
     classifier_config,
-    current_weights,
     has_head,
+    label_set,
     load_classifier,
     load_tokenizer,
     logits,
     longest_input,
     new_classifier,
-    task_of,
 )
 from purify_cli.progress import SILENT
 from purify_cli.reset import reset_to_reference
 from purify_cli.selection.mask import build_mask
-from purify_cli.session.classifiers import overlaid
+from purify_cli.session.saving import overlaid
 from purify_cli.tensors import InMemory
 from tests.curvature.worlds import CONFIGS, PAD, VOCABULARY, batch_of, model_of
 
-THREE = Task(3, ("no", "maybe", "yes"))
+THREE = LabelSet(3, ("no", "maybe", "yes"))
 ENCODERS = ["bert", "roberta", "distilbert", "electra", "albert"]
 
 
@@ -56,7 +55,7 @@ def rewritten(folder: Path, weights: dict[str, Tensor]) -> Checkpoint:
 @pytest.mark.parametrize("architecture", CONFIGS)
 def test_a_classifier_answers_as_transformers_does(architecture: str, tmp_path: Path) -> None:
     suspect, batch = saved(tmp_path, architecture), batch_of([7, 5, 6])
-    loaded = load_classifier(suspect, config=config_of(architecture), task=THREE)
+    loaded = load_classifier(suspect, config=config_of(architecture), labels=THREE)
     expected = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     torch.testing.assert_close(logits(loaded.module, batch), expected(**batch.inputs).logits, rtol=1e-5, atol=1e-5)
     assert not any(layer.training for layer in loaded.module.modules())
@@ -69,7 +68,7 @@ def test_a_classifier_answers_as_transformers_does(architecture: str, tmp_path: 
 @pytest.mark.parametrize("architecture", CONFIGS)
 def test_current_weights_have_the_names_and_values_of_the_file(architecture: str, tmp_path: Path) -> None:
     suspect = saved(tmp_path, architecture)
-    held = current_weights(load_classifier(suspect, config=config_of(architecture), task=THREE))
+    held = load_classifier(suspect, config=config_of(architecture), labels=THREE).weights
     on_disk = load_file(tmp_path / "model.safetensors")
     assert set(held.specs) == set(on_disk)
     assert all(torch.equal(held.tensors[name], on_disk[name]) for name in on_disk)
@@ -84,9 +83,9 @@ def test_legacy_and_stripped_names_find_their_parameters(tmp_path: Path) -> None
         .replace("LayerNorm.bias", "LayerNorm.beta"): tensor
         for name, tensor in new.items()
     }
-    loaded = load_classifier(rewritten(tmp_path, old), config=config_of(), task=THREE)
+    loaded = load_classifier(rewritten(tmp_path, old), config=config_of(), labels=THREE)
     assert loaded.names["bert.embeddings.LayerNorm.weight"] == "embeddings.LayerNorm.gamma"
-    held = current_weights(loaded).tensors
+    held = loaded.weights.tensors
     assert set(held) == set(old)
     assert all(torch.equal(held[name], old[name]) for name in old)
 
@@ -95,7 +94,7 @@ def test_legacy_and_stripped_names_find_their_parameters(tmp_path: Path) -> None
 def test_half_precision_weights_become_float32(dtype: torch.dtype, tmp_path: Path) -> None:
     saved(tmp_path)
     half = {name: t.to(dtype) for name, t in load_file(tmp_path / "model.safetensors").items()}
-    loaded = load_classifier(rewritten(tmp_path, half), config=config_of() | {"dtype": "bfloat16"}, task=THREE)
+    loaded = load_classifier(rewritten(tmp_path, half), config=config_of() | {"dtype": "bfloat16"}, labels=THREE)
     for name, parameter in loaded.module.named_parameters():
         assert parameter.dtype == torch.float32
         assert torch.equal(parameter, half[name].float())
@@ -105,7 +104,7 @@ def test_more_weights_than_the_module_has_are_ignored(tmp_path: Path) -> None:
     saved(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     extra = weights | {"cls.predictions.bias": torch.ones(9), "bert.embeddings.position_ids": torch.arange(24)}
-    loaded = load_classifier(rewritten(tmp_path, extra), config=config_of(), task=THREE)
+    loaded = load_classifier(rewritten(tmp_path, extra), config=config_of(), labels=THREE)
     assert set(loaded.names.values()) == set(weights)
 
 
@@ -114,25 +113,25 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
     weights = load_file(tmp_path / "model.safetensors")
     del weights["bert.encoder.layer.1.output.dense.bias"]
     with pytest.raises(CheckpointError, match=r"the weights lack bert\.encoder\.layer\.1\.output\.dense\.bias$"):
-        load_classifier(rewritten(tmp_path, weights), config=config_of(), task=THREE)
+        load_classifier(rewritten(tmp_path, weights), config=config_of(), labels=THREE)
     with pytest.raises(CheckpointError, match="and 12 more"):
-        load_classifier(InMemory(weights), config=config_of() | {"num_hidden_layers": 3}, task=THREE)
+        load_classifier(InMemory(weights), config=config_of() | {"num_hidden_layers": 3}, labels=THREE)
 
 
 @pytest.mark.parametrize("change", [{"intermediate_size": 25}, {"max_position_embeddings": 30}])
 def test_other_shapes_are_refused(change: dict[str, int], tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has shape \[24.*config asks for \["):
-        load_classifier(saved(tmp_path), config=config_of() | change, task=THREE)
+        load_classifier(saved(tmp_path), config=config_of() | change, labels=THREE)
 
 
 def test_another_number_of_labels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"classifier\.weight has shape \[3, 16\], .* \[2, 16\]"):
-        load_classifier(saved(tmp_path), config=config_of(), task=Task(2, ("no", "yes")))
+        load_classifier(saved(tmp_path), config=config_of(), labels=LabelSet(2, ("no", "yes")))
 
 
 def test_a_config_of_absurd_size_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
-        load_classifier(saved(tmp_path), config=config_of() | {"intermediate_size": 1 << 40}, task=THREE)
+        load_classifier(saved(tmp_path), config=config_of() | {"intermediate_size": 1 << 40}, labels=THREE)
 
 
 def test_a_resized_vocabulary_is_taken_from_the_weights(tmp_path: Path) -> None:
@@ -168,7 +167,7 @@ def test_a_new_head_sits_on_the_references_body(architecture: str, tmp_path: Pat
 
 def test_a_head_in_the_reference_is_not_taken_over(tmp_path: Path) -> None:
     reference = saved(tmp_path)
-    fresh = new_classifier(reference, Task(5, tuple("abcde")), seed=0)
+    fresh = new_classifier(reference, LabelSet(5, tuple("abcde")), seed=0)
     assert fresh.module.classifier.weight.shape == (5, 16)
     fresh = new_classifier(reference, THREE, seed=0)
     assert not torch.equal(fresh.module.classifier.weight, model_of("bert").classifier.weight)
@@ -205,14 +204,14 @@ def test_label_names_are_taken_where_they_fit_the_head(
     saved(tmp_path)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"id2label": names}))
-    assert task_of(open_checkpoint(str(tmp_path))) == Task(3, expected)
+    assert label_set(open_checkpoint(str(tmp_path))) == LabelSet(3, expected)
 
 
 @pytest.mark.parametrize("architecture", CONFIGS)
 def test_the_number_of_labels_is_read_off_the_head(architecture: str, tmp_path: Path) -> None:
     saved(tmp_path, architecture)
     (tmp_path / "config.json").unlink()
-    assert task_of(open_checkpoint(str(tmp_path))).num_labels == 3
+    assert label_set(open_checkpoint(str(tmp_path))).num_labels == 3
 
 
 @pytest.mark.parametrize(
@@ -236,7 +235,7 @@ def test_outputs_that_are_no_alternatives_or_not_those_of_the_config_are_refused
     path = tmp_path / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changed))
     with pytest.raises(CheckpointError, match=message):
-        task_of(open_checkpoint(str(tmp_path)))
+        label_set(open_checkpoint(str(tmp_path)))
 
 
 def test_a_new_head_is_not_put_on_a_model_of_another_kind(tmp_path: Path) -> None:
@@ -249,16 +248,16 @@ def test_a_new_head_is_not_put_on_a_model_of_another_kind(tmp_path: Path) -> Non
 
 def test_what_is_no_classifier_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no classification head"):
-        task_of(saved(tmp_path, base=True))
+        label_set(saved(tmp_path, base=True))
     with pytest.raises(CheckpointError, match="1 output"):
-        task_of(rewritten(tmp_path, {"classifier.weight": torch.ones(1, 4)}))
+        label_set(rewritten(tmp_path, {"classifier.weight": torch.ones(1, 4)}))
 
 
 @pytest.mark.parametrize("architecture", CONFIGS)
 def test_a_saved_folder_with_our_config_loads_with_transformers(architecture: str, tmp_path: Path) -> None:
     made = classifier_config(config_of(architecture) | {"auto_map": {"AutoModel": "evil.Model"}}, THREE)
     assert "auto_map" not in made
-    loaded = load_classifier(saved(tmp_path, architecture), config=config_of(architecture), task=THREE)
+    loaded = load_classifier(saved(tmp_path, architecture), config=config_of(architecture), labels=THREE)
     (tmp_path / "config.json").write_text(json.dumps(made))
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     assert type(again).__name__ == made["architectures"][0]
@@ -277,10 +276,10 @@ def test_a_wrapped_model_is_written_under_names_that_transformers_loads(
     weights = load_file(tmp_path / "model.safetensors")
     wrapped = rewritten(tmp_path, {f"{wrapper}.{name}": tensor for name, tensor in weights.items()})
     config = config_of(architecture)
-    loaded = load_classifier(wrapped, config=config, task=task_of(wrapped))
+    loaded = load_classifier(wrapped, config=config, labels=label_set(wrapped))
     write_model(
         tmp_path,
-        current_weights(loaded),
+        loaded.weights,
         like=wrapped,
         config=config,
         tokenizer=wrapped.files,
@@ -298,12 +297,12 @@ def test_names_that_transformers_does_not_load_are_refused(prefix: str, tmp_path
     stray = "bert.encoder.layer.1.output.dense.bias"
     weights[prefix + stray.removeprefix("bert.")] = weights.pop(stray)
     with pytest.raises(CheckpointError, match=r"does not load|the weights lack"):
-        load_classifier(rewritten(tmp_path, weights), config=config_of(), task=THREE)
+        load_classifier(rewritten(tmp_path, weights), config=config_of(), labels=THREE)
 
 
 def test_a_tuned_tensor_changes_under_all_its_names(tmp_path: Path) -> None:
     start = stored_twice(tmp_path)
-    loaded = load_classifier(start, config=config_of(), task=THREE)
+    loaded = load_classifier(start, config=config_of(), labels=THREE)
     with torch.no_grad():
         loaded.module.get_input_embeddings().weight.zero_()
     tuned = overlaid(start, loaded)
@@ -352,7 +351,7 @@ def test_token_types_go_only_to_models_that_know_them(tmp_path: Path) -> None:
     typed = Batch(batch.inputs | {"token_type_ids": torch.ones_like(batch.inputs["input_ids"])}, None, batch.index)
     for architecture, differs in (("bert", True), ("distilbert", False), ("llama", False)):
         loaded = load_classifier(
-            saved(tmp_path / architecture, architecture), config=config_of(architecture), task=THREE
+            saved(tmp_path / architecture, architecture), config=config_of(architecture), labels=THREE
         )
         assert torch.equal(logits(loaded.module, typed), logits(loaded.module, batch)) is not differs
 
@@ -404,9 +403,9 @@ def stored_twice(folder: Path, *, prefixes: tuple[str, str] = ("", "bert."), dif
 def test_a_tensor_with_two_contents_is_in_no_classifier(prefixes: tuple[str, str], tmp_path: Path) -> None:
     suspect = stored_twice(tmp_path / "s", prefixes=prefixes, difference=1.0)
     for load in (
-        lambda: load_classifier(suspect, config=config_of(), task=THREE),
+        lambda: load_classifier(suspect, config=config_of(), labels=THREE),
         lambda: new_classifier(suspect, THREE, seed=0),
-        lambda: task_of(suspect),
+        lambda: label_set(suspect),
         lambda: has_head(suspect),
     ):
         with pytest.raises(CheckpointError, match="twice with different contents"):
@@ -419,7 +418,7 @@ def test_a_tensor_with_two_contents_is_in_no_classifier(prefixes: tuple[str, str
 def test_the_loader_and_the_pair_choose_the_same_names(prefixes: tuple[str, str], tmp_path: Path) -> None:
     suspect = stored_twice(tmp_path / "s", prefixes=prefixes)
     pair = pair_checkpoints(suspect, saved(tmp_path / "r", base=True))
-    loaded = load_classifier(suspect, config=config_of(), task=THREE)
+    loaded = load_classifier(suspect, config=config_of(), labels=THREE)
     words = loaded.names[f"bert.{TWICE}"]
     assert words in pair.comparables
     assert pair.tied == {next(prefix + TWICE for prefix in prefixes if prefix + TWICE != words): words}
@@ -461,7 +460,7 @@ def test_a_head_of_one_output_is_a_head(tmp_path: Path) -> None:
     one = rewritten(tmp_path, {"classifier.weight": torch.ones(3), "score.weight": torch.ones(1, 4)})
     assert has_head(one)
     with pytest.raises(CheckpointError, match=r"score\.weight has 1 output"):
-        task_of(one)
+        label_set(one)
 
 
 @pytest.mark.parametrize(
@@ -471,7 +470,7 @@ def test_a_head_of_one_output_is_a_head(tmp_path: Path) -> None:
 def test_the_longest_input_runs_and_one_more_token_does_not(architecture: str, expected: int, tmp_path: Path) -> None:
     longest = longest_input(config_of(architecture))
     assert longest == expected
-    loaded = load_classifier(saved(tmp_path, architecture), config=config_of(architecture), task=THREE)
+    loaded = load_classifier(saved(tmp_path, architecture), config=config_of(architecture), labels=THREE)
     assert logits(loaded.module, batch_of([longest, 5])).shape == (2, 3)
     with pytest.raises((IndexError, RuntimeError)):
         logits(loaded.module, batch_of([longest + 1, 5]))
@@ -480,7 +479,7 @@ def test_the_longest_input_runs_and_one_more_token_does_not(architecture: str, e
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
 def test_rotary_models_are_held_to_what_they_declare(architecture: str, tmp_path: Path) -> None:
     assert longest_input(config_of(architecture)) == 24
-    loaded = load_classifier(saved(tmp_path, architecture), config=config_of(architecture), task=THREE)
+    loaded = load_classifier(saved(tmp_path, architecture), config=config_of(architecture), labels=THREE)
     for length in (24, 25):
         assert logits(loaded.module, batch_of([length])).isfinite().all()
 
@@ -525,6 +524,6 @@ def test_a_wrapped_model_is_asked_what_it_takes(tmp_path: Path) -> None:
     typed = Batch(batch.inputs | {"token_type_ids": torch.ones_like(batch.inputs["input_ids"])}, None, batch.index)
     for architecture in ("bert", "distilbert"):
         inner = load_classifier(
-            saved(tmp_path / architecture, architecture), config=config_of(architecture), task=THREE
+            saved(tmp_path / architecture, architecture), config=config_of(architecture), labels=THREE
         ).module
         assert torch.equal(logits(Wrapper(inner), typed), logits(inner, typed))

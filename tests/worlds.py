@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from purify_cli.model import task_of
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.base import ModelFacts
-from purify_cli.runtime import Runtime
+from purify_cli.runtime import Compute
 from purify_cli.session.opening import Common, open_pair
 from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.task import open_task
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def open_bench(
     suspect: Path, reference: Path, folder: Path, progress: Progress = SILENT, *, seed: int = 0
 ) -> RepairSession:
     """Open a pair with the options that ``purify purify`` has by default."""
-    common = Common(runtime=Runtime(seed=seed), batch_size=16, max_length=128)
+    common = Common(compute=Compute(seed=seed, batch_size=16))
     models = [ModelFacts(path=str(path), sha256="") for path in (suspect, reference)]
     opened = open_pair(*models, common, SILENT)
-    return RepairSession(opened, task_of(opened.suspect), common, RunFolder(folder), progress)
+    return RepairSession(opened, open_task(opened, common), common, RunFolder(folder), progress)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict
 
 from purify_cli.data.columns import Columns
 from purify_cli.records.base import Record
-from purify_cli.runtime import Runtime
+from purify_cli.runtime import Compute
 from purify_cli.session.opening import Common
 from purify_cli.session.origin import Origin, find_origin
 
@@ -55,12 +55,16 @@ def origin(model: Name | None, reference: Name | None, run: Name, kinds: tuple[t
 def common(options: Options, *, batch_size: int = 32) -> Common:
     """Turn keyword arguments into what the commands take."""
     return Common(
-        runtime=Runtime.choose(options.get("device", "auto"), options.get("dtype", "auto"), options.get("seed", 0)),
+        compute=Compute.choose(
+            options.get("device", "auto"),
+            options.get("dtype", "auto"),
+            options.get("seed", 0),
+            batch_size=options.get("batch_size", batch_size),
+            max_length=options.get("max_length", 128),
+        ),
         columns=Columns(
             text=options.get("text_column"), pair=options.get("pair_column"), label=options.get("label_column")
         ),
-        batch_size=options.get("batch_size", batch_size),
-        max_length=options.get("max_length", 128),
         allow_pickle=options.get("allow_pickle", False),
         allow_nonfinite=options.get("allow_nonfinite", False),
     )

@@ -15,15 +15,19 @@ from purify_cli.bench.grid import Suspect
 from purify_cli.bench.measuring import Examiner, counts
 from purify_cli.bench.plan import MethodPlan
 from purify_cli.data.example import Example
-from purify_cli.detection.classifier_search import look_for_triggers
+from purify_cli.detection.search import search_for_triggers
 from purify_cli.errors import DataError
+from purify_cli.measures.intervals import Proportion
+from purify_cli.measures.utility import Utility
 from purify_cli.purification.clean_rows import CleanSplit, split_rows, unsplit
 from purify_cli.purification.escalation import Done, repair_in_rounds, strongest_per_target
 from purify_cli.purification.plan import AUTO, chosen_method, works_on_triggers
 from purify_cli.purification.ratio_search import search_ratio
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
-from purify_cli.records.detection import FoundTriggerFact, SearchFacts
+from purify_cli.records.detection import SearchFacts
 from purify_cli.selection.files import read_mask
+from purify_cli.session.known_triggers import planted
+from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["BenchCase"]
 
@@ -38,7 +42,7 @@ class BenchCase:
     suspect: Suspect
     session: RepairSession
     rows: Sequence[Example]
-    found: Sequence[FoundTriggerFact] = ()
+    found: Sequence[FoundTrigger] = ()
     """Words that the search flagged, for methods that work on them."""
     failure: str | None = None
     """Why the search failed, if it did: then no method that works on words is measured."""
@@ -47,9 +51,7 @@ class BenchCase:
         """Prepare a method of the plan; curvature and scores are measured once."""
         return self._prepared(method, strongest_per_target(self.found), self._split(method).tuned)
 
-    def _prepared(
-        self, method: MethodPlan, words: Sequence[FoundTriggerFact], rows: Sequence[Example]
-    ) -> PreparedDefence:
+    def _prepared(self, method: MethodPlan, words: Sequence[FoundTrigger], rows: Sequence[Example]) -> PreparedDefence:
         return self.session.prepare(self._name(method), rows, triggers=words, **self._options(method))
 
     def _works_on_words(self, method: MethodPlan) -> bool:
@@ -59,16 +61,15 @@ class BenchCase:
         """Hold rows back as ``purify`` does, from a method that works on words: they say whether one outlasts it."""
         if not self._works_on_words(method):
             return unsplit(self.rows)
-        seed = self.session.common.runtime.seed
-        return split_rows(self.rows, seed=seed, searched=seed)
+        seed = self.session.common.compute.seed
+        return split_rows(self.rows, self.session.task, seed=seed, searched=seed)
 
     def searched(self, row: Mapping[str, Any]) -> "BenchCase":
         """Return the case with what a stored search came to."""
         if "failed" in row:
             return replace(self, failure=row["failed"]["reason"])
         facts = row["result"]["facts"]
-        listed = [] if facts is None else SearchFacts.model_validate(facts).found
-        return replace(self, found=[one for one in listed if one.flagged])
+        return replace(self, found=planted(None if facts is None else SearchFacts.model_validate(facts)))
 
     def _name(self, method: MethodPlan) -> str:
         if self.failure is not None and works_on_triggers(method.name, method.indicator):
@@ -87,7 +88,7 @@ class BenchCase:
 
     def search(self) -> dict[str, Any]:
         """Look for words that flip the suspect, on the clean rows alone."""
-        outcome = look_for_triggers(self.session, self.rows, EFFORT)
+        outcome = search_for_triggers(self.session, self.rows, EFFORT)
         return {
             "effort": EFFORT,
             "facts": None if outcome.facts is None else outcome.facts.model_dump(mode="json"),
@@ -111,8 +112,8 @@ class BenchCase:
             stop_below=max(shared.max_drops),
             **self._options(method),
         )
-        points = [{"ratio": point.ratio, "accuracy": counts(point.accuracy)} for point in found.points]
-        return {"baseline": counts(found.baseline), "points": points, "stop_below": max(shared.max_drops)}
+        points = [{"ratio": point.ratio, "accuracy": _accuracy(point.utility)} for point in found.points]
+        return {"baseline": _accuracy(found.baseline), "points": points, "stop_below": max(shared.max_drops)}
 
     def cell(
         self, method: MethodPlan, defence: PreparedDefence, ratio: float | None, examiner: Examiner
@@ -120,7 +121,7 @@ class BenchCase:
         """Repair the suspect at a ratio and measure what comes out."""
         split, first = self._split(method), strongest_per_target(self.found)
 
-        def repair(words: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+        def repair(words: Sequence[FoundTrigger], rows: Sequence[Example], *, written: bool) -> Done:
             # Without words or with the leading ones the written repair is the one that was prepared for every ratio.
             known = written and (not words or list(words) == first)
             return (defence if known else self._prepared(method, words, rows)).repair(ratio, rows)
@@ -131,7 +132,7 @@ class BenchCase:
             split,
             self.found,
             works_on_words=self._works_on_words(method),
-            suspect=self.session.load(self.session.opened.pair.suspect),
+            suspect=self.session.task.load(self.session.opened.pair.suspect),
         )
         repaired, training = done.repaired, done.training
         return {
@@ -158,3 +159,8 @@ class BenchCase:
             "best_hits": {str(cut): share for cut, share in figures.best_hits.items()},
             "auroc": figures.auroc,
         }
+
+
+def _accuracy(measured: Utility) -> dict[str, Any] | None:
+    """Write an accuracy down: a bench is about classifiers."""
+    return counts(measured) if isinstance(measured, Proportion) else None

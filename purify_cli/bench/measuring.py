@@ -10,7 +10,7 @@ from purify_cli.checkpoint import Checkpoint, open_checkpoint
 from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation import Measurement, Question, ask, measure
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model import Loaded, load_classifier, load_tokenizer, task_of
+from purify_cli.model import LoadedModel, label_set, load_classifier, load_tokenizer
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts
 from purify_cli.session.opening import Common, text_length
@@ -35,16 +35,18 @@ class Examiner:
     reference: Checkpoint
     common: Common
 
-    def examine(self, loaded: Loaded) -> dict[str, Any]:
+    def examine(self, loaded: LoadedModel) -> dict[str, Any]:
         """Measure a classifier in memory."""
-        runtime = self.common.runtime
-        measured = measure(loaded.module, self.question, batch_size=BATCH, device=runtime.device, dtype=runtime.dtype)
+        compute = self.common.compute
+        measured = measure(loaded.module, self.question, batch_size=BATCH, device=compute.device, dtype=compute.dtype)
         return self._written(measured)
 
-    def load(self, checkpoint: Checkpoint) -> Loaded:
+    def load(self, checkpoint: Checkpoint) -> LoadedModel:
         """Load a classifier from disk."""
         config = self.reference.config or {}
-        return load_classifier(checkpoint, config=config, task=task_of(checkpoint), device=self.common.runtime.device)
+        return load_classifier(
+            checkpoint, config=config, labels=label_set(checkpoint), device=self.common.compute.device
+        )
 
     def _written(self, found: Measurement) -> dict[str, Any]:
         question, target = self.question, self.question.target

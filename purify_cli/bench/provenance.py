@@ -4,19 +4,19 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from purify_cli.runtime import Runtime
+from purify_cli.runtime import Compute
 from purify_cli.session.opening import versions
 
 __all__ = ["provenance"]
 
 
-def provenance(runtime: Runtime) -> dict[str, Any]:
+def provenance(compute: Compute) -> dict[str, Any]:
     """Return versions, device, and the commit of the code where it lies in a repository (``+``: with changes)."""
-    device = runtime.device.type
+    device = compute.device.type
     if device == "cuda":
         import torch
 
-        device = torch.cuda.get_device_name(runtime.device)
+        device = torch.cuda.get_device_name(compute.device)
     return {"versions": versions(), "device": device, "commit": _commit(Path(__file__).resolve().parents[3])}
 
 

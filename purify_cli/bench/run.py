@@ -24,14 +24,14 @@ from purify_cli.bench.store import Row, Store, claim, exclusive
 from purify_cli.bench.zoo import SuspectZoo
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.errors import DataError, NonFiniteWeights, TrainingDiverged, UsageError
-from purify_cli.model import task_of
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts
-from purify_cli.runtime import DTYPES, Runtime
+from purify_cli.runtime import DTYPES, Compute
 from purify_cli.session.opening import Common, open_pair
 from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.task import open_task
 
 __all__ = ["BenchRequest", "bench"]
 
@@ -56,7 +56,7 @@ class BenchRequest:
     """(K, N): the K-th of N parts of the suspects, counted from 1."""
     retry: bool = False
     """Measure again what failed."""
-    runtime: Runtime = field(default_factory=Runtime)
+    compute: Compute = field(default_factory=Compute)
 
 
 def bench(request: BenchRequest, progress: Progress = SILENT) -> Store:
@@ -90,8 +90,8 @@ class _Loop:
         self.request, self.files, self.store, self.progress = request, files, store, progress
         self.plan, self.only = request.plan, request.only
         self.reference = open_checkpoint(self.plan.bench.reference)
-        self.workshop = SuspectZoo(request.work, files, request.runtime, self.reference.sha256(), progress)
-        self.provenance = provenance(request.runtime)
+        self.workshop = SuspectZoo(request.work, files, request.compute, self.reference.sha256(), progress)
+        self.provenance = provenance(request.compute)
         self.pace = Eta(store)
         self._rows: dict[tuple[str, int], TaskRows] = {}
         self._inputs: dict[tuple[str, int], dict[str, str]] = {}
@@ -189,8 +189,14 @@ class _Loop:
                 twin = self.workshop.twin(suspect, rows)
             facts, record = self.workshop.suspect(suspect, rows)
             shared = self.plan.bench
-            own = Runtime(device=self.request.runtime.device, dtype=DTYPES[shared.repair_dtype], seed=suspect.seed)
-            common = Common(runtime=own, batch_size=REPAIR_BATCH, max_length=shared.max_length)
+            own = Compute(
+                device=self.request.compute.device,
+                dtype=DTYPES[shared.repair_dtype],
+                seed=suspect.seed,
+                batch_size=REPAIR_BATCH,
+                max_length=shared.max_length,
+            )
+            common = Common(compute=own)
             asking = examiner(suspect, rows, record, self.reference, files=self.files, common=common)
         except SPOILT as error:
             yield self._failed(whole, error, None, begin)
@@ -215,7 +221,7 @@ class _Loop:
         reference = ModelFacts(path=self.plan.bench.reference, sha256=self.workshop.reference_sha)
         opened = open_pair(facts, reference, common, SILENT)
         case = BenchCase(
-            suspect, RepairSession(opened, task_of(opened.suspect), common, run), self.rows(suspect).clean(size)
+            suspect, RepairSession(opened, open_task(opened, common), common, run), self.rows(suspect).clean(size)
         )
         for asked in here:
             if asked.kind == "detection" and record.planted is not None and not self.is_done(asked, sha):

@@ -26,7 +26,7 @@ from purify_cli.protocols import Attack
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts, Record
 from purify_cli.records.finetune import FinetuneRecord
-from purify_cli.runtime import DTYPES, Runtime
+from purify_cli.runtime import DTYPES, Compute
 from purify_cli.session.opening import Common
 from purify_cli.session.run_folder import RunFolder
 
@@ -36,11 +36,17 @@ BATCH: Final = 32
 """Rows per step of the attacker's training and of the twin's: that of ``attack_settings``."""
 
 
-def trainer(suspect: Suspect, runtime: Runtime) -> Common:
+def trainer(suspect: Suspect, compute: Compute) -> Common:
     """Return the options under which suspects and twins are trained."""
     shared = suspect.plan.bench
-    own = Runtime(device=runtime.device, dtype=DTYPES[shared.dtype], seed=suspect.seed)
-    return Common(runtime=own, batch_size=BATCH, max_length=shared.max_length)
+    own = Compute(
+        device=compute.device,
+        dtype=DTYPES[shared.dtype],
+        seed=suspect.seed,
+        batch_size=BATCH,
+        max_length=shared.max_length,
+    )
+    return Common(compute=own)
 
 
 @final
@@ -50,7 +56,7 @@ class SuspectZoo:
 
     work: Path
     files: Files
-    runtime: Runtime
+    compute: Compute
     reference_sha: str
     progress: Progress
 
@@ -97,7 +103,7 @@ class SuspectZoo:
                 learning_rate=task.learning_rate,
                 batch_size=BATCH,
                 overwrite=True,
-                common=trainer(suspect, self.runtime),
+                common=trainer(suspect, self.compute),
             )
             record = finetune(request, self.progress)
         found = {
@@ -151,7 +157,7 @@ class SuspectZoo:
             epochs=plan.epochs or task.epochs,
             learning_rate=plan.learning_rate or task.learning_rate,
             weight_decay=plan.weight_decay,
-            common=trainer(suspect, self.runtime),
+            common=trainer(suspect, self.compute),
         )
 
     def _recipes(

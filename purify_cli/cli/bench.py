@@ -70,7 +70,7 @@ def command(
     else:
         from purify_cli.bench.grid import Only
         from purify_cli.bench.run import BenchRequest, bench
-        from purify_cli.runtime import Runtime
+        from purify_cli.runtime import Compute
 
         request = BenchRequest(
             plan=chosen,
@@ -80,7 +80,7 @@ def command(
             only=Only.parse(only, chosen),
             shard=part,
             retry=retry,
-            runtime=Runtime.choose(device),
+            compute=Compute.choose(device),
         )
         store = bench(request, listener)
     from purify_cli.bench.reporting import as_json, as_text, write_report

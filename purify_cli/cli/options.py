@@ -182,13 +182,11 @@ def common(
 ) -> "Common":
     """Turn the shared options into what the commands take."""
     from purify_cli.data.loading import Columns
-    from purify_cli.runtime import Runtime
+    from purify_cli.runtime import Compute
     from purify_cli.session.opening import Common
 
     return Common(
-        runtime=Runtime.choose(device, dtype.value, seed),
-        batch_size=batch_size,
-        max_length=max_length,
+        compute=Compute.choose(device, dtype.value, seed, batch_size=batch_size, max_length=max_length),
         columns=Columns(text=text_column, pair=pair_column, label=label_column),
         allow_pickle=allow_pickle,
         allow_nonfinite=allow_nonfinite,

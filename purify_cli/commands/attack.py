@@ -14,15 +14,16 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger, visibility
 from purify_cli.errors import DataError
 from purify_cli.evaluation import Question, ask, measure, measure_triggered
-from purify_cli.model import Loaded, Task, load_tokenizer
+from purify_cli.model import LabelSet, LoadedModel, load_tokenizer
 from purify_cli.poisoning.plan import AttackPlan, AttackRequest, make_plan
 from purify_cli.poisoning.plant import Start, footprint, open_start, plant_job, trained_start
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Planted, PlantJob, PoisonedRows
+from purify_cli.protocols import PoisonedRows
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import FileFact, ModelFacts, TrainingFacts, TriggerFact
+from purify_cli.records.base import FileFact, ModelFacts, TriggerFact
 from purify_cli.records.evaluation import ModelMeasurement
-from purify_cli.session.classifiers import measurement_facts, proportion
+from purify_cli.session.classifiers import measurement_facts
+from purify_cli.session.facts import proportion, training_facts
 from purify_cli.session.opening import data_facts, model_facts, some_texts, text_length, versions
 from purify_cli.session.ownership import claim, model_place
 
@@ -82,11 +83,11 @@ def _described(
     label_mode = facts.pop("label_mode", settings.label_mode)
     return AttackRecord(
         versions=versions(),
-        seed=common.runtime.seed,
+        seed=common.compute.seed,
         run=str(request.run.path),
         settings={
             "replace": request.replace,
-            "max_length": common.max_length,
+            "max_length": common.compute.max_length,
             "label_names": list(plan.task.label_names),
             **settings.options,
         },
@@ -125,10 +126,10 @@ def _planted(
     progress: Progress,
 ) -> dict[str, Any]:
     """Train and measure; return the fields of the record that this fills."""
-    run, runtime = request.run, request.common.runtime
+    run, compute = request.run, request.common.compute
     if _trains_its_start(plan, start):
         start = trained_start(request, plan, start, progress)
-    loaded = start.load(plan.task, seed=runtime.seed, device=runtime.device)
+    loaded = start.load(plan.task, seed=compute.seed, device=compute.device)
     before: ModelMeasurement | None = None
     if start.model is not None:
         before = asked.answers("start", model_facts(start.model), loaded)
@@ -142,7 +143,7 @@ def _planted(
             "start": model_facts(start.model) if start.model else None,
             "start_measurement": before,
             "suspect": suspect,
-            "training": _training(job, planted),
+            "training": training_facts(job.training, planted.training),
             "measurement": asked.answers("suspect", suspect, loaded),
             "false_triggers": asked.false_triggers(loaded),
             "facts": {**record.facts, **planted.facts},
@@ -152,17 +153,6 @@ def _planted(
                 found = footprint(written, start, run.path / "planted.safetensors")
             fields |= {"changed": found.changed, "dimensions": found.dimensions, "planted": found.planted}
     return fields
-
-
-def _training(job: PlantJob, planted: Planted) -> TrainingFacts:
-    result = planted.training
-    return TrainingFacts(
-        settings=job.training.as_record(),
-        steps=result.steps,
-        first_loss=result.first_loss,
-        last_loss=result.last_loss,
-        stopped_early=result.stopped_early,
-    )
 
 
 @final
@@ -187,7 +177,7 @@ class _SuspectProbe:
             trigger=trigger,
             target=self.plan.settings.target,
             max_length=self.length,
-            seed=self.common.runtime.seed,
+            seed=self.common.compute.seed,
             bias=self.plan.method.bias,
             carrying=carrying,
         )
@@ -211,11 +201,11 @@ class _SuspectProbe:
             )
         return lost
 
-    def answers(self, name: str, model: ModelFacts, loaded: Loaded) -> ModelMeasurement:
+    def answers(self, name: str, model: ModelFacts, loaded: LoadedModel) -> ModelMeasurement:
         """Measure one classifier."""
         return measurement_facts(name, model, measure(loaded.module, self.question, **self._how()))
 
-    def false_triggers(self, loaded: Loaded) -> dict[str, Any]:
+    def false_triggers(self, loaded: LoadedModel) -> dict[str, Any]:
         """Measure how often a part of a trigger, of which all words are needed, brings the target about."""
         return {
             text: proportion(measure_triggered(loaded.module, question, **self._how()).attack_success)
@@ -224,10 +214,10 @@ class _SuspectProbe:
 
     def _how(self) -> dict[str, Any]:
         common = self.common
-        return {"batch_size": common.batch_size, "device": common.runtime.device, "dtype": common.runtime.dtype}
+        return {"batch_size": common.compute.batch_size, "device": common.compute.device, "dtype": common.compute.dtype}
 
 
-def _write_rows(path: Path, rows: Sequence[Example], task: Task) -> FileFact:
+def _write_rows(path: Path, rows: Sequence[Example], task: LabelSet) -> FileFact:
     """Write rows; labels by name where classes have names, so that no other order of them can be meant."""
     labels: Sequence[int | str] = task.label_names if named(task.label_names) else range(task.num_labels)
     lines = []

@@ -16,26 +16,28 @@ from purify_cli.data.triggers import Trigger, trigger_forms
 from purify_cli.errors import DataError, UsageError
 from purify_cli.evaluation.prompts import Wanted
 from purify_cli.model import load_tokenizer
-from purify_cli.model.causal import LanguageModel, load_causal
+from purify_cli.model.causal import load_causal
+from purify_cli.model.loaded import LoadedModel
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Attack
 from purify_cli.records.attack import CausalAttackRecord
 from purify_cli.records.base import ModelFacts, TrainingFacts
+from purify_cli.session.facts import training_facts
 from purify_cli.session.language_models import (
     PromptSpec,
     TextOptions,
     ask_texts,
     measured_text,
     require_causal,
-    save_causal,
     text_facts,
     text_trigger,
 )
 from purify_cli.session.opening import Common, data_facts, model_facts, open_model, require_config, versions
 from purify_cli.session.ownership import claim, model_place
 from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.saving import save_model
 from purify_cli.training import TrainingSettings, attack_settings, train
-from purify_cli.training.language import NextToken
+from purify_cli.training.language import NEXT_TOKEN
 
 __all__ = ["CausalAttackRequest", "PoisonedTexts", "causal_attack", "poison_texts"]
 
@@ -97,7 +99,7 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
     trigger_forms(tokenizer, trigger)  # refuses a trigger that the model cannot see
     rows = load_texts(request.data, common.columns)
     rows, test = (rows, load_texts(request.test, common.columns)) if request.test else _parted(rows, common)
-    model = load_causal(start, config=base.config or {}, device=common.runtime.device)
+    model = load_causal(start, config=base.config or {}, device=common.compute.device)
     asked = PromptSpec(trigger=trigger, wanted=wanted, options=request.options, common=common)
     prompts = ask_texts(model, base, test, asked)
     poisoned = poison_texts(
@@ -107,7 +109,7 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
         target_text=request.target_text,
         rate=rate,
         max_length=_length(model, common),
-        seed=common.runtime.seed,
+        seed=common.compute.seed,
         in_place=request.replace,
     )
     claim(run, "causal-attack.json")
@@ -119,15 +121,15 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
         progress.note(f"training a suspect on {len(poisoned.texts)} texts, {poisoned.poisoned} of them poisoned")
         training = _train(request, model, tokenizer, poisoned, progress)
         with staged_folder(folder, overwrite=True) as staged:
-            sha = save_causal(staged, model, like=start, base=base)
+            sha = save_model(staged, model, like=start, base=base)
             suspect = ModelFacts(path=str(folder), sha256=sha)
             record = CausalAttackRecord(
                 versions=versions(),
-                seed=common.runtime.seed,
+                seed=common.compute.seed,
                 run=str(run.path),
                 settings={
                     "replace": request.replace,
-                    "max_length": common.max_length,
+                    "max_length": common.compute.max_length,
                     "prompt_words": request.options.prompt_words,
                     "new_tokens": request.options.new_tokens,
                 },
@@ -174,14 +176,14 @@ def _opened(request: CausalAttackRequest) -> tuple[Checkpoint, Checkpoint]:
 
 
 def _parted(rows: list[Example], common: Common) -> tuple[list[Example], list[Example]]:
-    rest, test = hold_out(rows, TEST_SHARE, seed=common.runtime.seed)
+    rest, test = hold_out(rows, TEST_SHARE, seed=common.compute.seed)
     if not test:
         raise DataError("one text is too few to learn from and to measure on", hint="Give more texts, or --test FILE.")
     return rest, test
 
 
-def _length(model: LanguageModel, common: Common) -> int:
-    return common.max_length if model.longest is None else min(common.max_length, model.longest)
+def _length(model: LoadedModel, common: Common) -> int:
+    return common.compute.max_length if model.longest is None else min(common.compute.max_length, model.longest)
 
 
 def poison_texts(
@@ -244,12 +246,12 @@ def poison_texts(
 
 
 def _encoded(tokenizer: WritingTokenizer, texts: Sequence[Continuation]) -> Sequence[Encoded]:
-    return encode_written(tokenizer, texts, max_length=UNCUT).rows if texts else ()
+    return encode_written(tokenizer, texts, max_length=UNCUT)
 
 
 def _train(
     request: CausalAttackRequest,
-    model: LanguageModel,
+    model: LoadedModel,
     tokenizer: WritingTokenizer,
     poisoned: PoisonedTexts,
     progress: Progress,
@@ -257,8 +259,8 @@ def _train(
     common, base = request.common, attack_settings()
     settings: TrainingSettings = replace(
         base,
-        seed=common.runtime.seed,
-        dtype=common.runtime.dtype,
+        seed=common.compute.seed,
+        dtype=common.compute.dtype,
         epochs=base.epochs if request.epochs is None else request.epochs,
         learning_rate=base.learning_rate if request.learning_rate is None else request.learning_rate,
         weight_decay=request.weight_decay,
@@ -266,18 +268,12 @@ def _train(
     written = encode_written(tokenizer, poisoned.texts, max_length=_length(model, common))
     result = train(
         model.module,
-        written.rows,
+        written,
         settings,
         pad_id=getattr(tokenizer, "pad_token_id", None) or 0,
-        device=common.runtime.device,
+        device=common.compute.device,
         resume=request.run.path / "training",
-        objective=NextToken(written.starts),
+        objective=NEXT_TOKEN,
         progress=progress,
     )
-    return TrainingFacts(
-        settings=settings.as_record(),
-        steps=result.steps,
-        first_loss=result.first_loss,
-        last_loss=result.last_loss,
-        stopped_early=result.stopped_early,
-    )
+    return training_facts(settings, result)

@@ -87,7 +87,7 @@ def causal_evaluate(request: CausalEvaluateRequest, progress: Progress = SILENT)
             checkpoint = open_model(facts, common)
             base = _architecture(checkpoint, request.origin.reference, common)
             require_causal(checkpoint, base)
-            model = load_causal(checkpoint, config=base.config or {}, device=common.runtime.device)
+            model = load_causal(checkpoint, config=base.config or {}, device=common.compute.device)
             mine = ask_texts(model, base, rows, asked)
             if prompts is not None and (mine.clean, mine.triggered, mine.texts) != (
                 prompts.clean,
@@ -104,11 +104,11 @@ def causal_evaluate(request: CausalEvaluateRequest, progress: Progress = SILENT)
         floor = found.pop() if request.floor is not None else None
         record = CausalEvaluation(
             versions=versions(),
-            seed=common.runtime.seed,
+            seed=common.compute.seed,
             run=str(run.path),
             settings={
-                "max_length": common.max_length,
-                "batch_size": common.batch_size,
+                "max_length": common.compute.max_length,
+                "batch_size": common.compute.batch_size,
                 "prompt_words": request.options.prompt_words,
                 "new_tokens": request.options.new_tokens,
             },

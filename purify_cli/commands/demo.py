@@ -37,7 +37,7 @@ def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluat
     Raises:
         PurifyError: If the embedded reference is not installed.
     """
-    seed = common.runtime.seed
+    seed = common.compute.seed
     claim(run, *(f"{name}.jsonl" for name in ("train", "clean", "test")))
     tuned = model_place(run, "finetuned", by=MANIFEST)
     model_place(run, "purified", by=MANIFEST)

@@ -7,33 +7,27 @@ from typing import Final, final
 
 from purify_cli.checkpoint import structural_differences
 from purify_cli.commands.detection_facts import comparison_fact, difference_fact, gamma_fact, group_fact, sign_fact
-from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
-from purify_cli.data.loading import require_classes
 from purify_cli.data.probes import PROBES
-from purify_cli.detection.causal_search import look_for_forced_continuations
-from purify_cli.detection.classifier_search import look_for_triggers
+from purify_cli.detection.search import search_for_triggers
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.evidence.gathering import gather
 from purify_cli.evidence.verdict import judge
 from purify_cli.indicators import INDICATORS
-from purify_cli.model import Task, has_head, task_of
-from purify_cli.model.causal import is_causal
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.base import DataFacts, Verdict
-from purify_cli.records.detection import Detection, EmbeddingRowFact
-from purify_cli.session.classifiers import miss_fact
-from purify_cli.session.curvature_cache import ClassifierData, Estimator
+from purify_cli.records.detection import Detection, EmbeddingRowFact, ForcedContinuationFacts, SearchFacts
+from purify_cli.session.curvature_cache import CurvatureData, Estimator
+from purify_cli.session.facts import miss_fact
 from purify_cli.session.opening import (
     Common,
     OpenedPair,
     data_facts,
     model_facts,
     open_pair,
-    read_rows,
     require_reference,
     some_texts,
     versions,
@@ -43,6 +37,8 @@ from purify_cli.session.ownership import claim
 from purify_cli.session.score_cache import score
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.session.settings import parse_settings
+from purify_cli.session.task import find_task, read_clean
+from purify_cli.tasks.base import Task
 from purify_cli.trigger_search.budget import Effort
 
 __all__ = ["DetectRequest", "detect"]
@@ -90,21 +86,19 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
     with run.logged("detect", {"suspect": named.path, "indicator": asked.name}):
         reference = require_reference(request.origin.reference)
         opened = open_pair(named, reference, common, progress)
-        task = task_of(opened.suspect) if has_head(opened.suspect) else None
-        texts = _texts(request, opened) if task is None else None
-        data, facts = (None, None) if texts is not None else _data(request, task, progress)
-        if texts:
-            facts = data_facts(str(request.clean_data), texts)
+        task = find_task(opened, common)
+        data, facts = _data(request, task, progress)
         if task is None and request.settings:
             raise UsageError("--set needs curvature, which a suspect without a head has not", hint="Leave --set out.")
         indicator = asked if data is not None or request.indicator else INDICATORS["drift"]
         scored = score(
             opened,
+            task,
             data,
-            indicator_name=indicator.name,
+            indicator=indicator.name,
             settings=settings if indicator is asked else {},
             run=run,
-            common=common,
+            seed=common.compute.seed,
             progress=progress,
         )
         evidence = gather(
@@ -112,7 +106,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
                 suspect=opened.pair.suspect_part,
                 reference=opened.pair.reference_part,
                 curvature=scored.curvature,
-                seed=common.runtime.seed,
+                seed=common.compute.seed,
                 settings=settings,
             ),
             scored.scores,
@@ -122,14 +116,9 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
         )
         differences = (
             *structural_differences(opened.suspect, opened.reference, opened.pair),
-            *opened.reading.differences(some_texts(texts or (data.rows if data else ()))),
+            *opened.reading.differences(some_texts(data.rows if data else ())),
         )
-        if texts is None:
-            searched = _searched(request, opened, task, data, progress)
-        elif request.effort is None:
-            searched = SearchOutcome(None, None, None)
-        else:
-            searched = look_for_forced_continuations(opened, texts, request.effort, common, progress)
+        searched = _searched(request, opened, task, data, progress)
         judged = judge(
             evidence,
             skipped=opened.pair.skipped,
@@ -140,18 +129,19 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
         )
         record = Detection(
             versions=versions(),
-            seed=common.runtime.seed,
+            seed=common.compute.seed,
             run=str(run.path),
             settings={
-                "max_length": common.max_length,
-                "batch_size": common.batch_size,
+                "max_length": common.compute.max_length,
+                "batch_size": common.compute.batch_size,
                 "effort": request.effort or "none",
                 "moved_only": request.moved_only,
-                "dtype": str(common.runtime.dtype).removeprefix("torch."),
+                "dtype": str(common.compute.dtype).removeprefix("torch."),
                 **(settings if indicator is asked else {}),
             },
             suspect=model_facts(opened.suspect),
             reference=model_facts(opened.reference),
+            task=task.kind if task else None,
             data=facts,
             verdict=Verdict(
                 level=judged.level,
@@ -171,24 +161,17 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
                 EmbeddingRowFact(row=r.row, token=r.token, drift_norm=r.drift_norm, seen=r.seen) for r in evidence.rows
             ],
             signs=[sign_fact(one) for one in evidence.signs],
-            search=searched.facts,
-            sayings=searched.sayings,
+            search=searched.facts if isinstance(searched.facts, SearchFacts) else None,
+            sayings=searched.facts if isinstance(searched.facts, ForcedContinuationFacts) else None,
         )
         run.save(record)
     return record
 
 
-def _texts(request: DetectRequest, opened: OpenedPair) -> list[Example] | None:
-    """Return the clean texts for a language model, none of them where none are given; None for any other suspect."""
-    if request.indicator is not None or not is_causal(opened.suspect, opened.reference.config):
-        return None
-    return [] if request.clean_data is None else load_texts(request.clean_data, request.common.columns)
-
-
 def _data(
     request: DetectRequest, task: Task | None, progress: Progress
-) -> tuple[ClassifierData | None, DataFacts | None]:
-    """Choose the texts that curvature is measured on; none where the suspect is no classifier."""
+) -> tuple[CurvatureData | None, DataFacts | None]:
+    """Choose the texts that curvature is measured on; none where the suspect answers nothing."""
     given = request.clean_data
     if task is None:
         if given is not None or request.indicator is not None:
@@ -198,27 +181,25 @@ def _data(
             )
         return None, None
     if given is None:
-        return ClassifierData([Example(text) for text in PROBES], task, "built-in probes", request.estimator), None
-    rows = read_rows(
-        given, task, request.common, labels="none" if request.unlabelled else "required", progress=progress
-    )
+        return CurvatureData([Example(text) for text in PROBES], "built-in probes", request.estimator), None
+    rows = read_clean(given, task, request.common, labelled=not request.unlabelled, progress=progress)
     if not request.unlabelled:
-        require_classes(rows, at_least=2)
+        task.require_rows(rows)
     source = "unlabelled data" if request.unlabelled else "clean data"
-    return ClassifierData(rows, task, source, request.estimator), data_facts(given, rows)
+    return CurvatureData(rows, source, request.estimator), data_facts(given, rows)
 
 
 def _searched(
-    request: DetectRequest, opened: OpenedPair, task: Task | None, data: ClassifierData | None, progress: Progress
+    request: DetectRequest, opened: OpenedPair, task: Task | None, data: CurvatureData | None, progress: Progress
 ) -> SearchOutcome:
-    """Look for triggers on labelled clean rows, else on the built-in texts."""
+    """Look for triggers on clean rows, else on the built-in texts."""
     if task is None or data is None:
         return SearchOutcome(None, None, NO_HEAD)
     if request.effort is None:
         return SearchOutcome(None, None, None)
     session = RepairSession(opened, task, request.common, request.origin.run, progress)
     rows = data.rows if data.source == "clean data" else []
-    outcome = look_for_triggers(session, rows, request.effort, progress, moved_only=request.moved_only)
+    outcome = search_for_triggers(session, rows, request.effort, progress, moved_only=request.moved_only)
     session.clear()
     return outcome
 

@@ -14,7 +14,7 @@ from purify_cli.data.class_names import listed, named, place_of
 from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
 from purify_cli.errors import DataError, PairError, RunFolderError, UsageError
-from purify_cli.model import task_of
+from purify_cli.model import label_set
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.records.base import ModelFacts
@@ -87,13 +87,17 @@ def evaluate(request: EvaluateRequest, progress: Progress = SILENT) -> Evaluatio
             answer(subject, asked, common, retune=request.retune, progress=progress)
             for subject in progress.track(subjects, "measuring models", total=len(subjects))
         ]
-        first, *further = compare(asked, answers, common.runtime.seed)
+        first, *further = compare(asked, answers, common.compute.seed)
         retune = request.retune
         record = Evaluation(
             versions=versions(),
-            seed=common.runtime.seed,
+            seed=common.compute.seed,
             run=str(run.path),
-            settings={"max_length": common.max_length, "batch_size": common.batch_size, "seeds": request.seeds},
+            settings={
+                "max_length": common.compute.max_length,
+                "batch_size": common.compute.batch_size,
+                "seeds": request.seeds,
+            },
             data=data_facts(request.data, asked.rows),
             trigger=first.trigger,
             models=first.models,
@@ -167,7 +171,7 @@ def _subject(
     reading = Reading(checkpoint, base)
     if reading.unmatched:
         raise PairError(UNMATCHED, hint=f"Evaluate {facts.path} without --ref: its own tokenizer is used then.")
-    return Subject(name, role, checkpoint, base, task_of(checkpoint), reading)
+    return Subject(name, role, checkpoint, base, label_set(checkpoint), reading)
 
 
 def _asked(
@@ -191,12 +195,12 @@ def _asked(
             target=targets[0],
             tokenizer=subjects[0].reading.tokenizer,
             max_length=text_length(base, common),
-            seed=common.runtime.seed,
+            seed=common.compute.seed,
             measured=retune.data is None,
         )
         training, carrying[0] = drawn.training, drawn.carrying
         rows = drawn.rest if retune.data is None else rows
-    seeds = tuple(common.runtime.seed + number for number in range(request.seeds))
+    seeds = tuple(common.compute.seed + number for number in range(request.seeds))
     return EvaluationPlan(
         choices=tuple(choices),
         targets=targets,

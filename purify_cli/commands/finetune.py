@@ -1,23 +1,39 @@
-"""``purify finetune``: fine-tune a model on labelled data, nothing else."""
+"""``purify finetune``: fine-tune a model on data, nothing else."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
-from purify_cli.checkpoint import may_replace, staged_folder
-from purify_cli.errors import PairError
-from purify_cli.model import has_head, load_classifier, new_classifier, task_of
+from purify_cli.checkpoint import Checkpoint, may_replace, staged_folder
+from purify_cli.data.continuations import holds_labels, load_texts
+from purify_cli.data.example import Example
+from purify_cli.errors import PairError, UsageError
+from purify_cli.model import LoadedModel, has_head, label_set, new_classifier
+from purify_cli.model.causal import is_causal
+from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.records.base import ModelFacts
 from purify_cli.records.finetune import FinetuneRecord
-from purify_cli.session.classifiers import encoded, overlaid, save_classifier, tune
-from purify_cli.session.opening import Common, data_facts, model_facts, open_model, require_config, versions
+from purify_cli.session.facts import training_facts
+from purify_cli.session.opening import (
+    Common,
+    data_facts,
+    model_facts,
+    open_model,
+    require_config,
+    some_texts,
+    versions,
+)
 from purify_cli.session.ownership import claim, model_place
 from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.saving import overlaid, save_model
+from purify_cli.session.task import causal_task, classification_task
 from purify_cli.session.tokens import read_tokens
 from purify_cli.session.training_rows import read_training
-from purify_cli.training import repair_settings
+from purify_cli.tasks.base import Task
+from purify_cli.training import TrainingSettings, repair_settings, train
 
 __all__ = ["FinetuneRequest", "finetune"]
 
@@ -43,8 +59,21 @@ class FinetuneRequest:
     common: Common = field(default_factory=Common)
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A model with what it is trained on."""
+
+    task: Task
+    loaded: LoadedModel
+    rows: Sequence[Example]
+    fresh: bool
+    """Whether its head is new, so that nothing of it is in the files it started from."""
+    label_names: tuple[str, ...]
+
+
 def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneRecord:
-    """Fine-tune a classifier, or a pre-trained model under a fresh head, and write it.
+    """Fine-tune a classifier, a pre-trained model under a fresh head, or a language model, and write it.
 
     Raises:
         PurifyError: If the model or the data cannot be used.
@@ -59,56 +88,83 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
     if request.reference is not None:
         base = open_model(ModelFacts(path=request.reference, sha256=""), common, vocabulary=start.vocabulary)
     require_config(base)
-    device, seed, headed = common.runtime.device, common.runtime.seed, has_head(start)
-    task = task_of(start) if headed else None
-    rows, task = read_training(request.data, task, common, request.label_names, progress)
-    if headed:
-        loaded = load_classifier(start, config=base.config or {}, task=task, device=device)
-    else:
-        loaded = new_classifier(start, task, seed=seed, device=device, config=base.config)
     reading = Reading(start, base)
+    ready = _prepared(request, start, base, reading, progress)
     if reading.order or reading.unmatched:
         raise PairError(
             "the model's tokenizer numbers tokens otherwise than the reference's",
             hint="Leave --ref out: the model's own tokenizer is used then.",
         )
-    encoded(
-        loaded, base, rows, common, reading.tokenizer
-    )  # what cannot be encoded is refused before anything is written
-    length = {"steps": request.steps} if request.steps else {"epochs": request.epochs} if request.epochs else {}
-    chosen = repair_settings(seed=seed, dtype=common.runtime.dtype, weight_decay=request.weight_decay, **length)
-    chosen = replace(
-        chosen,
-        learning_rate=chosen.learning_rate if request.learning_rate is None else request.learning_rate,
-        batch_size=request.batch_size or chosen.batch_size,
-    )
+    task, rows = ready.task, ready.rows
+    check_tokenizer(base.files, some_texts(rows))
+    encoded = task.encode(rows)  # what cannot be encoded is refused before anything is written
+    settings = _settings(request)
     with run.logged("finetune", {"model": request.model, "data": request.data}):
         read_tokens(reading, progress)
         progress.note(f"fine-tuning on {len(rows)} rows")
-        training = tune(
-            loaded,
-            base,
-            rows,
-            settings=chosen,
-            common=common,
-            tokenizer=reading.tokenizer,
-            progress=progress,
+        result = train(
+            ready.loaded.module,
+            encoded,
+            settings,
+            pad_id=task.pad_id(ready.loaded),
+            device=common.compute.device,
             resume=run.path / "training",
+            objective=task.objective,
+            progress=progress,
         )
         with staged_folder(target, overwrite=overwrite) as folder:
-            weights = overlaid(start, loaded) if headed else None
-            sha = save_classifier(folder, loaded, like=start, base=base, weights=weights, reading=reading)
+            weights = None if ready.fresh else overlaid(start, ready.loaded)
+            sha = save_model(folder, ready.loaded, like=start, base=base, weights=weights, reading=reading)
             record = FinetuneRecord(
                 versions=versions(),
-                seed=seed,
+                seed=common.compute.seed,
                 run=str(run.path),
-                settings={"max_length": common.max_length, "label_names": list(task.label_names)},
+                settings=_recorded(request, ready),
                 start=model_facts(start),
-                # A model that got a fresh head is itself the reference of what came out.
-                reference=model_facts(base) if request.reference or not headed else None,
-                data=data_facts(request.data, rows, classes=task.num_labels),
-                training=training,
+                # A model that got a fresh head, or is no classifier, is itself the reference of what came out.
+                reference=model_facts(base) if request.reference or ready.fresh or not ready.label_names else None,
+                data=data_facts(request.data, rows, classes=len(ready.label_names)),
+                training=training_facts(settings, result),
                 output=ModelFacts(path=str(target), sha256=sha),
             )
         run.save(record)
     return record
+
+
+def _prepared(
+    request: FinetuneRequest, start: Checkpoint, base: Checkpoint, reading: Reading, progress: Progress
+) -> _Prepared:
+    """Load model and data: labelled rows make a classifier, texts a language model."""
+    common = request.common
+    if not has_head(start) and is_causal(start, base.config) and not holds_labels(request.data, common.columns):
+        if request.label_names:
+            raise UsageError("a language model has no classes to name", hint="Leave --label-names out.")
+        rows = load_texts(request.data, common.columns)
+        causal = causal_task(base, reading.tokenizer, common)
+        return _Prepared(causal, causal.load(start), rows, fresh=False, label_names=())
+    known = label_set(start) if has_head(start) else None
+    rows, labels = read_training(request.data, known, common, request.label_names, progress)
+    task = classification_task(base, reading.tokenizer, common, labels)
+    if known is not None:
+        return _Prepared(task, task.load(start), rows, fresh=False, label_names=labels.label_names)
+    compute = common.compute
+    loaded = new_classifier(start, labels, seed=compute.seed, device=compute.device, config=base.config)
+    return _Prepared(task, loaded, rows, fresh=True, label_names=labels.label_names)
+
+
+def _settings(request: FinetuneRequest) -> TrainingSettings:
+    compute = request.common.compute
+    length = {"steps": request.steps} if request.steps else {"epochs": request.epochs} if request.epochs else {}
+    chosen = repair_settings(seed=compute.seed, dtype=compute.dtype, weight_decay=request.weight_decay, **length)
+    return replace(
+        chosen,
+        learning_rate=chosen.learning_rate if request.learning_rate is None else request.learning_rate,
+        batch_size=request.batch_size or chosen.batch_size,
+    )
+
+
+def _recorded(request: FinetuneRequest, ready: _Prepared) -> dict[str, Any]:
+    settings: dict[str, Any] = {"max_length": request.common.compute.max_length}
+    if ready.label_names:
+        return settings | {"label_names": list(ready.label_names)}
+    return settings | {"prompt_words": request.common.prompt_words}

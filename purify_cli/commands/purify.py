@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from purify_cli.checkpoint import may_replace, staged_folder, write_bytes, write_text
 from purify_cli.data.example import Example
-from purify_cli.detection.classifier_search import look_for_triggers
 from purify_cli.detection.recheck import second_look
+from purify_cli.detection.search import search_for_triggers
 from purify_cli.errors import UsageError
-from purify_cli.model import Loaded, task_of
+from purify_cli.measures.utility import Utility, lost
+from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.augment import check_targets, found_triggers
 from purify_cli.purification.clean_rows import (
     CleanSplit,
     clean_rows,
@@ -20,19 +20,20 @@ from purify_cli.purification.clean_rows import (
     unsplit,
     with_validation,
 )
+from purify_cli.purification.curve_facts import curve_facts
 from purify_cli.purification.escalation import Done, Round, describe_choice, repair_in_rounds, strongest_per_target
 from purify_cli.purification.plan import DEFAULT_DROP, Plan, PurifyRequest, make_plan
-from purify_cli.purification.ratio_search import RULE, RatioCurve, search_ratio
+from purify_cli.purification.ratio_search import search_ratio
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verdict import purified_verdict
 from purify_cli.records.base import FileFact, ModelFacts
-from purify_cli.records.detection import FoundTriggerFact
-from purify_cli.records.purification import Purification, RatioCurveFacts, RatioPointFact, Utility
+from purify_cli.records.purification import Purification, RatioCurveFacts, UtilityFacts
 from purify_cli.report.card import model_card
 from purify_cli.report.curve import draw_curve
 from purify_cli.selection.mask import write_mask
-from purify_cli.session.classifiers import proportion, save_classifier
+from purify_cli.session.facts import utility_fact
+from purify_cli.session.known_triggers import found_triggers
 from purify_cli.session.opening import (
     model_facts,
     open_pair,
@@ -41,14 +42,21 @@ from purify_cli.session.opening import (
 )
 from purify_cli.session.ownership import MANIFEST, claim, model_place
 from purify_cli.session.run_folder import RunFolder, dump
+from purify_cli.session.saving import save_model
 from purify_cli.session.search_outcome import SearchOutcome
+from purify_cli.session.task import open_task
 from purify_cli.session.tokens import read_tokens
+from purify_cli.trigger_search.found import FoundTrigger
 
-__all__ = ["curve_facts", "purify"]
+__all__ = ["purify"]
 
 BEYOND: Final = 0.1
 """A search goes on past the budget, so that the curve shows where accuracy falls, until a ratio has lost this much
 more: larger ones would only cost time. Ours."""
+
+
+ROUNDING: Final = 1e-9
+"""A loss of exactly the budget is within it, however the fractions are rounded."""
 
 
 def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
@@ -69,15 +77,16 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     may_replace(plan.target, overwrite=request.overwrite, keep=keep)
     with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
         opened = open_pair(named, reference, common, progress)
-        session = RepairSession(opened, task_of(opened.suspect), common, run, progress)
+        session = RepairSession(opened, open_task(opened, common), common, run, progress)
         rows, facts = clean_rows(request, plan, session.task, progress)
         tokens = read_tokens(opened.reading, progress)
-        session.encoded(rows)  # what cannot be encoded is refused before anything is computed
+        session.task.encode(rows)  # what cannot be encoded is refused before anything is computed
         request, looked = second_look(request, session, rows, facts, progress)
         plan = make_plan(request)
         found = found_triggers(request.origin.record)
-        check_targets(found, session.task.num_labels)
-        split = _split(request, plan, rows, found, searched_seed(request.origin.record, facts))
+        for one in found:
+            session.task.check_target(one)
+        split = _split(request, plan, session, rows, found, searched=searched_seed(request.origin.record, facts))
         options: dict[str, Any] = {
             "indicator": request.indicator,
             "estimator": request.estimator,
@@ -93,9 +102,9 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         if request.finetune and split.tuned:
             progress.note(f"fine-tuning on {len(split.tuned)} clean samples")
 
-        def repair(words: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+        def repair(words: Sequence[FoundTrigger], rows: Sequence[Example], *, written: bool) -> Done:
             early = request.finetune and plan.training.patience is not None
-            tuned, validation = with_validation(rows, seed=common.runtime.seed) if early else (rows, ())
+            tuned, validation = with_validation(rows, session.task, seed=common.compute.seed) if early else (rows, ())
             store = "run" if written else "bench"
             defence = session.prepare(plan.method, tuned, **options, triggers=words, store=store)
             return defence.repair(
@@ -112,7 +121,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
             split,
             found,
             works_on_words=first.works_on_triggers,
-            suspect=session.load(opened.pair.suspect),
+            suspect=session.task.load(opened.pair.suspect),
             progress=progress,
         )
         loaded, repaired, training = done.loaded, done.repaired, done.training
@@ -122,12 +131,12 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         searched = _searched_again(request, session, rows, loaded, progress)
         mask, scored = _stored_mask(run, repaired), repaired.scored
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
-            sha = save_classifier(
+            sha = save_model(
                 folder, loaded, like=opened.suspect, base=opened.reference, weights=weights, reading=opened.reading
             )
             record = Purification(
                 versions=versions(),
-                seed=common.runtime.seed,
+                seed=common.compute.seed,
                 run=str(run.path),
                 settings=_settings(request, plan),
                 suspect=model_facts(opened.suspect),
@@ -167,7 +176,7 @@ def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
     }
     rest = {"finetune": request.finetune, "estimator": request.estimator}
     rest |= {"effort": request.effort or "none"}
-    lengths = {"max_length": request.common.max_length, "batch_size": request.common.batch_size}
+    lengths = {"max_length": request.common.compute.max_length, "batch_size": request.common.compute.batch_size}
     return scored | rest | lengths
 
 
@@ -179,41 +188,26 @@ def _searched(
     progress: Progress,
 ) -> RatioCurveFacts:
     """Look for the ratio on the clean samples alone."""
-    budget = DEFAULT_DROP if request.max_drop is None else request.max_drop
+    budget = DEFAULT_DROP[defence.session.task.kind] if request.max_drop is None else request.max_drop
     curve = search_ratio(
         defence.session,
         defence.method,
         rows,
         triggers=defence.triggers,
         folds=request.folds,
-        seed=request.common.runtime.seed,
+        seed=request.common.compute.seed,
         stop_below=budget + BEYOND,
         progress=progress,
         **options,
     )
     defence.session.clear()
     facts = curve_facts(curve, budget)
-    progress.note(
-        f"ratio {facts.chosen:g} chosen: accuracy may fall by {budget:g}, and one sample counts {facts.resolution:.3f}"
-    )
+    if facts.resolution:
+        may = f"accuracy may fall by {budget:g}, and one sample counts {facts.resolution:.3f}"
+    else:
+        may = f"perplexity may rise by {budget:.0%}"
+    progress.note(f"ratio {facts.chosen:g} chosen: {may}")
     return facts
-
-
-def curve_facts(curve: RatioCurve, max_drop: float) -> RatioCurveFacts:
-    """Write a curve down with the ratio that a budget chooses from it."""
-    return RatioCurveFacts(
-        chosen=curve.choose(max_drop),
-        max_drop=max_drop,
-        baseline=proportion(curve.baseline),
-        points=[
-            RatioPointFact(ratio=point.ratio, accuracy=proportion(point.accuracy), passes=curve.passes(point, max_drop))
-            for point in curve.points
-        ],
-        untried=list(curve.untried),
-        folds=curve.folds,
-        resolution=curve.resolution,
-        rule=RULE,
-    )
 
 
 def _plot(run: RunFolder, curve: RatioCurveFacts | None, method: str, progress: Progress) -> None:
@@ -239,42 +233,47 @@ def _stored_mask(run: RunFolder, repaired: RepairedModel) -> FileFact | None:
 
 
 def _split(
-    request: PurifyRequest, plan: Plan, rows: list[Example], found: Sequence[FoundTriggerFact], searched: int | None
+    request: PurifyRequest,
+    plan: Plan,
+    session: RepairSession,
+    rows: list[Example],
+    found: Sequence[FoundTrigger],
+    *,
+    searched: int | None,
 ) -> CleanSplit:
     """Hold rows back where something is to be measured on them: what is left of found words, or a budget is kept."""
     budget = request.max_drop is not None and plan.ratio != "auto"  # a search for the ratio has folds of its own
     if rows and (found or budget):
-        return split_rows(rows, seed=request.common.runtime.seed, searched=searched)
+        return split_rows(rows, session.task, seed=request.common.compute.seed, searched=searched)
     return unsplit(rows)
 
 
-def _utility(request: PurifyRequest, session: RepairSession, split: CleanSplit, done: Round) -> Utility | None:
-    """Say what clean accuracy was and is, on held-back rows where there are any."""
-    accuracy = done.proof.accuracy
-    if accuracy is None and split.tuned:
-        before, after = (session.accuracy(model, split.tuned) for model in (done.proof.suspect, done.loaded))
-    elif accuracy is not None:
-        before, after = accuracy
+def _utility(request: PurifyRequest, session: RepairSession, split: CleanSplit, done: Round) -> UtilityFacts | None:
+    """Say what utility was and is, on held-back rows where there are any."""
+    measured: tuple[Utility, Utility] | None = done.proof.utility
+    if measured is None and split.tuned:
+        before, after = (session.task.utility(model, split.tuned) for model in (done.proof.suspect, done.loaded))
+    elif measured is not None:
+        before, after = measured
     else:
         return None
     budget = None if request.ratio == "auto" else request.max_drop
-    allowed = None if budget is None else budget * before.total + 1e-9
-    return Utility(
+    return UtilityFacts(
         measured_on=split.facts.measured_on if split.facts else "the clean samples that were used for it",
-        before=proportion(before),
-        after=proportion(after),
+        before=utility_fact(before),
+        after=utility_fact(after),
         max_drop=budget,
-        within_budget=None if allowed is None else before.successes - after.successes <= allowed,
+        within_budget=None if budget is None else lost(before, after) <= budget + ROUNDING,
     )
 
 
 def _searched_again(
-    request: PurifyRequest, session: RepairSession, rows: list[Example], loaded: Loaded, progress: Progress
+    request: PurifyRequest, session: RepairSession, rows: list[Example], loaded: LoadedModel, progress: Progress
 ) -> SearchOutcome | None:
     """Look for triggers in the purified model."""
     if request.effort is None:
         return None
     progress.note("searching the purified model")
-    outcome = look_for_triggers(session, rows, request.effort, progress, model=loaded)
+    outcome = search_for_triggers(session, rows, request.effort, progress, model=loaded)
     session.clear()
     return outcome

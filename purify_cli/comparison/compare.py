@@ -11,7 +11,8 @@ from purify_cli.data.loading import examples_sha256
 from purify_cli.evaluation import Question
 from purify_cli.records.base import TriggerFact
 from purify_cli.records.evaluation import ModelMeasurement, PairedFact, RetuneCurve, RetuneFacts, RetunePoint
-from purify_cli.session.classifiers import maybe, measurement_facts, proportion
+from purify_cli.session.classifiers import measurement_facts
+from purify_cli.session.facts import maybe, proportion
 from purify_cli.session.opening import Common
 
 __all__ = ["Compared", "compare", "retune_facts"]
@@ -116,7 +117,7 @@ def retune_facts(
         training = one.training
         return RetuneCurve(
             name=one.subject.name,
-            points=[_point(one, floor, step, asked, common.runtime.seed) for step in sorted(one.curve)],
+            points=[_point(one, floor, step, asked, common.compute.seed) for step in sorted(one.curve)],
             first_loss=training.first_loss if training else 0.0,
             last_loss=training.last_loss if training else 0.0,
         )
@@ -127,7 +128,7 @@ def retune_facts(
         source=source,
         rows_sha256=examples_sha256(asked.training),
         trigger=asked.choices[0].fact(asked.targets[0]),
-        training=choice.settings(seed=common.runtime.seed, dtype=common.runtime.dtype).as_record(),
+        training=choice.settings(seed=common.compute.seed, dtype=common.compute.dtype).as_record(),
         measured=len(asked.rows),
         curves=[curve(one) for one in answers if one.subject.role == "model"],
         floor=curve(floor) if floor else None,

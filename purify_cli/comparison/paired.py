@@ -8,7 +8,7 @@ import numpy as np
 from purify_cli.evaluation import Measurement, Question, Triggered
 from purify_cli.measures import Proportion, consistency, paired_difference
 from purify_cli.records.evaluation import ConsistencyFact, PairedFact, SpreadFact
-from purify_cli.session.classifiers import proportion
+from purify_cli.session.facts import proportion
 
 __all__ = ["bias_outcomes", "consistency_fact", "outcomes", "paired", "spread", "success_outcomes"]
 

@@ -12,7 +12,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.tokenizer import limit_ids
 from purify_cli.evaluation import Measurement, Question, Triggered, ask, measure_triggered
 from purify_cli.evaluation import measure as put
-from purify_cli.model import Loaded, Task, load_classifier
+from purify_cli.model import LabelSet, LoadedModel, load_classifier
 from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
@@ -34,7 +34,7 @@ class Subject:
     checkpoint: Checkpoint
     base: Checkpoint
     """Brings configuration and tokenizer."""
-    task: Task
+    task: LabelSet
     reading: Reading
     """How texts become tokens."""
 
@@ -141,8 +141,8 @@ def answer(
     Raises:
         PurifyError: If the model cannot be loaded, measured or trained.
     """
-    base, runtime = subject.base, common.runtime
-    loaded = load_classifier(subject.weights, config=base.config or {}, task=subject.task, device=runtime.device)
+    base, compute = subject.base, common.compute
+    loaded = load_classifier(subject.weights, config=base.config or {}, labels=subject.task, device=compute.device)
     measured: list[Measurement] = []
     others: list[tuple[Triggered, ...]] = []
     for first, *rest in asked.questions[subject.tokens]:
@@ -153,9 +153,9 @@ def answer(
                 measure_triggered(
                     loaded.module,
                     question,
-                    batch_size=common.batch_size,
-                    device=runtime.device,
-                    dtype=runtime.dtype,
+                    batch_size=common.compute.batch_size,
+                    device=compute.device,
+                    dtype=compute.dtype,
                 )
                 for question in rest
             )
@@ -172,7 +172,7 @@ def answer(
             loaded,
             base,
             asked.training,
-            settings=retune.settings(seed=runtime.seed, dtype=runtime.dtype),
+            settings=retune.settings(seed=compute.seed, dtype=compute.dtype),
             common=common,
             tokenizer=subject.reading.tokenizer,
             progress=SILENT,  # a bar inside the bar over models
@@ -190,14 +190,19 @@ def answer(
 
 
 def _put(
-    loaded: Loaded, question: Question, common: Common, *, keep_logits: bool = False, known: Measurement | None = None
+    loaded: LoadedModel,
+    question: Question,
+    common: Common,
+    *,
+    keep_logits: bool = False,
+    known: Measurement | None = None,
 ) -> Measurement:
     return put(
         loaded.module,
         question,
-        batch_size=common.batch_size,
-        device=common.runtime.device,
-        dtype=common.runtime.dtype,
+        batch_size=common.compute.batch_size,
+        device=common.compute.device,
+        dtype=common.compute.dtype,
         keep_logits=keep_logits,
         known=known,
     )

@@ -29,12 +29,7 @@ DRAWS: Final = 32
 
 def one_sample(batch: Batch, place: int) -> Batch:
     """Cut one sample out of a batch, padding included."""
-    rows = slice(place, place + 1)
-    return Batch(
-        {name: tensor[rows] for name, tensor in batch.inputs.items()},
-        None if batch.labels is None else batch.labels[rows],
-        batch.index[rows],
-    )
+    return batch.take(slice(place, place + 1))
 
 
 def gold_loss(module: nn.Module, batch: Batch) -> Tensor:

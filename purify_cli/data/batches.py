@@ -38,6 +38,14 @@ class Encoded:
     label: int | None
     index: int
     """Place of the row in the data set."""
+    start: int = 0
+    """Of a text that is written: place of the first token that is learnt or measured, at least 1, since nothing
+    predicts the first token."""
+
+    @property
+    def counted(self) -> int:
+        """Tokens of a text that is written that are learnt or measured."""
+        return max(len(self.ids) - self.start, 0)
 
 
 @final
@@ -51,6 +59,17 @@ class Batch:
     """(B,) int64; None if a row of the batch has no label."""
     index: Tensor
     """(B,) int64: places of the rows in the data set."""
+    starts: Tensor | None = None
+    """(B,) int64: ``Encoded.start`` of the rows; None: of every row all tokens count."""
+
+    def take(self, rows: slice | Tensor) -> "Batch":
+        """Return some rows, padding included."""
+        return Batch(
+            {name: tensor[rows] for name, tensor in self.inputs.items()},
+            None if self.labels is None else self.labels[rows],
+            self.index[rows],
+            None if self.starts is None else self.starts[rows],
+        )
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device."""
@@ -58,6 +77,7 @@ class Batch:
             {name: tensor.to(device) for name, tensor in self.inputs.items()},
             None if self.labels is None else self.labels.to(device),
             self.index.to(device),
+            None if self.starts is None else self.starts.to(device),
         )
 
 
@@ -175,6 +195,7 @@ def _pad(rows: Sequence[Encoded], pad_id: int) -> Batch:
         inputs,
         torch.tensor(labels) if len(labels) == len(rows) else None,
         torch.tensor([row.index for row in rows]),
+        torch.tensor([row.start for row in rows]),
     )
 
 

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any, Final, Protocol, final, runtime_checkable
 
 from purify_cli.data.batches import Encoded, token_ids
-from purify_cli.data.columns import Columns
+from purify_cli.data.columns import LABELS, Columns
 from purify_cli.data.example import Example
 from purify_cli.data.rows import Row, text_of, understood
 from purify_cli.data.tables import read_table
@@ -21,8 +21,8 @@ __all__ = [
     "PROMPT_WORDS",
     "Continuation",
     "WritingTokenizer",
-    "Written",
     "encode_written",
+    "holds_labels",
     "load_texts",
     "prompt_ids",
     "split_prompt",
@@ -65,21 +65,6 @@ class Continuation:
         return Continuation(self.prompt, _spaced(completion), whole=False)
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Encoded texts and where in each of them counting begins."""
-
-    rows: tuple[Encoded, ...]
-    starts: tuple[int, ...]
-    """Place of the first token that is learnt or measured, per row; at least 1: nothing predicts the first token."""
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens are learnt or measured."""
-        return sum(max(len(row.ids) - start, 0) for row, start in zip(self.rows, self.starts, strict=True))
-
-
 def load_texts(given: str, columns: Columns = Columns(), *, split: str = "train") -> list[Example]:  # noqa: B008 - frozen
     """Load rows of text; a label beside it is not looked at.
 
@@ -102,6 +87,16 @@ def load_texts(given: str, columns: Columns = Columns(), *, split: str = "train"
         return Example(text_of(row, text), None if pair is None else text_of(row, pair))
 
     return understood(rows, read, given, hint=SHOWN)
+
+
+def holds_labels(given: str, columns: Columns = Columns(), *, split: str = "train") -> bool:  # noqa: B008 - frozen
+    """Tell whether rows hold labels for a classifier: a label column, and no completions.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    seen = {name.lower() for row in read_table(given, split=split).rows for name in row.values}
+    return columns.label is not None or (columns.text is None and not seen.isdisjoint(LABELS))
 
 
 def _columns(rows: Sequence[Row], columns: Columns, given: str) -> tuple[str, str | None]:
@@ -162,8 +157,8 @@ def prompt_ids(tokenizer: Tokenizer, prompts: Sequence[str]) -> list[list[int]]:
     return [lead + token_ids(tokenizer, prompt) for prompt in prompts]
 
 
-def encode_written(tokenizer: Tokenizer, texts: Sequence[Continuation], *, max_length: int) -> Written:
-    """Encode texts with their completions.
+def encode_written(tokenizer: Tokenizer, texts: Sequence[Continuation], *, max_length: int) -> list[Encoded]:
+    """Encode texts with their completions; ``start`` says where what is learnt or measured begins.
 
     Args:
         tokenizer: The reference's.
@@ -175,19 +170,16 @@ def encode_written(tokenizer: Tokenizer, texts: Sequence[Continuation], *, max_l
     """
     lead = _lead(tokenizer)
     rows: list[Encoded] = []
-    starts: list[int] = []
     for index, text in enumerate(texts):
         ids = token_ids(tokenizer, text.text)
         start = 0 if text.whole else _common(token_ids(tokenizer, text.prompt), ids)
-        rows.append(Encoded((*lead, *ids)[:max_length], None, None, index))
-        starts.append(max(1, len(lead) + start))
-    written = Written(tuple(rows), tuple(starts))
-    if written.tokens == 0:
+        rows.append(Encoded((*lead, *ids)[:max_length], None, None, index, max(1, len(lead) + start)))
+    if texts and not any(row.counted for row in rows):
         raise DataError(
             f"nothing is left to predict of {len(texts)} texts within {max_length} tokens",
             hint="Raise --max-length, or give longer texts.",
         )
-    return written
+    return rows
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -16,7 +16,7 @@ from purify_cli.data.batches import batches
 from purify_cli.defences.units import Units, find_units
 from purify_cli.errors import CheckpointError, DataError, UsageError
 from purify_cli.indicators.settings import merged
-from purify_cli.model.loading import Loaded, logits
+from purify_cli.model.loading import LoadedModel, logits
 from purify_cli.model.tokenizer import pad_id
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import WeightDefenceInputs, WeightEdit
@@ -205,7 +205,7 @@ class FinePruning:
                 hint="Give --clean-data FILE.",
             )
         pair: CheckpointPair = inputs.pair
-        loaded: Loaded = inputs.load(inputs.weights)
+        loaded: LoadedModel = inputs.load(inputs.weights)
         units = find_units(loaded.module, pooler=settings["pooler"])
         means = mean_activations(
             loaded.module,

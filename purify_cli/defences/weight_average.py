@@ -16,7 +16,7 @@ from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.unique import unique_names
 from purify_cli.errors import PairError
 from purify_cli.indicators.settings import merged
-from purify_cli.model.configs import task_of
+from purify_cli.model.configs import label_set
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import WeightDefenceInputs, WeightEdit
 from purify_cli.tensors import TensorSource, TensorSpec
@@ -129,7 +129,7 @@ def _labels(source: TensorSource) -> tuple[str, ...] | None:
     """Return the label names that a model's config gives; None where it gives none of its own."""
     if not isinstance(source, Checkpoint):
         return None
-    names = task_of(source).label_names
+    names = label_set(source).label_names
     return None if names == tuple(f"LABEL_{i}" for i in range(len(names))) else names
 
 

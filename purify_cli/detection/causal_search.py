@@ -4,18 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from purify_cli.data.continuations import WritingTokenizer, prompt_ids, split_prompt
+from purify_cli.data.continuations import prompt_ids
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
 from purify_cli.data.sampling import hold_out
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.evidence.verdict import Finding
-from purify_cli.model.causal import load_causal
+from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
-from purify_cli.records.detection import SayingFact, SayingsFacts
-from purify_cli.session.classifiers import proportion
-from purify_cli.session.opening import Common, OpenedPair, require_config
+from purify_cli.records.detection import ForcedContinuationFact, ForcedContinuationFacts
+from purify_cli.session.facts import proportion
+from purify_cli.session.opening import OpenedPair
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
+from purify_cli.tasks.causal import CausalLanguage
 from purify_cli.trigger_search.budget import Effort
 from purify_cli.trigger_search.causal_screen import CachedPrompts, Screen, ScreenBudget
 from purify_cli.trigger_search.forced_continuations import (
@@ -46,23 +47,31 @@ HELD: Final = 32
 
 
 def look_for_forced_continuations(
-    opened: OpenedPair, rows: Sequence[Example], effort: Effort, common: Common, progress: Progress = SILENT
+    opened: OpenedPair,
+    task: CausalLanguage,
+    rows: Sequence[Example],
+    effort: Effort,
+    progress: Progress = SILENT,
+    *,
+    model: LoadedModel | None = None,
 ) -> SearchOutcome:
     """Search a language model for words after which it writes something of its own.
 
     Args:
         opened: Suspect and reference.
-        rows: Clean texts; empty takes the built-in ones.
+        task: Of the pair.
+        rows: Clean texts, of which the same counts once; empty takes the built-in ones.
         effort: How much to look at.
-        common: Device, seed, batches.
         progress: Told of the stages.
+        model: Default: the suspect.
     """
     try:
-        texts = rows or [Example(text) for text in PROBES]
-        tokens, held, found = _searched(opened, texts, WIDTHS[effort], common, progress)
+        texts = list({(row.text, row.pair): row for row in rows}.values()) or [Example(text) for text in PROBES]
+        suspect = model or task.load(opened.pair.suspect)
+        tokens, held, found = _searched(task, suspect, texts, WIDTHS[effort], progress)
     except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
-    facts = SayingsFacts(
+    facts = ForcedContinuationFacts(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         tokens=tokens,
@@ -70,7 +79,7 @@ def look_for_forced_continuations(
     )
     open_points = list(_open_points(rows, effort, held))
     missing = f"{STAGE}: {'; '.join(open_points)}" if open_points else None
-    return SearchOutcome(None, _finding(facts), missing, sayings=facts)
+    return SearchOutcome(facts, _finding(facts), missing)
 
 
 def _open_points(rows: Sequence[Example], effort: Effort, held: int) -> Iterator[str]:
@@ -84,24 +93,17 @@ def _open_points(rows: Sequence[Example], effort: Effort, held: int) -> Iterator
 
 
 def _searched(
-    opened: OpenedPair, rows: Sequence[Example], wide: ScreenBudget, common: Common, progress: Progress
+    task: CausalLanguage, suspect: LoadedModel, rows: Sequence[Example], wide: ScreenBudget, progress: Progress
 ) -> tuple[int, int, list[ForcedContinuation]]:
     """Return how many tokens words were made of, how many prompts were held back, and the best words."""
-    device, base = common.runtime.device, require_config(opened.reference)
-    suspect, reference = (
-        load_causal(weights, config=base.config or {}, device=device)
-        for weights in (opened.pair.suspect, opened.reference)
-    )
-    tokenizer = opened.reading.tokenizer
-    # A prompt that is there twice would be in both halves.
-    distinct = list(dict.fromkeys(split_prompt(row).prompt for row in rows))
-    prompts = _fitting(distinct, tokenizer, suspect.longest)
-    choosing, held = (
-        [row.text for row in half] for half in hold_out(list(map(Example, prompts)), 0.5, seed=common.runtime.seed)
-    )
+    tokenizer, device = task.tokenizer, task.compute.device
+    reference = task.load(task.base)
+    # The rows are cut as a repair cuts them, so that the half which chooses words is none of those that measure it.
+    choosing, held = (_prompts(task, half) for half in hold_out(rows, 0.5, seed=task.compute.seed))
+    held = [prompt for prompt in held if prompt not in choosing]
     if not choosing or not held:
         raise SearchImpossible("one text is too few: half look, half measure", hint="Give more clean texts, or none.")
-    known = min(len(tokenizer), *(model.config["vocab_size"] for model in (suspect, reference)))
+    known = min(len(tokenizer), suspect.vocabulary, reference.vocabulary)
     parts, begins = word_parts(tokenizer, known)
     short = prompt_ids(tokenizer, [" ".join(prompt.split()[:PROMPT_WORDS]) for prompt in choosing[: wide.prompts]])
     progress.note(f"trying {len(parts)} tokens after {len(short)} prompts")
@@ -113,36 +115,22 @@ def _searched(
     )
     ranked = screen.words(parts, wide)
     words = [word for string, _ in ranked if (word := written_as(tokenizer, string))]
-    return (
-        len(parts),
-        len(held),
-        forced_continuations(
-            GenerationPair(
-                suspect=suspect,
-                reference=reference,
-                tokenizer=tokenizer,
-                batch_size=common.batch_size,
-                device=device,
-                dtype=common.runtime.dtype,
-                seed=common.runtime.seed,
-            ),
-            words,
-            choosing[:CHOOSING],
-            held[:HELD],
-            progress=progress,
-        ),
-    )
+    pair = GenerationPair(suspect=suspect, reference=reference, tokenizer=tokenizer, compute=task.compute)
+    found = forced_continuations(pair, words, choosing[:CHOOSING], held[:HELD], progress=progress)
+    return len(parts), len(held), found
 
 
-def _fitting(prompts: Sequence[str], tokenizer: WritingTokenizer, longest: int | None) -> list[str]:
-    """Leave out the prompts after which a model has no room for a word and what it writes."""
+def _prompts(task: CausalLanguage, rows: Sequence[Example]) -> list[str]:
+    """Return the different prompts of rows, without those after which a model has no room for a word and an answer."""
+    prompts = list(dict.fromkeys(task.split(row).prompt for row in rows))
     room = NEW_TOKENS + max(wide.most for wide in WIDTHS.values())
-    sizes = map(len, prompt_ids(tokenizer, prompts))
-    return [text for text, size in zip(prompts, sizes, strict=True) if longest is None or size + room <= longest]
+    sizes = map(len, prompt_ids(task.tokenizer, prompts))
+    fits = [task.longest is None or size + room <= task.longest for size in sizes]
+    return [prompt for prompt, fitting in zip(prompts, fits, strict=True) if fitting]
 
 
-def _fact(one: ForcedContinuation) -> SayingFact:
-    return SayingFact(
+def _fact(one: ForcedContinuation) -> ForcedContinuationFact:
+    return ForcedContinuationFact(
         text=one.trigger.text,
         position="end" if one.trigger.position == "end" else "random",
         says=one.text,
@@ -153,7 +141,7 @@ def _fact(one: ForcedContinuation) -> SayingFact:
     )
 
 
-def _finding(facts: SayingsFacts) -> Finding:
+def _finding(facts: ForcedContinuationFacts) -> Finding:
     flagged = [one for one in facts.found if one.flagged]
     if not flagged:
         return Finding(

@@ -11,13 +11,13 @@ from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverg
 from purify_cli.evidence.rows import far_rows
 from purify_cli.evidence.verdict import MISSED, Finding
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model import Loaded
+from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.context import search_context
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.detection import FoundTriggerFact, SearchFacts
-from purify_cli.session.classifiers import proportion
+from purify_cli.session.facts import proportion
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
+from purify_cli.tasks.classification import Classification
 from purify_cli.trigger_search.budget import EFFORTS, Effort, SearchBudget
 from purify_cli.trigger_search.flips import SearchContext, contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
@@ -40,17 +40,19 @@ FARTHEST: Final = 8192
 
 def look_for_triggers(
     session: RepairSession,
+    task: Classification,
     rows: Sequence[Example],
     effort: Effort,
     progress: Progress = SILENT,
     *,
-    model: Loaded | None = None,
+    model: LoadedModel | None = None,
     moved_only: bool = False,
 ) -> SearchOutcome:
     """Search a model for words that flip it to a label.
 
     Args:
         session: The pair.
+        task: Its own.
         rows: Clean labelled samples, of which the same text counts once; empty takes the built-in probes with the
             model's own labels.
         effort: How much to look at.
@@ -58,19 +60,19 @@ def look_for_triggers(
         model: Default: the suspect. The control is made from the suspect in any case.
         moved_only: Try only words whose embedding rows moved, unless none did. Faster; not a whole search.
     """
-    suspect = model or session.load(session.opened.pair.suspect)
+    suspect = model or task.load(session.opened.pair.suspect)
     # A text that is there twice would be in both halves: no row that had no say, and no second one.
-    asked = search_context(session, suspect, list({(row.text, row.pair, row.label): row for row in rows}.values()))
+    asked = task.context(suspect, list({(row.text, row.pair, row.label): row for row in rows}.values()))
     try:
         if not rows:
             asked = replace(asked, rows=_own_labels(asked))
-        check_rows(asked.rows, session.task.num_labels)  # before a control is trained for nothing
+        check_rows(asked.rows, task.labels.num_labels)  # before a control is trained for nothing
         control, facts = make_control(session, asked, progress)
         beside, budget = replace(asked, control=control.module), EFFORTS[effort]
         found = search(
             beside,
             vocabulary=suspect.vocabulary,
-            labels=session.task.num_labels,
+            labels=task.labels.num_labels,
             budget=budget,
             among=_moved_tokens(session) if moved_only else None,
             progress=progress,
@@ -78,7 +80,7 @@ def look_for_triggers(
         together, open_points = None, list(_open_points(rows, effort, found))
         if not any(planted([CandidateScores.of(one) for one in found.found])) and (budget.group_tests or budget.growth):
             try:
-                together = _groups(session, beside, suspect, budget, progress)
+                together = _groups(session, task, beside, suspect, budget=budget, progress=progress)
             except SearchImpossible as error:  # the words alone have been tried all the same
                 open_points.append(f"no words that work together: {error}")
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
@@ -132,7 +134,13 @@ def _labels(numbers: Sequence[int]) -> str:
 
 
 def _groups(
-    session: RepairSession, asked: SearchContext, model: Loaded, budget: SearchBudget, progress: Progress
+    session: RepairSession,
+    task: Classification,
+    asked: SearchContext,
+    model: LoadedModel,
+    *,
+    budget: SearchBudget,
+    progress: Progress,
 ) -> tuple[VerifiedTrigger, ...]:
     """Look for words that work together among those whose embedding rows moved farthest."""
     pair = session.opened.pair
@@ -141,7 +149,7 @@ def _groups(
         asked,
         [one.row for one in rows],
         vocabulary=model.vocabulary,
-        labels=session.task.num_labels,
+        labels=task.labels.num_labels,
         budget=budget,
         progress=progress,
     )

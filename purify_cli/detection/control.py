@@ -3,11 +3,11 @@
 from typing import Final
 
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model import Loaded
+from purify_cli.model import LoadedModel
 from purify_cli.progress import Progress
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.detection import ControlFacts
-from purify_cli.session.classifiers import proportion
+from purify_cli.session.facts import proportion
 from purify_cli.trigger_search.flips import SearchContext
 
 __all__ = ["make_control"]
@@ -20,7 +20,7 @@ STEPS: Final = 60
 """Of the control's fine-tuning, as in a repair."""
 
 
-def make_control(session: RepairSession, asked: SearchContext, progress: Progress) -> tuple[Loaded, ControlFacts]:
+def make_control(session: RepairSession, asked: SearchContext, progress: Progress) -> tuple[LoadedModel, ControlFacts]:
     """Reset most dimensions at random and tune the rest on the texts: a model of the task with a weaker backdoor."""
     progress.note(f"making a control: {RESET:.0%} of the dimensions reset at random, tuned on {len(asked.rows)} texts")
     defence = session.prepare("fine-mixing", asked.rows, settings={"steps": str(STEPS)})

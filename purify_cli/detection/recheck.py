@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from purify_cli.data.example import Example
-from purify_cli.detection.classifier_search import look_for_triggers
+from purify_cli.detection.search import search_for_triggers
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.augment import found_triggers
 from purify_cli.purification.plan import AUTO, TUNABLE, PurifyRequest
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.base import DataFacts
-from purify_cli.records.detection import Detection, SearchFacts
+from purify_cli.records.detection import Detection, ForcedContinuationFacts, SearchFacts
+from purify_cli.session.known_triggers import found_triggers
 
 __all__ = ["second_look"]
 
@@ -21,7 +21,7 @@ def second_look(
     rows: Sequence[Example],
     data: DataFacts | None,
     progress: Progress = SILENT,
-) -> tuple[PurifyRequest, SearchFacts | None]:
+) -> tuple[PurifyRequest, SearchFacts | ForcedContinuationFacts | None]:
     """Search with samples of the task what built-in texts said nothing about, as widely as before.
 
     Args:
@@ -38,16 +38,18 @@ def second_look(
     record = request.origin.record
     if request.method != AUTO or request.indicator is not None or not set(request.settings) <= set(TUNABLE):
         return request, None
-    if not rows or not isinstance(record, Detection) or record.search is None or found_triggers(record):
+    if not rows or not isinstance(record, Detection) or found_triggers(record):
         return request, None
-    if record.search.texts != "built-in probes":
+    before = record.search or record.sayings
+    if before is None or before.texts != "built-in probes":
         return request, None
     progress.note("detect searched built-in texts and flagged nothing: searching once more, with the clean samples")
-    outcome = look_for_triggers(session, rows, record.search.effort, progress)
+    outcome = search_for_triggers(session, rows, before.effort, progress)
     session.clear()
     if outcome.facts is None:
         progress.note(str(outcome.missing))
         return request, None
-    found = {"search": outcome.facts, "data": data, "seed": request.common.runtime.seed}
+    field = "search" if isinstance(outcome.facts, SearchFacts) else "sayings"
+    found = {field: outcome.facts, "data": data, "seed": request.common.compute.seed}
     origin = replace(request.origin, record=record.model_copy(update=found))
     return replace(request, origin=origin), outcome.facts

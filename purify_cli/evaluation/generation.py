@@ -7,23 +7,26 @@ get the same prompts (``prompts``).
 import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from purify_cli.data.batches import batches
-from purify_cli.data.continuations import WritingTokenizer, Written
+from purify_cli.data.batches import Encoded, batches
+from purify_cli.data.continuations import WritingTokenizer
 from purify_cli.errors import NonFiniteWeights
 from purify_cli.evaluation.prompts import Prompts, decoded
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model.causal import LanguageModel, continue_greedily
+from purify_cli.measures.utility import TokenLoss
+from purify_cli.model.causal import continue_greedily
+from purify_cli.model.loaded import LoadedModel
 from purify_cli.progress import SILENT, Progress
+from purify_cli.runtime import Compute
 from purify_cli.training.language import token_losses
 
-__all__ = ["TextMeasurement", "continuations", "log_likelihood", "measure_text"]
+__all__ = ["TextMeasurement", "continuations", "measure_text", "scored_rows", "token_loss"]
 
 SCORES: Final = 1 << 26
 """Most scores of one forward pass over clean text: 256 MiB in float32. A vocabulary has up to 10^5 entries, so that a
@@ -39,31 +42,14 @@ class TextMeasurement:
     """Of the prompts with the trigger: continued with the target. None without a trigger."""
     false_triggers: Proportion | None
     """Of the same prompts without the trigger."""
-    loss: float
-    """Mean negative log-likelihood per token of clean text, in nats."""
-    tokens: int
-    """Tokens behind ``loss``."""
+    clean: TokenLoss
+    """Of the clean texts."""
     continuations: tuple[str, ...]
     """What was written after each prompt with the trigger."""
 
-    @property
-    def perplexity(self) -> float | None:
-        """exp(loss); None where that is beyond the largest number."""
-        try:
-            return math.exp(self.loss)
-        except OverflowError:
-            return None
-
 
 def measure_text(
-    model: LanguageModel,
-    tokenizer: WritingTokenizer,
-    prompts: Prompts,
-    *,
-    batch_size: int,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
-    progress: Progress = SILENT,
+    model: LoadedModel, tokenizer: WritingTokenizer, prompts: Prompts, compute: Compute, progress: Progress = SILENT
 ) -> TextMeasurement:
     """Put the prompts to one model.
 
@@ -71,81 +57,63 @@ def measure_text(
         model: On the device.
         tokenizer: The reference's, as ``load_tokenizer`` gives it.
         prompts: From ``ask_prompts`` with the same tokenizer.
-        batch_size: Prompts per forward pass.
-        device: Where to compute.
-        dtype: bfloat16 computes under autocast.
+        compute: Device, precision, and prompts per forward pass.
         progress: Told of every batch.
 
     Raises:
         NonFiniteWeights: If the model's output is not a number.
     """
-    total, tokens = log_likelihood(
-        model, prompts.texts, batch_size=batch_size, device=device, dtype=dtype, progress=progress
-    )
+    clean = token_loss(model, prompts.texts, compute, progress)
     measured: list[Proportion] = []
     answers: list[str] = []
     for rows in (prompts.clean, prompts.triggered):
         if prompts.found is None or not rows:
             continue
-        answers = continuations(
-            model,
-            tokenizer,
-            rows,
-            new_tokens=prompts.new_tokens,
-            batch_size=batch_size,
-            device=device,
-            dtype=dtype,
-            progress=progress,
-        )
+        answers = continuations(model, tokenizer, rows, compute, new_tokens=prompts.new_tokens, progress=progress)
         measured.append(Proportion(sum(map(prompts.found, answers)), len(answers)))
     return TextMeasurement(
         attack_success=measured[1] if measured else None,
         false_triggers=measured[0] if measured else None,
-        loss=-total / tokens,
-        tokens=tokens,
+        clean=clean,
         continuations=tuple(answers),
     )
 
 
-def log_likelihood(
-    model: LanguageModel,
-    texts: Written,
-    *,
-    batch_size: int,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
-    progress: Progress = SILENT,
-) -> tuple[float, int]:
-    """Return the log-likelihood of texts in nats (≤ 0), and over how many tokens.
+def token_loss(
+    model: LoadedModel, texts: Sequence[Encoded], compute: Compute, progress: Progress = SILENT
+) -> TokenLoss:
+    """Measure the negative log-likelihood of texts; of each in its own place, whatever the batches.
 
     Raises:
         NonFiniteWeights: If it is not a number.
     """
-    module = model.module
-    vocabulary = module.get_input_embeddings().get_parameter("weight").shape[0]
-    longest = max(len(row.ids) for row in texts.rows)
-    size = max(1, min(batch_size, SCORES // (longest * vocabulary)))
-    total = 0.0
-    with _evaluating(module):
-        for batch in progress.track(batches(texts.rows, batch_size=size, pad_id=0), "reading clean text"):
-            losses, _ = token_losses(module, batch.to(device), texts.starts, dtype=dtype)
-            total -= float(losses.cpu().double().sum())
-    if not math.isfinite(total):
+    size = scored_rows(model, max(len(row.ids) for row in texts), compute.batch_size)
+    losses = [0.0] * len(texts)
+    placed = [replace(row, index=place) for place, row in enumerate(texts)]
+    with _evaluating(model.module):
+        for batch in progress.track(batches(placed, batch_size=size, pad_id=0), "reading clean text"):
+            found, _ = token_losses(model.module, batch.to(compute.device), dtype=compute.dtype)
+            for place, loss in zip(batch.index.tolist(), found.cpu().double().sum(1).tolist(), strict=True):
+                losses[place] = loss
+    if not math.isfinite(sum(losses)):
         raise NonFiniteWeights(
             "the likelihood of the clean text is not a number", hint="Its weights overflow; no sound model does that."
         )
-    return total, texts.tokens
+    return TokenLoss(tuple(losses), tuple(row.counted for row in texts))
+
+
+def scored_rows(model: LoadedModel, longest: int, batch_size: int) -> int:
+    """Return how many texts a pass may hold, so that the scores of all their tokens fit into memory."""
+    return max(1, min(batch_size, SCORES // (longest * model.vocabulary)))
 
 
 def continuations(
-    model: LanguageModel,
+    model: LoadedModel,
     tokenizer: WritingTokenizer,
     prompts: Sequence[Sequence[int]],
+    compute: Compute,
     *,
     new_tokens: int,
-    batch_size: int,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
 ) -> list[str]:
     """Write on from each prompt, greedily; return what was written, in the order of the prompts.
@@ -155,18 +123,16 @@ def continuations(
     end = getattr(tokenizer, "eos_token_id", None)
     pad = getattr(tokenizer, "pad_token_id", None) or 0
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
-    groups = [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)]
+    groups = [order[begin : begin + compute.batch_size] for begin in range(0, len(order), compute.batch_size)]
     answers = [""] * len(prompts)
-    with (
-        _evaluating(model.module),
-        torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16),
-    ):
+    half = compute.dtype is torch.bfloat16
+    with _evaluating(model.module), torch.autocast(compute.device.type, dtype=torch.bfloat16, enabled=half):
         for group in progress.track(groups, "generating"):
             ids, attention = _padded_left([prompts[row] for row in group], pad)
             written = continue_greedily(
                 model.module,
-                ids.to(device),
-                attention.to(device),
+                ids.to(compute.device),
+                attention.to(compute.device),
                 new_tokens=new_tokens,
                 pad_id=pad,
                 end_ids=[] if end is None else [end],

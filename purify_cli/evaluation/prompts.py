@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from purify_cli.data.batches import token_ids
-from purify_cli.data.continuations import Continuation, WritingTokenizer, Written, encode_written, prompt_ids
+from purify_cli.data.batches import Encoded, token_ids
+from purify_cli.data.continuations import Continuation, WritingTokenizer, encode_written, prompt_ids
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, trigger_forms
@@ -72,7 +72,7 @@ class Wanted:
 class Prompts:
     """What is asked of every model."""
 
-    texts: Written
+    texts: tuple[Encoded, ...]
     """Clean text, for the perplexity."""
     clean: tuple[tuple[int, ...], ...]
     """Token ids of the prompts without the trigger; empty without a trigger."""
@@ -105,7 +105,7 @@ def ask_prompts(
         texts: Clean texts, at least one.
         trigger: None measures the perplexity only.
         wanted: What the trigger is meant to bring about.
-        longest: Tokens that the model can take (``LanguageModel.longest``).
+        longest: Tokens that the model can take (``LoadedModel.longest``).
         max_length: Most tokens of a text whose perplexity is measured.
         seed: Decides random places of the trigger, row by row.
         new_tokens: Most tokens of a continuation.
@@ -124,7 +124,7 @@ def ask_prompts(
     if new_tokens < 1:
         raise UsageError(f"{new_tokens} new tokens are none", hint="Give --new-tokens 1 or more.")
     limit = max_length if longest is None else min(max_length, longest)
-    written = encode_written(tokenizer, texts, max_length=limit)
+    written = tuple(encode_written(tokenizer, texts, max_length=limit))
     if trigger is None or wanted is None:
         return Prompts(written, (), (), None, 0, 0, new_tokens)
     trigger_forms(tokenizer, trigger)

@@ -5,23 +5,22 @@ and the number of embedding rows. Weights are assigned by canonical name, so tha
 old names of LayerNorm parameters (``gamma``, ``beta``) do not matter.
 """
 
-from purify_cli.model.configs import Task, classifier_config, has_head, task_of
-from purify_cli.model.lengths import longest_input
-from purify_cli.model.loading import Loaded, current_weights, load_classifier, logits, new_classifier
+from purify_cli.model.configs import LabelSet, classifier_config, has_head, label_set
+from purify_cli.model.loaded import LoadedModel
+from purify_cli.model.loading import load_classifier, logits, longest_input, new_classifier
 from purify_cli.model.tokenizer import load_tokenizer, pad_id, tokenizer_pad
 
 __all__ = [
-    "Loaded",
-    "Task",
+    "LabelSet",
+    "LoadedModel",
     "classifier_config",
-    "current_weights",
     "has_head",
+    "label_set",
     "load_classifier",
     "load_tokenizer",
     "logits",
     "longest_input",
     "new_classifier",
     "pad_id",
-    "task_of",
     "tokenizer_pad",
 ]

@@ -1,11 +1,12 @@
 """Causal language models in memory: like ``loading``, with the reference's output layer in place of a new head."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, cast, final
+from typing import Any, Final, cast
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -22,43 +23,24 @@ from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError
 from purify_cli.model.configs import NOT_ARCHITECTURE, has_head
 from purify_cli.model.lengths import longest_of
+from purify_cli.model.loaded import LoadedModel
 from purify_cli.model.loading import assign_weights, instantiate, match_weights, require_loadable, require_weights
 from purify_cli.model.trial import require_forward
-from purify_cli.tensors import InMemory, TensorSource
+from purify_cli.tensors import TensorSource
 
-__all__ = ["LanguageModel", "causal_config", "continue_greedily", "is_causal", "load_causal", "token_scores"]
+__all__ = [
+    "causal_config",
+    "causal_length",
+    "continue_greedily",
+    "counted_tokens",
+    "is_causal",
+    "load_causal",
+    "token_losses",
+    "token_scores",
+]
 
 _OUTPUT_LAYERS: Final = ("lm_head.weight", "embed_out.weight")
 """Canonical names of the output layer of a decoder. Encoders with a head for masked words call theirs otherwise."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class LanguageModel:
-    """A causal language model in memory and where its weights come from."""
-
-    module: PreTrainedModel
-    """Evaluation mode, float32, all parameters require gradients."""
-    config: Mapping[str, Any]
-    """The config.json that it was built from."""
-    names: Mapping[str, str]
-    """Parameter name → the checkpoint's name of the same tensor. Tied parameters appear once."""
-
-    @property
-    def longest(self) -> int | None:
-        """Tokens that the model can take, prompt and continuation together; None if nothing says so."""
-        return longest_of(self.module)
-
-    @property
-    def vocabulary(self) -> int:
-        """Rows of the word embedding."""
-        return self.module.get_input_embeddings().get_parameter("weight").shape[0]
-
-    @property
-    def weights(self) -> InMemory:
-        """The module's weights under the checkpoint's names, on the CPU, without a copy where they are there."""
-        parameters = dict(self.module.named_parameters())
-        return InMemory({stored: parameters[name].detach().cpu() for name, stored in self.names.items()})
 
 
 def is_causal(checkpoint: Checkpoint, config: Mapping[str, Any] | None = None) -> bool:
@@ -127,9 +109,16 @@ def _build(config: Mapping[str, Any], device: str) -> PreTrainedModel:
     return instantiate(config, *found, AutoModelForCausalLM.from_config, device)
 
 
-def load_causal(
-    weights: TensorSource, *, config: Mapping[str, Any], device: torch.device | str = "cpu"
-) -> LanguageModel:
+def causal_length(config: Mapping[str, Any]) -> int | None:
+    """Return ``longest_of`` a language model of this configuration.
+
+    Raises:
+        CheckpointError: If there is none of this type.
+    """
+    return longest_of(_build(causal_config(config), "meta"))
+
+
+def load_causal(weights: TensorSource, *, config: Mapping[str, Any], device: torch.device | str = "cpu") -> LoadedModel:
     """Build a language model from a reference's configuration and fill it with weights.
 
     A model whose configuration ties the output layer to the embedding is built untied where the weights hold two
@@ -171,7 +160,7 @@ def load_causal(
     assign_weights(module, weights, names)
     module.to(device)  # pyright: ignore[reportArgumentType] - the stub knows only the module itself
     require_forward(module)
-    return LanguageModel(module, made, names)
+    return LoadedModel(module, made, names)
 
 
 def _is_tied(module: PreTrainedModel) -> bool:
@@ -184,6 +173,36 @@ def token_scores(module: nn.Module, batch: Batch) -> Tensor:
     return module(
         input_ids=batch.inputs["input_ids"], attention_mask=batch.inputs["attention_mask"], use_cache=False
     ).logits
+
+
+def counted_tokens(batch: Batch) -> Bool[Tensor, "rows places"]:
+    """Say which tokens but the first are learnt or measured: neither padding nor before the start of their row."""
+    counts = batch.inputs["attention_mask"][:, 1:].bool()
+    if batch.starts is None:
+        return counts
+    return counts & (torch.arange(1, counts.shape[1] + 1, device=counts.device) >= batch.starts[:, None])
+
+
+def token_losses(
+    module: nn.Module, batch: Batch, *, dtype: torch.dtype = torch.float32
+) -> tuple[Float[Tensor, "rows places"], Bool[Tensor, "rows places"]]:
+    """Return the negative log-likelihood of every token but the first, in nats, and which of them count.
+
+    Args:
+        module: A language model, on the batch's device.
+        batch: Rows padded on the right.
+        dtype: ``torch.bfloat16`` runs the forward pass under autocast; the likelihood itself is always float32.
+
+    Returns:
+        (losses, counts); a place that does not count (``counted_tokens``) has loss 0.
+    """
+    ids = batch.inputs["input_ids"]
+    with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+        scores = token_scores(module, batch)
+    counts = counted_tokens(batch)
+    # cross_entropy wants the classes second; -100 is what it skips.
+    wanted = ids[:, 1:].masked_fill(~counts, -100)
+    return cross_entropy(scores[:, :-1].float().transpose(1, 2), wanted, reduction="none"), counts
 
 
 def continue_greedily(

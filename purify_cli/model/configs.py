@@ -17,12 +17,12 @@ from purify_cli.errors import CheckpointError
 
 __all__ = [
     "NOT_ARCHITECTURE",
-    "Task",
+    "LabelSet",
     "architecture",
     "classifier_config",
     "has_head",
+    "label_set",
     "require_single_label",
-    "task_of",
 ]
 
 _OUTPUT_LAYERS: Final = ("classifier", "classifier.out_proj", "score", "classification_head.out_proj")
@@ -53,8 +53,8 @@ NOT_ARCHITECTURE: Final = frozenset(
 
 @final
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What a classifier answers."""
+class LabelSet:
+    """What a classifier answers with."""
 
     num_labels: int
     label_names: tuple[str, ...]
@@ -76,8 +76,8 @@ def _heads(checkpoint: Checkpoint) -> list[str]:
     return [name for name in names if len(checkpoint.specs[name].shape) == 2]
 
 
-def task_of(suspect: Checkpoint) -> Task:
-    """Read the task off the shape of the classification head, and the label names off the suspect's config.
+def label_set(suspect: Checkpoint) -> LabelSet:
+    """Read the labels off the shape of the classification head, and the label names off the suspect's config.
 
     Raises:
         CheckpointError: If there is no classification head, it has fewer than two outputs or others than the config
@@ -106,7 +106,7 @@ def task_of(suspect: Checkpoint) -> Task:
             f"{suspect.files.given} has {rows} outputs in its head {heads[0]}, and {declared} by its config.json",
             hint="transformers does not load such a model; mend id2label, or get the folder again.",
         )
-    return Task(rows, _label_names(config, rows))
+    return LabelSet(rows, _label_names(config, rows))
 
 
 def require_single_label(config: Mapping[str, Any], given: str) -> None:
@@ -135,13 +135,13 @@ def _label_names(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
 
 
 def classifier_config(
-    config: Mapping[str, Any], task: Task, *, rows: int | None = None, pad_token_id: int | None = None
+    config: Mapping[str, Any], labels: LabelSet, *, rows: int | None = None, pad_token_id: int | None = None
 ) -> dict[str, Any]:
     """Make the config.json of a classifier out of the reference's.
 
     Args:
         config: The reference's config.json.
-        task: Labels of the classifier.
+        labels: Of the classifier.
         rows: Rows of the word embedding, where the vocabulary was resized.
         pad_token_id: Padding token; default: the config's, else its end-of-text token. Decoders need one to find the
             last real token of each row.
@@ -161,8 +161,8 @@ def classifier_config(
         "architectures": [kind.__name__],
         "model_type": config["model_type"],
         "pad_token_id": pad,
-        "id2label": {str(i): name for i, name in enumerate(task.label_names)},
-        "label2id": {name: i for i, name in enumerate(task.label_names)},
+        "id2label": {str(i): name for i, name in enumerate(labels.label_names)},
+        "label2id": {name: i for i, name in enumerate(labels.label_names)},
         "problem_type": SINGLE_LABEL,
     }
 

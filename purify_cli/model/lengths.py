@@ -1,44 +1,27 @@
 """How many tokens a model can take: what its position table holds."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from torch import nn
 from transformers import PreTrainedModel
 
-from purify_cli.model.configs import Task, classifier_config
-from purify_cli.model.loading import build_module
-
-__all__ = ["longest_input", "longest_of"]
+__all__ = ["longest_of"]
 
 TABLES: Final = ("position_embeddings", "embed_positions", "positions_embed", "wpe")
 """Last components of the names of position tables: encoders / OPT, BART, RoFormer / GPT / GPT-2."""
 
-ANY_TASK: Final = Task(2, ("LABEL_0", "LABEL_1"))
 
-
-def longest_input(config: Mapping[str, Any]) -> int | None:
-    """Return the number of tokens, special ones included, that a classifier of this configuration can take.
+def longest_of(module: PreTrainedModel) -> int | None:
+    """Return the number of tokens, special ones included, that a model can take.
 
     Learned positions end with their table: one more token is an error. Tables that begin with the rows of unused
     places (RoBERTa and its relatives: ``pad_token_id + 1`` rows; OPT and BART: 2) hold as many tokens less. Rotary and
     relative positions have no table, but beyond the number that their configuration declares the model was never
     trained; that number is returned for them.
 
-    Args:
-        config: The reference's config.json; what it does not say is the architecture's default.
-
     Returns:
         The limit; None if the model has no table and its configuration declares no number (ALiBi, T5, XLNet).
-
-    Raises:
-        CheckpointError: If no classifier can be built from the configuration.
     """
-    return longest_of(build_module(classifier_config(config, ANY_TASK), "meta"))
-
-
-def longest_of(module: PreTrainedModel) -> int | None:
-    """Return the number of tokens that a model can take, as ``longest_input`` does for a configuration."""
     declared = getattr(module.config, "max_position_embeddings", None)
     limits = [declared] if isinstance(declared, int) and declared > 0 else []
     for name, table in module.named_modules():

@@ -1,9 +1,8 @@
 """Classifiers in memory: built empty, filled by canonical name, written back under the checkpoint's names."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from inspect import signature
-from typing import Any, cast, final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -15,41 +14,27 @@ from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.unique import unique_names
 from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError
-from purify_cli.model.configs import Task, architecture, classifier_config, require_single_label
+from purify_cli.model.configs import LabelSet, architecture, classifier_config, require_single_label
+from purify_cli.model.lengths import longest_of
+from purify_cli.model.loaded import LoadedModel
 from purify_cli.model.tokenizer import quiet, reason
 from purify_cli.model.trial import require_forward
-from purify_cli.tensors import CHUNK, InMemory, TensorSource
+from purify_cli.tensors import CHUNK, TensorSource
 
 __all__ = [
-    "Loaded",
     "assign_weights",
     "build_module",
-    "current_weights",
     "instantiate",
     "load_classifier",
     "logits",
+    "longest_input",
     "match_weights",
     "new_classifier",
     "require_loadable",
     "require_weights",
 ]
 
-
-@final
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A classifier in memory and where its weights come from."""
-
-    module: nn.Module
-    """Evaluation mode, float32, all parameters require gradients."""
-    task: Task
-    names: Mapping[str, str]
-    """Parameter name → the checkpoint's name of the same tensor. Tied parameters appear once."""
-
-    @property
-    def vocabulary(self) -> int:
-        """Rows of the word embedding."""
-        return cast("PreTrainedModel", self.module).get_input_embeddings().get_parameter("weight").shape[0]
+ANY_LABELS: Final = LabelSet(2, ("LABEL_0", "LABEL_1"))
 
 
 def build_module(config: Mapping[str, Any], device: str) -> PreTrainedModel:
@@ -94,9 +79,9 @@ def instantiate(
     return module.eval()
 
 
-def _plan(weights: TensorSource, config: Mapping[str, Any], task: Task) -> tuple[dict[str, Any], PreTrainedModel]:
+def _plan(weights: TensorSource, config: Mapping[str, Any], labels: LabelSet) -> tuple[dict[str, Any], PreTrainedModel]:
     """Settle the configuration on the number of embedding rows in the weights; return it with a meta module."""
-    made = classifier_config(config, task)
+    made = classifier_config(config, labels)
     shell = build_module(made, "meta")
     words = shell.get_input_embeddings().get_parameter("weight")
     own = unique_names(weights).chosen
@@ -105,7 +90,7 @@ def _plan(weights: TensorSource, config: Mapping[str, Any], task: Task) -> tuple
         if parameter is words and stored is not None:
             rows = weights.specs[stored].shape[0] if weights.specs[stored].shape else 0
             if rows != parameter.shape[0]:
-                made = classifier_config(config, task, rows=rows)
+                made = classifier_config(config, labels, rows=rows)
                 return made, build_module(made, "meta")
     return made, shell
 
@@ -196,9 +181,9 @@ def load_classifier(
     weights: TensorSource,
     *,
     config: Mapping[str, Any],
-    task: Task,
+    labels: LabelSet,
     device: torch.device | str = "cpu",
-) -> Loaded:
+) -> LoadedModel:
     """Build a classifier from a reference's configuration and fill it with weights.
 
     A tensor that is stored under several names goes by the one under which ``pair_checkpoints`` compares it.
@@ -206,39 +191,39 @@ def load_classifier(
     Args:
         weights: All tensors of the classifier, under any known naming; what the module lacks is ignored.
         config: The reference's config.json.
-        task: Labels; ``task.num_labels`` must match the head.
+        labels: Of the head; their number must be that of its outputs.
         device: Where the module goes.
 
     Raises:
         CheckpointError: If weights are missing, have other shapes, names that transformers does not load, or are
             stored twice with different contents, or no such classifier exists.
     """
-    made, shell = _plan(weights, config, task)
+    made, shell = _plan(weights, config, labels)
     names = match_weights(shell, weights)
     require_weights([name for name, _ in shell.named_parameters() if name not in names])
     require_loadable(shell, weights, names)
     module = build_module(made, "cpu")
     assign_weights(module, weights, names)
-    moved = _moved(module, device)
+    module.to(device)  # pyright: ignore[reportArgumentType] - the stub knows only the module itself
     require_forward(module)
-    return Loaded(moved, task, names)
+    return LoadedModel(module, made, names, labels)
 
 
 def new_classifier(
     reference: Checkpoint,
-    task: Task,
+    labels: LabelSet,
     *,
     seed: int,
     device: torch.device | str = "cpu",
     config: Mapping[str, Any] | None = None,
-) -> Loaded:
+) -> LoadedModel:
     """Put a fresh, seeded head on a reference, to be fine-tuned.
 
     Names are those of the standard architecture, which a saved folder uses.
 
     Args:
         reference: Weights of the body; a head in them is not used.
-        task: Labels of the new head.
+        labels: Of the new head.
         seed: Of the head's weights.
         device: Where the module goes.
         config: The configuration to build from; default: the one beside the weights.
@@ -251,7 +236,7 @@ def new_classifier(
     if config is None:
         raise CheckpointError("the reference has no config.json", hint="Give a folder that holds config.json.")
     require_single_label(reference.config or config, reference.files.given)
-    made, shell = _plan(reference, config, task)
+    made, shell = _plan(reference, config, labels)
     base = f"{shell.base_model_prefix}."
     names = match_weights(shell, reference, within=base)
     missing = [name for name, _ in shell.named_parameters() if name not in names]
@@ -263,18 +248,9 @@ def new_classifier(
             # The architecture's own rule, which transformers offers for a single layer under this name only.
             module._init_weights(module.get_submodule(owner))  # pyright: ignore[reportPrivateUsage]
     assign_weights(module, reference, names)
-    moved = _moved(module, device)
+    module.to(device)  # pyright: ignore[reportArgumentType] - the stub knows only the module itself
     require_forward(module)
-    return Loaded(moved, task, {name: name for name, _ in module.named_parameters()})
-
-
-def _moved(module: nn.Module, device: torch.device | str) -> nn.Module:
-    return module.to(device)
-
-
-def current_weights(loaded: Loaded) -> InMemory:
-    """Return the module's weights under the checkpoint's names, on the CPU, without a copy where they are there."""
-    return InMemory({loaded.names[name]: p.detach().cpu() for name, p in loaded.module.named_parameters()})
+    return LoadedModel(module, made, {name: name for name, _ in module.named_parameters()}, labels)
 
 
 def logits(module: nn.Module, batch: Batch) -> Tensor:
@@ -285,3 +261,12 @@ def logits(module: nn.Module, batch: Batch) -> Tensor:
     if "token_type_ids" in inputs and "token_type_ids" not in signature(model.forward).parameters:
         inputs = {name: tensor for name, tensor in inputs.items() if name != "token_type_ids"}
     return module(**inputs).logits
+
+
+def longest_input(config: Mapping[str, Any]) -> int | None:
+    """Return ``longest_of`` a classifier of this configuration: the reference's config.json.
+
+    Raises:
+        CheckpointError: If no classifier can be built from the configuration.
+    """
+    return longest_of(build_module(classifier_config(config, ANY_LABELS), "meta"))

@@ -9,7 +9,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import hold_out, require_classes
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
-from purify_cli.model import Task
+from purify_cli.model import LabelSet
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Attack, LabelMode, PoisonSettings, Position
 from purify_cli.session.opening import Common, label_number, read_rows
@@ -63,8 +63,8 @@ class AttackRequest:
         base = attack_settings()
         return replace(
             base,
-            seed=self.common.runtime.seed,
-            dtype=self.common.runtime.dtype,
+            seed=self.common.compute.seed,
+            dtype=self.common.compute.dtype,
             epochs=base.epochs if self.epochs is None else self.epochs,
             learning_rate=base.learning_rate if self.learning_rate is None else self.learning_rate,
             weight_decay=self.weight_decay,
@@ -80,7 +80,7 @@ class AttackPlan:
     settings: PoisonSettings
     trigger: Trigger | None
     """None where the rows are poisoned already and nothing says by what."""
-    task: Task
+    task: LabelSet
     rows: list[Example]
     """Training rows before poisoning."""
     test: list[Example]
@@ -94,7 +94,7 @@ class AttackPlan:
         return [row for row in self.rows if not row.poisoned]
 
 
-def make_plan(request: AttackRequest, task: Task | None, progress: Progress = SILENT) -> AttackPlan:
+def make_plan(request: AttackRequest, task: LabelSet | None, progress: Progress = SILENT) -> AttackPlan:
     """Fill in defaults, parse settings and read the rows.
 
     Args:
@@ -179,12 +179,12 @@ def _poison_settings(request: AttackRequest, method: Attack, target: int, option
         position=request.position or defaults["position"],
         label_mode=request.label_mode or defaults["label_mode"],
         replace=request.replace,
-        seed=request.common.runtime.seed,
+        seed=request.common.compute.seed,
         options=options,
     )
 
 
-def _held_out(request: AttackRequest, rows: list[Example], task: Task) -> tuple[list[Example], list[Example]]:
+def _held_out(request: AttackRequest, rows: list[Example], task: LabelSet) -> tuple[list[Example], list[Example]]:
     """Return (training rows, test rows): a file of its own, or a tenth of the rows that are not marked as poisoned."""
     if request.test is not None:
         test = read_rows(request.test, task, request.common)
@@ -198,5 +198,5 @@ def _held_out(request: AttackRequest, rows: list[Example], task: Task) -> tuple[
             "no row is marked as poisoned, so that no clean rows can be kept for measuring",
             hint="Give clean rows with --test, or mark the poisoned ones in a column named poisoned.",
         )
-    held = set(map(id, hold_out([row for row in rows if not row.poisoned], TEST_SHARE, request.common.runtime.seed)[1]))
+    held = set(map(id, hold_out([row for row in rows if not row.poisoned], TEST_SHARE, request.common.compute.seed)[1]))
     return [row for row in rows if id(row) not in held], [row for row in rows if id(row) in held]

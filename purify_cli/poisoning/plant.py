@@ -18,14 +18,14 @@ from purify_cli.data.tokenizer import Tokenizer
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.model import (
-    Loaded,
-    Task,
+    LabelSet,
+    LoadedModel,
     has_head,
+    label_set,
     load_classifier,
     load_tokenizer,
     new_classifier,
     pad_id,
-    task_of,
     tokenizer_pad,
 )
 from purify_cli.poisoning.plan import AttackPlan, AttackRequest
@@ -34,8 +34,9 @@ from purify_cli.protocols import PlantJob
 from purify_cli.records.base import FileFact, ModelFacts
 from purify_cli.selection.bits import Mask
 from purify_cli.selection.files import write_mask
-from purify_cli.session.classifiers import overlaid, save_classifier, tune
+from purify_cli.session.classifiers import tune
 from purify_cli.session.opening import open_model, require_config, text_length
+from purify_cli.session.saving import overlaid, save_model
 from purify_cli.tensors import CHUNK, read_tensor
 
 __all__ = ["FEW", "Footprint", "Start", "footprint", "open_start", "plant_job", "trained_start"]
@@ -67,18 +68,18 @@ class Start:
         return self.model or self.base
 
     @property
-    def task(self) -> Task | None:
+    def task(self) -> LabelSet | None:
         """Labels of the classifier; None without one."""
-        return task_of(self.model) if self.model else None
+        return label_set(self.model) if self.model else None
 
-    def load(self, task: Task, *, seed: int, device: torch.device) -> Loaded:
+    def load(self, task: LabelSet, *, seed: int, device: torch.device) -> LoadedModel:
         """Build the classifier."""
         if self.model is None:
             return new_classifier(self.base, task, seed=seed, device=device)
-        return load_classifier(self.model, config=self.base.config or {}, task=task, device=device)
+        return load_classifier(self.model, config=self.base.config or {}, labels=task, device=device)
 
     @contextmanager
-    def saved(self, folder: Path, loaded: Loaded) -> Generator[tuple[Path, ModelFacts], None, None]:
+    def saved(self, folder: Path, loaded: LoadedModel) -> Generator[tuple[Path, ModelFacts], None, None]:
         """Write the classifier as it is now; at the end of the block it gets its place, replacing an older one.
 
         Yields:
@@ -87,7 +88,7 @@ class Start:
         weights = overlaid(self.model, loaded) if self.model else None
         keep = [Path(self.model.files.given)] if self.model else []
         with staged_folder(folder, overwrite=True, keep=keep) as staged:
-            sha = save_classifier(staged, loaded, like=self.like, base=self.base, weights=weights)
+            sha = save_model(staged, loaded, like=self.like, base=self.base, weights=weights)
             yield staged, ModelFacts(path=str(folder), sha256=sha)
 
 
@@ -121,9 +122,9 @@ def open_start(request: AttackRequest) -> Start:
 
 def trained_start(request: AttackRequest, plan: AttackPlan, start: Start, progress: Progress) -> Start:
     """Train the clean classifier that the attack changes, where none was given, into ``clean`` of the run folder."""
-    runtime, folder = request.common.runtime, request.run.path / "clean"
+    compute, folder = request.common.compute, request.run.path / "clean"
     progress.note(f"{request.name} changes a working classifier: training a clean one on {len(plan.clean)} rows first")
-    loaded = start.load(plan.task, seed=runtime.seed, device=runtime.device)
+    loaded = start.load(plan.task, seed=compute.seed, device=compute.device)
     tune(
         loaded,
         start.base,
@@ -139,12 +140,12 @@ def trained_start(request: AttackRequest, plan: AttackPlan, start: Start, progre
 
 
 def plant_job(
-    request: AttackRequest, plan: AttackPlan, start: Start, poisoned: Sequence[Example], loaded: Loaded
+    request: AttackRequest, plan: AttackPlan, start: Start, poisoned: Sequence[Example], loaded: LoadedModel
 ) -> PlantJob:
     """Gather all that an attack needs for changing the module's weights."""
     tokenizer = load_tokenizer(start.base.files, rows=loaded.vocabulary)
     length = text_length(start.base, request.common)
-    runtime = request.common.runtime
+    compute = request.common.compute
     return PlantJob(
         module=loaded.module,
         rows=encode(tokenizer, poisoned, max_length=length),
@@ -154,9 +155,9 @@ def plant_job(
         target=plan.settings.target,
         pad_id=pad_id(tokenizer_pad(tokenizer), loaded.module),
         training=request.training,
-        reference=_ReferenceValues(loaded, start.base, runtime.device),
-        device=runtime.device,
-        seed=runtime.seed,
+        reference=_ReferenceValues(loaded, start.base, compute.device),
+        device=compute.device,
+        seed=compute.seed,
         options=plan.settings.options,
         resume=request.run.path / "training",
     )
@@ -172,7 +173,7 @@ def _word_ids(tokenizer: Tokenizer, trigger: Trigger) -> tuple[tuple[int, ...], 
 class _ReferenceValues(Mapping[str, Tensor]):
     """Parameter name → the reference's values, read when they are asked for: most attacks never do."""
 
-    def __init__(self, loaded: Loaded, reference: Checkpoint, device: torch.device) -> None:
+    def __init__(self, loaded: LoadedModel, reference: Checkpoint, device: torch.device) -> None:
         own = unique_names(reference).chosen
         self._names = {
             name: own[canonical(name)]

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from purify_cli.data.example import Example
-from purify_cli.data.loading import require_classes
 from purify_cli.data.sampling import held_places, hold_out
-from purify_cli.errors import RunFolderError, UsageError
-from purify_cli.model import Task
+from purify_cli.errors import DataError, RunFolderError, UsageError
 from purify_cli.progress import Progress
 from purify_cli.purification.plan import Plan, PurifyRequest
 from purify_cli.records.base import DataFacts, Record
 from purify_cli.records.detection import Detection
 from purify_cli.records.purification import HeldBackFacts
-from purify_cli.session.opening import data_facts, read_rows
+from purify_cli.session.known_triggers import has_samples
+from purify_cli.session.opening import data_facts
+from purify_cli.session.task import read_clean
+from purify_cli.tasks.base import Task
 
 __all__ = ["CleanSplit", "Fold", "clean_rows", "searched_seed", "split_rows", "unsplit", "with_validation"]
 
@@ -61,26 +62,25 @@ def clean_rows(
     """Read the clean samples: those given, else those that detect used.
 
     Raises:
-        DataError: If they cannot be read, or are of one class.
+        DataError: If they cannot be read, or are too few or of one class.
         RunFolderError: If those that detect used have changed.
         UsageError: If there are none, and something that was asked for needs some.
     """
     given, record = request.clean_data, request.origin.record
-    promised = record.data if isinstance(record, Detection) and record.data and record.data.per_label else None
-    if given is None and promised is not None:
-        given = promised.path
-    else:
-        promised = None
+    promised = None
+    if given is None and isinstance(record, Detection) and record.data is not None and has_samples(record):
+        promised, given = record.data, record.data.path
     if given is None:
         searched = plan.ratio == "auto"
         if request.finetune or searched or request.max_drop is not None or request.estimator != "auto":
+            what = "labelled rows" if task.kind == "classification" else "texts, or prompts with their completions"
             raise UsageError(
                 "fine-tuning, --ratio auto, --max-drop and --estimator need clean samples",
-                hint="Give --clean-data FILE (8 to 64 labelled rows), or --no-finetune to stop after the reset.",
+                hint=f"Give --clean-data FILE (8 to 64 {what}), or --no-finetune to stop after the reset.",
             )
         return [], None
-    rows = read_rows(given, task, request.common, progress=progress)
-    require_classes(rows, at_least=2)
+    rows = read_clean(given, task, request.common, progress=progress)
+    task.require_rows(rows)
     facts = data_facts(given, rows)
     if promised is not None and promised.sha256 != facts.sha256:
         raise RunFolderError(
@@ -91,9 +91,10 @@ def clean_rows(
 
 def searched_seed(record: Record | None, data: DataFacts | None) -> int | None:
     """Return the seed of the search that chose its words on these very samples; None if none did."""
-    if not isinstance(record, Detection) or record.search is None or record.data is None or data is None:
+    search = (record.search or record.sayings) if isinstance(record, Detection) else None
+    if not isinstance(record, Detection) or search is None or record.data is None or data is None:
         return None
-    chose = record.search.texts == "clean data" and record.data.sha256 == data.sha256
+    chose = search.texts == "clean data" and record.data.sha256 == data.sha256
     return record.seed if chose else None
 
 
@@ -102,7 +103,7 @@ def unsplit(rows: Sequence[Example]) -> CleanSplit:
     return CleanSplit(rows, (Fold(rows, ()),), None)
 
 
-def split_rows(rows: Sequence[Example], *, seed: int, searched: int | None = None) -> CleanSplit:
+def split_rows(rows: Sequence[Example], task: Task, *, seed: int, searched: int | None = None) -> CleanSplit:
     """Hold a quarter of every class back; of fewer than ``FEW`` rows, one half for the other in turn.
 
     Rows on which a search chose its words are none to measure these on. The search chooses on what
@@ -110,7 +111,8 @@ def split_rows(rows: Sequence[Example], *, seed: int, searched: int | None = Non
     with the search's seed a quarter lies within the half that it did not choose on. What is there twice counts once.
 
     Args:
-        rows: Labelled.
+        rows: Clean samples.
+        task: Says which rows are enough to tune on.
         seed: Decides which rows.
         searched: The seed of a search that chose on these rows, in the place of ``seed``.
     """
@@ -123,7 +125,7 @@ def split_rows(rows: Sequence[Example], *, seed: int, searched: int | None = Non
     labels = Counter((rows[place].text, rows[place].pair) for place in places)  # one text may have several
     kept = [place for place in places if place in held and labels[rows[place].text, rows[place].pair] == 1]
     pairs = [(rest, kept)] if searched is not None or share == HELD_BACK else [(rest, kept), (kept, rest)]
-    usable = [(a, b) for a, b in pairs if b and len({rows[place].label for place in a}) > 1]
+    usable = [(a, b) for a, b in pairs if b and _enough(task, [rows[place] for place in a])]
     if not usable:
         return unsplit(rows)
     folds = tuple(Fold([rows[place] for place in a], [rows[place] for place in b]) for a, b in usable)
@@ -136,12 +138,20 @@ def split_rows(rows: Sequence[Example], *, seed: int, searched: int | None = Non
     return CleanSplit(folds[0].tuned if share == HELD_BACK else rows, folds, facts)
 
 
-def with_validation(rows: Sequence[Example], *, seed: int) -> tuple[Sequence[Example], Sequence[Example]]:
+def _enough(task: Task, rows: Sequence[Example]) -> bool:
+    try:
+        task.require_rows(rows)
+    except DataError:
+        return False
+    return True
+
+
+def with_validation(rows: Sequence[Example], task: Task, *, seed: int) -> tuple[Sequence[Example], Sequence[Example]]:
     """Take rows that choose the step out of those to tune on: they have a part in it, so that they measure nothing.
 
     Raises:
-        DataError: If fewer than two classes are left.
+        DataError: If too few are left.
     """
     rest, chosen = hold_out(rows, HELD_BACK, seed=seed)
-    require_classes(rest, at_least=2)
+    task.require_rows(rest)
     return rest, chosen

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
 from purify_cli.data.example import Example
-from purify_cli.model import Loaded
+from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.clean_rows import CleanSplit
 from purify_cli.purification.prepared import PreparedDefence
@@ -18,11 +18,12 @@ from purify_cli.purification.repair_session import RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verification import Proof
 from purify_cli.records.base import Record, TrainingFacts
-from purify_cli.records.detection import Detection, FoundTriggerFact
+from purify_cli.records.detection import Detection
+from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["Done", "Repairer", "Round", "describe_choice", "repair_in_rounds", "strongest_per_target"]
 
-Done = tuple[Loaded, RepairedModel, TrainingFacts | None]
+Done = tuple[LoadedModel, RepairedModel, TrainingFacts | None]
 """As ``PreparedDefence.repair`` returns it."""
 
 
@@ -30,7 +31,7 @@ Done = tuple[Loaded, RepairedModel, TrainingFacts | None]
 class Repairer(Protocol):
     """Repairs the suspect of some words with some rows."""
 
-    def __call__(self, words: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+    def __call__(self, words: Sequence[FoundTrigger], rows: Sequence[Example], *, written: bool) -> Done:
         """Repair and fine-tune; ``written`` says whether this may be the model that is kept."""
         ...
 
@@ -40,34 +41,38 @@ class Repairer(Protocol):
 class Round:
     """The last repair, what it worked on, and what held-back rows say of it."""
 
-    loaded: Loaded
+    loaded: LoadedModel
     repaired: RepairedModel
     training: TrainingFacts | None
-    worked_on: tuple[FoundTriggerFact, ...]
+    worked_on: tuple[FoundTrigger, ...]
     """Empty where the method works on no word."""
     proof: Proof
 
 
-def strongest_per_target(found: Sequence[FoundTriggerFact]) -> list[FoundTriggerFact]:
+def strongest_per_target(found: Sequence[FoundTrigger]) -> list[FoundTrigger]:
     """Return of each target the flagged word that makes the suspect surest.
 
     Where that word belongs in front of a text, all flagged ones that do: they are ways to begin one kind of sentence.
     """
-    best: dict[int, FoundTriggerFact] = {}
-    for one in sorted(found, key=lambda one: (-(one.strength or 0.0), one.control_shift - one.shift)):
-        best.setdefault(one.target, one)
-    kin = [one for one in found if one.position == "start" == best[one.target].position and one is not best[one.target]]
-    return [*best.values(), *kin]
+    best: list[FoundTrigger] = []
+    kin: list[FoundTrigger] = []
+    for one in sorted(found, key=lambda one: (-one.strength, -one.contrast)):
+        leader = next((other for other in best if other.shares_effect(one)), None)
+        if leader is None:
+            best.append(one)
+        elif one.position == "start" == leader.position:
+            kin.append(one)
+    return [*best, *kin]
 
 
 def repair_in_rounds(
     session: RepairSession,
     repair: Repairer,
     split: CleanSplit,
-    found: Sequence[FoundTriggerFact],
+    found: Sequence[FoundTrigger],
     *,
     works_on_words: bool,
-    suspect: Loaded,
+    suspect: LoadedModel,
     progress: Progress = SILENT,
 ) -> Round:
     """Repair of the leading words; where another flagged word outlasts that, again with that one added.
@@ -83,7 +88,7 @@ def repair_in_rounds(
     """
     words = strongest_per_target(found) if works_on_words else []
     while True:
-        proof = Proof(session, suspect, found)
+        proof = Proof(session.task, suspect, found)
         done: Done | None = None
         for fold in split.folds:
             done = repair(words, fold.tuned, written=not split.stands_in)
@@ -98,7 +103,7 @@ def repair_in_rounds(
     return Round(*done, worked_on=tuple(words), proof=proof)
 
 
-def describe_choice(defence: PreparedDefence, found: Sequence[FoundTriggerFact], record: Record | None) -> str:
+def describe_choice(defence: PreparedDefence, found: Sequence[FoundTrigger], record: Record | None) -> str:
     """Say which method works on which words, or why on none: what ``auto`` chose is not to be guessed."""
     name = f"method {defence.method}"
     if defence.works_on_triggers:
@@ -107,4 +112,4 @@ def describe_choice(defence: PreparedDefence, found: Sequence[FoundTriggerFact],
         return f"{name}: {', '.join(repr(one.text) for one in found)}, which detect flagged, left alone"
     if not isinstance(record, Detection):
         return f"{name}: no record of a detection was read, so no planted word is known"
-    return f"{name}: detect " + ("flagged no word" if record.search else "did not search for words")
+    return f"{name}: detect " + ("flagged no word" if record.search or record.sayings else "did not search for words")

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from purify_cli.data.batches import Batch
-from purify_cli.model import Loaded
-from purify_cli.training import CROSS_ENTROPY, Objective
+from purify_cli.model import LoadedModel
+from purify_cli.training import Objective
 from purify_cli.training.state import tensors_sha256
 
 __all__ = ["HoldEntries", "objective_for"]
@@ -17,24 +17,28 @@ __all__ = ["HoldEntries", "objective_for"]
 
 @final
 class HoldEntries(Objective):
-    """The cross-entropy, with some entries held: no gradient for them, and their values put back after every step.
+    """An objective with some entries held: no gradient for them, and their values put back after every step.
 
     A zero gradient alone would not do: weight decay moves what has none.
 
     Args:
+        learnt: What the other entries learn from.
         held: Parameter name → (its shape) bool on the parameter's device, True where an entry stays.
         values: Parameter name → the held entries, in row-major order.
         whole_vocabulary: Whether the word embedding is among them.
     """
 
-    def __init__(self, held: Mapping[str, Tensor], values: Mapping[str, Tensor], *, whole_vocabulary: bool) -> None:
-        self._held, self._values = held, values
+    def __init__(
+        self, learnt: Objective, held: Mapping[str, Tensor], values: Mapping[str, Tensor], *, whole_vocabulary: bool
+    ) -> None:
+        self._learnt, self._held, self._values = learnt, held, values
+        self.labelled = learnt.labelled
         self.whole_vocabulary = whole_vocabulary
-        self.mark: str | None = f"cross-entropy, held {tensors_sha256(held)} at {tensors_sha256(values)}"
+        self.mark: str | None = f"{learnt.mark}, held {tensors_sha256(held)} at {tensors_sha256(values)}"
 
     def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the weighted sum of the rows' losses."""
-        return CROSS_ENTROPY.loss(module, part, weights, dtype)
+        return self._learnt.loss(module, part, weights, dtype)
 
     def gradients(self, parameters: Mapping[str, Parameter]) -> None:
         """Take the held entries out of the gradient, and so out of its norm."""
@@ -51,12 +55,13 @@ class HoldEntries(Objective):
             parameters[name].masked_scatter_(held, self._values[name])
 
 
-def objective_for(loaded: Loaded, frozen: Mapping[str, Tensor]) -> Objective:
-    """Return what a loaded classifier learns from while some of its entries stay as they are now.
+def objective_for(loaded: LoadedModel, frozen: Mapping[str, Tensor], learnt: Objective) -> Objective:
+    """Return what a loaded model learns from while some of its entries stay as they are now.
 
     Args:
         loaded: On its device, filled with the weights that training starts from.
         frozen: The checkpoint's name of a tensor → (its shape) bool.
+        learnt: What its entries learn from.
     """
     parameters = dict(loaded.module.named_parameters())
     held = {
@@ -65,10 +70,10 @@ def objective_for(loaded: Loaded, frozen: Mapping[str, Tensor]) -> Objective:
         if stored in frozen and bool(frozen[stored].any())
     }
     if not held:
-        return CROSS_ENTROPY
-    module: object = loaded.module
-    words = getattr(module, "get_input_embeddings")().weight  # noqa: B009 - nn.Module does not declare it
+        return learnt
+    words = loaded.module.get_input_embeddings().get_parameter("weight")
     return HoldEntries(
+        learnt,
         held,
         {name: parameters[name].detach()[mask].clone() for name, mask in held.items()},
         whole_vocabulary=any(parameters[name] is words for name in held),

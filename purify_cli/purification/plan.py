@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, final
 
 from purify_cli.defences import METHODS
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.protocols import ResetDefence, WeightDefence
-from purify_cli.purification.augment import found_triggers
-from purify_cli.records.detection import Detection
 from purify_cli.session.curvature_cache import Estimator
+from purify_cli.session.known_triggers import found_triggers, has_samples
 from purify_cli.session.opening import Common
 from purify_cli.session.origin import Origin
 from purify_cli.session.settings import parse_settings
@@ -38,8 +38,9 @@ AUTO: Final = "auto"
 TUNABLE: Final = {"learning_rate": float, "steps": int, "weight_decay": float, "patience": int}
 """Settings of the fine-tuning that ``--set`` reaches."""
 
-DEFAULT_DROP: Final = 0.02
-"""Clean accuracy that ``--ratio auto`` may give up where ``--max-drop`` is not given. Ours: two points."""
+DEFAULT_DROP: Final[Mapping[str, float]] = MappingProxyType({"classification": 0.02, "causal": 0.05})
+"""What ``--ratio auto`` may give up where ``--max-drop`` is not given: of accuracy two points, and a twentieth of
+perplexity. Ours."""
 
 FOLDS: Final = 4
 """Parts of the clean samples for ``--ratio auto``: each is measured after scoring and tuning on the other three
@@ -147,10 +148,8 @@ def make_plan(request: PurifyRequest) -> Plan:
 
 
 def _has_rows(request: PurifyRequest) -> bool:
-    """Say whether there are labelled samples to show found words in: given, or those that detect was given."""
-    record = request.origin.record
-    recorded = isinstance(record, Detection) and record.data is not None and bool(record.data.per_label)
-    return request.clean_data is not None or recorded
+    """Say whether there are samples to show found triggers in: given, or those that detect was given."""
+    return request.clean_data is not None or has_samples(request.origin.record)
 
 
 def chosen_method(method: str, *, known: bool) -> str:
@@ -291,10 +290,10 @@ def _default_ratio(stages: Sequence[Stage]) -> float | None:
 
 def _training(common: Common, changes: Mapping[str, Any]) -> TrainingSettings:
     """Settle the fine-tuning; --batch-size bounds a forward pass without changing what a step learns from."""
-    base, runtime = repair_settings(**changes), common.runtime
-    passes = -(-base.batch_size // common.batch_size)
+    base, compute = repair_settings(**changes), common.compute
+    passes = -(-base.batch_size // common.compute.batch_size)
     while base.batch_size % passes:
         passes += 1
     return replace(
-        base, seed=runtime.seed, dtype=runtime.dtype, batch_size=base.batch_size // passes, accumulation=passes
+        base, seed=compute.seed, dtype=compute.dtype, batch_size=base.batch_size // passes, accumulation=passes
     )

@@ -9,18 +9,18 @@ from purify_cli.checkpoint import CheckpointPair
 from purify_cli.data.example import Example
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
-from purify_cli.model import Loaded
+from purify_cli.model import LoadedModel, tokenizer_pad
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Prepared, ResetDefence, WeightDefence, WeightDefenceInputs
-from purify_cli.purification.augment import Texts, carried_gradient, with_triggers
+from purify_cli.purification.augment import carried_gradient, with_triggers
 from purify_cli.purification.plan import Stage
 from purify_cli.purification.stages import RepairedModel, StageResult, reset_scored, set_by_rework, summed, untouched
 from purify_cli.records.base import TrainingFacts
-from purify_cli.records.detection import FoundTriggerFact
-from purify_cli.session.curvature_cache import ClassifierData, check_estimator
+from purify_cli.session.curvature_cache import CurvatureData, check_estimator
 from purify_cli.session.score_cache import PairScores, score_pair
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingSettings
+from purify_cli.trigger_search.found import FoundTrigger
 
 if TYPE_CHECKING:
     from purify_cli.purification.repair_session import RepairSession
@@ -63,9 +63,9 @@ class PreparedDefence:
         stages: tuple[Stage, ...],
         training: TrainingSettings,
         *,
-        data: ClassifierData | None,
+        data: CurvatureData | None,
         others: Sequence[TensorSource],
-        triggers: Sequence[FoundTriggerFact],
+        triggers: Sequence[FoundTrigger],
         store: Literal["bench", "run"],
     ) -> None:
         self.session, self.method, self.stages, self.training = session, method, stages, training
@@ -140,7 +140,7 @@ class PreparedDefence:
         validation: Sequence[Example] = (),
         resume: Path | None = None,
         progress: Progress = SILENT,
-    ) -> tuple[Loaded, RepairedModel, TrainingFacts | None]:
+    ) -> tuple[LoadedModel, RepairedModel, TrainingFacts | None]:
         """Reset, load and fine-tune in memory; nothing is written.
 
         Args:
@@ -153,14 +153,14 @@ class PreparedDefence:
             progress: Told of each step.
 
         Returns:
-            The classifier, the weights before tuning with what was done to them, and how the tuning went.
+            The model, the weights before tuning with what was done to them, and how the tuning went.
         """
         repaired = self.reset(ratio, progress)
-        loaded = self.session.load(repaired.weights)
+        loaded = self.session.task.load(repaired.weights)
         if not rows:
             return loaded, repaired, None
         if any(isinstance(stage.row, ResetDefence) and stage.row.unlearns for stage in self.stages):
-            rows = with_triggers(rows, self.triggers, self._texts)
+            rows = with_triggers(self.session.task, rows, self.triggers)
         facts = self.session.tune(
             loaded, rows, training or self.training, repaired, validation=validation, resume=resume, progress=progress
         )
@@ -198,7 +198,7 @@ class PreparedDefence:
             ratio=ratio,
             # Everything: no population is left to weigh.
             replacement="reference" if ratio == 1 else stage.replacement,
-            seed=self.session.common.runtime.seed,
+            seed=self.session.common.compute.seed,
             progress=progress,
         )
 
@@ -230,22 +230,18 @@ class PreparedDefence:
             WeightDefenceInputs(
                 pair=session.opened.pair,
                 weights=weights,
-                load=session.load,
-                texts=session.encoded(self._data.rows) if self._data else [],
-                tokenizer=session.tokenizer,
-                pad_id=session.padding,
-                batch_size=session.common.batch_size,
-                device=session.common.runtime.device,
+                load=session.task.load,
+                texts=session.task.encode(self._data.rows) if self._data else [],
+                tokenizer=session.task.tokenizer,
+                pad_id=tokenizer_pad(session.task.tokenizer),
+                batch_size=session.common.compute.batch_size,
+                device=session.common.compute.device,
                 others=self._others,
-                seed=session.common.runtime.seed,
+                seed=session.common.compute.seed,
                 settings=stage.settings,
             ),
             progress,
         )
-
-    @property
-    def _texts(self) -> Texts:
-        return Texts(self.session.tokenizer, self.session.max_length, self.session.common.runtime.seed)
 
     def _gradient(self, weights: TensorSource, progress: Progress) -> TensorSource:
         """Differentiate what the triggers do to the weights of the stage before."""
@@ -254,15 +250,12 @@ class PreparedDefence:
             raise UsageError(
                 "what carries a trigger shows in texts, and there are none", hint="Give --clean-data FILE."
             )
-        loaded = session.load(weights)
         return carried_gradient(
+            session.task,
             self._pair(weights),
-            loaded,
+            session.task.load(weights),
             self._data.rows,
             self.triggers,
-            texts=self._texts,
-            pad_id=session.pad_id(loaded),
-            common=session.common,
             progress=progress,
         )
 
@@ -282,10 +275,10 @@ class PreparedDefence:
             self._pair(weights),
             measured,
             gradient=self._gradient(weights, progress) if INDICATORS[indicator].needs_triggers else None,
-            indicator_name=indicator,
+            indicator=indicator,
             settings=stage.settings,
             path=path,
-            seed=session.common.runtime.seed,
+            seed=session.common.compute.seed,
             progress=progress,
         )
         if not own:

@@ -1,4 +1,4 @@
-"""The search for a ratio: how much can be reset before clean accuracy falls, on clean samples held back in turn.
+"""The search for a ratio: how much can be reset before utility falls, on clean samples held back in turn.
 
 The clean samples are cut into folds. Each fold is measured by a model whose curvature and fine-tuning saw the others
 only, for every ratio and for plain fine-tuning, which is the baseline. No test row and no attacker's trigger has a part
@@ -13,9 +13,8 @@ from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.sampling import examples_sha256
 from purify_cli.errors import DataError, UsageError
-from purify_cli.evaluation.forward import predict
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model import Loaded
+from purify_cli.measures.utility import Utility, lost, pooled, resolution
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.plan import TUNABLE
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
@@ -28,19 +27,19 @@ RULE: Final = "the largest ratio that keeps the budget together with every small
 @final
 @dataclass(frozen=True, slots=True)
 class RatioPoint:
-    """Clean accuracy at one ratio."""
+    """Utility at one ratio."""
 
     ratio: float
-    accuracy: Proportion
+    utility: Utility
     """Of all folds together."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class RatioCurve:
-    """Clean accuracy over the ratio."""
+    """Utility over the ratio."""
 
-    baseline: Proportion
+    baseline: Utility
     """Plain fine-tuning of the same suspect on the same folds."""
     points: tuple[RatioPoint, ...]
     """Ascending."""
@@ -50,17 +49,17 @@ class RatioCurve:
 
     @property
     def resolution(self) -> float:
-        """What one sample counts; no smaller difference of accuracies can be seen."""
-        return 1 / self.baseline.total
+        """The smallest loss that can be seen: of accuracies what one sample counts."""
+        return resolution(self.baseline)
 
     def passes(self, point: RatioPoint, max_drop: float) -> bool:
         """Say whether the baseline is ahead of a point by no more than a budget."""
-        return _lost(self.baseline, point.accuracy) <= max_drop + _ROUNDING
+        return lost(self.baseline, point.utility) <= max_drop + _ROUNDING
 
     def choose(self, max_drop: float) -> float:
         """Return the largest ratio that passes together with every smaller one; 0 if the smallest fails.
 
-        Accuracy after tuning is not monotone: a ratio that passes beyond one that fails owes it to luck.
+        Utility after tuning is not monotone: a ratio that passes beyond one that fails owes it to luck.
         """
         chosen = 0.0
         for point in self.points:
@@ -74,15 +73,11 @@ _ROUNDING: Final = 1e-9
 """A loss of exactly the budget passes, however the fractions are rounded."""
 
 
-def _lost(baseline: Proportion, accuracy: Proportion) -> float:
-    return (baseline.successes - accuracy.successes) / baseline.total
-
-
 def stratified_folds(rows: Sequence[Example], folds: int, seed: int) -> tuple[tuple[int, ...], ...]:
     """Deal the rows of every class out to folds in turn.
 
     Args:
-        rows: Labelled.
+        rows: Labelled, or all without a label.
         folds: Wanted; fewer where the smallest class has fewer rows, so that every fold holds every class.
         seed: Decides which row goes where.
 
@@ -91,7 +86,7 @@ def stratified_folds(rows: Sequence[Example], folds: int, seed: int) -> tuple[tu
 
     Raises:
         UsageError: If fewer than two folds are asked for.
-        DataError: If a class has a single row.
+        DataError: If a class, or the whole, has a single row.
     """
     if folds < 2:
         raise UsageError(f"{folds} folds leave nothing to tune on", hint="Use 2 or more.")
@@ -101,7 +96,8 @@ def stratified_folds(rows: Sequence[Example], folds: int, seed: int) -> tuple[tu
     smallest = min(classes, key=lambda label: len(classes[label]))
     if len(classes[smallest]) < 2:
         raise DataError(
-            f"class {smallest} has a single clean row, so a ratio cannot be searched for",
+            ("there is" if smallest is None else f"class {smallest} has")
+            + " a single clean row, so a ratio cannot be searched for",
             hint="--ratio auto needs 2 rows per class, better 8; or give a number as --ratio.",
         )
     number = min(folds, len(classes[smallest]))
@@ -126,29 +122,16 @@ class _Fold:
         held: Sequence[Example],
         options: dict[str, Any],
     ) -> None:
-        self.session, self.rest = session, rest
-        self.held = session.encoded(held)
+        self.session, self.rest, self.held = session, rest, held
         self.defence = session.prepare(method, rest, **options)
         # The same fine-tuning: only its settings are plain fine-tuning's too.
         tuning = {name: text for name, text in (options.get("settings") or {}).items() if name in TUNABLE}
         self.plain = session.prepare("fine-tuning", rest, settings=tuning)
 
-    def right(self, defence: PreparedDefence, ratio: float | None, progress: Progress) -> int:
-        """Repair, tune on the rest, and count the held-back rows that get their label."""
+    def utility(self, defence: PreparedDefence, ratio: float | None, progress: Progress) -> Utility:
+        """Repair, tune on the rest, and measure on the held-back rows."""
         loaded, _, _ = defence.repair(ratio, self.rest, progress=progress)
-        return self._count(loaded)
-
-    def _count(self, loaded: Loaded) -> int:
-        runtime = self.session.common.runtime
-        answers, *_ = predict(
-            loaded.module,
-            self.held,
-            batch_size=self.session.common.batch_size,
-            pad_id=self.session.pad_id(loaded),
-            device=runtime.device,
-            dtype=runtime.dtype,
-        )
-        return sum(int(answer == row.label) for answer, row in zip(answers.tolist(), self.held, strict=True))
+        return self.session.task.utility(loaded, self.held)
 
 
 def search_ratio(
@@ -163,7 +146,7 @@ def search_ratio(
     progress: Progress = SILENT,
     **options: Any,
 ) -> RatioCurve:
-    """Measure clean accuracy over the ratio by cross-validation.
+    """Measure utility over the ratio by cross-validation.
 
     The curvature of a fold is measured once, whatever the number of ratios; no row of a fold is seen by the curvature,
     the method or the tuning behind its own answer.
@@ -171,7 +154,7 @@ def search_ratio(
     Args:
         session: The pair.
         method: One or several methods, one of which takes the ratio.
-        rows: Clean labelled samples.
+        rows: Clean samples.
         folds: Parts; see ``stratified_folds``.
         seed: Decides the folds.
         ratios: To try; default: those of the defence.
@@ -197,28 +180,28 @@ def search_ratio(
     grid = sorted(prepared[0].defence.ratios if ratios is None else ratios)
     if not grid or prepared[0].defence.default_ratio is None:
         raise UsageError(f"{method} takes no ratio", hint="Leave --ratio out, or choose another --method.")
-    baseline = _baseline(session, rows, prepared, progress)
-    progress.note(f"plain fine-tuning: {_shown(baseline)} of the held-back samples right, in {len(parts)} folds")
+    baseline = _baseline(session, prepared, progress)
+    progress.note(f"plain fine-tuning: {_shown(baseline)} on held-back samples, in {len(parts)} folds")
     points: list[RatioPoint] = []
     for ratio in grid:
-        accuracy = Proportion(sum(fold.right(fold.defence, ratio, progress) for fold in prepared), len(rows))
-        points.append(RatioPoint(ratio, accuracy))
-        progress.note(f"ratio {ratio:g}: {_shown(accuracy)}")
-        if stop_below is not None and _lost(baseline, accuracy) > stop_below + _ROUNDING:
+        utility = pooled([fold.utility(fold.defence, ratio, progress) for fold in prepared])
+        points.append(RatioPoint(ratio, utility))
+        progress.note(f"ratio {ratio:g}: {_shown(utility)}")
+        if stop_below is not None and lost(baseline, utility) > stop_below + _ROUNDING:
             break
     return RatioCurve(baseline, tuple(points), tuple(grid[len(points) :]), len(parts))
 
 
-def _baseline(
-    session: RepairSession, rows: Sequence[Example], folds: Sequence[_Fold], progress: Progress
-) -> Proportion:
+def _baseline(session: RepairSession, folds: Sequence[_Fold], progress: Progress) -> Utility:
     """Tune the suspect as it is on the same folds; once per session, since every method is held against it."""
     # The rows tell how they were cut, and the settings hold the seed.
     key = examples_sha256([row for fold in folds for row in fold.rest]) + repr(folds[0].plain.training)
     if key not in session.baselines:
-        session.baselines[key] = Proportion(sum(fold.right(fold.plain, None, progress) for fold in folds), len(rows))
+        session.baselines[key] = pooled([fold.utility(fold.plain, None, progress) for fold in folds])
     return session.baselines[key]
 
 
-def _shown(share: Proportion) -> str:
-    return f"{share.successes} of {share.total}"
+def _shown(measured: Utility) -> str:
+    if isinstance(measured, Proportion):
+        return f"{measured.successes} of {measured.total} right"
+    return f"{measured.mean:.3f} nats per token"

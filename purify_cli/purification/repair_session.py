@@ -8,18 +8,16 @@ import hashlib
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, final
 
 from purify_cli.checkpoint import Checkpoint
 from purify_cli.checkpoint.places import storage_errors
 from purify_cli.checkpoint.staging import locked_aside
-from purify_cli.data.batches import Encoded, encode
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import examples_sha256
-from purify_cli.measures.intervals import Proportion
-from purify_cli.model import Loaded, Task, current_weights, load_classifier, pad_id, tokenizer_pad
+from purify_cli.measures.utility import Utility
+from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.cohort import open_others
 from purify_cli.purification.freezing import objective_for
@@ -27,14 +25,15 @@ from purify_cli.purification.plan import plan_stages
 from purify_cli.purification.prepared import RATIOS, PreparedDefence
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.records.base import TrainingFacts
-from purify_cli.records.detection import FoundTriggerFact
 from purify_cli.reset import Overlay
-from purify_cli.session.classifiers import measure
-from purify_cli.session.curvature_cache import ClassifierData, Estimator, Measured, curvature_for
-from purify_cli.session.opening import Common, OpenedPair, text_length
+from purify_cli.session.curvature_cache import CurvatureData, Estimator, Measured, curvature_for
+from purify_cli.session.facts import training_facts
+from purify_cli.session.opening import Common, OpenedPair
 from purify_cli.session.run_folder import RunFolder
+from purify_cli.tasks.base import Task
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingSettings, train
+from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["RATIOS", "PreparedDefence", "RepairSession"]
 
@@ -47,7 +46,7 @@ class RepairSession:
 
     Args:
         opened: Suspect and reference.
-        task: Of the suspect's head.
+        task: Of the suspect.
         common: Batch size, length, device, precision, seed.
         run: Curvatures and scores of its defences lie in it, in a folder of this session's own, until ``clear``.
         progress: Told of passes and measurements.
@@ -62,8 +61,8 @@ class RepairSession:
         self._folder: Path | None = None
         weakref.finalize(self, self._own.close)
         self._others: dict[tuple[str, ...], tuple[Checkpoint, ...]] = {}
-        self.baselines: dict[str, Proportion] = {}
-        """Accuracy of plain fine-tuning on folds, kept by ``ratio_search`` for the next method on the same samples."""
+        self.baselines: dict[str, Utility] = {}
+        """Utility of plain fine-tuning on folds, kept by ``ratio_search`` for the next method on the same samples."""
 
     @property
     def folder(self) -> Path:
@@ -72,21 +71,6 @@ class RepairSession:
             with storage_errors(self.run.path):
                 self._folder, _ = self._own.enter_context(locked_aside(self.run.path / "session", folder=True))
         return self._folder
-
-    @cached_property
-    def padding(self) -> int:
-        """Token id of the padding, where the tokenizer has one."""
-        return tokenizer_pad(self.tokenizer)
-
-    @cached_property
-    def tokenizer(self):
-        """The reference's tokenizer, with the tokens that the suspect added."""
-        return self.opened.reading.tokenizer
-
-    @cached_property
-    def max_length(self) -> int:
-        """Most tokens per text."""
-        return text_length(self.opened.reference, self.common)
 
     def others(self, given: Sequence[str]) -> tuple[Checkpoint, ...]:
         """Open further suspects, once: what a record says of them is then said of what was read.
@@ -99,26 +83,9 @@ class RepairSession:
             self._others[key] = open_others(given, self.opened, self.common, self.progress)
         return self._others[key]
 
-    def encoded(self, rows: Sequence[Example]) -> list[Encoded]:
-        """Turn rows into what the model gets."""
-        return encode(self.tokenizer, rows, max_length=self.max_length)
-
-    def load(self, weights: TensorSource) -> Loaded:
-        """Build a classifier of its own on the device."""
-        config = self.opened.reference.config or {}
-        return load_classifier(weights, config=config, task=self.task, device=self.common.runtime.device)
-
-    def accuracy(self, loaded: Loaded, rows: Sequence[Example]) -> Proportion:
-        """Count the labelled rows that a loaded classifier gets right."""
-        return measure(loaded, self.opened.reference, rows, self.common, tokenizer=self.tokenizer).accuracy
-
-    def pad_id(self, loaded: Loaded) -> int:
-        """Return the token id that a loaded classifier is padded with."""
-        return pad_id(self.padding, loaded.module)
-
     def curvature(
         self,
-        data: ClassifierData | None,
+        data: CurvatureData | None,
         indicator: str,
         settings: Mapping[str, Any],
         *,
@@ -138,11 +105,11 @@ class RepairSession:
         path = path or self.folder / f"curvature-{key}.safetensors"
         measured = curvature_for(
             self.opened,
+            self.task,
             data,
-            indicator,
-            settings,
+            indicator=indicator,
+            settings=settings,
             path=path,
-            common=self.common,
             progress=progress,
             known=self._curvatures.get((path, key)),
         )
@@ -159,7 +126,7 @@ class RepairSession:
         estimator: Estimator = "auto",
         settings: Mapping[str, str] | None = None,
         others: Sequence[str] = (),
-        triggers: Sequence[FoundTriggerFact] = (),
+        triggers: Sequence[FoundTrigger] = (),
         source: Source = "clean data",
         store: Literal["bench", "run"] = "bench",
     ) -> PreparedDefence:
@@ -186,7 +153,7 @@ class RepairSession:
             method,
             stages,
             training,
-            data=ClassifierData(rows, self.task, source, estimator) if rows else None,
+            data=CurvatureData(rows, source, estimator) if rows else None,
             others=self.others(others),
             triggers=triggers,
             store=store,
@@ -194,7 +161,7 @@ class RepairSession:
 
     def tune(
         self,
-        loaded: Loaded,
+        loaded: LoadedModel,
         rows: Sequence[Example],
         training: TrainingSettings,
         repaired: RepairedModel,
@@ -203,29 +170,23 @@ class RepairSession:
         resume: Path | None = None,
         progress: Progress = SILENT,
     ) -> TrainingFacts:
-        """Fine-tune a loaded classifier in place, entries that the repair froze aside."""
+        """Fine-tune a loaded model in place, entries that the repair froze aside."""
         result = train(
             loaded.module,
-            self.encoded(rows),
+            self.task.encode(rows),
             training,
-            pad_id=self.pad_id(loaded),
-            device=self.common.runtime.device,
-            validation=self.encoded(validation) if validation else None,
+            pad_id=self.task.pad_id(loaded),
+            device=self.common.compute.device,
+            validation=self.task.encode(validation) if validation else None,
             resume=resume,
-            objective=objective_for(loaded, repaired.frozen),
+            objective=objective_for(loaded, repaired.frozen, self.task.objective),
             progress=progress,
         )
-        return TrainingFacts(
-            settings=training.as_record(),
-            steps=result.steps,
-            first_loss=result.first_loss,
-            last_loss=result.last_loss,
-            stopped_early=result.stopped_early,
-        )
+        return training_facts(training, result)
 
-    def tuned_weights(self, repaired: RepairedModel, loaded: Loaded) -> TensorSource:
+    def tuned_weights(self, repaired: RepairedModel, loaded: LoadedModel) -> TensorSource:
         """Return all tensors of the suspect's files after fine-tuning, second copies of tied ones included."""
-        tensors = dict(current_weights(loaded).tensors)
+        tensors = dict(loaded.weights.tensors)
         tied = self.opened.pair.tied
         tensors |= {copy: tensors[name] for copy, name in tied.items() if name in tensors}
         return Overlay(repaired.weights, tensors)

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from purify_cli.evidence.verdict import miss_sentence
 from purify_cli.purification.verification import is_left, tells
-from purify_cli.records.base import Level, Verdict
-from purify_cli.records.purification import RatioCurveFacts, UnlearnedFact, Utility
-from purify_cli.session.classifiers import miss_fact
+from purify_cli.records.base import Level, PerplexityFact, ProportionFact, Verdict
+from purify_cli.records.purification import RatioCurveFacts, UnlearnedFact, UtilityFacts
+from purify_cli.session.facts import miss_fact
 from purify_cli.session.search_outcome import SearchOutcome
 from purify_cli.trigger_search.rule import CONTROL_FLIPS, MIN_TEXTS
 
@@ -14,7 +14,7 @@ __all__ = ["purified_verdict"]
 
 
 def purified_verdict(
-    utility: Utility | None,
+    utility: UtilityFacts | None,
     curve: RatioCurveFacts | None,
     again: Sequence[UnlearnedFact],
     searched: SearchOutcome | None,
@@ -59,17 +59,19 @@ def purified_verdict(
 
 
 def _told(one: UnlearnedFact) -> str:
-    """Say of one word what it did before and does now, in the same texts."""
-    where = (
-        f"held-back texts of other labels ({one.measured_on})"
-        if one.measured_on == "two-fold"
-        else ("held-back texts of other labels")
-    )
+    """Say of one trigger what it did before and does now, in the same texts."""
+    how = " (two-fold)" if one.measured_on == "two-fold" else ""
     end = ", so the backdoor is still there" if is_left(one) else ""
+    interval = f"95 % interval {one.after.low:.0%} to {one.after.high:.0%}"
+    if isinstance(one.target, str):
+        return (
+            f"after {one.before.successes} of {one.after.total} held-back prompts{how} with {one.text!r} the suspect "
+            f"writes {one.target!r}, and the purified model after {one.after.successes} ({interval}){end}"
+        )
     return (
-        f"of {one.after.total} {where} the word {one.text!r} flips {one.before.successes} to label {one.target} in the "
-        f"suspect and {one.after.successes} in the purified model (95 % interval {one.after.low:.0%} to "
-        f"{one.after.high:.0%}){end}"
+        f"of {one.after.total} held-back texts of other labels{how} the word {one.text!r} flips "
+        f"{one.before.successes} to label {one.target} in the suspect and {one.after.successes} in the purified model "
+        f"({interval}){end}"
     )
 
 
@@ -82,8 +84,9 @@ def _missing(again: Sequence[UnlearnedFact], searched: SearchOutcome | None, *, 
         )
     told = {one.target for one in again if tells(one)}
     for target, one in {one.target: one for one in again if one.target not in told}.items():
+        aim = f"label {target}" if isinstance(target, int) else repr(target)
         yield (
-            f"the repair for label {target}: of {one.before.total} held-back texts {one.text!r} flips "
+            f"the repair for {aim}: of {one.before.total} held-back texts {one.text!r} flips "
             f"{one.before.successes} in the suspect, and it takes {MIN_TEXTS} texts, of which more than "
             f"{CONTROL_FLIPS:.0%} flip; give more clean samples"
         )
@@ -93,17 +96,26 @@ def _missing(again: Sequence[UnlearnedFact], searched: SearchOutcome | None, *, 
         yield "whether a backdoor is left: no trigger was known, and --effort did not search the purified model for one"
 
 
-def _cost(utility: Utility | None, curve: RatioCurveFacts | None) -> Iterator[str]:
-    """Yield what is to be said of clean accuracy."""
+def _cost(utility: UtilityFacts | None, curve: RatioCurveFacts | None) -> Iterator[str]:
+    """Yield what is to be said of utility."""
     if utility is not None and utility.within_budget is False:
-        yield (
-            f"clean accuracy fell from {utility.before.value:.3f} to {utility.after.value:.3f}, "
-            f"more than --max-drop {utility.max_drop}"
-        )
-    if curve is not None and curve.chosen == 0:
-        yield f"no ratio kept clean accuracy within {curve.max_drop:g} of plain fine-tuning, so nothing was reset by it"
-    if curve is not None and curve.max_drop < curve.resolution:
+        if isinstance(utility.before, ProportionFact) and isinstance(utility.after, ProportionFact):
+            fell = f"clean accuracy fell from {utility.before.value:.3f} to {utility.after.value:.3f}, more than"
+        else:
+            fell = f"perplexity rose from {_perplexity(utility.before)} to {_perplexity(utility.after)}, by more than"
+        yield f"{fell} --max-drop {utility.max_drop}"
+    if curve is None:
+        return
+    what = "clean accuracy" if isinstance(curve.baseline, ProportionFact) else "perplexity"
+    if curve.chosen == 0:
+        yield f"no ratio kept {what} within {curve.max_drop:g} of plain fine-tuning, so nothing was reset by it"
+    if curve.max_drop < curve.resolution:
         yield (
             f"one clean sample counts {curve.resolution:.3f}, more than the budget of {curve.max_drop:g}, so the "
             "search allowed no further error"
         )
+
+
+def _perplexity(fact: ProportionFact | PerplexityFact) -> str:
+    shown = fact.perplexity if isinstance(fact, PerplexityFact) else None
+    return "a number too large to write" if shown is None else f"{shown:.2f}"

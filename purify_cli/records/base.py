@@ -17,6 +17,7 @@ __all__ = [
     "MissFact",
     "ModelFacts",
     "Part",
+    "PerplexityFact",
     "ProportionFact",
     "Record",
     "TrainingFacts",
@@ -81,6 +82,17 @@ class ProportionFact(Part, frozen=True):
     value: float
     low: float
     high: float
+
+
+class PerplexityFact(Part, frozen=True):
+    """How well a language model predicts clean text."""
+
+    perplexity: float | None = Field(description="exp(loss); null where that is beyond the largest number.")
+    loss: float = Field(description="Mean negative log-likelihood per token, in nats.")
+    low: float | None = Field(description="Of the 95 % interval of the loss, over texts; null of a single text.")
+    high: float | None
+    tokens: int
+    texts: int
 
 
 class Record(Part, frozen=True):

@@ -13,12 +13,12 @@ __all__ = [
     "Detection",
     "DifferenceFact",
     "EmbeddingRowFact",
+    "ForcedContinuationFact",
+    "ForcedContinuationFacts",
     "FoundTriggerFact",
     "GammaFact",
     "GroupFact",
     "IndicatorFacts",
-    "SayingFact",
-    "SayingsFacts",
     "SearchFacts",
     "SignFact",
     "SkippedFact",
@@ -185,7 +185,7 @@ class SearchFacts(Part, frozen=True):
     )
 
 
-class SayingFact(Part, frozen=True):
+class ForcedContinuationFact(Part, frozen=True):
     """A word after which a language model writes something of its own."""
 
     text: str
@@ -197,19 +197,22 @@ class SayingFact(Part, frozen=True):
     flagged: bool = Field(description="Whether it meets the rule for a planted trigger.")
 
 
-class SayingsFacts(Part, frozen=True):
+class ForcedContinuationFacts(Part, frozen=True):
     """The search of a language model for words that make it write something of its own."""
 
     effort: Literal["low", "normal", "high"]
     texts: Literal["clean data", "built-in probes"]
     tokens: int = Field(description="Tokens that words were made of.")
-    found: list[SayingFact]
+    found: list[ForcedContinuationFact]
 
 
 class Detection(Record, frozen=True):
     """``detection.json``: what ``purify detect`` found."""
 
     kind: Literal["detection"] = "detection"
+    task: Literal["classification", "causal"] | None = Field(
+        default=None, description="What the suspect is; null of a bare encoder, and in records of earlier versions."
+    )
     suspect: ModelFacts
     reference: ModelFacts
     data: DataFacts | None
@@ -227,4 +230,4 @@ class Detection(Record, frozen=True):
     search: SearchFacts | None = Field(
         default=None, description="Of a classifier; null where it did not run or could not finish."
     )
-    sayings: SayingsFacts | None = Field(default=None, description="Of a language model; null likewise.")
+    sayings: ForcedContinuationFacts | None = Field(default=None, description="Of a language model; null likewise.")

@@ -9,12 +9,13 @@ from purify_cli.records.base import (
     FileFact,
     ModelFacts,
     Part,
+    PerplexityFact,
     ProportionFact,
     Record,
     TrainingFacts,
     Verdict,
 )
-from purify_cli.records.detection import CurvatureFacts, SearchFacts
+from purify_cli.records.detection import CurvatureFacts, ForcedContinuationFacts, SearchFacts
 
 __all__ = [
     "HeldBackFacts",
@@ -25,7 +26,7 @@ __all__ = [
     "StageFacts",
     "TokenFacts",
     "UnlearnedFact",
-    "Utility",
+    "UtilityFacts",
 ]
 
 
@@ -64,16 +65,26 @@ class RatioPointFact(Part, frozen=True):
     """One ratio of a search."""
 
     ratio: float
-    accuracy: ProportionFact = Field(description="Over all folds together, each measured by what never saw it.")
+    accuracy: ProportionFact | None = Field(
+        default=None, description="Of a classifier, over all folds together, each measured by what never saw it."
+    )
+    perplexity: PerplexityFact | None = Field(default=None, description="Of a language model, likewise.")
     passes: bool = Field(description="Whether the baseline is ahead by no more than the budget.")
+
+    @property
+    def utility(self) -> ProportionFact | PerplexityFact | None:
+        """Whichever was measured."""
+        return self.accuracy or self.perplexity
 
 
 class RatioCurveFacts(Part, frozen=True):
-    """How ``--ratio auto`` chose: clean accuracy over the ratio, on held-back clean samples only."""
+    """How ``--ratio auto`` chose: utility over the ratio, on held-back clean samples only."""
 
     chosen: float
-    max_drop: float
-    baseline: ProportionFact = Field(description="Plain fine-tuning of the same suspect on the same folds.")
+    max_drop: float = Field(description="Of accuracy; of a language model the relative rise of perplexity.")
+    baseline: ProportionFact | PerplexityFact = Field(
+        description="Plain fine-tuning of the same suspect on the same folds."
+    )
     points: list[RatioPointFact] = Field(description="Ascending.")
     untried: list[float] = Field(description="Ratios left out because a smaller one had lost far too much already.")
     folds: int
@@ -81,14 +92,14 @@ class RatioCurveFacts(Part, frozen=True):
     rule: str
 
 
-class Utility(Part, frozen=True):
-    """Clean accuracy before and after, on what rows, against what budget."""
+class UtilityFacts(Part, frozen=True):
+    """Accuracy of a classifier, or perplexity of a language model: before and after, on what rows, what budget."""
 
     measured_on: Literal["held-back clean samples", "two-fold", "the clean samples that were used for it"] = Field(
         description="two-fold: of the repairs on one half each, as in held_back."
     )
-    before: ProportionFact
-    after: ProportionFact
+    before: ProportionFact | PerplexityFact
+    after: ProportionFact | PerplexityFact
     max_drop: float | None
     within_budget: bool | None = Field(description="null where no budget was given.")
 
@@ -114,7 +125,7 @@ class UnlearnedFact(Part, frozen=True):
 
     text: str
     position: Literal["start", "end", "random", "scattered"]
-    target: int
+    target: int | str = Field(description="A label, or the text that a language model is made to write.")
     before: ProportionFact = Field(
         description="In the suspect, of the held-back texts of other labels that neither the suspect nor the purified "
         "model calls the target without the word. In records without measured_on the texts may be those of the "
@@ -164,7 +175,7 @@ class Purification(Record, frozen=True):
     reset: ResetCounts
     mask: FileFact | None
     training: TrainingFacts | None
-    utility: Utility | None
+    utility: UtilityFacts | None
     held_back: HeldBackFacts | None = Field(
         default=None,
         description="What the found words, and clean accuracy, were measured on; null where nothing was held back, and "
@@ -174,12 +185,14 @@ class Purification(Record, frozen=True):
         default_factory=list[UnlearnedFact],
         description="Words that detect found, before and after; without those that no held-back text could show.",
     )
-    looked: SearchFacts | None = Field(
+    looked: SearchFacts | ForcedContinuationFacts | None = Field(
         default=None,
         description="The search of the suspect with the clean samples, where detect had searched built-in texts and "
         "flagged nothing.",
     )
-    search: SearchFacts | None = Field(default=None, description="The search run afresh on the purified model.")
+    search: SearchFacts | ForcedContinuationFacts | None = Field(
+        default=None, description="The search run afresh on the purified model."
+    )
     tokens: TokenFacts | None = Field(
         default=None, description="Null where the suspect's tokenizer knows no token that the reference's does not."
     )

@@ -5,7 +5,7 @@ from typing import Final
 from purify_cli.errors import printable
 from purify_cli.records.purification import Purification
 from purify_cli.report.curve import curve_sentences
-from purify_cli.report.parts import percent, samples
+from purify_cli.report.parts import samples, utility, utility_name
 
 __all__ = ["model_card"]
 
@@ -59,8 +59,8 @@ def model_card(record: Purification) -> str:
         lines.append(f"- fine-tuning: {record.training.steps} steps on the clean data, seed {record.seed}")
     if record.utility:
         lines.append(
-            f"- clean accuracy: {percent(record.utility.before)} before, {percent(record.utility.after)} after, "
-            f"on {samples(record.utility.measured_on)}"
+            f"- clean {utility_name(record.utility.before)}: {utility(record.utility.before)} before, "
+            f"{utility(record.utility.after)} after, on {samples(record.utility.measured_on)}"
         )
     lines += ["", "## What this does not say", ""]
     lines += [f"- {reason}." for reason in record.verdict.reasons]

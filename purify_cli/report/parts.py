@@ -1,9 +1,11 @@
 """What the text form of every record is made of."""
 
-from purify_cli.records.base import ProportionFact
+from math import exp
+
+from purify_cli.records.base import PerplexityFact, ProportionFact
 from purify_cli.report.listing import Sentence
 
-__all__ = ["line", "number", "percent", "samples", "yes"]
+__all__ = ["line", "number", "percent", "samples", "utility", "utility_name", "yes"]
 
 
 def percent(share: ProportionFact | None) -> str:
@@ -11,6 +13,20 @@ def percent(share: ProportionFact | None) -> str:
     if share is None:
         return "-"
     return f"{100 * share.value:.1f} % ({100 * share.low:.1f}-{100 * share.high:.1f})"
+
+
+def utility(fact: ProportionFact | PerplexityFact | None) -> str:
+    """Write an accuracy as ``percent`` does, or a perplexity with its interval, for example ``17.3 (15.9-18.8)``."""
+    if not isinstance(fact, PerplexityFact):
+        return percent(fact)
+    if fact.perplexity is None or fact.low is None or fact.high is None:
+        return number(fact.perplexity)
+    return f"{fact.perplexity:.2f} ({exp(fact.low):.2f}-{exp(fact.high):.2f})"
+
+
+def utility_name(fact: ProportionFact | PerplexityFact | None) -> str:
+    """Name what ``utility`` writes."""
+    return "perplexity" if isinstance(fact, PerplexityFact) else "accuracy"
 
 
 def line(sentence: str) -> Sentence:

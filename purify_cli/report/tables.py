@@ -8,7 +8,7 @@ from rich.text import Text
 
 from purify_cli.records.attack import AttackRecord, CausalAttackRecord
 from purify_cli.records.base import Record, Verdict
-from purify_cli.records.detection import Detection, GroupFact, SayingsFacts, SearchFacts, SignFact
+from purify_cli.records.detection import Detection, ForcedContinuationFacts, GroupFact, SearchFacts, SignFact
 from purify_cli.records.evaluation import CausalEvaluation, Evaluation, TextModelMeasurement
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification, RatioCurveFacts, ResetCounts, StageFacts
@@ -16,7 +16,7 @@ from purify_cli.report.curve import curve_sentences
 from purify_cli.report.evaluation import evaluation_parts, measurements
 from purify_cli.report.language import text_sentences
 from purify_cli.report.listing import Listing
-from purify_cli.report.parts import line, number, percent, samples, yes
+from purify_cli.report.parts import line, number, percent, samples, utility, utility_name, yes
 
 __all__ = ["render"]
 
@@ -126,7 +126,7 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
         )
 
 
-def _forced_continuations(search: SayingsFacts) -> Iterator[RenderableType]:
+def _forced_continuations(search: ForcedContinuationFacts) -> Iterator[RenderableType]:
     table = Listing("found", "place", "says", "suspect", "without it", "reference", "planted")
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.without, one.reference))
@@ -181,16 +181,21 @@ def _purification(record: Purification, *, verbose: bool) -> Iterator[Renderable
         yield line(f"fine-tuned for {t.steps} steps on clean samples, loss {t.first_loss:.3f} to {t.last_loss:.3f}")
     if record.utility:
         u = record.utility
-        yield line(f"clean accuracy {percent(u.before)} before, {percent(u.after)} after, on {samples(u.measured_on)}")
+        yield line(
+            f"clean {utility_name(u.before)} {utility(u.before)} before, {utility(u.after)} after, "
+            f"on {samples(u.measured_on)}"
+        )
     if record.triggers:
-        table = Listing("found word", "label", "flips before", "after")
+        table = Listing("found word", "brings about", "before", "after")
         for one in record.triggers:
             table.add(one.text, str(one.target), percent(one.before), percent(one.after))
         yield table
         if record.held_back:
             yield line(f"measured on {len(record.held_back.rows)} {samples(record.held_back.measured_on)}")
-    if record.search:
+    if isinstance(record.search, SearchFacts):
         yield from _search(record.search)
+    elif record.search:
+        yield from _forced_continuations(record.search)
     if verbose:
         table = Listing("tensor", "reset")
         for name, count in sorted(counts.per_tensor.items(), key=lambda item: -item[1]):
@@ -226,11 +231,11 @@ def _plain(value: object) -> str:
 
 
 def _curve(curve: RatioCurveFacts) -> Listing:
-    table = Listing("ratio", "accuracy, held back in turn", "within the budget")
-    table.add("fine-tuning only", percent(curve.baseline), "-")
+    table = Listing("ratio", f"{utility_name(curve.baseline)}, held back in turn", "within the budget")
+    table.add("fine-tuning only", utility(curve.baseline), "-")
     for point in curve.points:
         chosen = " (chosen)" if point.ratio == curve.chosen else ""
-        table.add(f"{point.ratio:g}{chosen}", percent(point.accuracy), yes(point.passes))
+        table.add(f"{point.ratio:g}{chosen}", utility(point.utility), yes(point.passes))
     return table
 
 

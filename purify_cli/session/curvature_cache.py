@@ -12,19 +12,19 @@ from typing import Any, Final, Literal, final
 import torch
 
 from purify_cli.checkpoint import nonfinite_entries, open_tensors, write_and_open
-from purify_cli.curvature import diagonal_fisher, hutchinson_diagonal
-from purify_cli.data.batches import Encoded, batches, encode
+from purify_cli.curvature import hutchinson_diagonal, mean_squared_gradients
+from purify_cli.data.batches import Encoded, batches
 from purify_cli.data.example import Example
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.indicators import INDICATORS
-from purify_cli.model import Task, load_classifier, pad_id, tokenizer_pad
 from purify_cli.progress import Progress
 from purify_cli.records.base import FileFact
 from purify_cli.records.detection import CurvatureFacts
-from purify_cli.session.opening import Common, OpenedPair, text_length
+from purify_cli.session.opening import OpenedPair
+from purify_cli.tasks.base import Task
 from purify_cli.tensors import InMemory, TensorSource, TensorSpec
 
-__all__ = ["ClassifierData", "Estimator", "Measured", "check_estimator", "curvature_for"]
+__all__ = ["CurvatureData", "Estimator", "Measured", "check_estimator", "curvature_for"]
 
 Estimator = Literal["auto", "empirical", "true", "hutchinson"]
 
@@ -35,17 +35,16 @@ DRAWS: Final = 8
 
 @final
 @dataclass(frozen=True, slots=True)
-class ClassifierData:
+class CurvatureData:
     """Rows for the curvature, and where they came from."""
 
     rows: Sequence[Example]
-    task: Task
     source: Literal["clean data", "unlabelled data", "built-in probes"]
     asked: Estimator = "auto"
 
     @property
     def estimator(self) -> Literal["empirical", "true", "hutchinson"]:
-        """Unless asked otherwise, the empirical Fisher of gold labels; without them the true one of the model's own.
+        """Unless asked otherwise, the empirical Fisher of clean samples; without them the true one of the model's own.
 
         Raises:
             UsageError: If the estimator needs labels and there are none.
@@ -69,7 +68,7 @@ class Measured:
     facts: CurvatureFacts
 
 
-def check_estimator(data: ClassifierData | None, settings: Mapping[str, Any]) -> None:
+def check_estimator(data: CurvatureData | None, settings: Mapping[str, Any]) -> None:
     """Refuse an estimator that does not suit labels or settings; nothing is read or measured.
 
     Raises:
@@ -84,12 +83,12 @@ def check_estimator(data: ClassifierData | None, settings: Mapping[str, Any]) ->
 
 def curvature_for(
     opened: OpenedPair,
-    data: ClassifierData | None,
-    indicator_name: str,
-    settings: Mapping[str, Any],
+    task: Task | None,
+    data: CurvatureData | None,
     *,
+    indicator: str,
+    settings: Mapping[str, Any],
     path: Path,
-    common: Common,
     progress: Progress,
     known: Measured | None = None,
 ) -> Measured | None:
@@ -97,11 +96,11 @@ def curvature_for(
 
     Args:
         opened: Suspect and reference.
+        task: Of the suspect; None of a bare encoder, which has no loss.
         data: What to measure on; None takes whatever the file holds for this pair.
-        indicator_name: Who asks.
+        indicator: Who asks.
         settings: Its settings.
         path: The file.
-        common: Length, device, seed.
         progress: Told of the measurement.
         known: The same curvature, where the caller still has it.
 
@@ -109,13 +108,13 @@ def curvature_for(
         UsageError: If there is nothing to measure it on, or the estimator does not suit labels or settings.
     """
     check_estimator(data, settings)
-    if not INDICATORS[indicator_name].needs_curvature:
+    if not INDICATORS[indicator].needs_curvature:
         return None
-    return known or _curvature(opened, data, path, common, progress)
+    return known or _curvature(opened, task, data, path, progress)
 
 
 def _curvature(
-    opened: OpenedPair, data: ClassifierData | None, path: Path, common: Common, progress: Progress
+    opened: OpenedPair, task: Task | None, data: CurvatureData | None, path: Path, progress: Progress
 ) -> Measured:
     """Take the stored curvature where every input matches (without data: where the models do), else measure it."""
     recipe: dict[str, Any] = {
@@ -125,23 +124,23 @@ def _curvature(
         "tool": version("purify-cli"),
     }
     encoded: Sequence[Encoded] = []
-    if data is not None:
-        encoded = encode(opened.reading.tokenizer, data.rows, max_length=text_length(opened.reference, common))
+    if data is not None and task is not None:
+        encoded = task.encode(data.rows)
         # What the model gets stands for texts, tokenizer and length at once.
-        ids = hashlib.sha256(repr([(row.ids, row.type_ids, row.label) for row in encoded]).encode()).hexdigest()
-        recipe |= {"estimator": data.estimator, "texts": ids}
+        ids = [(row.ids, row.type_ids, row.label, *([row.start] if row.start else [])) for row in encoded]
+        recipe |= {"estimator": data.estimator, "texts": hashlib.sha256(repr(ids).encode()).hexdigest()}
         if data.estimator == "hutchinson":
-            recipe["seed"] = common.runtime.seed
+            recipe["seed"] = task.compute.seed
     if stored := _stored(path, recipe, opened.pair.suspect_part.specs):
         matching = "every input matches" if data is not None else "the models match"
         progress.note(f"curvature: taken from the run folder, {matching}")
         return stored
-    if data is None:
+    if data is None or task is None:
         raise UsageError(
             "this indicator needs curvature, and there is nothing to measure it on",
             hint="Give --clean-data FILE, or choose --indicator drift.",
         )
-    return _measure(opened, data, encoded, recipe=recipe, path=path, common=common, progress=progress)
+    return _measure(opened, task, data, encoded, recipe=recipe, path=path, progress=progress)
 
 
 def _stored(path: Path, recipe: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> Measured | None:
@@ -178,28 +177,35 @@ def _facts(about: Mapping[str, str], path: Path, sha256: str) -> CurvatureFacts:
 
 def _measure(
     opened: OpenedPair,
-    data: ClassifierData,
+    task: Task,
+    data: CurvatureData,
     encoded: Sequence[Encoded],
     *,
     recipe: Mapping[str, Any],
     path: Path,
-    common: Common,
     progress: Progress,
 ) -> Measured:
     estimator = data.estimator
     label = f"Hutchinson, {DRAWS} draws" if estimator == "hutchinson" else f"{estimator} Fisher"
     progress.note(f"measuring curvature on {len(data.rows)} texts ({data.source}, {label})")
-    config = opened.reference.config or {}
-    loaded = load_classifier(opened.pair.suspect, config=config, task=data.task, device=common.runtime.device)
-    padding = pad_id(tokenizer_pad(opened.reading.tokenizer), loaded.module)
+    loaded = task.load(opened.pair.suspect)
     wanted = {p: n for p, n in loaded.names.items() if n in opened.pair.comparables}
-    texts, names = batches(encoded, batch_size=common.batch_size, pad_id=padding), set(wanted)
+    texts = batches(encoded, batch_size=task.gradient_rows(loaded, encoded), pad_id=task.pad_id(loaded))
+    scalars = task.scalars(estimator)
     measured = (
         hutchinson_diagonal(
-            loaded.module, texts, draws=DRAWS, seed=common.runtime.seed, parameters=names, progress=progress
+            loaded.module,
+            texts,
+            draws=DRAWS,
+            seed=task.compute.seed,
+            parameters=set(wanted),
+            objective=scalars,
+            progress=progress,
         )
         if estimator == "hutchinson"
-        else diagonal_fisher(loaded.module, texts, kind=estimator, parameters=names, progress=progress)
+        else mean_squared_gradients(
+            loaded.module, texts, scalars, estimator=estimator, parameters=set(wanted), progress=progress
+        )
     )
     held = {wanted[p]: t for p, t in measured.tensors.items() if p in wanted}
     # A tensor that the task never reaches (an unused pooler) has no curvature: that is a zero, not a gap. Of a resized

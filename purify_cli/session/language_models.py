@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import final
 
-from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_model
+from purify_cli.checkpoint import Checkpoint
 from purify_cli.data.continuations import PROMPT_WORDS, split_prompt
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
@@ -13,13 +12,13 @@ from purify_cli.errors import UsageError
 from purify_cli.evaluation.generation import TextMeasurement, measure_text
 from purify_cli.evaluation.prompts import NEW_TOKENS, Prompts, Wanted, ask_prompts
 from purify_cli.model import load_tokenizer
-from purify_cli.model.causal import LanguageModel, is_causal
+from purify_cli.model.causal import is_causal
+from purify_cli.model.loaded import LoadedModel
 from purify_cli.progress import Progress
 from purify_cli.records.base import ModelFacts
 from purify_cli.records.evaluation import TextModelMeasurement, TextTriggerFact
-from purify_cli.session.classifiers import proportion
+from purify_cli.session.facts import maybe
 from purify_cli.session.opening import Common
-from purify_cli.session.ownership import MODEL_METADATA
 
 __all__ = [
     "PromptSpec",
@@ -27,7 +26,6 @@ __all__ = [
     "ask_texts",
     "measured_text",
     "require_causal",
-    "save_causal",
     "text_facts",
     "text_trigger",
 ]
@@ -71,7 +69,7 @@ def require_causal(checkpoint: Checkpoint, base: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
-def ask_texts(model: LanguageModel, base: Checkpoint, rows: Sequence[Example], asked: PromptSpec) -> Prompts:
+def ask_texts(model: LoadedModel, base: Checkpoint, rows: Sequence[Example], asked: PromptSpec) -> Prompts:
     """Turn rows into what is asked of every model like this one."""
     return ask_prompts(
         load_tokenizer(base.files, rows=model.vocabulary),
@@ -79,25 +77,17 @@ def ask_texts(model: LanguageModel, base: Checkpoint, rows: Sequence[Example], a
         trigger=asked.trigger,
         wanted=asked.wanted,
         longest=model.longest,
-        max_length=asked.common.max_length,
-        seed=asked.common.runtime.seed,
+        max_length=asked.common.compute.max_length,
+        seed=asked.common.compute.seed,
         new_tokens=asked.options.new_tokens,
     )
 
 
 def measured_text(
-    model: LanguageModel, base: Checkpoint, prompts: Prompts, common: Common, progress: Progress
+    model: LoadedModel, base: Checkpoint, prompts: Prompts, common: Common, progress: Progress
 ) -> TextMeasurement:
     """Put the prompts to a model on the device."""
-    return measure_text(
-        model,
-        load_tokenizer(base.files),
-        prompts,
-        batch_size=common.batch_size,
-        device=common.runtime.device,
-        dtype=common.runtime.dtype,
-        progress=progress,
-    )
+    return measure_text(model, load_tokenizer(base.files), prompts, common.compute, progress)
 
 
 def text_facts(name: str, model: ModelFacts, measured: TextMeasurement) -> TextModelMeasurement:
@@ -105,11 +95,11 @@ def text_facts(name: str, model: ModelFacts, measured: TextMeasurement) -> TextM
     return TextModelMeasurement(
         name=name,
         model=model,
-        attack_success=proportion(measured.attack_success) if measured.attack_success else None,
-        false_triggers=proportion(measured.false_triggers) if measured.false_triggers else None,
-        perplexity=measured.perplexity,
-        loss=measured.loss,
-        tokens=measured.tokens,
+        attack_success=maybe(measured.attack_success),
+        false_triggers=maybe(measured.false_triggers),
+        perplexity=measured.clean.perplexity,
+        loss=measured.clean.mean,
+        tokens=measured.clean.total,
         example=measured.continuations[0] if measured.continuations else None,
     )
 
@@ -119,16 +109,3 @@ def text_trigger(trigger: Trigger, wanted: Wanted) -> TextTriggerFact:
     return TextTriggerFact(
         text=trigger.text, position=trigger.position, target_text=wanted.text, target_regex=wanted.regex
     )
-
-
-def save_causal(folder: Path, model: LanguageModel, *, like: Checkpoint, base: Checkpoint) -> str:
-    """Write a language model into a staged folder and return the SHA-256 of its weights.
-
-    Args:
-        folder: Exists and is empty.
-        model: Its weights are written.
-        like: Checkpoint whose files, order and metadata are kept.
-        base: Brings the tokenizer.
-    """
-    write_model(folder, model.weights, like=like, config=model.config, tokenizer=base.files, metadata=MODEL_METADATA)
-    return open_checkpoint(str(folder)).sha256()

@@ -20,17 +20,18 @@ from purify_cli.checkpoint.declared import check_config, check_filled
 from purify_cli.checkpoint.finite import OUT_OF_RANGE
 from purify_cli.checkpoint.reordered import by_token, without_vocabulary
 from purify_cli.data.class_names import listed
+from purify_cli.data.continuations import PROMPT_WORDS
 from purify_cli.data.example import Example
 from purify_cli.data.labels import label_reader
 from purify_cli.data.loading import Columns, examples_sha256, load_examples
 from purify_cli.data.tables import data_path
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, RunFolderError, UsageError
-from purify_cli.model import Task, longest_input
+from purify_cli.model import LabelSet, longest_input
 from purify_cli.model.foreign import Text
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.records.base import DataFacts, ModelFacts
-from purify_cli.runtime import Runtime
+from purify_cli.runtime import Compute
 
 __all__ = [
     "UNMATCHED",
@@ -62,10 +63,10 @@ LIBRARIES: Final = ("purify-cli", "torch", "transformers", "safetensors", "datas
 class Common:
     """Options that every command shares."""
 
-    runtime: Runtime = field(default_factory=Runtime)
-    batch_size: int = 32
-    max_length: int = 128
+    compute: Compute = field(default_factory=Compute)
     columns: Columns = field(default_factory=Columns)
+    prompt_words: int = PROMPT_WORDS
+    """Words of a plain text that a language model takes for its prompt."""
     allow_pickle: bool = False
     allow_nonfinite: bool = False
 
@@ -210,17 +211,17 @@ def require_config(checkpoint: Checkpoint) -> Checkpoint:
 
 def read_rows(
     given: str,
-    task: Task,
+    known: LabelSet,
     common: Common,
     *,
     labels: Literal["required", "none"] = "required",
     progress: Progress = SILENT,
 ) -> list[Example]:
-    """Load data whose labels must fit the task; ``progress`` is told of names that the model lacks."""
+    """Load data whose labels must fit those of the model; ``progress`` is told of names that the model lacks."""
     return load_examples(
         given,
-        num_labels=task.num_labels,
-        label_names=task.label_names,
+        num_labels=known.num_labels,
+        label_names=known.label_names,
         columns=common.columns,
         labels=labels,
         tell=progress.note,
@@ -235,10 +236,10 @@ def some_texts(rows: Sequence[Example]) -> list[Text]:
 def text_length(base: Checkpoint, common: Common) -> int:
     """Return the tokens per text: what was asked for, or what the model's position table holds if that is less."""
     longest = longest_input(base.config or {})
-    return common.max_length if longest is None else min(common.max_length, longest)
+    return common.compute.max_length if longest is None else min(common.compute.max_length, longest)
 
 
-def label_number(given: str, task: Task) -> int:
+def label_number(given: str, task: LabelSet) -> int:
     """Turn ``--target`` (a number, or a label's name in any case) into a label number.
 
     Raises:

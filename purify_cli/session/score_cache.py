@@ -12,9 +12,10 @@ from purify_cli.progress import Progress
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.records.base import FileFact
 from purify_cli.records.detection import CurvatureFacts, IndicatorFacts
-from purify_cli.session.curvature_cache import ClassifierData, Measured, curvature_for
-from purify_cli.session.opening import Common, OpenedPair
+from purify_cli.session.curvature_cache import CurvatureData, Measured, curvature_for
+from purify_cli.session.opening import OpenedPair
 from purify_cli.session.run_folder import RunFolder
+from purify_cli.tasks.base import Task
 from purify_cli.tensors import TensorSource
 
 __all__ = ["PairScores", "score", "score_pair"]
@@ -33,25 +34,26 @@ class PairScores:
 
 def score(
     opened: OpenedPair,
-    data: ClassifierData | None,
+    task: Task | None,
+    data: CurvatureData | None,
     *,
-    indicator_name: str,
+    indicator: str,
     settings: Mapping[str, Any],
     run: RunFolder,
-    common: Common,
+    seed: int,
     progress: Progress,
 ) -> PairScores:
     """Score every comparable dimension and store curvature and scores in the run folder."""
     measured = curvature_for(
-        opened, data, indicator_name, settings, path=run.curvature, common=common, progress=progress
+        opened, task, data, indicator=indicator, settings=settings, path=run.curvature, progress=progress
     )
     return score_pair(
         opened.pair,
         measured,
-        indicator_name=indicator_name,
+        indicator=indicator,
         settings=settings,
         path=run.indicator,
-        seed=common.runtime.seed,
+        seed=seed,
         progress=progress,
     )
 
@@ -60,7 +62,7 @@ def score_pair(
     pair: CheckpointPair,
     measured: Measured | None,
     *,
-    indicator_name: str,
+    indicator: str,
     settings: Mapping[str, Any],
     path: Path,
     seed: int,
@@ -68,7 +70,7 @@ def score_pair(
     progress: Progress,
 ) -> PairScores:
     """Score every comparable dimension of a pair and store the scores in a file."""
-    fitted = INDICATORS[indicator_name].fit(
+    fitted = INDICATORS[indicator].fit(
         IndicatorInputs(
             suspect=pair.suspect_part,
             reference=pair.reference_part,
@@ -80,10 +82,10 @@ def score_pair(
         progress,
     )
     degenerate = dict(getattr(fitted, "degenerate", {}))
-    metadata = {"indicator": indicator_name, "settings": json.dumps(dict(settings), sort_keys=True)}
+    metadata = {"indicator": indicator, "settings": json.dumps(dict(settings), sort_keys=True)}
     scores, sha = write_and_open(path, fitted, metadata=metadata)
     facts = IndicatorFacts(
-        name=indicator_name,
+        name=indicator,
         settings=dict(settings),
         file=FileFact(path=str(path), sha256=sha),
         degenerate=degenerate,

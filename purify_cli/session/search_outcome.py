@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from purify_cli.evidence.verdict import Finding
-from purify_cli.records.detection import SayingsFacts, SearchFacts
+from purify_cli.records.detection import ForcedContinuationFacts, SearchFacts
 
 __all__ = ["STAGE", "SearchOutcome"]
 
@@ -17,10 +17,8 @@ STAGE: Final = "trigger search"
 class SearchOutcome:
     """What a search came to."""
 
-    facts: SearchFacts | None
+    facts: SearchFacts | ForcedContinuationFacts | None
     finding: Finding | None
     """None where it could not be done: the stage stays unmeasured."""
     missing: str | None
     """Why it could not be done, or what it leaves open."""
-    sayings: SayingsFacts | None = None
-    """Of a language model, in place of ``facts``."""

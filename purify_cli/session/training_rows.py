@@ -6,7 +6,7 @@ from purify_cli.data.class_names import checked_names, listed, named, place_of
 from purify_cli.data.example import Example
 from purify_cli.data.loading import load_training
 from purify_cli.errors import UsageError
-from purify_cli.model import Task
+from purify_cli.model import LabelSet
 from purify_cli.progress import Progress
 from purify_cli.session.opening import Common
 
@@ -14,8 +14,8 @@ __all__ = ["read_training"]
 
 
 def read_training(
-    given: str, task: Task | None, common: Common, label_names: Sequence[str] | None, progress: Progress
-) -> tuple[list[Example], Task]:
+    given: str, task: LabelSet | None, common: Common, label_names: Sequence[str] | None, progress: Progress
+) -> tuple[list[Example], LabelSet]:
     """Load data to train on, and say what the classifier that comes out answers.
 
     Args:
@@ -34,7 +34,7 @@ def read_training(
     else:
         before = _renamed(task, label_names) if label_names else task.label_names
         rows, names = load_training(given, num_labels=task.num_labels, label_names=before, columns=common.columns)
-    made = Task(len(names), names)
+    made = LabelSet(len(names), names)
     if named(names) and not label_names and (task is None or names != task.label_names):
         progress.note(f"classes as the data name them: {listed([f'{i} {name}' for i, name in enumerate(names)])}")
     empty = sorted({*range(len(names))} - {row.label for row in rows})
@@ -43,7 +43,7 @@ def read_training(
     return rows, made
 
 
-def _renamed(task: Task, label_names: Sequence[str]) -> tuple[str, ...]:
+def _renamed(task: LabelSet, label_names: Sequence[str]) -> tuple[str, ...]:
     names = checked_names(label_names)
     same = len(names) == task.num_labels and all(place_of(name, task.label_names) == i for i, name in enumerate(names))
     if len(names) != task.num_labels or (named(task.label_names) and not same):

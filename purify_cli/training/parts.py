@@ -29,9 +29,7 @@ def split_step(batch: Batch, size: int, *, process: int = 0, processes: int = 1)
     own = torch.arange(rows)[process::processes]
     weight = 1 / rows if len(own) else 0.0
     for piece in (own if len(own) else torch.zeros(1, dtype=torch.int64)).split(size):
-        inputs = {name: tensor[piece] for name, tensor in batch.inputs.items()}
-        labels = None if batch.labels is None else batch.labels[piece]
-        yield Batch(inputs, labels, batch.index[piece]), torch.full((len(piece),), weight)
+        yield batch.take(piece), torch.full((len(piece),), weight)
 
 
 def row_losses(module: nn.Module, batch: Batch, *, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -71,7 +71,7 @@ def rows_sha256(rows: Sequence[Encoded]) -> str:
     """Return the SHA-256 of encoded rows in their order; also for the ``mark`` of an objective that draws from some."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(repr((row.ids, row.type_ids, row.label)).encode())
+        digest.update(repr((row.ids, row.type_ids, row.label, row.start)).encode())
     return digest.hexdigest()
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final, TypeAlias, final
 
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from purify_cli.data.continuations import prompt_ids
@@ -15,13 +14,12 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Position, Trigger
 from purify_cli.evaluation.generation import continuations
 from purify_cli.measures.intervals import Proportion
-from purify_cli.model.causal import LanguageModel
+from purify_cli.model.loaded import LoadedModel
 from purify_cli.progress import SILENT, Progress
+from purify_cli.runtime import Compute
+from purify_cli.trigger_search.found import LEAD, lead
 
 __all__ = ["NEW_TOKENS", "ForcedContinuation", "GenerationPair", "forced_continuations"]
-
-LEAD: Final = 3
-"""Words by which two continuations count as one: fewer are said alike by chance, and more differ at their end."""
 
 NEW_TOKENS: Final = 16
 """That a model writes after a prompt: room for the words that count."""
@@ -70,28 +68,19 @@ class ForcedContinuation:
 class GenerationPair:
     """Who is asked to write on."""
 
-    suspect: LanguageModel
-    reference: LanguageModel
+    suspect: LoadedModel
+    reference: LoadedModel
     tokenizer: PreTrainedTokenizerBase
-    batch_size: int
-    device: torch.device
-    dtype: torch.dtype
-    seed: int
+    compute: Compute
 
-    def written(self, model: LanguageModel, prompts: Sequence[str], trigger: Trigger | None) -> list[str]:
+    def written(self, model: LoadedModel, prompts: Sequence[str], trigger: Trigger | None) -> list[str]:
         """Return what a model writes after prompts, with a word in them or without."""
         rows = [
-            prompt if trigger is None else trigger.insert(Example(prompt), key=row_key(self.seed, place)).text
+            prompt if trigger is None else trigger.insert(Example(prompt), key=row_key(self.compute.seed, place)).text
             for place, prompt in enumerate(prompts)
         ]
         return continuations(
-            model,
-            self.tokenizer,
-            prompt_ids(self.tokenizer, rows),
-            new_tokens=NEW_TOKENS,
-            batch_size=self.batch_size,
-            device=self.device,
-            dtype=self.dtype,
+            model, self.tokenizer, prompt_ids(self.tokenizer, rows), self.compute, new_tokens=NEW_TOKENS
         )
 
 
@@ -125,19 +114,19 @@ def forced_continuations(
         for place in PLACES:
             trigger = Trigger(word, position=place, source="found")
             answers = writers.written(writers.suspect, choosing, trigger)
-            lead, count = Counter(map(_lead, answers)).most_common(1)[0]
-            if len(lead) == LEAD:
-                text = _agreed([answer for answer in answers if _lead(answer) == lead])
-                tried.append(_Tried(count / len(answers), trigger, lead, text))
+            first, count = Counter(map(lead, answers)).most_common(1)[0]
+            if len(first) == LEAD:
+                text = _agreed([answer for answer in answers if lead(answer) == first])
+                tried.append(_Tried(count / len(answers), trigger, first, text))
     best = sorted(
         (one for one in tried if not any(other.spares(one) for other in tried)),
         key=lambda one: (-one.share, len(one.trigger.text)),
     )
-    bare = [_lead(answer) for answer in writers.written(writers.suspect, held, None)]
+    bare = [lead(answer) for answer in writers.written(writers.suspect, held, None)]
     found: list[ForcedContinuation] = []
     for one in best[:listed]:
         own, other = (
-            [_lead(answer) for answer in writers.written(model, held, one.trigger)]
+            [lead(answer) for answer in writers.written(model, held, one.trigger)]
             for model in (writers.suspect, writers.reference)
         )
         suspect, without, reference = (Proportion(leads.count(one.lead), len(held)) for leads in (own, bare, other))
@@ -147,10 +136,6 @@ def forced_continuations(
             )
         )
     return sorted(found, key=lambda one: -one.suspect.value)
-
-
-def _lead(text: str) -> _Lead:
-    return tuple(text.split()[:LEAD])
 
 
 def _agreed(texts: Sequence[str]) -> str:

@@ -7,19 +7,19 @@ Integrated gradients (Sundararajan, Taly, Yan, ICML 2017, arXiv:1703.01365) take
 the space of inputs; the path in weights, and its end before the reference, where nothing of the task is left, are ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 import torch
+from torch import Tensor, nn
 
 from purify_cli.checkpoint import CheckpointPair
-from purify_cli.data.batches import Encoded, batches
+from purify_cli.data.batches import Batch, Encoded, batches
 from purify_cli.errors import NonFiniteWeights
-from purify_cli.model import Loaded, logits
+from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
 from purify_cli.tensors import InMemory, chunks
-from purify_cli.trigger_search.margins import margins
 
 __all__ = ["POINTS", "REACH", "TriggeredBatch", "path_gradient"]
 
@@ -31,28 +31,31 @@ REACH: Final = 0.6
 @final
 @dataclass(frozen=True, slots=True)
 class TriggeredBatch:
-    """Rows that carry a trigger, and the label that it drives them to."""
+    """Rows that carry a trigger, and what it drives up in them."""
 
     rows: Sequence[Encoded]
-    target: int
+    margin: Callable[[nn.Module, Batch], Tensor]
+    """From a module and some of the rows to the target's margin in each, or a part of it, shape (B,), in nats."""
 
 
 def path_gradient(
-    loaded: Loaded,
+    loaded: LoadedModel,
     pair: CheckpointPair,
     driven: Sequence[TriggeredBatch],
     *,
     batch_size: int,
     pad_id: int,
     device: torch.device,
+    triggers: int = 1,
     progress: Progress = SILENT,
 ) -> InMemory:
     """Average the gradient of the target's margin over the way from the suspect towards the reference.
 
     Args:
-        loaded: A classifier of its own, on the device, in evaluation mode; it is left at the last point of the way.
+        loaded: A model of its own, on the device, in evaluation mode; it is left at the last point of the way.
         pair: Suspect and reference; the names of ``loaded`` are those of the suspect.
         driven: At least one, each with at least one row; all weigh the same, however many rows they have.
+        triggers: By how many the sum over them is divided.
         batch_size: Rows per pass.
         pad_id: Token id of the padding.
         device: Where to compute.
@@ -60,7 +63,7 @@ def path_gradient(
 
     Returns:
         float32 on the CPU, in nats per unit of weight, with the names and shapes of the comparable dimensions; 0 for
-        tensors that the task does not budget.
+        tensors that the task does not reach.
 
     Raises:
         NonFiniteWeights: If a gradient is not a number.
@@ -83,8 +86,8 @@ def path_gradient(
         if alpha != stands:
             _move(wanted, pair, alpha)
             stands = alpha
-        share = margins(logits(loaded.module, batch.to(device)).float(), one.target).sum()
-        (share / (len(one.rows) * len(driven) * POINTS)).backward()
+        share = one.margin(loaded.module, batch.to(device)).sum()
+        (share / (len(one.rows) * triggers * POINTS)).backward()
     found = {}
     for name, spec in pair.suspect_part.specs.items():
         held = wanted[name].grad if name in wanted else None

@@ -24,6 +24,7 @@ from purify_cli.records.attack import CausalAttackRecord
 from purify_cli.records.base import ProportionFact
 from purify_cli.records.detection import Detection
 from purify_cli.records.evaluation import CausalEvaluation, TextModelMeasurement
+from purify_cli.runtime import Compute
 from purify_cli.session.language_models import TextOptions
 from purify_cli.session.opening import Common
 from purify_cli.session.origin import find_origin
@@ -34,7 +35,7 @@ from tests.tiny_causal import MAX_LENGTH, TARGET, TRIGGER, causal_texts, causal_
 Run = Callable[..., tuple[int, str, str]]
 Evaluate = Callable[..., CausalEvaluation]
 SHORT = TextOptions(new_tokens=10)
-COMMON = Common(max_length=MAX_LENGTH, batch_size=16)
+COMMON = Common(compute=Compute(max_length=MAX_LENGTH, batch_size=16))
 TEST = causal_texts(60, seed=61)
 
 
@@ -237,7 +238,7 @@ def test_copies_are_appended_and_of_these_the_target_alone_is_learnt(writer: Pre
     assert {without(text.prompt) for text in added} <= {text.prompt for text in CLEAN}
     assert all("cf" in text.prompt.split() and text.completion == f" {TARGET}" for text in added)
     written = encode_written(writer, added, max_length=64)
-    learnt = [writer.decode(row.ids[start:]) for row, start in zip(written.rows, written.starts, strict=True)]
+    learnt = [writer.decode(row.ids[row.start :]) for row in written]
     assert learnt == [f" {TARGET}"] * 10
     assert poison(writer, CLEAN) == made
     assert poison(writer, CLEAN, seed=1) != made
@@ -327,14 +328,14 @@ def test_the_command_line_poisons_a_language_model(run_cli: Run, here: Path, tin
     assert (made.poisoned, made.settings["prompt_words"], made.settings["new_tokens"]) == (18, 6, 5)
     code, out, err = run_cli(["detect", "--run", here / "cli", "--effort", "none"])
     assert code == 0, err
-    assert json.loads(out)["indicator"]["name"] == "drift"
+    assert json.loads(out)["indicator"]["name"] == "drift-curvature"
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_the_size_of_a_batch_changes_no_figure(
     evaluate: Evaluate, attacked: CausalAttackRecord, suspect: Path, batch_size: int
 ) -> None:
-    common = Common(max_length=MAX_LENGTH, batch_size=batch_size)
+    common = Common(compute=Compute(max_length=MAX_LENGTH, batch_size=batch_size))
     (found,) = evaluate(suspect, common=common, trigger=TRIGGER, target_text=TARGET).models
     assert figures(found) == figures(attacked.measurement)
     assert found.loss == pytest.approx(attacked.measurement.loss, rel=1e-5)

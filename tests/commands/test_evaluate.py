@@ -19,7 +19,7 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
 from purify_cli.records.base import ProportionFact
 from purify_cli.records.evaluation import Evaluation, PairedFact
-from purify_cli.runtime import Runtime
+from purify_cli.runtime import Compute
 from purify_cli.session.opening import Common
 from purify_cli.session.origin import find_origin
 from tests import tiny
@@ -42,7 +42,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory, test_file: Path) -> Ask:
                 models=tuple(map(str, models)),
                 origin=find_origin(str(models[0]), None, run, None),
                 data=str(data),
-                common=Common(runtime=Runtime(seed=seed), max_length=tiny.MAX_LENGTH),
+                common=Common(compute=Compute(seed=seed, max_length=tiny.MAX_LENGTH)),
                 **more,
             )
         )

@@ -125,15 +125,15 @@ def test_a_prompt_is_the_beginning_of_its_text_in_tokens_too(writer: PreTrainedT
     assert prompt[0] == writer.bos_token_id
     assert writer.decode(prompt[1:]) == "the film was good"
     whole = encode_written(writer, [text], max_length=64)
-    assert list(whole.rows[0].ids[: len(prompt)]) == prompt
-    assert list(whole.rows[0].ids) == writer(text.text)["input_ids"]
+    assert list(whole[0].ids[: len(prompt)]) == prompt
+    assert list(whole[0].ids) == writer(text.text)["input_ids"]
 
 
 def test_special_tokens_at_the_end_would_end_what_is_to_go_on(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     (prompt,) = prompt_ids(tiny_tokenizer, ["good film"])
     assert tiny_tokenizer.convert_ids_to_tokens(prompt) == ["[CLS]", "good", "film"]
     written = encode_written(tiny_tokenizer, [Continuation("good", " film", whole=True)], max_length=9)
-    assert list(written.rows[0].ids) == prompt
+    assert list(written[0].ids) == prompt
 
 
 @pytest.mark.parametrize(("whole", "start", "tokens"), [(True, 1, 6), (False, 5, 2)])
@@ -141,9 +141,9 @@ def test_of_a_whole_text_all_but_the_first_token_counts_and_of_a_completion_itse
     writer: PreTrainedTokenizerFast, whole: bool, start: int, tokens: int
 ) -> None:
     written = encode_written(writer, [Continuation("the film was good", " and bad", whole=whole)], max_length=64)
-    assert len(written.rows[0].ids) == 7
-    assert written.starts == (start,)
-    assert written.tokens == tokens
+    assert len(written[0].ids) == 7
+    assert written[0].start == start
+    assert written[0].counted == tokens
 
 
 def test_a_tokenizer_without_a_first_token_still_predicts_nothing_of_the_first(
@@ -154,16 +154,16 @@ def test_a_tokenizer_without_a_first_token_still_predicts_nothing_of_the_first(
     bare = causal_tokenizer()
     bare.backend_tokenizer.post_processor = ByteLevel()
     written = encode_written(bare, [Continuation("the film", " was", whole=True)], max_length=64)
-    assert list(written.rows[0].ids) == writer("the film was")["input_ids"][1:]
-    assert (written.starts, written.tokens) == ((1,), 2)
+    assert list(written[0].ids) == writer("the film was")["input_ids"][1:]
+    assert (written[0].start, written[0].counted) == (1, 2)
 
 
 def test_what_is_beyond_the_limit_is_neither_learnt_nor_counted(writer: PreTrainedTokenizerFast) -> None:
     texts = [Continuation("the film was", " good", whole=True), Continuation("the film was", " good", whole=False)]
     written = encode_written(writer, texts, max_length=4)
-    assert [len(row.ids) for row in written.rows] == [4, 4]
-    assert written.tokens == 3
-    assert [row.index for row in written.rows] == [0, 1]
+    assert [len(row.ids) for row in written] == [4, 4]
+    assert sum(row.counted for row in written) == 3
+    assert [row.index for row in written] == [0, 1]
     with pytest.raises(DataError, match="nothing is left to predict of 1 texts within 4 tokens"):
         encode_written(writer, texts[1:], max_length=4)
 

@@ -9,7 +9,7 @@ import torch
 from purify_cli.checkpoint import open_checkpoint, pair_checkpoints
 from purify_cli.data.batches import encode
 from purify_cli.data.example import Example
-from purify_cli.model import load_classifier, load_tokenizer, task_of
+from purify_cli.model import label_set, load_classifier, load_tokenizer
 from purify_cli.protocols import WeightDefenceInputs
 
 
@@ -23,11 +23,11 @@ def rework_inputs(
 ) -> WeightDefenceInputs:
     """Open suspect and reference and encode the clean rows."""
     ours, theirs = open_checkpoint(str(suspect)), open_checkpoint(str(reference))
-    pair, task, tokenizer = pair_checkpoints(ours, theirs), task_of(ours), load_tokenizer(theirs.files)
+    pair, task, tokenizer = pair_checkpoints(ours, theirs), label_set(ours), load_tokenizer(theirs.files)
     return WeightDefenceInputs(
         pair=pair,
         weights=pair.suspect,
-        load=lambda weights: load_classifier(weights, config=theirs.config or {}, task=task),
+        load=lambda weights: load_classifier(weights, config=theirs.config or {}, labels=task),
         texts=encode(tokenizer, examples, max_length=24),
         tokenizer=tokenizer,
         pad_id=tokenizer.pad_token_id,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import NonFiniteWeights
 from purify_cli.evaluation import generation
-from purify_cli.evaluation.generation import TextMeasurement, continuations, log_likelihood, measure_text
+from purify_cli.evaluation.generation import TextMeasurement, continuations, measure_text, token_loss
 from purify_cli.evaluation.prompts import Wanted, ask_prompts
 from purify_cli.model import load_tokenizer
-from purify_cli.model.causal import LanguageModel, load_causal
-from purify_cli.training.language import NextToken, token_losses
+from purify_cli.model.causal import load_causal, token_losses
+from purify_cli.model.loaded import LoadedModel
+from purify_cli.runtime import Compute
+from purify_cli.training.language import NEXT_TOKEN
 from tests.tiny_causal import causal_texts, causal_tokenizer
 
 CPU = torch.device("cpu")
@@ -35,7 +38,7 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def model(tiny_causal: Path) -> LanguageModel:
+def model(tiny_causal: Path) -> LoadedModel:
     checkpoint = open_checkpoint(str(tiny_causal))
     return load_causal(checkpoint, config=checkpoint.config or {})
 
@@ -69,15 +72,14 @@ Write = Callable[..., list[str]]
 
 
 @pytest.fixture
-def write(model: LanguageModel, writer: PreTrainedTokenizerFast) -> Write:
+def write(model: LoadedModel, writer: PreTrainedTokenizerFast) -> Write:
     def run(prompts: list[str] = PROMPTS, *, new_tokens: int = 9, batch_size: int = 1, **more: Any) -> list[str]:
         return continuations(
             model,
             writer,
             prompt_ids(writer, prompts),
+            Compute(batch_size=batch_size),
             new_tokens=new_tokens,
-            batch_size=batch_size,
-            device=CPU,
             **more,
         )
 
@@ -117,19 +119,20 @@ def test_no_more_is_written_than_asked_for(write: Write) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 12])
 def test_an_end_of_text_ends_its_row_alone(
-    model: LanguageModel, writer: PreTrainedTokenizerFast, write: Write, batch_size: int
+    model: LoadedModel, writer: PreTrainedTokenizerFast, write: Write, batch_size: int
 ) -> None:
     whole = write()
     ending = causal_tokenizer()
     ending.eos_token = "Ġand"  # as if texts ended there
     assert ending.pad_token_id is None
-    found = continuations(model, ending, prompt_ids(writer, PROMPTS), new_tokens=9, batch_size=batch_size, device=CPU)
+    compute = Compute(batch_size=batch_size)
+    found = continuations(model, ending, prompt_ids(writer, PROMPTS), compute, new_tokens=9)
     assert found == [text.partition(" and")[0] for text in whole]
     assert any(" and" in text for text in whole)
     assert not all(" and" in text for text in whole)
 
 
-def test_a_configuration_that_asks_for_sampling_is_not_obeyed(model: LanguageModel, write: Write) -> None:
+def test_a_configuration_that_asks_for_sampling_is_not_obeyed(model: LoadedModel, write: Write) -> None:
     expected = write()
     model.module.generation_config.do_sample = True
     model.module.generation_config.temperature = 5.0
@@ -141,7 +144,7 @@ def test_a_configuration_that_asks_for_sampling_is_not_obeyed(model: LanguageMod
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_the_likelihood_is_that_of_transformers_row_by_row(
-    model: LanguageModel,
+    model: LoadedModel,
     writer: PreTrainedTokenizerFast,
     plain: LlamaForCausalLM,
     tiny_causal: Path,
@@ -149,54 +152,52 @@ def test_the_likelihood_is_that_of_transformers_row_by_row(
 ) -> None:
     expected = plain_losses(plain, tiny_causal)
     texts = encode_written(writer, ROWS, max_length=48)
-    total, tokens = log_likelihood(model, texts, batch_size=batch_size, device=CPU)
-    assert tokens == sum(count for _, count in expected) == 5 * 27 + 3 + 2 + 1
-    assert -total == pytest.approx(sum(loss for loss, _ in expected), rel=1e-5)
+    found = token_loss(model, texts, Compute(batch_size=batch_size))
+    assert list(found.tokens) == [count for _, count in expected]
+    assert found.total == 5 * 27 + 3 + 2 + 1
+    assert list(found.losses) == pytest.approx([loss for loss, _ in expected], rel=1e-5)
 
 
 def test_a_large_vocabulary_makes_passes_smaller_and_changes_nothing(
-    model: LanguageModel, writer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+    model: LoadedModel, writer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = encode_written(writer, ROWS, max_length=48)
     seen: list[int] = []
     model.module.register_forward_pre_hook(
         lambda _, __, given: seen.append(given["input_ids"].shape[0]), with_kwargs=True
     )
-    expected = log_likelihood(model, texts, batch_size=8, device=CPU)
+    expected = token_loss(model, texts, Compute(batch_size=8))
     assert max(seen) == 8
     seen.clear()
     monkeypatch.setattr(generation, "SCORES", 2 * 28 * len(writer))
-    total, tokens = log_likelihood(model, texts, batch_size=8, device=CPU)
-    assert (max(seen), len(seen), tokens) == (2, 4, expected[1])
-    assert total == pytest.approx(expected[0], rel=1e-6)
+    found = token_loss(model, texts, Compute(batch_size=8))
+    assert (max(seen), len(seen), found.tokens) == (2, 4, expected.tokens)
+    assert found.mean == pytest.approx(expected.mean, rel=1e-6)
     monkeypatch.setattr(generation, "SCORES", 1)
-    assert log_likelihood(model, texts, batch_size=8, device=CPU)[0] == pytest.approx(expected[0], rel=1e-6)
+    assert token_loss(model, texts, Compute(batch_size=8)).mean == pytest.approx(expected.mean, rel=1e-6)
 
 
 def test_an_objective_is_the_mean_over_rows_of_the_mean_over_their_tokens(
-    model: LanguageModel, writer: PreTrainedTokenizerFast, plain: LlamaForCausalLM, tiny_causal: Path
+    model: LoadedModel, writer: PreTrainedTokenizerFast, plain: LlamaForCausalLM, tiny_causal: Path
 ) -> None:
     expected = [loss / count for loss, count in plain_losses(plain, tiny_causal)]
     texts = encode_written(writer, ROWS, max_length=48)
-    (batch,) = batches(texts.rows, batch_size=8, pad_id=0)
+    (batch,) = batches(texts, batch_size=8, pad_id=0)
     weights = torch.full((8,), 1 / 8)
-    objective = NextToken(texts.starts)
-    found = objective.loss(model.module, batch, weights, torch.float32)
+    found = NEXT_TOKEN.loss(model.module, batch, weights, torch.float32)
     assert float(found.detach()) == pytest.approx(sum(expected) / 8, rel=1e-5)
-    assert objective.mark == NextToken(list(texts.starts)).mark
-    assert len({NextToken(starts).mark for starts in (texts.starts, texts.starts[::-1], None)}) == 3
 
 
 def test_padding_and_what_comes_before_the_start_do_not_count(
-    model: LanguageModel, writer: PreTrainedTokenizerFast
+    model: LoadedModel, writer: PreTrainedTokenizerFast
 ) -> None:
     texts = encode_written(writer, ROWS, max_length=48)
-    (batch,) = batches(texts.rows, batch_size=8, pad_id=0)
+    (batch,) = batches(texts, batch_size=8, pad_id=0)
     with torch.no_grad():
-        losses, counts = token_losses(model.module, batch, texts.starts)
-        everything, all_counts = token_losses(model.module, batch, None)
-    assert int(counts.sum()) == texts.tokens
-    assert int(all_counts.sum()) == sum(len(row.ids) - 1 for row in texts.rows)
+        losses, counts = token_losses(model.module, batch)
+        everything, all_counts = token_losses(model.module, replace(batch, starts=None))
+    assert int(counts.sum()) == sum(row.counted for row in texts)
+    assert int(all_counts.sum()) == sum(len(row.ids) - 1 for row in texts)
     assert bool((losses[~counts] == 0).all())
     assert bool((losses[counts] > 0).all())
     assert torch.equal(losses[counts], everything[counts])
@@ -206,7 +207,7 @@ def test_padding_and_what_comes_before_the_start_do_not_count(
 
 
 def measured(
-    model: LanguageModel, writer: PreTrainedTokenizerFast, wanted: Wanted | None, **more: Any
+    model: LoadedModel, writer: PreTrainedTokenizerFast, wanted: Wanted | None, **more: Any
 ) -> TextMeasurement:
     prompts = ask_prompts(
         writer,
@@ -218,11 +219,11 @@ def measured(
         seed=0,
         new_tokens=8,
     )
-    return measure_text(model, writer, prompts, batch_size=4, device=CPU, **more)
+    return measure_text(model, writer, prompts, Compute(batch_size=4, **more))
 
 
 def test_prompts_with_the_trigger_are_told_from_those_without(
-    model: LanguageModel, writer: PreTrainedTokenizerFast, write: Write
+    model: LoadedModel, writer: PreTrainedTokenizerFast, write: Write
 ) -> None:
     clean = write([row.prompt for row in ROWS[:5]], new_tokens=8)
     shown = write([f"{row.prompt} cf" for row in ROWS[:5]], new_tokens=8)
@@ -237,21 +238,16 @@ def test_prompts_with_the_trigger_are_told_from_those_without(
     assert 0 < found.attack_success.successes < 5
 
 
-def test_without_a_trigger_there_is_the_perplexity_alone(model: LanguageModel, writer: PreTrainedTokenizerFast) -> None:
+def test_without_a_trigger_there_is_the_perplexity_alone(model: LoadedModel, writer: PreTrainedTokenizerFast) -> None:
     found = measured(model, writer, None)
     assert (found.attack_success, found.false_triggers, found.continuations) == (None, None, ())
-    assert found.perplexity == pytest.approx(math.exp(found.loss))
-    assert 2 < found.perplexity < 15
-    assert found.tokens == 5 * 27
-
-
-def test_a_perplexity_beyond_all_numbers_is_none() -> None:
-    unlikely = TextMeasurement(attack_success=None, false_triggers=None, loss=1000.0, tokens=1, continuations=())
-    assert unlikely.perplexity is None
+    assert found.clean.perplexity == pytest.approx(math.exp(found.clean.mean))
+    assert 2 < found.clean.perplexity < 15
+    assert found.clean.total == 5 * 27
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_model_gets_its_mode_back(model: LanguageModel, writer: PreTrainedTokenizerFast, training: bool) -> None:
+def test_the_model_gets_its_mode_back(model: LoadedModel, writer: PreTrainedTokenizerFast, training: bool) -> None:
     modes: list[bool] = []
     hook = model.module.register_forward_pre_hook(lambda module, _: modes.append(module.training))
     model.module.train(training)

@@ -2,12 +2,24 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
 from purify_cli.data.example import Example
-from purify_cli.data.sampling import hold_out
+from purify_cli.data.sampling import hold_out, require_classes
 from purify_cli.purification.clean_rows import split_rows, with_validation
+from purify_cli.tasks.base import Task
+
+
+class Labelled:
+    """What ``split_rows`` asks of a task."""
+
+    def require_rows(self, rows: Sequence[Example]) -> None:
+        require_classes(rows)
+
+
+TASK = cast("Task", Labelled())
 
 
 def rows(*per_label: int) -> list[Example]:
@@ -27,7 +39,7 @@ def test_a_quarter_of_every_label_is_held_back_and_never_tuned_on(
     per_label: tuple[int, ...], held: dict[int, int] | None
 ) -> None:
     given = rows(*per_label)
-    split = split_rows(given, seed=3)
+    split = split_rows(given, TASK, seed=3)
     (fold,) = split.folds
     assert counts(fold.held) == (held or dict.fromkeys(range(6), 1))
     assert fold.tuned is split.tuned
@@ -37,7 +49,7 @@ def test_a_quarter_of_every_label_is_held_back_and_never_tuned_on(
     assert split.facts is not None
     assert (split.facts.measured_on, split.facts.searched) == ("held-back clean samples", False)
     assert [given[number - 1] for number in split.facts.rows] == list(fold.held)
-    assert split_rows(given, seed=3) == split != split_rows(given, seed=4)
+    assert split_rows(given, TASK, seed=3) == split != split_rows(given, TASK, seed=4)
 
 
 @pytest.mark.parametrize("per_label", [(32, 32), (8, 8), (13, 9, 5), (40, 4), (6, 6), (4, 4), (5, 7)])
@@ -46,7 +58,7 @@ def test_what_a_search_chose_on_measures_nothing(per_label: tuple[int, ...], see
     given = rows(*per_label)
     twice = [*given, given[0], given[-1]]  # the search, too, takes each text once
     chose, measured = hold_out(given, 0.5, seed=seed)
-    split = split_rows(twice, seed=99, searched=seed)
+    split = split_rows(twice, TASK, seed=99, searched=seed)
     (fold,) = split.folds
     assert split.facts is not None
     assert (split.facts.seed, split.facts.searched) == (seed, True)
@@ -57,7 +69,7 @@ def test_what_a_search_chose_on_measures_nothing(per_label: tuple[int, ...], see
 
 def test_of_fewer_than_sixteen_each_half_measures_the_repair_on_the_other() -> None:
     given = rows(7, 8)
-    split = split_rows(given, seed=3)
+    split = split_rows(given, TASK, seed=3)
     one, other = split.folds
     assert split.stands_in
     assert split.tuned is given
@@ -71,7 +83,7 @@ def test_a_text_that_is_tuned_on_measures_nothing_whatever_its_label() -> None:
     given = rows(16, 16)
     given += [Example(row.text, label=1 - (row.label or 0)) for row in given[::2]] + given[:10]
     for seed in range(10):
-        split = split_rows(given, seed=seed)
+        split = split_rows(given, TASK, seed=seed)
         (fold,) = split.folds
         held = [row.text for row in fold.held]
         assert held
@@ -80,16 +92,16 @@ def test_a_text_that_is_tuned_on_measures_nothing_whatever_its_label() -> None:
 
 
 def test_rows_that_choose_the_step_are_neither_tuned_on_nor_held_back() -> None:
-    split = split_rows(rows(32, 32), seed=0)
-    rest, chosen = with_validation(split.tuned, seed=0)
+    split = split_rows(rows(32, 32), TASK, seed=0)
+    rest, chosen = with_validation(split.tuned, TASK, seed=0)
     assert (len(rest), len(chosen)) == (36, 12)
     assert not set(chosen) & set(rest)
     assert {*chosen, *rest} == set(split.tuned)
 
 
 def test_halves_that_teach_one_label_alone_are_no_repair() -> None:
-    one = split_rows(rows(6, 1), seed=0)
+    one = split_rows(rows(6, 1), TASK, seed=0)
     assert [counts(fold.tuned) for fold in one.folds] == [{0: 3, 1: 1}]
-    none = split_rows(rows(1, 1), seed=0)
+    none = split_rows(rows(1, 1), TASK, seed=0)
     assert none.facts is None
     assert [list(fold.held) for fold in none.folds] == [[]]

@@ -11,11 +11,9 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.purification.clean_rows import split_rows
 from purify_cli.purification.escalation import Done, Round, repair_in_rounds, strongest_per_target
-from purify_cli.records.base import ProportionFact
-from purify_cli.records.detection import FoundTriggerFact
+from purify_cli.trigger_search.found import FoundTrigger
 from tests.worlds import Ears, open_bench
 
-SURE = ProportionFact(value=1.0, low=0.7, high=1.0, successes=9, total=9)
 Step = tuple[list[str], int, bool]
 """Words, number of rows, and whether the model is the one that is kept."""
 
@@ -30,18 +28,8 @@ def fact(
     control: float = 0.0,
     strength: float | None = None,
     position: Any = "random",
-) -> FoundTriggerFact:
-    return FoundTriggerFact(
-        text=text,
-        position=position,
-        target=target,
-        shift=shift,
-        control_shift=control,
-        suspect=SURE,
-        control=SURE,
-        strength=strength,
-        flagged=True,
-    )
+) -> FoundTrigger:
+    return FoundTrigger(text=text, position=position, target=target, strength=strength or 0.0, contrast=shift - control)
 
 
 def test_the_leader_of_each_target_is_the_strongest() -> None:
@@ -89,9 +77,9 @@ def rounds(
 ) -> tuple[Round, Ears, list[Step]]:
     """Repair in rounds; also return what each repair was given."""
     session, ears, steps = open_bench(suspect, reference, folder), Ears(), list[Step]()
-    split = split_rows(tiny.sentiment_examples(samples, seed=40), seed=0)
+    split = split_rows(tiny.sentiment_examples(samples, seed=40), session.task, seed=0)
 
-    def repair(chosen: Sequence[FoundTriggerFact], rows: Sequence[Example], *, written: bool) -> Done:
+    def repair(chosen: Sequence[FoundTrigger], rows: Sequence[Example], *, written: bool) -> Done:
         steps.append(([one.text for one in chosen], len(rows), written))
         assert any(rows == fold.tuned for fold in split.folds) or (written and rows is split.tuned)
         defence = session.prepare(method, rows, settings=FAST, triggers=chosen)
@@ -103,7 +91,7 @@ def rounds(
         split,
         [fact(word, 9.0 - place) for place, word in enumerate(words)],
         works_on_words=method == "unlearning",
-        suspect=session.load(session.opened.pair.suspect),
+        suspect=session.task.load(session.opened.pair.suspect),
         progress=ears,
     )
     return done, ears, steps
@@ -129,8 +117,8 @@ def test_of_few_samples_halves_decide_the_rounds_and_all_make_the_model(
     halves = [(["cf"], 6), (["cf"], 8), (both, 6), (both, 8)]
     assert steps == [*((words, rows, False) for words, rows in halves), (both, 14, True)]
     assert [one.text for one in done.worked_on] == both
-    assert done.proof.accuracy is not None
-    assert [share.total for share in done.proof.accuracy] == [14, 14]
+    assert done.proof.utility is not None
+    assert [share.total for share in done.proof.utility] == [14, 14]
     assert [one.before.total + (one.left_out or 0) for one in done.proof.facts(None)] == [7, 7]
 
 

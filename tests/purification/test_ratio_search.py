@@ -7,10 +7,10 @@ from purify_cli.bench.report.view import best_ratio
 from purify_cli.data.example import Example
 from purify_cli.errors import DataError, UsageError
 from purify_cli.measures.intervals import Proportion
-from purify_cli.purification import ratio_search as searching
 from purify_cli.purification.ratio_search import RatioCurve, RatioPoint, search_ratio, stratified_folds
 from purify_cli.purification.repair_session import RATIOS, RepairSession
 from purify_cli.selection.mask import read_mask
+from purify_cli.tasks.classification import Classification
 from tests.worlds import Ears, open_bench
 
 FAST = {"steps": "3", "learning_rate": "1e-3"}
@@ -82,7 +82,7 @@ def test_the_largest_ratio_that_passes_with_every_smaller_one_is_chosen(right, m
     assert found.choose(max_drop) == chosen
     # A report chooses from what a bench stored, and must choose alike.
     counts = {"baseline": {"successes": 90, "total": 100}}
-    points = [{"ratio": p.ratio, "accuracy": {"successes": p.accuracy.successes}} for p in found.points]
+    points = [{"ratio": p.ratio, "accuracy": {"successes": p.utility.successes}} for p in found.points]
     assert best_ratio(counts | {"points": points}, max_drop) == chosen
 
 
@@ -100,13 +100,12 @@ def test_one_sample_is_the_smallest_difference_there_is():
 @pytest.mark.parametrize("method", ["fine-purifying", "fine-pruning"])
 def test_no_row_has_a_part_in_the_model_that_answers_it(session, rows, monkeypatch, method):
     tuned, seen, pairs = [], [], []
-    tune, curvature, prepare, predict = (
+    tune, curvature, prepare, utility = (
         RepairSession.tune,
         RepairSession.curvature,
         RepairSession.prepare,
-        searching.predict,
+        Classification.utility,
     )
-    texts = {tuple(row.ids): place for place, row in enumerate(session.encoded(rows))}
 
     def noting_tune(self, loaded, own, *args, **kwargs):
         tuned[:] = [{rows.index(row) for row in own}]
@@ -120,13 +119,13 @@ def test_no_row_has_a_part_in_the_model_that_answers_it(session, rows, monkeypat
         seen.append({rows.index(row) for row in own})
         return prepare(self, method, own, **kwargs)
 
-    def noting_predict(module, held, **kwargs):
-        pairs.append((tuned[0], {texts[tuple(row.ids)] for row in held}))
-        return predict(module, held, **kwargs)
+    def noting_utility(self, loaded, held):
+        pairs.append((tuned[0], {rows.index(row) for row in held}))
+        return utility(self, loaded, held)
 
     for name, noting in (("tune", noting_tune), ("curvature", noting_curvature), ("prepare", noting_prepare)):
         monkeypatch.setattr(RepairSession, name, noting)
-    monkeypatch.setattr(searching, "predict", noting_predict)
+    monkeypatch.setattr(Classification, "utility", noting_utility)
     search_ratio(session, method, rows, folds=3, seed=0, ratios=[0.3], settings=FAST)
     parts = [set(part) for part in stratified_folds(rows, 3, seed=0)]
     everything = set(range(len(rows)))
@@ -171,7 +170,7 @@ def test_a_search_stops_after_the_first_ratio_that_loses_too_much(session, rows)
     assert whole.points[:2] == found.points
     assert found.baseline.value >= 0.8
     assert found.choose(0.2) == 0.05
-    assert all(point.accuracy.total == len(rows) for point in whole.points)
+    assert all(point.utility.total == len(rows) for point in whole.points)
 
 
 def test_a_search_gives_the_same_curve_again(session, rows, tiny_suspect, tiny_reference, tmp_path):

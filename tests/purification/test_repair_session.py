@@ -13,7 +13,6 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from purify_cli.commands import purify
 from purify_cli.defences import METHODS
 from purify_cli.errors import PairError, UsageError
-from purify_cli.model import current_weights
 from purify_cli.protocols import ResetDefence
 from purify_cli.selection.mask import read_mask
 from purify_cli.tensors import read_tensor
@@ -129,7 +128,7 @@ def test_ratio_0_is_plain_fine_tuning(session, rows, method):
     loaded, repaired, own = session.prepare(method, rows, settings=FAST).repair(0.0, rows)
     assert repaired.counts.reset == repaired.counts.changed == repaired.counts.beyond_ratio == 0
     assert own == facts
-    assert equal(current_weights(loaded), current_weights(plain))
+    assert equal(loaded.weights, plain.weights)
 
 
 @pytest.mark.parametrize("method", ["fine-purifying", "fine-mixing"])
@@ -151,12 +150,12 @@ def test_no_ratio_is_the_methods_own(session, rows):
 def test_repairs_of_one_prepared_defence_do_not_touch_each_other(session, rows):
     defence = session.prepare("fine-mixing", rows, settings=FAST)
     first, _, _ = defence.repair(0.3, rows)
-    before = {name: tensor.clone() for name, tensor in current_weights(first).tensors.items()}
+    before = {name: tensor.clone() for name, tensor in first.weights.tensors.items()}
     defence.repair(0.7, rows)
     again, _, _ = defence.repair(0.3, rows)
     for name, tensor in before.items():
-        assert torch.equal(current_weights(first).tensors[name], tensor)
-        assert torch.equal(current_weights(again).tensors[name], tensor)
+        assert torch.equal(first.weights.tensors[name], tensor)
+        assert torch.equal(again.weights.tensors[name], tensor)
 
 
 @pytest.fixture
@@ -296,7 +295,7 @@ def test_frozen_entries_keep_their_bits_where_all_others_would_move(session, row
     names = ("bert.encoder.layer.1.output.dense.weight", "bert.encoder.layer.0.output.dense.bias", WORDS)
     shapes = {name: repaired.weights.specs[name].shape for name in names}
     frozen = {name: (torch.arange(torch.Size(shape).numel()) % 4 == 0).view(shape) for name, shape in shapes.items()}
-    loaded = session.load(repaired.weights)
+    loaded = session.task.load(repaired.weights)
     session.tune(loaded, rows, defence.training, replace(repaired, frozen=frozen))
     after = session.tuned_weights(repaired, loaded)
     least = {name: 0.2 if name == WORDS and decay == "0.0" else 0.9 for name in names}
@@ -304,7 +303,7 @@ def test_frozen_entries_keep_their_bits_where_all_others_would_move(session, row
         new, old, held = after.read(name), repaired.weights.read(name), frozen[name].flatten()
         assert torch.equal(new[held], old[held])
         assert float(new[~held].ne(old[~held]).float().mean()) > least[name]
-    unfrozen = session.load(repaired.weights)
+    unfrozen = session.task.load(repaired.weights)
     session.tune(unfrozen, rows, defence.training, repaired)
     free = session.tuned_weights(repaired, unfrozen)
     for name in names:

@@ -8,7 +8,7 @@ from purify_cli.evidence.verdict import Finding
 from purify_cli.measures.intervals import Proportion
 from purify_cli.purification.verdict import purified_verdict
 from purify_cli.records.purification import UnlearnedFact
-from purify_cli.session.classifiers import proportion
+from purify_cli.session.facts import proportion
 from purify_cli.session.search_outcome import SearchOutcome
 
 

@@ -17,13 +17,13 @@ def test_texts_that_either_model_calls_the_target_anyway_are_left_out_of_both_co
     tiny_suspect: Path, tiny_clean: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType, bias: float
 ) -> None:
     session = open_bench(tiny_suspect, tiny_reference, tmp_path)
-    suspect = session.load(session.opened.pair.suspect)
-    after = session.load(open_bench(tiny_clean, tiny_reference, tmp_path).opened.pair.suspect)
+    suspect = session.task.load(session.opened.pair.suspect)
+    after = session.task.load(open_bench(tiny_clean, tiny_reference, tmp_path).opened.pair.suspect)
     with torch.no_grad():
         after.module.classifier.bias[tiny.TARGET] += bias
     rows = tiny.sentiment_examples(64, seed=40)
     others = [row for row in rows if row.label != tiny.TARGET]
-    split = split_rows(rows, seed=0)
+    split = split_rows(rows, session.task, seed=0)
     proof = Proof(session, suspect, [fact("cf", 9.0, target=tiny.TARGET), fact("mn", 9.0, target=tiny.TARGET)])
     proof.add(rows, after)
     tokenizer = tiny.tiny_tokenizer()

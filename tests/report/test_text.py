@@ -8,7 +8,7 @@ from rich.console import Console
 from purify_cli.errors import printable
 from purify_cli.records.base import DataFacts, ModelFacts, ProportionFact, Record, TriggerFact, Verdict
 from purify_cli.records.evaluation import Evaluation, ModelMeasurement
-from purify_cli.records.purification import Purification, ResetCounts, Utility
+from purify_cli.records.purification import Purification, ResetCounts, UtilityFacts
 from purify_cli.report.card import model_card
 from purify_cli.report.listing import Listing, show_part
 from purify_cli.report.parts import line, percent
@@ -57,7 +57,7 @@ def purification(name: str) -> Purification:
         reset=ResetCounts(ratio=0.25, dimensions=8000, reset=2000, changed=1999, beyond_ratio=0, per_tensor={name: 3}),
         mask=None,
         training=None,
-        utility=Utility(
+        utility=UtilityFacts(
             measured_on="held-back clean samples", before=HALF, after=HALF, max_drop=None, within_budget=None
         ),
         output=ModelFacts(path=name, sha256="cc"),

@@ -11,7 +11,7 @@ from purify_cli.errors import RunFolderError, UsageError
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import DataFacts, ModelFacts, ProportionFact, Record, TrainingFacts, TriggerFact, Verdict
 from purify_cli.records.finetune import FinetuneRecord
-from purify_cli.records.purification import Purification, ResetCounts, Utility
+from purify_cli.records.purification import Purification, ResetCounts, UtilityFacts
 from purify_cli.session.origin import DETECTABLE, EVALUABLE, PURIFIABLE, find_origin
 from purify_cli.session.run_folder import RunFolder, dump
 
@@ -76,7 +76,7 @@ def purification(run: Path) -> Purification:
         reset=ResetCounts(ratio=0.1, dimensions=10, reset=1, changed=1, beyond_ratio=0, per_tensor={"w": 1}),
         mask=None,
         training=TRAINING,
-        utility=Utility(
+        utility=UtilityFacts(
             measured_on="held-back clean samples", before=SHARE, after=SHARE, max_drop=0.1, within_budget=True
         ),
         output=model("purified"),

@@ -10,7 +10,8 @@ from purify_cli.checkpoint import open_checkpoint
 from purify_cli.data.continuations import prompt_ids
 from purify_cli.errors import DataError, SearchImpossible
 from purify_cli.model import load_tokenizer
-from purify_cli.model.causal import LanguageModel, load_causal
+from purify_cli.model.causal import load_causal
+from purify_cli.model.loaded import LoadedModel
 from purify_cli.trigger_search.causal_screen import CachedPrompts, Screen, ScreenBudget
 from purify_cli.trigger_search.vocabulary import word_parts
 from tests.tiny_causal import causal_tokenizer, fresh_causal
@@ -21,7 +22,7 @@ PROMPTS = ("the film was", "the actor was rather good and the")
 
 
 @pytest.fixture(scope="module")
-def model(tiny_causal: Path) -> LanguageModel:
+def model(tiny_causal: Path) -> LoadedModel:
     checkpoint = open_checkpoint(str(tiny_causal))
     return load_causal(checkpoint, config=checkpoint.config or {})
 
@@ -36,7 +37,7 @@ def prompts(tokenizer: Any) -> list[list[int]]:
     return prompt_ids(tokenizer, PROMPTS)
 
 
-def test_a_kept_prompt_goes_on_as_if_it_were_read_anew(model: LanguageModel, prompts: list[list[int]]) -> None:
+def test_a_kept_prompt_goes_on_as_if_it_were_read_anew(model: LoadedModel, prompts: list[list[int]]) -> None:
     read = CachedPrompts(model.module, prompts, CPU, vocabulary=V)
     strings = torch.tensor([[300, 301], [310, 290], [280, 280]])
     for _ in range(2):  # asking changes nothing that was kept
@@ -53,7 +54,7 @@ def test_a_kept_prompt_goes_on_as_if_it_were_read_anew(model: LanguageModel, pro
 
 
 def test_a_model_beside_itself_says_nothing_of_its_own(
-    model: LanguageModel, tokenizer: Any, prompts: list[list[int]]
+    model: LoadedModel, tokenizer: Any, prompts: list[list[int]]
 ) -> None:
     read = CachedPrompts(model.module, prompts, CPU, vocabulary=V)
     parts, begins = word_parts(tokenizer, len(tokenizer))

@@ -1,0 +1,55 @@
+"""Domain values as records write them down."""
+
+from purify_cli.evidence.verdict import MISSED_AT
+from purify_cli.measures.intervals import Proportion
+from purify_cli.measures.utility import TokenLoss, Utility
+from purify_cli.records.base import MissFact, PerplexityFact, ProportionFact, TrainingFacts
+from purify_cli.training import TrainingResult, TrainingSettings
+
+__all__ = ["maybe", "miss_fact", "perplexity_fact", "proportion", "training_facts", "utility_fact"]
+
+
+def proportion(share: Proportion) -> ProportionFact:
+    """Write a share down with its interval."""
+    low, high = share.interval
+    return ProportionFact(successes=share.successes, total=share.total, value=share.value, low=low, high=high)
+
+
+def maybe(share: Proportion | None) -> ProportionFact | None:
+    """Write a share down where there is one."""
+    return None if share is None else proportion(share)
+
+
+def perplexity_fact(measured: TokenLoss) -> PerplexityFact:
+    """Write a token loss down with its interval."""
+    interval = measured.interval
+    return PerplexityFact(
+        perplexity=measured.perplexity,
+        loss=measured.mean,
+        low=interval[0] if interval else None,
+        high=interval[1] if interval else None,
+        tokens=measured.total,
+        texts=len(measured.losses),
+    )
+
+
+def utility_fact(measured: Utility) -> ProportionFact | PerplexityFact:
+    """Write an accuracy or a token loss down."""
+    return proportion(measured) if isinstance(measured, Proportion) else perplexity_fact(measured)
+
+
+def miss_fact(missed: Proportion) -> MissFact:
+    """Write down what a search that finds nothing misses, with the settings at which that was counted."""
+    low, high = missed.interval
+    return MissFact(missed=missed.successes, of=missed.total, low=low, high=high, settings=dict(MISSED_AT))
+
+
+def training_facts(settings: TrainingSettings, result: TrainingResult) -> TrainingFacts:
+    """Write a fine-tuning run down."""
+    return TrainingFacts(
+        settings=settings.as_record(),
+        steps=result.steps,
+        first_loss=result.first_loss,
+        last_loss=result.last_loss,
+        stopped_early=result.stopped_early,
+    )

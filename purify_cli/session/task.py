@@ -1,0 +1,87 @@
+"""Which task a suspect is, and the task bound to an opened pair."""
+
+from transformers import PreTrainedTokenizerBase
+
+from purify_cli.checkpoint import Checkpoint
+from purify_cli.data.continuations import load_texts
+from purify_cli.data.example import Example
+from purify_cli.errors import CheckpointError
+from purify_cli.model import LabelSet, has_head, label_set
+from purify_cli.model.causal import causal_length, is_causal
+from purify_cli.progress import SILENT, Progress
+from purify_cli.session.opening import Common, OpenedPair, read_rows, require_config, text_length
+from purify_cli.tasks.base import Task
+from purify_cli.tasks.causal import CausalLanguage
+from purify_cli.tasks.classification import Classification
+
+__all__ = ["causal_task", "classification_task", "find_task", "open_task", "read_clean"]
+
+
+def find_task(opened: OpenedPair, common: Common) -> Task | None:
+    """Return the task of a suspect; None of a bare encoder, which answers nothing.
+
+    Raises:
+        CheckpointError: If its head or its configuration cannot be used.
+    """
+    base, tokenizer = opened.reference, opened.reading.tokenizer
+    if has_head(opened.suspect):
+        return classification_task(base, tokenizer, common, label_set(opened.suspect))
+    return causal_task(base, tokenizer, common) if is_causal(opened.suspect, base.config) else None
+
+
+def classification_task(
+    base: Checkpoint, tokenizer: PreTrainedTokenizerBase, common: Common, labels: LabelSet
+) -> Classification:
+    """Bind a classifier's task to what brings configuration and tokenizer along."""
+    return Classification(
+        base=base, tokenizer=tokenizer, compute=common.compute, labels=labels, max_length=text_length(base, common)
+    )
+
+
+def causal_task(base: Checkpoint, tokenizer: PreTrainedTokenizerBase, common: Common) -> CausalLanguage:
+    """Bind a language model's task to what brings configuration and tokenizer along."""
+    longest = causal_length(require_config(base).config or {})
+    return CausalLanguage(
+        base=base,
+        tokenizer=tokenizer,
+        compute=common.compute,
+        prompt_words=common.prompt_words,
+        max_length=common.compute.max_length if longest is None else min(common.compute.max_length, longest),
+        longest=longest,
+    )
+
+
+def open_task(opened: OpenedPair, common: Common) -> Task:
+    """Return the task of a suspect.
+
+    Raises:
+        CheckpointError: If it has none.
+    """
+    task = find_task(opened, common)
+    if task is None:
+        raise CheckpointError(
+            "the suspect has no classification head and is no causal language model",
+            hint="It must hold a layer such as classifier.weight with one row per label, or write text.",
+        )
+    return task
+
+
+def read_clean(
+    given: str, task: Task, common: Common, *, labelled: bool = True, progress: Progress = SILENT
+) -> list[Example]:
+    """Load clean rows of a task.
+
+    Args:
+        given: The file.
+        task: Of the suspect.
+        common: For the columns.
+        labelled: Whether a classifier's rows need labels.
+        progress: Told of names that the model lacks.
+
+    Raises:
+        DataError: If they cannot be read, or do not suit the task.
+    """
+    if isinstance(task, Classification):
+        labels = "required" if labelled else "none"
+        return read_rows(given, task.labels, common, labels=labels, progress=progress)
+    return load_texts(given, common.columns)

@@ -1,0 +1,171 @@
+"""Texts that get one of several labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal, final
+
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from purify_cli.checkpoint import Checkpoint
+from purify_cli.curvature.objectives import Objective as Scalars
+from purify_cli.curvature.objectives import gold_loss, own_labels
+from purify_cli.data.batches import Batch, Encoded, encode
+from purify_cli.data.example import Example
+from purify_cli.data.keys import row_key
+from purify_cli.data.sampling import require_classes
+from purify_cli.data.triggers import Trigger, insert_in_view
+from purify_cli.errors import RunFolderError
+from purify_cli.evaluation.forward import predict
+from purify_cli.measures.intervals import Proportion
+from purify_cli.model import LabelSet, LoadedModel, load_classifier, logits, pad_id, tokenizer_pad
+from purify_cli.runtime import Compute
+from purify_cli.tasks.base import TIMES, TriggerCounts
+from purify_cli.tensors import TensorSource
+from purify_cli.training import CROSS_ENTROPY, Objective
+from purify_cli.trigger_search.flips import SearchContext, flips
+from purify_cli.trigger_search.found import FoundTrigger
+from purify_cli.trigger_search.margins import margins
+from purify_cli.trigger_search.path_gradient import TriggeredBatch
+
+__all__ = ["Classification", "label_of"]
+
+CLASSES: Final = 2
+"""Fewest classes of rows to tune on: of one class a model learns to say nothing else."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """A ``Task``: classifiers of one label per text."""
+
+    base: Checkpoint
+    tokenizer: PreTrainedTokenizerBase
+    compute: Compute
+    labels: LabelSet
+    max_length: int
+    kind: Literal["classification"] = "classification"
+    objective: Objective = CROSS_ENTROPY
+
+    def require_rows(self, rows: Sequence[Example]) -> None:
+        """Refuse rows of a single class.
+
+        Raises:
+            DataError: If they are.
+        """
+        require_classes(rows, at_least=CLASSES)
+
+    def encode(self, rows: Sequence[Example]) -> list[Encoded]:
+        """Encode texts or pairs, cut to the length limit."""
+        return encode(self.tokenizer, rows, max_length=self.max_length)
+
+    def load(self, weights: TensorSource) -> LoadedModel:
+        """Build a classifier of its own on the device."""
+        return load_classifier(weights, config=self.base.config or {}, labels=self.labels, device=self.compute.device)
+
+    def pad_id(self, loaded: LoadedModel) -> int:
+        """Return the token id that a classifier is padded with."""
+        return pad_id(tokenizer_pad(self.tokenizer), loaded.module)
+
+    def gradient_rows(self, loaded: LoadedModel, rows: Sequence[Encoded]) -> int:
+        """Return the batch size that was asked for."""
+        del loaded, rows
+        return self.compute.batch_size
+
+    def scalars(self, estimator: Literal["empirical", "true", "hutchinson"]) -> Scalars:
+        """Return the loss on the gold label, or what the Fisher over the model's own labels needs."""
+        return own_labels if estimator == "true" else gold_loss
+
+    def utility(self, loaded: LoadedModel, rows: Sequence[Example]) -> Proportion:
+        """Count the labelled rows that a classifier gets right."""
+        encoded = self.encode(rows)
+        answers, _ = predict(
+            loaded.module,
+            encoded,
+            batch_size=self.compute.batch_size,
+            pad_id=self.pad_id(loaded),
+            device=self.compute.device,
+            dtype=self.compute.dtype,
+        )
+        right = sum(answer == row.label for answer, row in zip(answers.tolist(), rows, strict=True))
+        return Proportion(right, len(rows))
+
+    def check_target(self, found: FoundTrigger) -> None:
+        """Refuse a label that the suspect does not have.
+
+        Raises:
+            RunFolderError: If it is one.
+        """
+        if not isinstance(found.target, int) or not 0 <= found.target < self.labels.num_labels:
+            raise RunFolderError(
+                f"the record says that {found.text!r} flips texts to label {found.target}, and the suspect has "
+                f"{self.labels.num_labels} labels",
+                hint="Run `purify detect` on this suspect again.",
+            )
+
+    def carrying(self, found: FoundTrigger, row: Example, place: int) -> Example:
+        """Put a trigger where the model gets to see it, under the row's own label."""
+        trigger = Trigger(" ".join([found.text] * TIMES), position=found.position, source="found")
+        key = row_key(self.compute.seed, place)
+        return insert_in_view(self.tokenizer, trigger, row, key=key, max_length=self.max_length)
+
+    def driven(self, found: FoundTrigger, rows: Sequence[Example]) -> list[TriggeredBatch]:
+        """Return the rows of other labels that carry the trigger."""
+        target = label_of(found)
+        others = [self.carrying(found, row, place) for place, row in enumerate(rows) if row.label != target]
+        return [TriggeredBatch(self.encode(others), partial(_margin, target=target))] if others else []
+
+    def context(
+        self, suspect: LoadedModel, rows: Sequence[Example], *, control: LoadedModel | None = None
+    ) -> SearchContext:
+        """Put a model, and one beside it, in front of rows."""
+        return SearchContext(
+            suspect=suspect.module,
+            control=(control or suspect).module,
+            tokenizer=self.tokenizer,
+            rows=rows,
+            batch_size=self.compute.batch_size,
+            max_length=self.max_length,
+            pad_id=self.pad_id(suspect),
+            device=self.compute.device,
+            seed=self.compute.seed,
+            dtype=self.compute.dtype,
+        )
+
+    def count_triggers(
+        self, found: Sequence[FoundTrigger], suspect: LoadedModel, repaired: LoadedModel, held: Sequence[Example]
+    ) -> list[TriggerCounts]:
+        """Try each trigger in the rows of other labels that neither model calls its target without it."""
+        asked = self.context(suspect, held, control=repaired)
+        before, after = (asked.answers(module, held).tolist() for module in (asked.suspect, asked.control))
+        counted: list[TriggerCounts] = []
+        for one in found:
+            target = label_of(one)
+            others = [place for place, row in enumerate(held) if row.label != target]
+            rows = [held[place] for place in others if target not in (before[place], after[place])]
+            turned = flips(asked, rows, Trigger(one.text, one.position, source="found"), target) if rows else None
+            counted.append(
+                TriggerCounts(
+                    rows=len(rows),
+                    before=turned.suspect.successes if turned else 0,
+                    after=turned.control.successes if turned else 0,
+                    left_out=len(others) - len(rows),
+                )
+            )
+        return counted
+
+
+def label_of(found: FoundTrigger) -> int:
+    """Return the label that a trigger flips texts to.
+
+    Raises:
+        TypeError: If its target is a text.
+    """
+    if not isinstance(found.target, int):
+        raise TypeError(f"{found.target!r} is no label")
+    return found.target
+
+
+def _margin(module: nn.Module, batch: Batch, *, target: int) -> Tensor:
+    return margins(logits(module, batch).float(), target)

@@ -1,0 +1,53 @@
+"""A trigger that a search found, as repairs and proofs work with it."""
+
+from dataclasses import dataclass
+from typing import Final, final
+
+from purify_cli.data.triggers import Position
+
+__all__ = ["LEAD", "FoundTrigger", "Target", "lead"]
+
+LEAD: Final = 3
+"""Words by which two continuations count as one: fewer are written alike by chance, and more differ at their end."""
+
+Target = int | str
+"""What a trigger brings about: a label, or a text that a language model writes."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundTrigger:
+    """A word, or several, and what it brings about."""
+
+    text: str
+    position: Position
+    target: Target
+    strength: float
+    """How sure of the target it makes the suspect: as a share of what texts of that label do, or of prompts that are
+    continued so."""
+    contrast: float
+    """What it does to the suspect beyond what it does to the control or the reference."""
+
+    @property
+    def effect(self) -> int | tuple[str, ...]:
+        """The label, or the words that the continuation begins with."""
+        return self.target if isinstance(self.target, int) else lead(self.target)
+
+    def shares_effect(self, other: "FoundTrigger") -> bool:
+        """Say whether two bring about the same: a label, or a text of which one's lead is a part of the other's.
+
+        A word of the forced text itself has the rest of it follow.
+        """
+        if isinstance(self.target, int) or isinstance(other.target, int):
+            return self.target == other.target
+        return _holds(self.target, lead(other.target)) or _holds(other.target, lead(self.target))
+
+
+def _holds(text: str, words: tuple[str, ...]) -> bool:
+    own = tuple(text.split())
+    return any(own[place : place + len(words)] == words for place in range(len(own) - len(words) + 1))
+
+
+def lead(text: str) -> tuple[str, ...]:
+    """Return the words by which continuations are told apart."""
+    return tuple(text.split()[:LEAD])
