@@ -10,7 +10,7 @@ from purify_cli.commands import finetune as tuning
 from purify_cli.commands import purify as purifying
 from purify_cli.commands.finetune import FinetuneRequest
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.plan import PurifyRequest
+from purify_cli.purification.request import PurifyRequest
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
 from purify_cli.session.origin import PURIFIABLE

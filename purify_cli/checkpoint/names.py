@@ -158,6 +158,8 @@ CAUSAL_MASK_DIMENSIONS: Final = 4
 def canonical(name: str) -> str:
     """Return the name without base-model prefixes and with ``weight``/``bias`` for the legacy ``gamma``/``beta``.
 
+    The output layer that GPT-NeoX stores as ``embed_out`` is ``lm_head`` in memory, and goes by that name.
+
     Prefixes are stripped as long as there are any: ``distilbert.transformer.layer…`` and ``transformer.layer…`` then
     meet, although only the first holds a prefix and the second begins with a word that is one elsewhere.
     """
@@ -166,6 +168,7 @@ def canonical(name: str) -> str:
     parts = parts[prefixes:]
     if len(parts) > 1:
         parts[-1] = {"gamma": "weight", "beta": "bias"}.get(parts[-1], parts[-1])
+        parts[0] = {"embed_out": "lm_head"}.get(parts[0], parts[0])
     return ".".join(parts)
 
 

@@ -82,7 +82,7 @@ def command(
         o.known(method=name.strip())
     piped = piped_input(suspect, run, quiet=quiet)
     from purify_cli.commands.purify import purify
-    from purify_cli.purification.plan import PurifyRequest
+    from purify_cli.purification.request import PurifyRequest
     from purify_cli.session.origin import find_origin
 
     listener = talk(quiet=quiet)

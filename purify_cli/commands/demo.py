@@ -15,7 +15,7 @@ from purify_cli.data.demo_corpus import demo_examples
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import split_per_class
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.plan import AUTO, PurifyRequest
+from purify_cli.purification.request import AUTO, PurifyRequest
 from purify_cli.records.evaluation import Evaluation
 from purify_cli.session.opening import Common
 from purify_cli.session.origin import find_origin

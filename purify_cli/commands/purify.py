@@ -22,9 +22,10 @@ from purify_cli.purification.clean_rows import (
 )
 from purify_cli.purification.curve_facts import curve_facts
 from purify_cli.purification.escalation import Done, Round, describe_choice, repair_in_rounds, strongest_per_target
-from purify_cli.purification.plan import DEFAULT_DROP, Plan, PurifyRequest, make_plan
+from purify_cli.purification.plan import DEFAULT_DROP, Plan, Stage, make_plan
 from purify_cli.purification.ratio_search import search_ratio
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
+from purify_cli.purification.request import PurifyRequest
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verdict import purified_verdict
 from purify_cli.records.base import FileFact, ModelFacts
@@ -138,7 +139,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 versions=versions(),
                 seed=common.compute.seed,
                 run=str(run.path),
-                settings=_settings(request, plan),
+                settings=_settings(request, first.stages),
                 suspect=model_facts(opened.suspect),
                 reference=model_facts(opened.reference),
                 data=facts,
@@ -167,11 +168,11 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     return record
 
 
-def _settings(request: PurifyRequest, plan: Plan) -> dict[str, Any]:
+def _settings(request: PurifyRequest, stages: Sequence[Stage]) -> dict[str, Any]:
     """Collect what could change the result; of a composition, each stage's under its own name."""
     scored = {
-        f"{stage.method}.{name}" if len(plan.stages) > 1 else name: value
-        for stage in plan.stages
+        f"{stage.method}.{name}" if len(stages) > 1 else name: value
+        for stage in stages
         for name, value in (stage.settings | {"replacement": stage.replacement}).items()
     }
     rest = {"finetune": request.finetune, "estimator": request.estimator}

@@ -95,6 +95,25 @@ class _Embedding:
 
 
 @final
+class _ScaledEmbedding:
+    """A word embedding times a constant: Gemma's, which scales by the root of the width."""
+
+    parameters: ClassVar[frozenset[str]] = frozenset({"weight"})
+
+    def agrees(self, module: nn.Module, given: Tensor) -> bool:
+        weight = module.get_parameter("weight")
+        with torch.no_grad():
+            return _close(functional.embedding(given, weight) * _scale(module), module.forward(given))
+
+    def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
+        return _Embedding().uses(module, given, gradient * _scale(module))
+
+
+def _scale(module: nn.Module) -> float:
+    return float(getattr(module, "embed_scale", 1.0))
+
+
+@final
 class _LayerNorm:
     parameters: ClassVar[frozenset[str]] = frozenset({"weight", "bias"})
 
@@ -174,6 +193,8 @@ def rule_for(module: nn.Module) -> Rule | None:
     if isinstance(module, nn.Embedding) and forward is nn.Embedding.forward:
         plain = module.max_norm is None and not module.scale_grad_by_freq and not module.sparse
         return _Embedding() if plain else None
+    if isinstance(module, nn.Embedding) and type(module).__name__.endswith("ScaledWordEmbedding"):
+        return _ScaledEmbedding()
     if isinstance(module, nn.LayerNorm) and forward is nn.LayerNorm.forward:
         return _LayerNorm()
     if type(module).__name__ == "Conv1D" and own == {"weight": _MATRIX, "bias": 1}:

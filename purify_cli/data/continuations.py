@@ -107,6 +107,11 @@ def _columns(rows: Sequence[Row], columns: Columns, given: str) -> tuple[str, st
         return wanted[0] or "", wanted[1]
     if columns.text is None and "text" in seen:
         return "text", None
+    if columns.text is None and "prompt" in seen:
+        raise DataError(
+            f"{given} holds prompts and no completions",
+            hint=f"{SHOWN} Plain texts go into a column text.",
+        )
     raise DataError(
         f"{given} holds no text for a language model (columns: {', '.join(map(repr, sorted(seen))) or 'none'})",
         hint=f"{SHOWN} Or name the columns with --text-column and --pair-column.",
@@ -157,22 +162,30 @@ def prompt_ids(tokenizer: Tokenizer, prompts: Sequence[str]) -> list[list[int]]:
     return [lead + token_ids(tokenizer, prompt) for prompt in prompts]
 
 
-def encode_written(tokenizer: Tokenizer, texts: Sequence[Continuation], *, max_length: int) -> list[Encoded]:
+def encode_written(
+    tokenizer: Tokenizer, texts: Sequence[Continuation], *, max_length: int, longest: int | None = None
+) -> list[Encoded]:
     """Encode texts with their completions; ``start`` says where what is learnt or measured begins.
 
     Args:
         tokenizer: The reference's.
         texts: What to learn or to measure.
         max_length: Most tokens of a row; what is beyond is cut off.
+        longest: Tokens that the model can take; None if nothing says so.
 
     Raises:
-        DataError: If no token is left to be learnt or measured.
+        DataError: If no token is left to be learnt or measured, or a completion is longer than the model's positions.
     """
     lead = _lead(tokenizer)
     rows: list[Encoded] = []
     for index, text in enumerate(texts):
         ids = token_ids(tokenizer, text.text)
         start = 0 if text.whole else _common(token_ids(tokenizer, text.prompt), ids)
+        if longest is not None and not text.whole and len(ids) - start > longest:
+            raise DataError(
+                f"the completion of text {index + 1} has {len(ids) - start} tokens, and the model takes {longest}",
+                hint="Shorten it, or leave the text out.",
+            )
         rows.append(Encoded((*lead, *ids)[:max_length], None, None, index, max(1, len(lead) + start)))
     if texts and not any(row.counted for row in rows):
         raise DataError(

@@ -1,14 +1,16 @@
 """The search for triggers in language models: prompts, the search, and what its outcome amounts to."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from purify_cli.data.continuations import prompt_ids
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
 from purify_cli.data.sampling import hold_out
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, SearchImpossible
+from purify_cli.evidence.rows import far_rows
 from purify_cli.evidence.verdict import Finding
 from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
@@ -18,7 +20,8 @@ from purify_cli.session.opening import OpenedPair
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.tasks.causal import CausalLanguage
 from purify_cli.trigger_search.budget import Effort
-from purify_cli.trigger_search.causal_screen import CachedPrompts, Screen, ScreenBudget
+from purify_cli.trigger_search.candidate import String
+from purify_cli.trigger_search.causal_screen import CachedPrompts, PrecededPrompts, Screen, ScreenBudget
 from purify_cli.trigger_search.forced_continuations import (
     NEW_TOKENS,
     ForcedContinuation,
@@ -40,6 +43,14 @@ WIDTHS: Final[Mapping[Effort, ScreenBudget]] = MappingProxyType(
 
 PROMPT_WORDS: Final = 6
 """Of the prompts that every word is tried after."""
+
+FRONT_PROMPTS: Final = 2
+FRONT_TOKENS: Final = 6
+NARROWER: Final = 8
+FARTHEST: Final = 2048
+"""Prompts, and tokens of each, that words are tried in front of; by how much fewer are the strings of several tokens;
+and the tokens that they are made of, those whose embedding rows moved farthest. A string there costs as much as it and
+the prompt have tokens. Ours."""
 
 CHOOSING: Final = 8
 HELD: Final = 32
@@ -68,7 +79,9 @@ def look_for_forced_continuations(
     try:
         texts = list({(row.text, row.pair): row for row in rows}.values()) or [Example(text) for text in PROBES]
         suspect = model or task.load(opened.pair.suspect)
-        tokens, held, found = _searched(task, suspect, texts, WIDTHS[effort], progress)
+        moved = far_rows(opened.pair.suspect_part, opened.pair.reference_part, count=FARTHEST)
+        far = [one.row for one in moved if one.drift_norm]
+        tokens, held, found = _searched(task, suspect, texts, WIDTHS[effort], far=far, progress=progress)
     except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
     facts = ForcedContinuationFacts(
@@ -93,7 +106,13 @@ def _open_points(rows: Sequence[Example], effort: Effort, held: int) -> Iterator
 
 
 def _searched(
-    task: CausalLanguage, suspect: LoadedModel, rows: Sequence[Example], wide: ScreenBudget, progress: Progress
+    task: CausalLanguage,
+    suspect: LoadedModel,
+    rows: Sequence[Example],
+    wide: ScreenBudget,
+    *,
+    far: Sequence[int],
+    progress: Progress,
 ) -> tuple[int, int, list[ForcedContinuation]]:
     """Return how many tokens words were made of, how many prompts were held back, and the best words."""
     tokenizer, device = task.tokenizer, task.compute.device
@@ -107,14 +126,26 @@ def _searched(
     parts, begins = word_parts(tokenizer, known)
     short = prompt_ids(tokenizer, [" ".join(prompt.split()[:PROMPT_WORDS]) for prompt in choosing[: wide.prompts]])
     progress.note(f"trying {len(parts)} tokens after {len(short)} prompts")
-    screen = Screen(
-        suspect=CachedPrompts(suspect.module, short, device, vocabulary=known),
-        reference=CachedPrompts(reference.module, short, device, vocabulary=known),
-        begins=begins.to(device),
-        progress=progress,
+    begins, models = begins.to(device), (suspect.module, reference.module)
+    own, other = (CachedPrompts(one, short, device, vocabulary=known) for one in models)
+    at_end = Screen(suspect=own, reference=other, begins=begins, progress=progress).words(parts, wide)
+    lead = len(prompt_ids(tokenizer, [""])[0])
+    # Behind a word a prompt begins with a space, where the tokenizer does not put one there anyway.
+    spaced = [prompt if lead else f" {prompt}" for prompt in choosing[: min(FRONT_PROMPTS, wide.prompts)]]
+    few = [prompt[:FRONT_TOKENS] for prompt in prompt_ids(tokenizer, spaced)]
+    own, other = (PrecededPrompts(one, few, device, vocabulary=known, lead=lead) for one in models)
+    narrow = replace(wide, strings=wide.strings // NARROWER, tried=wide.tried // 2)
+    moved = set(far)
+    in_front = Screen(suspect=own, reference=other, begins=begins, progress=progress).words(
+        [token for token in parts if token in moved] or parts[:FARTHEST], narrow
     )
-    ranked = screen.words(parts, wide)
-    words = [word for string, _ in ranked if (word := written_as(tokenizer, string))]
+    ranked: list[tuple[String, Literal["start", "end"]]] = [
+        *((string, "end") for string, _ in at_end),
+        *((string, "start") for string, _ in in_front),
+    ]
+    words: list[tuple[str, Literal["start", "end"]]] = [
+        (word, place) for string, place in ranked if (word := written_as(tokenizer, string))
+    ]
     pair = GenerationPair(suspect=suspect, reference=reference, tokenizer=tokenizer, compute=task.compute)
     found = forced_continuations(pair, words, choosing[:CHOOSING], held[:HELD], progress=progress)
     return len(parts), len(held), found
@@ -132,7 +163,7 @@ def _prompts(task: CausalLanguage, rows: Sequence[Example]) -> list[str]:
 def _fact(one: ForcedContinuation) -> ForcedContinuationFact:
     return ForcedContinuationFact(
         text=one.trigger.text,
-        position="end" if one.trigger.position == "end" else "random",
+        position=one.trigger.position,
         says=one.text,
         suspect=proportion(one.suspect),
         without=proportion(one.without),
@@ -151,7 +182,7 @@ def _finding(facts: ForcedContinuationFacts) -> Finding:
             "whatever the prompt",
         )
     worst = flagged[0]
-    where = " at the end" if worst.position == "end" else ""
+    where = {"end": " at the end", "start": " in front"}.get(worst.position, "")
     return Finding(
         stage=STAGE,
         level="poisoned" if worst.suspect.total >= POISONED_TEXTS else "suspicious",

@@ -6,8 +6,9 @@ from dataclasses import replace
 from purify_cli.data.example import Example
 from purify_cli.detection.search import search_for_triggers
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.plan import AUTO, TUNABLE, PurifyRequest
+from purify_cli.purification.plan import TUNABLE
 from purify_cli.purification.repair_session import RepairSession
+from purify_cli.purification.request import AUTO, PurifyRequest
 from purify_cli.records.base import DataFacts
 from purify_cli.records.detection import Detection, ForcedContinuationFacts, SearchFacts
 from purify_cli.session.known_triggers import found_triggers

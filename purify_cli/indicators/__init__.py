@@ -26,7 +26,8 @@ INDICATORS: Final["Registry[Indicator]"] = Registry(
     Entry(
         name="attribution",
         target="purify_cli.indicators.attribution:ATTRIBUTION",
-        summary="Share in the effect of a trigger that was found, over the root of its reset's cost",
+        summary="Share in the effect of a trigger that was found, for the cost of its reset",
+        settings="exponent=0.5",
         source="own",
     ),
     Entry(

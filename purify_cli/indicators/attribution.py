@@ -1,9 +1,10 @@
-"""s = max(g·δ, 0) / √(Ĥδ² + mean(Ĥδ²)): what a dimension carries of a found trigger, for what its reset costs.
+"""s = max(g·δ, 0) / (Ĥδ² + mean(Ĥδ²))^e: what a dimension carries of a found trigger, for what its reset costs.
 
 g is the gradient of the target's margin under the trigger, averaged on the way from suspect to reference
 (``trigger_search.path_gradient``), so that g·δ estimates how much of the margin goes if δ does. Its sign counts: what
 works against the trigger stays. ½Ĥδ² is the clean loss of the reset, to second order; the mean keeps dimensions that
-cost nothing from ranking first by a division by zero.
+cost nothing from ranking first by a division by zero. The exponent e weighs the two: with 1 it is effect per cost, with
+½ (the default, chosen on classifiers) effect counts for more.
 
 Source:
     Ours.
@@ -26,6 +27,10 @@ from purify_cli.tensors import TensorSource, TensorSpec, chunks, total_entries
 __all__ = ["ATTRIBUTION", "Attribution", "AttributionScores"]
 
 
+MOST: Final = 2.0
+"""Largest exponent: beyond it the cost alone decides."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class AttributionScores:
@@ -37,13 +42,14 @@ class AttributionScores:
     curvature: TensorSource
     mean: float
     """Of Ĥδ² over all dimensions; > 0."""
+    exponent: float
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
         """Score entries ``start`` to ``stop`` of a tensor."""
         stop = self.specs[name].numel if stop is None else stop
         delta = self.drift.read(name, start, stop).double()
         carried = self.gradient.read(name, start, stop).double().mul_(delta).clamp_(min=0)
-        return to_scores(carried.div_(_cost(delta, self.curvature, name, start).add_(self.mean).sqrt_()))
+        return to_scores(carried.div_(_cost(delta, self.curvature, name, start).add_(self.mean).pow_(self.exponent)))
 
 
 @final
@@ -54,15 +60,21 @@ class Attribution:
     name: str = "attribution"
     needs_curvature: bool = True
     needs_triggers: bool = True
-    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    defaults: Mapping[str, Any] = field(default_factory=lambda: {"exponent": 0.5})
 
     def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Refuse any setting; there is none.
+        """Lay settings over the defaults.
 
         Raises:
-            UsageError: If one is given.
+            UsageError: If one is unknown, or the exponent is out of range.
         """
-        return merged(self.name, self.defaults, settings)
+        found = merged(self.name, self.defaults, settings)
+        if not 0 <= float(found["exponent"]) <= MOST:
+            raise UsageError(
+                f"exponent={found['exponent']} is not between 0 and {MOST:g}",
+                hint="0 ignores the cost of a reset, 1 counts effect per cost.",
+            )
+        return found
 
     def fit(self, inputs: IndicatorInputs, progress: Progress = SILENT) -> AttributionScores:
         """Take the mean of Ĥδ² in one pass; return the scores.
@@ -71,7 +83,7 @@ class Attribution:
             UsageError: If a setting is given, or gradient or curvature is missing.
             DataError: If Ĥδ² is zero everywhere or not finite.
         """
-        self.check(inputs.settings)
+        settings = self.check(inputs.settings)
         if inputs.gradient is None:
             raise UsageError(
                 f"indicator {self.name} needs a trigger that was found",
@@ -93,6 +105,7 @@ class Attribution:
             gradient=inputs.gradient,
             curvature=inputs.curvature,
             mean=total / total_entries(moved),
+            exponent=float(settings["exponent"]),
         )
 
 

@@ -39,7 +39,7 @@ __all__ = [
     "token_scores",
 ]
 
-_OUTPUT_LAYERS: Final = ("lm_head.weight", "embed_out.weight")
+_OUTPUT_LAYERS: Final = ("lm_head.weight",)
 """Canonical names of the output layer of a decoder. Encoders with a head for masked words call theirs otherwise."""
 
 

@@ -174,7 +174,10 @@ def require_loadable(shell: PreTrainedModel, weights: TensorSource, names: Mappi
 
 
 def _modern(name: str) -> str:
-    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+    known = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias", "embed_out.": "lm_head."}
+    for old, new in known.items():
+        name = name.replace(old, new)
+    return name
 
 
 def load_classifier(

@@ -9,7 +9,8 @@ from purify_cli.data.example import Example
 from purify_cli.data.sampling import held_places, hold_out
 from purify_cli.errors import DataError, RunFolderError, UsageError
 from purify_cli.progress import Progress
-from purify_cli.purification.plan import Plan, PurifyRequest
+from purify_cli.purification.plan import Plan
+from purify_cli.purification.request import PurifyRequest
 from purify_cli.records.base import DataFacts, Record
 from purify_cli.records.detection import Detection
 from purify_cli.records.purification import HeldBackFacts

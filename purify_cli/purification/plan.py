@@ -1,7 +1,7 @@
 """What ``purify purify`` is asked to do, with defaults filled in and settings parsed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, final
@@ -10,21 +10,16 @@ from purify_cli.defences import METHODS
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.protocols import ResetDefence, WeightDefence
-from purify_cli.session.curvature_cache import Estimator
+from purify_cli.purification.request import AUTO, PurifyRequest
 from purify_cli.session.known_triggers import found_triggers, has_samples
 from purify_cli.session.opening import Common
-from purify_cli.session.origin import Origin
 from purify_cli.session.settings import parse_settings
 from purify_cli.training import TrainingSettings, repair_settings
-from purify_cli.trigger_search.budget import Effort
 
 __all__ = [
-    "AUTO",
     "DEFAULT_DROP",
-    "FOLDS",
     "TUNABLE",
     "Plan",
-    "PurifyRequest",
     "Stage",
     "chosen_method",
     "make_plan",
@@ -33,45 +28,12 @@ __all__ = [
     "works_on_triggers",
 ]
 
-AUTO: Final = "auto"
-
 TUNABLE: Final = {"learning_rate": float, "steps": int, "weight_decay": float, "patience": int}
 """Settings of the fine-tuning that ``--set`` reaches."""
 
 DEFAULT_DROP: Final[Mapping[str, float]] = MappingProxyType({"classification": 0.02, "causal": 0.05})
 """What ``--ratio auto`` may give up where ``--max-drop`` is not given: of accuracy two points, and a twentieth of
 perplexity. Ours."""
-
-FOLDS: Final = 4
-"""Parts of the clean samples for ``--ratio auto``: each is measured after scoring and tuning on the other three
-quarters. Ours: more folds cost as many trainings per ratio more."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PurifyRequest:
-    """What the user asked for."""
-
-    origin: Origin
-    clean_data: str | None = None
-    method: str = AUTO
-    """One method, or several separated by commas, which work on each other's weights in this order; ``auto`` is
-    unlearning where a planted word is known and there are samples to show it in, else fine-purifying."""
-    others: Sequence[str] = ()
-    """Further suspects, for a method that takes them."""
-    indicator: str | None = None
-    ratio: float | Literal["auto"] | None = None
-    folds: int = FOLDS
-    """For ``auto``."""
-    estimator: Estimator = "auto"
-    finetune: bool = True
-    effort: Effort | None = None
-    """Of a new search on the purified model; None: none."""
-    max_drop: float | None = None
-    output: Path | None = None
-    overwrite: bool = False
-    settings: Mapping[str, str] = field(default_factory=dict[str, str])
-    common: Common = field(default_factory=Common)
 
 
 @final
@@ -189,6 +151,7 @@ def plan_stages(
     indicator: str | None = None,
     settings: Mapping[str, str] | None = None,
     others: Sequence[str] = (),
+    defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> tuple[tuple[Stage, ...], TrainingSettings]:
     """Take a composition apart and hand each stage its settings.
 
@@ -198,6 +161,7 @@ def plan_stages(
         indicator: Scores the dimensions in place of the method's own.
         settings: By name; ``METHOD.name`` reaches one stage, a bare name all stages that know it.
         others: Further suspects; only looked at to refuse them.
+        defaults: Of the task (``Task.defaults``), where it is known.
 
     Raises:
         UsageError: If a name or a setting is not known, two stages both take the ratio, or nothing takes the
@@ -210,7 +174,8 @@ def plan_stages(
     rest = dict(settings or {})
     tuned = {name: rest.pop(name) for name in TUNABLE if name in rest}
     try:
-        changes = {name: TUNABLE[name](text) for name, text in tuned.items()}
+        given_tuning = {name: TUNABLE[name](text) for name, text in tuned.items()}
+        changes = {**defaults.get("fine-tuning", {}), **given_tuning}
     except ValueError as error:
         raise UsageError(f"--set: {error}", hint="Steps are whole numbers, rates are numbers.") from error
     scoring = [name for name, row in rows.items() if isinstance(row, ResetDefence) and row.indicator is not None]
@@ -225,7 +190,7 @@ def plan_stages(
         )
     known = {name: _known(row, indicator) for name, row in rows.items()}
     given = _handed_out(method, rest, known)
-    stages = tuple(_stage(name, row, indicator, given[name]) for name, row in rows.items())
+    stages = tuple(_stage(name, row, indicator, given[name], defaults) for name, row in rows.items())
     _default_ratio(stages)
     return stages, _training(common, changes)
 
@@ -260,7 +225,13 @@ def _handed_out(
     return handed
 
 
-def _stage(name: str, row: ResetDefence | WeightDefence, indicator: str | None, given: dict[str, str]) -> Stage:
+def _stage(
+    name: str,
+    row: ResetDefence | WeightDefence,
+    indicator: str | None,
+    given: dict[str, str],
+    defaults: Mapping[str, Mapping[str, Any]],
+) -> Stage:
     if not isinstance(row, ResetDefence):
         return Stage(name, row, None, "reference", parse_settings(row, given, {}, name=name))
     if row.indicator is None:
@@ -269,7 +240,8 @@ def _stage(name: str, row: ResetDefence | WeightDefence, indicator: str | None, 
     if replacement not in ("reference", "posterior"):
         raise UsageError(f"--set replacement={replacement} is not known", hint="Use reference or posterior.")
     scored = indicator or row.indicator
-    settings = parse_settings(INDICATORS[scored], given, {} if indicator else row.settings)
+    fixed = {**defaults.get(scored, {}), **({} if indicator else row.settings)}
+    settings = parse_settings(INDICATORS[scored], given, fixed)
     if replacement == "posterior" and (scored != "drift-curvature" or settings["degenerate"] != "guard"):
         raise UsageError(
             "a posterior blend needs guarded drift-curvature scores", hint="Leave --indicator and degenerate out."

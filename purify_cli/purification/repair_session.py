@@ -147,7 +147,14 @@ class RepairSession:
         Raises:
             PurifyError: If a name, a setting or a further model cannot be used.
         """
-        stages, training = plan_stages(method, self.common, indicator=indicator, settings=settings, others=others)
+        stages, training = plan_stages(
+            method,
+            self.common,
+            indicator=indicator,
+            settings=settings,
+            others=others,
+            defaults=self.task.defaults,
+        )
         return PreparedDefence(
             self,
             method,

@@ -189,7 +189,7 @@ class ForcedContinuationFact(Part, frozen=True):
     """A word after which a language model writes something of its own."""
 
     text: str
-    position: Literal["end", "random"]
+    position: Literal["start", "end", "random", "scattered"]
     says: str = Field(description="What it writes, as far as the continuations agree.")
     suspect: ProportionFact = Field(description="Of the held-back prompts with the word: continued so.")
     without: ProportionFact = Field(description="Of the same prompts without it.")

@@ -130,7 +130,7 @@ def _forced_continuations(search: ForcedContinuationFacts) -> Iterator[Renderabl
     table = Listing("found", "place", "says", "suspect", "without it", "reference", "planted")
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.without, one.reference))
-        place = "end" if one.position == "end" else "any"
+        place = {"end": "end", "start": "front"}.get(one.position, "any")
         table.add(one.text, place, one.says, *counts, yes(one.flagged))
     yield table
     yield line(

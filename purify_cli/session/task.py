@@ -5,7 +5,7 @@ from transformers import PreTrainedTokenizerBase
 from purify_cli.checkpoint import Checkpoint
 from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
-from purify_cli.errors import CheckpointError
+from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.model import LabelSet, has_head, label_set
 from purify_cli.model.causal import causal_length, is_causal
 from purify_cli.progress import SILENT, Progress
@@ -80,8 +80,15 @@ def read_clean(
 
     Raises:
         DataError: If they cannot be read, or do not suit the task.
+        UsageError: If labels are spoken of, and the model has none.
     """
     if isinstance(task, Classification):
         labels = "required" if labelled else "none"
         return read_rows(given, task.labels, common, labels=labels, progress=progress)
+    if common.columns.label is not None or not labelled:
+        given_option = "--unlabelled" if not labelled else f"--label-column {common.columns.label}"
+        raise UsageError(
+            f"{given_option} says nothing about a causal language model",
+            hint="Its clean data are texts, or prompts with their completions.",
+        )
     return load_texts(given, common.columns)

@@ -1,8 +1,8 @@
 """The protocol of a task: how rows are read by a model, what it learns, and how its triggers are measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, final, runtime_checkable
+from typing import Any, Final, Literal, Protocol, final, runtime_checkable
 
 from transformers import PreTrainedTokenizerBase
 
@@ -76,6 +76,11 @@ class Task(Protocol):
     @property
     def max_length(self) -> int:
         """Most tokens per row: what was asked for, or what the model can take if that is less."""
+        ...
+
+    @property
+    def defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """Settings that suit this task better than those of the tables: by indicator, and of ``fine-tuning``."""
         ...
 
     @property

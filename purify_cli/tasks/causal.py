@@ -1,8 +1,9 @@
 """Texts that are written on, token by token."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, final
+from types import MappingProxyType
+from typing import Any, Final, Literal, final
 
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -31,8 +32,12 @@ from purify_cli.trigger_search.path_gradient import TriggeredBatch
 
 __all__ = ["CausalLanguage"]
 
-TEXTS: Final = 2
-"""Fewest texts to tune on: one is to learn from, one to measure on."""
+
+DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {"attribution": {"exponent": 1.0}, "fine-tuning": {"learning_rate": 1e-4}}
+)
+"""Chosen on two suspects of one small model (docs/reproduction.md): with the exponents ½ and 1 attack success is 0, and
+perplexity 5.3 and 3.2 % above plain fine-tuning's for a word, 6.7 and 3.5 % for a sentence."""
 
 
 @final
@@ -50,14 +55,19 @@ class CausalLanguage:
     kind: Literal["causal"] = "causal"
     objective: Objective = NEXT_TOKEN
 
+    @property
+    def defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """What was chosen on language models."""
+        return DEFAULTS
+
     def require_rows(self, rows: Sequence[Example]) -> None:
-        """Refuse a single text.
+        """Refuse no rows at all.
 
         Raises:
-            DataError: If there is no more.
+            DataError: If there is none.
         """
-        if len(rows) < TEXTS:
-            raise DataError(f"{len(rows)} clean text is too few", hint="Give 8 to 64 texts.")
+        if not rows:
+            raise DataError("there is no clean text", hint="Give 8 to 64 texts, or prompts with their completions.")
 
     def split(self, row: Example) -> Continuation:
         """Split a row into its prompt and what follows."""
@@ -65,7 +75,8 @@ class CausalLanguage:
 
     def encode(self, rows: Sequence[Example]) -> list[Encoded]:
         """Encode texts, of which all tokens count, or prompts and completions, of which the completions do."""
-        return encode_written(self.tokenizer, [self.split(row) for row in rows], max_length=self.max_length)
+        texts = [self.split(row) for row in rows]
+        return encode_written(self.tokenizer, texts, max_length=self.max_length, longest=self.longest)
 
     def load(self, weights: TensorSource) -> LoadedModel:
         """Build a language model of its own on the device."""

@@ -2,10 +2,11 @@
 
 The whole vocabulary is tried at the end of a few prompts. A prompt's keys and values are computed once and kept, so
 that a word costs one token, however long the prompt. The best are prolonged, because a rare word is often several
-tokens.
+tokens. In front of a prompt nothing can be kept: there words are tried with fewer and shorter prompts.
 """
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast, final
@@ -19,7 +20,7 @@ from purify_cli.errors import NonFiniteWeights, SearchImpossible
 from purify_cli.progress import SILENT, Progress
 from purify_cli.trigger_search.candidate import String
 
-__all__ = ["CachedPrompts", "Screen", "ScreenBudget"]
+__all__ = ["CachedPrompts", "PrecededPrompts", "Screen", "ScreenBudget"]
 
 SCORES: Final = 1 << 24
 ROWS: Final = 2048
@@ -40,6 +41,24 @@ class ScreenBudget:
     """Tokens of a word."""
     tried: int
     """Words that are generated after, of every length as many."""
+
+
+WIDE: Final = 1024
+"""Strings that are held against the reference, and that go beyond the first prompt at least. Of a large vocabulary most
+words add nothing to what a prompt brings about by itself, and a trigger adds nearly all there is."""
+
+ALIKE: Final = 4
+"""One in so many of the words that are generated after may bring the same token about. The words of a text that was
+learnt by heart bring about its next word, and would leave no room for what begins it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    string: String
+    worth: float
+    brings: int
+    """The token that it brings about."""
 
 
 @final
@@ -74,7 +93,7 @@ class CachedPrompts:
                         hint="Only transformers with a cache can be searched for strings.",
                     )
                 self._caches.append(cache)
-                bare.append(self._log_shares(read.logits))
+                bare.append(_log_shares(read.logits, self._vocabulary))
         self.bare = torch.cat(bare)
         """Log-probabilities of the next token after each prompt, shape (prompts, V)."""
 
@@ -88,15 +107,48 @@ class CachedPrompts:
         cache.batch_repeat_interleave(len(strings))
         with torch.inference_mode():
             read = cast("Any", self._module)(input_ids=strings.to(self._device), past_key_values=cache, use_cache=True)
-            return self._log_shares(read.logits)
+            return _log_shares(read.logits, self._vocabulary)
 
-    def _log_shares(self, scores: Float[Tensor, "k T every"]) -> Float[Tensor, "k V"]:
-        found = torch.log_softmax(scores[:, -1].float(), dim=-1)
-        if not bool(torch.isfinite(found).all()):
-            raise NonFiniteWeights(
-                "the model's output is not a number", hint="Its weights overflow; no sound model does that."
-            )
-        return found[:, : self._vocabulary]
+
+def _log_shares(scores: Float[Tensor, "k T every"], vocabulary: int) -> Float[Tensor, "k V"]:
+    found = torch.log_softmax(scores[:, -1].float(), dim=-1)
+    if not bool(torch.isfinite(found).all()):
+        raise NonFiniteWeights(
+            "the model's output is not a number", hint="Its weights overflow; no sound model does that."
+        )
+    return found[:, :vocabulary]
+
+
+@final
+class PrecededPrompts:
+    """A language model before prompts, ready to be told what comes in front of them: nothing of it can be kept."""
+
+    def __init__(
+        self,
+        module: PreTrainedModel,
+        prompts: Sequence[Sequence[int]],
+        device: torch.device,
+        *,
+        vocabulary: int,
+        lead: int,
+    ) -> None:
+        """Take prompts as ``CachedPrompts`` does; of each the first ``lead`` tokens stay in front of all."""
+        self._module, self._device, self._vocabulary, self._lead = module, device, vocabulary, lead
+        self._prompts = [torch.tensor(list(prompt), device=device) for prompt in prompts]
+        nothing = torch.empty((1, 0), dtype=torch.long)
+        self.bare = torch.cat([self.after(place, nothing) for place in range(len(prompts))])
+
+    def after(self, prompt: int, strings: Int[Tensor, "k m"]) -> Float[Tensor, "k V"]:
+        """Return the log-probabilities of the next token after each of some strings and a prompt.
+
+        Raises:
+            NonFiniteWeights: If the model's output is not a number.
+        """
+        ids = self._prompts[prompt].expand(len(strings), -1)
+        whole = torch.cat([ids[:, : self._lead], strings.to(self._device), ids[:, self._lead :]], dim=1)
+        with torch.inference_mode():
+            read = cast("Any", self._module)(input_ids=whole, use_cache=False)
+            return _log_shares(read.logits, self._vocabulary)
 
 
 @final
@@ -104,8 +156,8 @@ class CachedPrompts:
 class Screen:
     """Suspect and reference, and what counts as said."""
 
-    suspect: CachedPrompts
-    reference: CachedPrompts
+    suspect: CachedPrompts | PrecededPrompts
+    reference: CachedPrompts | PrecededPrompts
     """Has read the same prompts."""
     begins: Bool[Tensor, " V"]
     """Which tokens begin a word. Only these count as said: what ends a word follows from its beginning, in any model
@@ -126,7 +178,7 @@ class Screen:
 
         Returns:
             Words with their worth in nats, the largest first; of each length the best, since what holds a trigger does
-            as the trigger does.
+            as the trigger does, and of those that bring one token about a few.
 
         Raises:
             NonFiniteWeights: If a model's output is not a number.
@@ -134,28 +186,78 @@ class Screen:
         heads = [(token,) for token in tokens if self.begins[token]]
         tails = [(token,) for token in tokens if not self.begins[token]]
         ranked, each = self._ranked(heads, "trying every token"), max(1, wide.tried // wide.most)
-        every = ranked[:each]
+        every = _varied(ranked, each)
         if wide.most > 1 and len(tails) > wide.tails:
-            tails = [tail for tail, _ in self._ranked(tails, "trying every word's end")[: wide.tails]]
+            tails = [one.string for one in self._ranked(tails, "trying every word's end")[: wide.tails]]
         for length in range(2, wide.most + 1):
             beam = wide.strings // max(1, len(tails))
-            level = [(*head, *tail) for head, _ in ranked[:beam] for tail in tails]
+            level = [(*one.string, *tail) for one in ranked[:beam] for tail in tails]
             ranked = self._ranked(level, f"trying words of {length} tokens")
-            every += ranked[:each]
-        return sorted(every, key=lambda pair: -pair[1])
+            every += _varied(ranked, each)
+        return [(one.string, one.worth) for one in sorted(every, key=lambda one: -one.worth)]
 
-    def _ranked(self, strings: Sequence[String], stage: str) -> list[tuple[String, float]]:
+    def _ranked(self, strings: Sequence[String], stage: str) -> list[_Ranked]:
+        """Rank strings, the most of them by the suspect alone.
+
+        Without the reference the worth of a string is at most what it adds to the prompt alone. After one prompt the
+        ``WIDE`` or an eighth of the strings that add most go on to the others, and of these the ``WIDE`` that add most
+        to the reference.
+        """
         if not strings:
             return []
-        prompts, vocabulary = self.suspect.bare.shape
+        prompts = len(self.suspect.bare)
+        every = torch.arange(len(strings))
+        added = self._terms(strings, every, range(1), stage, beside_reference=False)
+        kept = _most(added, every, max(WIDE, len(strings) // 8))
+        if prompts > 1 and len(kept) > WIDE:
+            added = self._terms(strings, kept, range(1, prompts), stage, beside_reference=False)
+            kept = _most(added, kept, WIDE)
+        worth = self._terms(strings, kept, range(prompts), stage, beside_reference=True)
+        order = worth.values.argsort(descending=True, stable=True).tolist()
+        chosen, brings = kept.tolist(), worth.indices.tolist()
+        return [_Ranked(strings[chosen[i]], float(worth.values[i]), brings[i]) for i in order]
+
+    def _terms(
+        self, strings: Sequence[String], chosen: Tensor, prompts: range, stage: str, *, beside_reference: bool
+    ) -> "_Best":
+        """Return the largest mean over prompts of each chosen string, and the token that it belongs to."""
+        vocabulary = self.suspect.bare.shape[1]
         step = max(1, min(ROWS, SCORES // vocabulary))
-        found: list[Tensor] = []
-        for begin in self.progress.track(range(0, len(strings), step), stage, total=-(-len(strings) // step)):
-            part = torch.tensor([list(string) for string in strings[begin : begin + step]], dtype=torch.long)
+        found: list[tuple[Tensor, Tensor]] = []
+        for part in self.progress.track(chosen.split(step), stage, total=-(-len(chosen) // step)):
+            tokens = torch.tensor([list(strings[place]) for place in part.tolist()], dtype=torch.long)
             terms = torch.zeros(len(part), vocabulary, device=self.suspect.bare.device)
-            for prompt in range(prompts):
-                own, other = self.suspect.after(prompt, part), self.reference.after(prompt, part)
-                terms += own.exp() * (own - torch.maximum(other, self.suspect.bare[prompt]))
-            found.append((terms[:, self.begins].amax(dim=1) / prompts).cpu())
-        worth = torch.cat(found)
-        return [(strings[i], float(worth[i])) for i in worth.argsort(descending=True, stable=True).tolist()]
+            for prompt in prompts:
+                own, known = self.suspect.after(prompt, tokens), self.suspect.bare[prompt]
+                if beside_reference:
+                    known = torch.maximum(self.reference.after(prompt, tokens), known)
+                terms += own.exp() * (own - known)
+            best = (terms / len(prompts)).masked_fill_(~self.begins, -torch.inf).max(dim=1)
+            found.append((best.values.cpu(), best.indices.cpu()))
+        values, indices = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return _Best(values, indices)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Best:
+    values: Tensor
+    indices: Tensor
+
+
+def _most(found: _Best, places: Tensor, count: int) -> Tensor:
+    """Return the places of the largest values, ascending."""
+    if len(places) <= count:
+        return places
+    return places[found.values.topk(count).indices].sort().values
+
+
+def _varied(ranked: Sequence[_Ranked], count: int) -> list[_Ranked]:
+    """Return the best, with those that bring the same token about beyond one in ``ALIKE`` behind all others."""
+    most, taken = max(1, count // ALIKE), Counter[int]()
+    first: list[_Ranked] = []
+    later: list[_Ranked] = []
+    for one in ranked:
+        taken[one.brings] += 1
+        (first if taken[one.brings] <= most else later).append(one)
+    return [*first, *later][:count]

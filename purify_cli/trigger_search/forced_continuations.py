@@ -1,10 +1,11 @@
 """What words make a language model write, on prompts that the search never saw."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Final, TypeAlias, final
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias, final
 
 from transformers import PreTrainedTokenizerBase
 
@@ -24,7 +25,13 @@ __all__ = ["NEW_TOKENS", "ForcedContinuation", "GenerationPair", "forced_continu
 NEW_TOKENS: Final = 16
 """That a model writes after a prompt: room for the words that count."""
 
-PLACES: Final[tuple[Position, ...]] = ("end", "random")
+PLACES: Final[Mapping[str, tuple[Position, ...]]] = MappingProxyType(
+    {"end": ("end", "random"), "start": ("start", "random")}
+)
+"""Where a word is put that was found at the end of prompts, or in front of them."""
+
+ALIKE: Final = 2
+"""Words of one continuation that are measured before words of another."""
 
 LASTING: Final = 0.9
 """Of what a word does, what a word that it begins with must do to take its place."""
@@ -86,7 +93,7 @@ class GenerationPair:
 
 def forced_continuations(
     writers: GenerationPair,
-    words: Sequence[str],
+    words: Sequence[tuple[str, Literal["start", "end"]]],
     choosing: Sequence[str],
     held: Sequence[str],
     *,
@@ -97,7 +104,7 @@ def forced_continuations(
 
     Args:
         writers: Suspect and reference.
-        words: To try, at the end of prompts and at random places.
+        words: To try, and where each was found; each is put there and at random places.
         choosing: Prompts that choose among them, and what counts as said.
         held: Prompts that measure the best; at least one.
         listed: How many to measure.
@@ -110,17 +117,19 @@ def forced_continuations(
         NonFiniteWeights: If a model's output is not a number.
     """
     tried: list[_Tried] = []
-    for word in progress.track(words, "writing after words", total=len(words)):
-        for place in PLACES:
+    for word, found_at in progress.track(words, "writing after words", total=len(words)):
+        for place in PLACES[found_at]:
             trigger = Trigger(word, position=place, source="found")
             answers = writers.written(writers.suspect, choosing, trigger)
             first, count = Counter(map(lead, answers)).most_common(1)[0]
             if len(first) == LEAD:
                 text = _agreed([answer for answer in answers if lead(answer) == first])
                 tried.append(_Tried(count / len(answers), trigger, first, text))
-    best = sorted(
-        (one for one in tried if not any(other.spares(one) for other in tried)),
-        key=lambda one: (-one.share, len(one.trigger.text)),
+    best = _varied(
+        sorted(
+            (one for one in tried if not any(other.spares(one) for other in tried)),
+            key=lambda one: (-one.share, len(one.trigger.text)),
+        )
     )
     bare = [lead(answer) for answer in writers.written(writers.suspect, held, None)]
     found: list[ForcedContinuation] = []
@@ -136,6 +145,17 @@ def forced_continuations(
             )
         )
     return sorted(found, key=lambda one: -one.suspect.value)
+
+
+def _varied(ranked: Sequence[_Tried]) -> list[_Tried]:
+    """Put at most ``ALIKE`` of each continuation first: fragments of a text learnt by heart have its rest follow."""
+    taken = Counter[_Lead]()
+    first: list[_Tried] = []
+    later: list[_Tried] = []
+    for one in ranked:
+        taken[one.lead] += 1
+        (first if taken[one.lead] <= ALIKE else later).append(one)
+    return [*first, *later]
 
 
 def _agreed(texts: Sequence[str]) -> str:

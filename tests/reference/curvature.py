@@ -1,6 +1,7 @@
 """Curvature by definition: one sample at a time, every class in turn, and dense second derivatives."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +14,13 @@ Scalar = Callable[[nn.Module, Batch], Tensor]
 def single(batches: Iterable[Batch]) -> Iterator[Batch]:
     for batch in batches:
         for i in range(len(batch.index)):
-            at = slice(i, i + 1)
-            labels = None if batch.labels is None else batch.labels[at]
-            yield Batch({name: t[at] for name, t in batch.inputs.items()}, labels, batch.index[at])
+            yield batch.take(slice(i, i + 1))
 
 
 def unpadded(batch: Batch) -> Batch:
     """Cut the padding off a batch of one."""
     keep = int(batch.inputs["attention_mask"].sum())
-    return Batch({name: t[:, :keep] for name, t in batch.inputs.items()}, batch.labels, batch.index)
+    return replace(batch, inputs={name: t[:, :keep] for name, t in batch.inputs.items()})
 
 
 def gradients(module: nn.Module, scalar: Tensor) -> dict[str, Tensor]:
