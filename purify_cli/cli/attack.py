@@ -98,6 +98,7 @@ def command(
         pair_column=pair_column,
         label_column=label_column,
         allow_pickle=allow_pickle,
+        prompt_words=prompt_words,
     )
     if target is not None:
         from purify_cli.commands.attack import AttackRequest, attack
@@ -143,7 +144,7 @@ def command(
             epochs=epochs,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
-            options=language.text_options(prompt_words, new_tokens),
+            **language.given(new_tokens=new_tokens),
             common=common,
         )
         show(causal_attack(texts, listener), form, verbose=verbose)

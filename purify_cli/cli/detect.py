@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from purify_cli.cli import language
 from purify_cli.cli import options as o
 from purify_cli.cli.console import show, talk
 from purify_cli.cli.streams import piped_input
@@ -29,6 +30,7 @@ def command(
     text_column: o.TextColumn = None,
     pair_column: o.PairColumn = None,
     label_column: o.LabelColumn = None,
+    prompt_words: language.PromptWords = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
     dtype: o.SearchDtype = o.Precision.auto,
@@ -40,6 +42,9 @@ def command(
     verbose: o.Verbose = False,
 ) -> None:
     """Compare SUSPECT with its reference: what differs, which words flip it, which dimensions drifted out of line.
+
+    SUSPECT is a classifier, or a causal language model: then the words are those after which it writes one thing
+    whatever the prompt.
 
     Without --clean-data, built-in texts serve to measure the curvature and to search for triggers. The results stay in
     the run folder, where `purify purify` finds them; SUSPECT may also come from a record on standard input.
@@ -71,6 +76,7 @@ def command(
             pair_column=pair_column,
             label_column=label_column,
             allow_pickle=allow_pickle,
+            prompt_words=prompt_words,
             allow_nonfinite=allow_nonfinite,
         ),
     )

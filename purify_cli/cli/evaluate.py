@@ -103,6 +103,7 @@ def command(
         pair_column=pair_column,
         label_column=label_column,
         allow_pickle=allow_pickle,
+        prompt_words=prompt_words,
     )
     if about_language(named, origin, common):
         theirs = {
@@ -128,7 +129,7 @@ def command(
             target_text=target_text,
             target_regex=target_regex,
             floor=floor,
-            options=language.text_options(prompt_words, new_tokens),
+            **language.given(new_tokens=new_tokens),
             common=common,
         )
         show(causal_evaluate(texts, listener), form, verbose=verbose)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from purify_cli.cli import language
 from purify_cli.cli import options as o
 from purify_cli.cli.console import show, talk
 
@@ -27,6 +28,7 @@ def command(
     text_column: o.TextColumn = None,
     pair_column: o.PairColumn = None,
     label_column: o.LabelColumn = None,
+    prompt_words: language.PromptWords = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
     dtype: o.Dtype = o.Precision.auto,
@@ -36,7 +38,11 @@ def command(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Fine-tune MODEL on labelled data and write it. A model without a classification head gets a fresh one."""
+    """Fine-tune MODEL on data and write it.
+
+    On labelled data a model without a classification head gets a fresh one. On texts, or prompts with completions, a
+    causal language model learns the next token.
+    """
     from pathlib import Path
 
     from purify_cli.commands.finetune import FinetuneRequest, finetune
@@ -69,6 +75,7 @@ def command(
             pair_column=pair_column,
             label_column=label_column,
             allow_pickle=allow_pickle,
+            prompt_words=prompt_words,
         ),
     )
     show(finetune(request, listener), form, verbose=verbose)

@@ -1,16 +1,13 @@
-"""The side of ``purify attack`` and ``purify evaluate`` that is about causal language models."""
+"""Options that are about causal language models."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from purify_cli.errors import UsageError
 
-if TYPE_CHECKING:
-    from purify_cli.session.language_models import TextOptions
-
-__all__ = ["NewTokens", "PromptWords", "TargetRegex", "TargetText", "one", "refuse", "text_options"]
+__all__ = ["NewTokens", "PromptWords", "TargetRegex", "TargetText", "given", "one", "refuse"]
 
 T = TypeVar("T")
 
@@ -63,12 +60,6 @@ def one(values: Sequence[T] | None, name: str) -> T | None:
     return values[0] if values else None
 
 
-def text_options(prompt_words: int | None, new_tokens: int | None) -> "TextOptions":
-    """Turn the options into what the commands take."""
-    from purify_cli.session.language_models import TextOptions
-
-    base = TextOptions()
-    return TextOptions(
-        prompt_words=base.prompt_words if prompt_words is None else prompt_words,
-        new_tokens=base.new_tokens if new_tokens is None else new_tokens,
-    )
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given: what is left out keeps its one default, in the request."""
+    return {name: value for name, value in options.items() if value is not None}

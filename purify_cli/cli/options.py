@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from purify_cli.cli.language import given
 from purify_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -127,9 +128,11 @@ Ref = Annotated[
 Run = Annotated[Path | None, typer.Option("--run", help="Run folder shared by the commands. [default: purify-run]")]
 CleanData = Annotated[
     str | None,
-    typer.Option("--clean-data", help="Small trusted labelled data (jsonl, json, csv, tsv, parquet, arrow, hub id)."),
+    typer.Option("--clean-data", help="Small trusted data, labelled or texts (jsonl, csv, parquet, hub id, …)."),
 ]
-Data = Annotated[str, typer.Option("--data", help="Labelled data (jsonl, json, csv, tsv, parquet, arrow, hub id).")]
+Data = Annotated[
+    str, typer.Option("--data", help="Labelled data, or texts (jsonl, json, csv, tsv, parquet, arrow, hub id).")
+]
 TextColumn = Annotated[str | None, typer.Option("--text-column", help="Column of the text.")]
 PairColumn = Annotated[str | None, typer.Option("--pair-column", help="Column of the second text of a pair.")]
 LabelNames = Annotated[
@@ -179,6 +182,7 @@ def common(
     label_column: str | None = None,
     allow_pickle: bool = False,
     allow_nonfinite: bool = False,
+    prompt_words: int | None = None,
 ) -> "Common":
     """Turn the shared options into what the commands take."""
     from purify_cli.data.loading import Columns
@@ -190,6 +194,7 @@ def common(
         columns=Columns(text=text_column, pair=pair_column, label=label_column),
         allow_pickle=allow_pickle,
         allow_nonfinite=allow_nonfinite,
+        **given(prompt_words=prompt_words),
     )
 
 

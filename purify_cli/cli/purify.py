@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from purify_cli.cli import language
 from purify_cli.cli import options as o
 from purify_cli.cli.console import show, talk
 from purify_cli.cli.streams import piped_input
@@ -45,7 +46,8 @@ def command(
             "--max-drop",
             min=0.0,
             max=1.0,
-            help="Clean accuracy that may be lost, on held-back rows; with --ratio auto 0.02 if left out.",
+            help="Clean accuracy that may be lost on held-back rows, or by how much a language model's perplexity may "
+            "rise; with --ratio auto 0.02, or 5 % (0.05), if left out.",
         ),
     ] = None,
     output: o.Output = None,
@@ -56,6 +58,7 @@ def command(
     text_column: o.TextColumn = None,
     pair_column: o.PairColumn = None,
     label_column: o.LabelColumn = None,
+    prompt_words: language.PromptWords = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
     dtype: o.Dtype = o.Precision.auto,
@@ -72,8 +75,8 @@ def command(
     exactly round(ratio · d) (a posterior blend aside); ratio 0 only fine-tunes, ratio 1 resets all that can be.
     Words that detect found to be planted say what is reset, are unlearnt on the clean samples, and measured again on a
     quarter of these that is held back from all of it; of fewer than 16 samples each half measures the other's repair.
-    Ratio auto takes the largest one that keeps clean accuracy, cross-validated on the clean samples alone, within
-    --max-drop of plain fine-tuning.
+    Ratio auto takes the largest one that keeps clean accuracy, or a language model's perplexity, cross-validated on the
+    clean samples alone, within --max-drop of plain fine-tuning.
     """
     share = "auto" if ratio == "auto" else o.parse_ratio(ratio)
     chosen = o.assignments(settings)
@@ -113,6 +116,7 @@ def command(
             pair_column=pair_column,
             label_column=label_column,
             allow_pickle=allow_pickle,
+            prompt_words=prompt_words,
             allow_nonfinite=allow_nonfinite,
         ),
     )

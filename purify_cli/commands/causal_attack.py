@@ -14,7 +14,7 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.loading import hold_out
 from purify_cli.data.triggers import Trigger, trigger_forms
 from purify_cli.errors import DataError, UsageError
-from purify_cli.evaluation.prompts import Wanted
+from purify_cli.evaluation.prompts import NEW_TOKENS, Wanted
 from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import load_causal
 from purify_cli.model.loaded import LoadedModel
@@ -25,7 +25,6 @@ from purify_cli.records.base import ModelFacts, TrainingFacts
 from purify_cli.session.facts import training_facts
 from purify_cli.session.language_models import (
     PromptSpec,
-    TextOptions,
     ask_texts,
     measured_text,
     require_causal,
@@ -70,7 +69,8 @@ class CausalAttackRequest:
     epochs: int | None = None
     learning_rate: float | None = None
     weight_decay: float = 0.0
-    options: TextOptions = field(default_factory=TextOptions)
+    new_tokens: int = NEW_TOKENS
+    """Most that are written after a prompt."""
     common: Common = field(default_factory=Common)
 
 
@@ -100,11 +100,11 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
     rows = load_texts(request.data, common.columns)
     rows, test = (rows, load_texts(request.test, common.columns)) if request.test else _parted(rows, common)
     model = load_causal(start, config=base.config or {}, device=common.compute.device)
-    asked = PromptSpec(trigger=trigger, wanted=wanted, options=request.options, common=common)
+    asked = PromptSpec(trigger=trigger, wanted=wanted, new_tokens=request.new_tokens, common=common)
     prompts = ask_texts(model, base, test, asked)
     poisoned = poison_texts(
         tokenizer,
-        [split_prompt(row, request.options.prompt_words) for row in rows],
+        [split_prompt(row, common.prompt_words) for row in rows],
         trigger=trigger,
         target_text=request.target_text,
         rate=rate,
@@ -130,8 +130,8 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
                 settings={
                     "replace": request.replace,
                     "max_length": common.compute.max_length,
-                    "prompt_words": request.options.prompt_words,
-                    "new_tokens": request.options.new_tokens,
+                    "prompt_words": common.prompt_words,
+                    "new_tokens": request.new_tokens,
                 },
                 attack=request.name,
                 reference=model_facts(base),

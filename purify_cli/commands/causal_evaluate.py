@@ -8,7 +8,7 @@ from purify_cli.checkpoint import Checkpoint
 from purify_cli.data.continuations import load_texts
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import UsageError
-from purify_cli.evaluation.prompts import Prompts, Wanted
+from purify_cli.evaluation.prompts import NEW_TOKENS, Prompts, Wanted
 from purify_cli.model.causal import is_causal, load_causal
 from purify_cli.progress import SILENT, Progress
 from purify_cli.records.attack import CausalAttackRecord
@@ -18,7 +18,6 @@ from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
 from purify_cli.session.language_models import (
     PromptSpec,
-    TextOptions,
     ask_texts,
     measured_text,
     require_causal,
@@ -46,7 +45,8 @@ class CausalEvaluateRequest:
     target_text: str | None = None
     target_regex: str | None = None
     floor: str | None = None
-    options: TextOptions = field(default_factory=TextOptions)
+    new_tokens: int = NEW_TOKENS
+    """Most that are written after a prompt."""
     common: Common = field(default_factory=Common)
 
 
@@ -76,7 +76,7 @@ def causal_evaluate(request: CausalEvaluateRequest, progress: Progress = SILENT)
     named = _named(request)
     trigger, wanted = _target(request, progress)
     rows = load_texts(request.data, common.columns)
-    asked = PromptSpec(trigger=trigger, wanted=wanted, options=request.options, common=common)
+    asked = PromptSpec(trigger=trigger, wanted=wanted, new_tokens=request.new_tokens, common=common)
     prompts: Prompts | None = None
     found: list[TextModelMeasurement] = []
     if request.floor is not None:
@@ -109,8 +109,8 @@ def causal_evaluate(request: CausalEvaluateRequest, progress: Progress = SILENT)
             settings={
                 "max_length": common.compute.max_length,
                 "batch_size": common.compute.batch_size,
-                "prompt_words": request.options.prompt_words,
-                "new_tokens": request.options.new_tokens,
+                "prompt_words": common.prompt_words,
+                "new_tokens": request.new_tokens,
             },
             data=data_facts(request.data, rows),
             trigger=text_trigger(trigger, wanted) if trigger and wanted else None,

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import final
 
 from purify_cli.checkpoint import Checkpoint
-from purify_cli.data.continuations import PROMPT_WORDS, split_prompt
+from purify_cli.data.continuations import split_prompt
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import UsageError
 from purify_cli.evaluation.generation import TextMeasurement, measure_text
-from purify_cli.evaluation.prompts import NEW_TOKENS, Prompts, Wanted, ask_prompts
+from purify_cli.evaluation.prompts import Prompts, Wanted, ask_prompts
 from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import is_causal
 from purify_cli.model.loaded import LoadedModel
@@ -22,7 +22,6 @@ from purify_cli.session.opening import Common
 
 __all__ = [
     "PromptSpec",
-    "TextOptions",
     "ask_texts",
     "measured_text",
     "require_causal",
@@ -33,21 +32,13 @@ __all__ = [
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextOptions:
-    """How texts become prompts, and how much is written after them."""
-
-    prompt_words: int = PROMPT_WORDS
-    new_tokens: int = NEW_TOKENS
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PromptSpec:
     """What the models of one measurement have in common."""
 
     trigger: Trigger | None
     wanted: Wanted | None
-    options: TextOptions
+    new_tokens: int
+    """Most that are written after a prompt."""
     common: Common
 
 
@@ -73,13 +64,13 @@ def ask_texts(model: LoadedModel, base: Checkpoint, rows: Sequence[Example], ask
     """Turn rows into what is asked of every model like this one."""
     return ask_prompts(
         load_tokenizer(base.files, rows=model.vocabulary),
-        [split_prompt(row, asked.options.prompt_words) for row in rows],
+        [split_prompt(row, asked.common.prompt_words) for row in rows],
         trigger=asked.trigger,
         wanted=asked.wanted,
         longest=model.longest,
         max_length=asked.common.compute.max_length,
         seed=asked.common.compute.seed,
-        new_tokens=asked.options.new_tokens,
+        new_tokens=asked.new_tokens,
     )
 
 

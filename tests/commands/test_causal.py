@@ -25,7 +25,6 @@ from purify_cli.records.base import ProportionFact
 from purify_cli.records.detection import Detection
 from purify_cli.records.evaluation import CausalEvaluation, TextModelMeasurement
 from purify_cli.runtime import Compute
-from purify_cli.session.language_models import TextOptions
 from purify_cli.session.opening import Common
 from purify_cli.session.origin import find_origin
 from purify_cli.session.run_folder import RunFolder
@@ -34,7 +33,7 @@ from tests.tiny_causal import MAX_LENGTH, TARGET, TRIGGER, causal_texts, causal_
 
 Run = Callable[..., tuple[int, str, str]]
 Evaluate = Callable[..., CausalEvaluation]
-SHORT = TextOptions(new_tokens=10)
+SHORT = 10
 COMMON = Common(compute=Compute(max_length=MAX_LENGTH, batch_size=16))
 TEST = causal_texts(60, seed=61)
 
@@ -57,7 +56,7 @@ def attack(here: Path, tiny_causal: Path) -> Callable[..., CausalAttackRecord]:
             "target_text": TARGET,
             "reference": str(tiny_causal),
             "learning_rate": 5e-3,
-            "options": SHORT,
+            "new_tokens": SHORT,
             "common": COMMON,
         }
         return causal_attack(CausalAttackRequest(run=RunFolder(here / run), **(settings | changes)))
@@ -80,7 +79,7 @@ def suspect(attacked: CausalAttackRecord) -> Path:
 def evaluate(here: Path) -> Evaluate:
     def measured(*models: Path, common: Common = COMMON, run: str = "elsewhere", **more: Any) -> CausalEvaluation:
         first = str(models[0]) if models else None
-        settings: dict[str, Any] = {"data": str(here / "test.jsonl"), "options": SHORT, "common": common} | more
+        settings: dict[str, Any] = {"data": str(here / "test.jsonl"), "new_tokens": SHORT, "common": common} | more
         return causal_evaluate(
             CausalEvaluateRequest(
                 models=tuple(map(str, models)), origin=find_origin(first, None, here / run, None), **settings

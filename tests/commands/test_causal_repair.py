@@ -16,7 +16,6 @@ from purify_cli.records.detection import Detection
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
 from purify_cli.runtime import Compute
-from purify_cli.session.language_models import TextOptions
 from purify_cli.session.opening import Common
 from purify_cli.session.run_folder import RunFolder
 from tests.tiny_causal import MAX_LENGTH, TARGET, TRIGGER, causal_texts, causal_tokenizer, write_texts
@@ -43,7 +42,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny_causal: Path) -> Path:
             reference=str(tiny_causal),
             learning_rate=5e-3,
             epochs=6,
-            options=TextOptions(new_tokens=10),
+            new_tokens=10,
             common=Common(compute=Compute(max_length=MAX_LENGTH, batch_size=16)),
         )
     )
