@@ -22,8 +22,7 @@ from purify_cli.protocols import PoisonedRows
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import FileFact, ModelFacts, TriggerFact
 from purify_cli.records.evaluation import ModelMeasurement
-from purify_cli.session.classifiers import measurement_facts
-from purify_cli.session.facts import proportion, training_facts
+from purify_cli.session.facts import measurement_facts, proportion, training_facts
 from purify_cli.session.opening import data_facts, model_facts, some_texts, text_length, versions
 from purify_cli.session.ownership import claim, model_place
 

@@ -218,10 +218,10 @@ def _same_labels(subjects: Sequence[Subject], *, strict: bool) -> None:
     """Refuse a floor with other labels; with ``strict``, any difference in their number."""
     first = subjects[0]
     for one in subjects[1:]:
-        if one.task.num_labels != first.task.num_labels and (strict or one.role != "model"):
+        if one.labels.num_labels != first.labels.num_labels and (strict or one.role != "model"):
             raise UsageError(
-                f"{one.checkpoint.files.given} has {one.task.num_labels} labels, {first.name} has "
-                f"{first.task.num_labels}",
+                f"{one.checkpoint.files.given} has {one.labels.num_labels} labels, {first.name} has "
+                f"{first.labels.num_labels}",
                 hint="Models that are compared row by row must be trained on the same task.",
             )
 
@@ -230,20 +230,20 @@ def _tell_other_names(subjects: Sequence[Subject], progress: Progress) -> None:
     """Tell of models that name their labels in another order: a label number means another class to each."""
     first, *others = subjects
     for one in others:
-        places = [place_of(name, first.task.label_names) for name in one.task.label_names]
-        if named(one.task.label_names) and any(place not in (None, i) for i, place in enumerate(places)):
+        places = [place_of(name, first.labels.label_names) for name in one.labels.label_names]
+        if named(one.labels.label_names) and any(place not in (None, i) for i, place in enumerate(places)):
             progress.note(
-                f"{one.name} names its labels {listed(one.task.label_names)}, {first.name} "
-                f"{listed(first.task.label_names)}: numbers in the data are of other classes to each"
+                f"{one.name} names its labels {listed(one.labels.label_names)}, {first.name} "
+                f"{listed(first.labels.label_names)}: numbers in the data are of other classes to each"
             )
 
 
 def _rows(given: str, subjects: Sequence[Subject], common: Common, progress: Progress) -> Sequence[Example]:
     """Read rows as every model understands their labels, which must be the same."""
-    rows = read_rows(given, subjects[0].task, common, progress=progress)
+    rows = read_rows(given, subjects[0].labels, common, progress=progress)
     sha = examples_sha256(rows)
     for one in subjects[1:]:
-        if one.task != subjects[0].task and examples_sha256(read_rows(given, one.task, common)) != sha:
+        if one.labels != subjects[0].labels and examples_sha256(read_rows(given, one.labels, common)) != sha:
             raise DataError(
                 f"{given} means other labels to {one.name} than to the model before it",
                 hint="The models name their labels differently: use label numbers in the data.",
@@ -253,9 +253,9 @@ def _rows(given: str, subjects: Sequence[Subject], common: Common, progress: Pro
 
 def _target(choice: TriggerChoice, subjects: Sequence[Subject]) -> int:
     """Turn a target into a label number, which must be the same for every model."""
-    number = label_number(choice.target, subjects[0].task)
+    number = label_number(choice.target, subjects[0].labels)
     for one in subjects[1:]:
-        if label_number(choice.target, one.task) != number:
+        if label_number(choice.target, one.labels) != number:
             raise UsageError(
                 f"--target {choice.target} means another label to {one.name} than to {subjects[0].name}",
                 hint="The models name their labels differently: give the label's number.",

@@ -16,7 +16,6 @@ from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.records.base import ModelFacts
 from purify_cli.records.finetune import FinetuneRecord
-from purify_cli.session.facts import training_facts
 from purify_cli.session.opening import (
     Common,
     data_facts,
@@ -32,8 +31,9 @@ from purify_cli.session.saving import overlaid, save_model
 from purify_cli.session.task import causal_task, classification_task
 from purify_cli.session.tokens import read_tokens
 from purify_cli.session.training_rows import read_training
+from purify_cli.session.tuning import tune
 from purify_cli.tasks.base import Task
-from purify_cli.training import TrainingSettings, repair_settings, train
+from purify_cli.training import TrainingSettings, repair_settings
 
 __all__ = ["FinetuneRequest", "finetune"]
 
@@ -97,21 +97,12 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
         )
     task, rows = ready.task, ready.rows
     check_tokenizer(base.files, some_texts(rows))
-    encoded = task.encode(rows)  # what cannot be encoded is refused before anything is written
+    task.encode(rows)  # what cannot be encoded is refused before anything is written
     settings = _settings(request)
     with run.logged("finetune", {"model": request.model, "data": request.data}):
         read_tokens(reading, progress)
         progress.note(f"fine-tuning on {len(rows)} rows")
-        result = train(
-            ready.loaded.module,
-            encoded,
-            settings,
-            pad_id=task.pad_id(ready.loaded),
-            device=common.compute.device,
-            resume=run.path / "training",
-            objective=task.objective,
-            progress=progress,
-        )
+        training = tune(task, ready.loaded, rows, settings, resume=run.path / "training", progress=progress)
         with staged_folder(target, overwrite=overwrite) as folder:
             weights = None if ready.fresh else overlaid(start, ready.loaded)
             sha = save_model(folder, ready.loaded, like=start, base=base, weights=weights, reading=reading)
@@ -124,7 +115,7 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
                 # A model that got a fresh head, or is no classifier, is itself the reference of what came out.
                 reference=model_facts(base) if request.reference or ready.fresh or not ready.label_names else None,
                 data=data_facts(request.data, rows, classes=len(ready.label_names)),
-                training=training_facts(settings, result),
+                training=training,
                 output=ModelFacts(path=str(target), sha256=sha),
             )
         run.save(record)

@@ -12,13 +12,14 @@ from purify_cli.data.example import Example
 from purify_cli.data.tokenizer import limit_ids
 from purify_cli.evaluation import Measurement, Question, Triggered, ask, measure_triggered
 from purify_cli.evaluation import measure as put
-from purify_cli.model import LabelSet, LoadedModel, load_classifier
+from purify_cli.model import LabelSet, LoadedModel
 from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.records.base import ModelFacts, TrainingFacts
-from purify_cli.session.classifiers import tune
 from purify_cli.session.opening import Common, model_facts, some_texts, text_length
+from purify_cli.session.task import classification_task
+from purify_cli.session.tuning import tune
 from purify_cli.tensors import TensorSource
 
 __all__ = ["Answers", "EvaluationPlan", "Subject", "answer", "ask_all"]
@@ -34,7 +35,7 @@ class Subject:
     checkpoint: Checkpoint
     base: Checkpoint
     """Brings configuration and tokenizer."""
-    task: LabelSet
+    labels: LabelSet
     reading: Reading
     """How texts become tokens."""
 
@@ -141,8 +142,9 @@ def answer(
     Raises:
         PurifyError: If the model cannot be loaded, measured or trained.
     """
-    base, compute = subject.base, common.compute
-    loaded = load_classifier(subject.weights, config=base.config or {}, labels=subject.task, device=compute.device)
+    compute = common.compute
+    task = classification_task(subject.base, subject.reading.tokenizer, common, subject.labels)
+    loaded = task.load(subject.weights)
     measured: list[Measurement] = []
     others: list[tuple[Triggered, ...]] = []
     for first, *rest in asked.questions[subject.tokens]:
@@ -169,14 +171,12 @@ def answer(
         question = asked.questions[subject.tokens][0][0]
         watched = Watched(loaded.module, checkpoints(retune.steps), lambda: _put(loaded, question, common))
         training = tune(
+            task,
             loaded,
-            base,
             asked.training,
-            settings=retune.settings(seed=compute.seed, dtype=compute.dtype),
-            common=common,
-            tokenizer=subject.reading.tokenizer,
-            progress=SILENT,  # a bar inside the bar over models
+            retune.settings(seed=compute.seed, dtype=compute.dtype),
             objective=watched,
+            progress=SILENT,  # a bar inside the bar over models
         )
         curve = {0: measured[0]} | watched.seen
     return Answers(

@@ -1,12 +1,14 @@
 """Domain values as records write them down."""
 
+from purify_cli.evaluation import Measurement
 from purify_cli.evidence.verdict import MISSED_AT
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import TokenLoss, Utility
-from purify_cli.records.base import MissFact, PerplexityFact, ProportionFact, TrainingFacts
+from purify_cli.records.base import MissFact, ModelFacts, PerplexityFact, ProportionFact, TrainingFacts
+from purify_cli.records.evaluation import ModelMeasurement
 from purify_cli.training import TrainingResult, TrainingSettings
 
-__all__ = ["maybe", "miss_fact", "perplexity_fact", "proportion", "training_facts", "utility_fact"]
+__all__ = ["maybe", "measurement_facts", "miss_fact", "perplexity_fact", "proportion", "training_facts", "utility_fact"]
 
 
 def proportion(share: Proportion) -> ProportionFact:
@@ -52,4 +54,22 @@ def training_facts(settings: TrainingSettings, result: TrainingResult) -> Traini
         first_loss=result.first_loss,
         last_loss=result.last_loss,
         stopped_early=result.stopped_early,
+    )
+
+
+def measurement_facts(name: str, model: ModelFacts, measured: Measurement) -> ModelMeasurement:
+    """Write a measurement down."""
+    return ModelMeasurement(
+        name=name,
+        model=model,
+        accuracy=proportion(measured.accuracy),
+        attack_success=maybe(measured.attack_success),
+        target_rate=maybe(measured.target_rate),
+        trigger_lost=measured.dropped,
+        per_class=[maybe(share) for share in measured.per_class],
+        per_class_success=[maybe(share) for share in measured.per_class_success],
+        bias_accuracy=maybe(measured.bias_accuracy),
+        per_class_bias=[maybe(share) for share in measured.per_class_bias],
+        called_target=maybe(measured.called_target),
+        untriggered_accuracy=maybe(measured.untriggered_accuracy),
     )
