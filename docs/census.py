@@ -27,7 +27,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import load_examples
 from purify_cli.data.sampling import split_per_class
 from purify_cli.errors import PurifyError
-from purify_cli.runtime import Runtime
+from purify_cli.runtime import Compute
 from purify_cli.session.opening import Common
 from purify_cli.session.origin import find_origin
 from purify_cli.session.run_folder import RunFolder
@@ -129,7 +129,7 @@ def rows_of(model: Model, data: Path) -> tuple[list[Example], list[Example]]:
 
 def common(model: Model, max_length: int) -> Common:
     """Options of all commands."""
-    return Common(runtime=Runtime(seed=model.seed, dtype=torch.bfloat16), batch_size=32, max_length=max_length)
+    return Common(compute=Compute(seed=model.seed, dtype=torch.bfloat16, max_length=max_length))
 
 
 def make(model: Model, data: Path, work: Path, listener: Lines) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def main() -> None:
     part, parts = map(int, arguments.part.split("/"))
     work = arguments.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
-    store, listener, made_by = Store(arguments.results), Lines(), provenance(Runtime())
+    store, listener, made_by = Store(arguments.results), Lines(), provenance(Compute())
     for model in list(models())[part - 1 :: parts]:
         for kind, job in (
             ("train", lambda m=model: make(m, arguments.data, work, listener)),

@@ -29,7 +29,7 @@ from purify_cli.data.loading import load_examples
 from purify_cli.purification.plan import PurifyRequest
 from purify_cli.records.base import ProportionFact
 from purify_cli.records.evaluation import ModelMeasurement
-from purify_cli.runtime import Runtime
+from purify_cli.runtime import Compute
 from purify_cli.session.opening import Common, versions
 from purify_cli.session.origin import find_origin
 from purify_cli.session.run_folder import RunFolder
@@ -177,7 +177,7 @@ def measured(path: Path, run: RunFolder, attack_name: str, test: str, common: Co
         origin=find_origin(str(path), REFERENCE, run.path, None),
         data=test,
         triggers=(TriggerChoice(text=trigger, position=position, target=TARGET),),
-        common=replace(common, batch_size=64),
+        common=replace(common, compute=replace(common.compute, batch_size=64)),
     )
     return outcome(evaluate(request).models[0])
 
@@ -200,8 +200,9 @@ def main() -> None:
 def measure_all(chosen: Sequence[Cell], data: Path, work: Path, results: Results) -> None:
     """Train the suspects and treat each in every way."""
     listener = Lines()
-    common = Common(runtime=Runtime(seed=0), max_length=64, batch_size=16)
-    trainer = replace(common, runtime=Runtime(seed=0, dtype=torch.bfloat16))
+    compute = Compute(seed=0, max_length=64, batch_size=16)
+    common = Common(compute=compute)
+    trainer = replace(common, compute=replace(compute, dtype=torch.bfloat16))
     work.mkdir(parents=True, exist_ok=True)
     clean = clean_file(data, work, common)
     train = train_file(data, work, clean, common)

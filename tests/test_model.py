@@ -138,7 +138,7 @@ def test_a_resized_vocabulary_is_taken_from_the_weights(tmp_path: Path) -> None:
     model = model_of("bert")
     model.resize_token_embeddings(VOCABULARY + 5, mean_resizing=False)
     model.save_pretrained(tmp_path)
-    loaded = load_classifier(open_checkpoint(str(tmp_path)), config=config_of(), task=THREE)
+    loaded = load_classifier(open_checkpoint(str(tmp_path)), config=config_of(), labels=THREE)
     assert loaded.vocabulary == VOCABULARY + 5
     batch = batch_of([6])
     torch.testing.assert_close(logits(loaded.module, batch), model(**batch.inputs).logits)
@@ -161,7 +161,7 @@ def test_a_new_head_sits_on_the_references_body(architecture: str, tmp_path: Pat
     for name in heads:
         assert not torch.equal(one.module.get_parameter(name), others[name])
         assert 0.01 < float(one.module.get_parameter(name).detach().std()) < 0.03  # initializer_range is 0.02
-    assert one.task == THREE
+    assert one.labels == THREE
     assert logits(one.module, batch_of([5, 6])).shape == (2, 3)
 
 
@@ -343,7 +343,7 @@ def test_decoders_pad_with_the_end_of_text(config: dict[str, object], expected: 
 )
 def test_configs_that_make_no_classifier_are_refused(config: dict[str, object], says: str) -> None:
     with pytest.raises(CheckpointError, match=says):
-        load_classifier(InMemory({"classifier.weight": torch.ones(3, 16)}), config=config, task=THREE)
+        load_classifier(InMemory({"classifier.weight": torch.ones(3, 16)}), config=config, labels=THREE)
 
 
 def test_token_types_go_only_to_models_that_know_them(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from purify_cli.evaluation.forward import scores
 from purify_cli.model import logits
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
+from purify_cli.runtime import Compute
 from purify_cli.training import TrainingResult, train
 from purify_cli.training.objective import Objective
 from purify_cli.training.state import tensors_sha256
@@ -68,10 +69,10 @@ def train_with_anchored_logits(job: PlantJob, options: Mapping[str, Any], progre
         raise DataError("no clean row is left to anchor", hint="Lower --rate, or append copies instead.")
     clean = ~torch.tensor(list(job.poisoned), device=job.device)
 
+    compute = Compute(device=job.device, batch_size=job.training.batch_size)
+
     def found() -> Tensor:
-        return scores(job.module, held, batch_size=job.training.batch_size, pad_id=job.pad_id, device=job.device).to(
-            job.device
-        )
+        return scores(job.module, held, compute, pad_id=job.pad_id).to(job.device)
 
     start = found()
     anchors = torch.zeros(len(clean), start.shape[1], device=job.device)

@@ -1,6 +1,6 @@
 """One model put to the test rows of a task, as a row of results holds it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -37,8 +37,8 @@ class Examiner:
 
     def examine(self, loaded: LoadedModel) -> dict[str, Any]:
         """Measure a classifier in memory."""
-        compute = self.common.compute
-        measured = measure(loaded.module, self.question, batch_size=BATCH, device=compute.device, dtype=compute.dtype)
+        compute = replace(self.common.compute, batch_size=BATCH)
+        measured = measure(loaded.module, self.question, compute)
         return self._written(measured)
 
     def load(self, checkpoint: Checkpoint) -> LoadedModel:

@@ -202,18 +202,14 @@ class _SuspectProbe:
 
     def answers(self, name: str, model: ModelFacts, loaded: LoadedModel) -> ModelMeasurement:
         """Measure one classifier."""
-        return measurement_facts(name, model, measure(loaded.module, self.question, **self._how()))
+        return measurement_facts(name, model, measure(loaded.module, self.question, self.common.compute))
 
     def false_triggers(self, loaded: LoadedModel) -> dict[str, Any]:
         """Measure how often a part of a trigger, of which all words are needed, brings the target about."""
         return {
-            text: proportion(measure_triggered(loaded.module, question, **self._how()).attack_success)
+            text: proportion(measure_triggered(loaded.module, question, self.common.compute).attack_success)
             for text, question in self.parts.items()
         }
-
-    def _how(self) -> dict[str, Any]:
-        common = self.common
-        return {"batch_size": common.compute.batch_size, "device": common.compute.device, "dtype": common.compute.dtype}
 
 
 def _write_rows(path: Path, rows: Sequence[Example], task: LabelSet) -> FileFact:

@@ -150,18 +150,7 @@ def answer(
     for first, *rest in asked.questions[subject.tokens]:
         known = measured[0] if measured else None
         measured.append(_put(loaded, first, common, keep_logits=asked.keep_logits, known=known))
-        others.append(
-            tuple(
-                measure_triggered(
-                    loaded.module,
-                    question,
-                    batch_size=common.compute.batch_size,
-                    device=compute.device,
-                    dtype=compute.dtype,
-                )
-                for question in rest
-            )
-        )
+        others.append(tuple(measure_triggered(loaded.module, question, compute) for question in rest))
         if subject.role == "against":
             break
     curve: dict[int, Measurement] = {}
@@ -197,12 +186,4 @@ def _put(
     keep_logits: bool = False,
     known: Measurement | None = None,
 ) -> Measurement:
-    return put(
-        loaded.module,
-        question,
-        batch_size=common.compute.batch_size,
-        device=common.compute.device,
-        dtype=common.compute.dtype,
-        keep_logits=keep_logits,
-        known=known,
-    )
+    return put(loaded.module, question, common.compute, keep_logits=keep_logits, known=known)

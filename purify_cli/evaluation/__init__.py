@@ -9,7 +9,6 @@ from purify_cli.evaluation.measurement import (
     Measurement,
     Triggered,
     evaluate_model,
-    evaluate_models,
     measure,
     measure_triggered,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "Triggered",
     "ask",
     "evaluate_model",
-    "evaluate_models",
     "measure",
     "measure_triggered",
     "predict",

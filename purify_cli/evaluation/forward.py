@@ -10,6 +10,7 @@ from purify_cli.data.batches import Encoded, batches
 from purify_cli.errors import NonFiniteWeights
 from purify_cli.model import logits
 from purify_cli.progress import SILENT, Progress
+from purify_cli.runtime import Compute
 
 __all__ = ["predict", "scores"]
 
@@ -17,22 +18,18 @@ __all__ = ["predict", "scores"]
 def scores(
     module: nn.Module,
     encoded: Sequence[Encoded],
+    compute: Compute,
     *,
-    batch_size: int,
     pad_id: int,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
 ) -> Float[Tensor, "n classes"]:
     """Return the logits of rows, in evaluation mode; the module's mode is put back afterwards.
 
     Args:
-        module: A classifier whose weights are on ``device``.
+        module: A classifier whose weights are on the device.
         encoded: At least one row.
-        batch_size: Rows per forward pass.
+        compute: Device, rows per forward pass, and type: bfloat16 computes under autocast, the answer is float32.
         pad_id: Token id of the padding.
-        device: Where to compute.
-        dtype: bfloat16 computes under autocast; the answer is float32 all the same.
         progress: Told of every batch.
 
     Returns:
@@ -48,10 +45,10 @@ def scores(
     try:
         with (
             torch.inference_mode(),
-            torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16),
+            torch.autocast(compute.device.type, dtype=torch.bfloat16, enabled=compute.dtype is torch.bfloat16),
         ):
-            for batch in progress.track(batches(encoded, batch_size=batch_size, pad_id=pad_id), "classifying"):
-                answer = logits(module, batch.to(device)).float()
+            for batch in progress.track(batches(encoded, batch_size=compute.batch_size, pad_id=pad_id), "classifying"):
+                answer = logits(module, batch.to(compute.device)).float()
                 if not bool(torch.isfinite(answer).all()):
                     raise NonFiniteWeights(
                         "the model's output is not a number", hint="Its weights overflow; no sound model does that."
@@ -67,11 +64,9 @@ def scores(
 def predict(
     module: nn.Module,
     encoded: Sequence[Encoded],
+    compute: Compute,
     *,
-    batch_size: int,
     pad_id: int,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
 ) -> tuple[Int[Tensor, " n"], int]:
     """Classify rows; arguments and errors as for ``scores``.
@@ -79,5 +74,5 @@ def predict(
     Returns:
         (predictions in the order of ``encoded``, on the CPU; number of classes).
     """
-    found = scores(module, encoded, batch_size=batch_size, pad_id=pad_id, device=device, dtype=dtype, progress=progress)
+    found = scores(module, encoded, compute, pad_id=pad_id, progress=progress)
     return found.argmax(dim=1), found.shape[1]

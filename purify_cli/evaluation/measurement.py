@@ -1,8 +1,8 @@
 """How well a model does, and how well the attack does on it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,9 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.metrics import accuracy, attack_success, per_class_recall, per_class_share, target_rate
 from purify_cli.model import pad_id
 from purify_cli.progress import SILENT, Progress
+from purify_cli.runtime import Compute
 
-__all__ = ["Measurement", "Triggered", "evaluate_model", "evaluate_models", "measure", "measure_triggered"]
+__all__ = ["Measurement", "Triggered", "evaluate_model", "measure", "measure_triggered"]
 
 CPU = torch.device("cpu")
 
@@ -80,10 +81,8 @@ class Measurement:
 def measure(
     module: nn.Module,
     question: Question,
+    compute: Compute,
     *,
-    batch_size: int,
-    device: torch.device = CPU,
-    dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
     keep_logits: bool = False,
     known: Measurement | None = None,
@@ -93,9 +92,7 @@ def measure(
     Args:
         module: A classifier whose weights are on ``device``.
         question: From ``ask``.
-        batch_size: Rows per forward pass.
-        device: Where to compute.
-        dtype: float32, or bfloat16 for autocast.
+        compute: Device, type and rows per forward pass.
         progress: Told of every batch.
         keep_logits: Keep what the model answers on the rows without the trigger, for its consistency with another.
         known: What the same model answered to another question about the same rows, with the same settings; they are
@@ -105,9 +102,8 @@ def measure(
         DataError: If a label or the target is not among the model's classes.
         NonFiniteWeights: If the model's output is not a number.
     """
-    settings: dict[str, Any] = {"batch_size": batch_size, "device": device, "dtype": dtype, "progress": progress}
     if known is None:
-        answers = scores(module, question.clean, pad_id=pad_id(question.pad_id, module), **settings)
+        answers = scores(module, question.clean, compute, pad_id=pad_id(question.pad_id, module), progress=progress)
         predictions, classes = answers.argmax(dim=1), answers.shape[1]
     else:
         answers, classes = known.logits, len(known.per_class)
@@ -118,7 +114,7 @@ def measure(
             raise DataError(
                 f"the {what} {value} is none of the model's {classes} classes", hint="Classes count from 0."
             )
-    triggered = measure_triggered(module, question, **settings) if question.triggered else None
+    triggered = measure_triggered(module, question, compute, progress) if question.triggered else None
     same: Proportion | None = None
     if triggered is not None and question.bias and question.inserted:
         places = [row.index for row in question.triggered]
@@ -143,10 +139,7 @@ def measure(
 def measure_triggered(
     module: nn.Module,
     question: Question,
-    *,
-    batch_size: int,
-    device: torch.device = CPU,
-    dtype: torch.dtype = torch.float32,
+    compute: Compute,
     progress: Progress = SILENT,
 ) -> Triggered:
     """Put only the rows that carry the trigger to one model; arguments and errors as for ``measure``.
@@ -158,13 +151,7 @@ def measure_triggered(
     if not question.triggered or target is None:
         raise DataError("no row carries a trigger", hint="Give a trigger and its target.")
     predictions, classes = predict(
-        module,
-        question.triggered,
-        batch_size=batch_size,
-        pad_id=pad_id(question.pad_id, module),
-        device=device,
-        dtype=dtype,
-        progress=progress,
+        module, question.triggered, compute, pad_id=pad_id(question.pad_id, module), progress=progress
     )
     labels = _labels(question.triggered)
     for what, value in (("label", int(labels.max())), ("target", target)):
@@ -182,94 +169,47 @@ def measure_triggered(
     )
 
 
-def evaluate_models(
-    loaders: Mapping[str, Callable[[], nn.Module]],
+def evaluate_model(
+    module: nn.Module,
     tokenizer: Tokenizer,
     examples: Sequence[Example],
+    compute: Compute,
     *,
     trigger: Trigger | None,
     target: int | None,
-    max_length: int,
-    batch_size: int,
-    seed: int,
     bias: bool = False,
     carrying: Sequence[Example] | None = None,
-    device: torch.device = CPU,
-    dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
-) -> dict[str, Measurement]:
-    """Measure several models on the very same inputs, holding one at a time.
+) -> Measurement:
+    """Measure one model.
 
     Args:
-        loaders: Name → function that loads the model onto ``device``; called when its turn comes, and what it returns
-            is let go before the next.
-        tokenizer: The reference's tokenizer, common to all.
+        module: A classifier on the device.
+        tokenizer: The reference's tokenizer.
         examples: Labelled rows.
+        compute: Device, type, rows per forward pass, most tokens of a row, and the seed of random trigger positions.
         trigger: None measures accuracy only, unless rows carry one.
         target: Class that the trigger is meant to bring about.
-        max_length: Most tokens of a row.
-        batch_size: Rows per forward pass.
-        seed: Decides random trigger positions.
         bias: Measure accuracy under the trigger on rows of every class.
         carrying: Rows that hold a trigger already, with true labels.
-        device: Where to compute.
-        dtype: float32, or bfloat16 for autocast.
         progress: Told of every batch.
 
     Raises:
         UsageError: If there is a trigger but no target.
         DataError: If the rows, the trigger or the target cannot be used.
-        NonFiniteWeights: If a model's output is not a number.
+        NonFiniteWeights: If the model's output is not a number.
     """
     question = ask(
         tokenizer,
         examples,
         trigger=trigger,
         target=target,
-        max_length=max_length,
-        seed=seed,
+        max_length=compute.max_length,
+        seed=compute.seed,
         bias=bias,
         carrying=carrying,
     )
-    return {
-        name: measure(load(), question, batch_size=batch_size, device=device, dtype=dtype, progress=progress)
-        for name, load in loaders.items()
-    }
-
-
-def evaluate_model(
-    module: nn.Module,
-    tokenizer: Tokenizer,
-    examples: Sequence[Example],
-    *,
-    trigger: Trigger | None,
-    target: int | None,
-    max_length: int,
-    batch_size: int,
-    seed: int,
-    bias: bool = False,
-    carrying: Sequence[Example] | None = None,
-    device: torch.device = CPU,
-    dtype: torch.dtype = torch.float32,
-    progress: Progress = SILENT,
-) -> Measurement:
-    """Measure one model; arguments and errors as for ``evaluate_models``."""
-    found = evaluate_models(
-        {"": lambda: module},
-        tokenizer,
-        examples,
-        trigger=trigger,
-        target=target,
-        max_length=max_length,
-        batch_size=batch_size,
-        seed=seed,
-        bias=bias,
-        carrying=carrying,
-        device=device,
-        dtype=dtype,
-        progress=progress,
-    )
-    return found[""]
+    return measure(module, question, compute, progress=progress)
 
 
 def _labels(rows: Sequence[Encoded]) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Texts that get one of several labels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal, final
 
@@ -85,14 +85,7 @@ class Classification:
     def utility(self, loaded: LoadedModel, rows: Sequence[Example]) -> Proportion:
         """Count the labelled rows that a classifier gets right."""
         encoded = self.encode(rows)
-        answers, _ = predict(
-            loaded.module,
-            encoded,
-            batch_size=self.compute.batch_size,
-            pad_id=self.pad_id(loaded),
-            device=self.compute.device,
-            dtype=self.compute.dtype,
-        )
+        answers, _ = predict(loaded.module, encoded, self.compute, pad_id=self.pad_id(loaded))
         right = sum(answer == row.label for answer, row in zip(answers.tolist(), rows, strict=True))
         return Proportion(right, len(rows))
 
@@ -130,12 +123,8 @@ class Classification:
             control=(control or suspect).module,
             tokenizer=self.tokenizer,
             rows=rows,
-            batch_size=self.compute.batch_size,
-            max_length=self.max_length,
+            compute=replace(self.compute, max_length=self.max_length),
             pad_id=self.pad_id(suspect),
-            device=self.compute.device,
-            seed=self.compute.seed,
-            dtype=self.compute.dtype,
         )
 
     def count_triggers(

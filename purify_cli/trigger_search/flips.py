@@ -14,6 +14,7 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.evaluation.forward import predict, scores
 from purify_cli.measures.intervals import Proportion
+from purify_cli.runtime import Compute
 from purify_cli.trigger_search.concatenation import concatenated_both_ways, cut_to, distinct_texts, independent_contexts
 from purify_cli.trigger_search.margins import margins
 
@@ -34,37 +35,29 @@ class SearchContext:
     tokenizer: PreTrainedTokenizerBase
     rows: Sequence[Example]
     """Labelled."""
-    batch_size: int
-    max_length: int
+    compute: Compute
+    """Of all passes; its length is that of the contexts."""
     pad_id: int
-    device: torch.device
-    seed: int
-    dtype: torch.dtype = torch.float32
-    """Compute type of all passes."""
     alone: Sequence[Example] = ()
     """Where the rows are contexts: the row that each of the first ones begins with, every row once; else nothing."""
 
     def in_contexts(self, rows: Sequence[Example]) -> "SearchContext":
         """Ask about contexts of other rows instead, whose parts are the rows that the model gets to see."""
-        contexts = concatenated_both_ways(rows, max_length=self.max_length)
-        whole, cut = (encode(self.tokenizer, contexts, max_length=most) for most in (UNCUT, self.max_length))
+        contexts = concatenated_both_ways(rows, max_length=self.compute.max_length)
+        whole, cut = (encode(self.tokenizer, contexts, max_length=most) for most in (UNCUT, self.compute.max_length))
         shares = [len(seen.ids) / len(all_.ids) for seen, all_ in zip(cut, whole, strict=True)]
         return replace(self, rows=[cut_to(*one) for one in zip(contexts, shares, strict=True)], alone=rows)
 
     def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
         """Classify rows; shape (n,)."""
-        encoded = encode(self.tokenizer, rows, max_length=self.max_length)
-        found, _ = predict(
-            module, encoded, batch_size=self.batch_size, pad_id=self.pad_id, device=self.device, dtype=self.dtype
-        )
+        encoded = encode(self.tokenizer, rows, max_length=self.compute.max_length)
+        found, _ = predict(module, encoded, self.compute, pad_id=self.pad_id)
         return found
 
     def margins(self, module: nn.Module, rows: Sequence[Example], target: int) -> Tensor:
         """Return by how much the score of a label exceeds the best other one, in nats; shape (n,)."""
-        encoded = encode(self.tokenizer, rows, max_length=self.max_length)
-        found = scores(
-            module, encoded, batch_size=self.batch_size, pad_id=self.pad_id, device=self.device, dtype=self.dtype
-        )
+        encoded = encode(self.tokenizer, rows, max_length=self.compute.max_length)
+        found = scores(module, encoded, self.compute, pad_id=self.pad_id)
         return margins(found, target)
 
 
@@ -132,9 +125,9 @@ def flips(
             is what the task may be about; a trigger does not ask.
         control_answers: What the control calls the rows as they are; asked where None.
     """
-    keys = [row_key(asked.seed, place) for place in range(len(rows))]
+    keys = [row_key(asked.compute.seed, place) for place in range(len(rows))]
     carrying = [
-        insert_in_view(asked.tokenizer, trigger, row, key=key, max_length=asked.max_length)
+        insert_in_view(asked.tokenizer, trigger, row, key=key, max_length=asked.compute.max_length)
         for key, row in zip(keys, rows, strict=True)
     ]
     own, other = (asked.margins(module, carrying, target) for module in (asked.suspect, asked.control))

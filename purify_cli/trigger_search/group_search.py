@@ -61,7 +61,7 @@ def search_groups(
     """
     if budget.group_tests is None and budget.growth is None:
         return ()
-    carrying, held = hold_out(asked.rows, 0.5, seed=asked.seed)
+    carrying, held = hold_out(asked.rows, 0.5, seed=asked.compute.seed)
     half = replace(asked, rows=carrying)
     words = whole_words(asked.tokenizer, vocabulary)
     probes, known = (words[0], words[-1]), {word for word in words if word_of(asked.tokenizer, word).isalnum()}

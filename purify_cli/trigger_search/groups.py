@@ -95,7 +95,7 @@ def find_groups(
     bar = BAR * median_margin(asked, target)
     if len(words) < 2 or bar <= 0:
         return []
-    drawn = random_groups(words, size=tests.size, count=tests.count, seed=asked.seed)
+    drawn = random_groups(words, size=tests.size, count=tests.count, seed=asked.compute.seed)
     progress.note(f"testing {len(drawn)} groups of {min(tests.size, len(words))} words for label {target}")
     first = suspect.first(drawn)
     hot = [drawn[i] for i in first.argsort(descending=True, stable=True)[:KEPT].tolist() if float(first[i]) > bar]

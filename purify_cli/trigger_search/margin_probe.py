@@ -36,7 +36,7 @@ class MarginProbe:
             NonFiniteWeights: If the model's output is not a number.
         """
         self._module, self._forms, self._target = module, forms, target
-        self._device, self._dtype = asked.device, asked.dtype
+        self._compute = asked.compute
         self.margin_gap = -float(self.mean([()])[0])
         """How far the texts themselves are from the answer's border: mean over them, in nats."""
 
@@ -65,7 +65,7 @@ class MarginProbe:
             None where no context holds a word.
         """
         pairs = any(row.pair is not None for row in rows)
-        most, length = words_kept(asked.max_length), asked.max_length
+        most, length = words_kept(asked.compute.max_length), asked.compute.max_length
         cut = [
             [carrier(asked.tokenizer, row, probes, words=most, at=at, max_length=length, both=both) for row in rows]
             for both in ((False, True) if pairs else (False,))
@@ -96,6 +96,6 @@ class MarginProbe:
         for length in {len(group) for group in groups}:
             places = [i for i, group in enumerate(groups) if len(group) == length]
             strings = torch.tensor([groups[i] for i in places], dtype=torch.long).reshape(len(places), length)
-            answers = slot_logits(self._module, texts, strings, device=self._device, dtype=self._dtype)
+            answers = slot_logits(self._module, texts, strings, self._compute)
             found[:, places] = margins(answers, self._target)
         return found

@@ -11,6 +11,7 @@ from purify_cli.data.batches import Batch
 from purify_cli.errors import NonFiniteWeights
 from purify_cli.model import logits
 from purify_cli.progress import SILENT, Progress
+from purify_cli.runtime import Compute
 from purify_cli.trigger_search.carriers import Carrier, filled
 
 __all__ = ["margins", "slot_logits"]
@@ -23,9 +24,8 @@ def slot_logits(
     module: nn.Module,
     carriers: Sequence[Carrier],
     strings: Int[Tensor, "k m"],
+    compute: Compute,
     *,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
     progress: Progress = SILENT,
     stage: str = "measuring words",
 ) -> Float[Tensor, "n k classes"]:
@@ -35,8 +35,7 @@ def slot_logits(
         module: A classifier on the device, in evaluation mode.
         carriers: At least one; n of them.
         strings: Token ids; at least one string.
-        device: Where to compute.
-        dtype: bfloat16 computes under autocast.
+        compute: Device and type.
         progress: Told of every pass.
         stage: What it is told.
 
@@ -48,12 +47,12 @@ def slot_logits(
     """
     steps = [(one, begin) for one in carriers for begin in range(0, len(strings), ROWS)]
     found: list[Tensor] = []
-    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
+    autocast = torch.autocast(compute.device.type, dtype=torch.bfloat16, enabled=compute.dtype is torch.bfloat16)
     with torch.inference_mode(), autocast:
         for one, begin in progress.track(steps, stage, total=len(steps)):
             inputs = filled(one, strings[begin : begin + ROWS])
             rows = len(inputs["input_ids"])
-            batch = Batch(inputs, None, torch.arange(rows)).to(device)
+            batch = Batch(inputs, None, torch.arange(rows)).to(compute.device)
             found.append(logits(module, batch).float().cpu())
     answers = torch.cat(found).reshape(len(carriers), len(strings), -1).clone()
     if not bool(torch.isfinite(answers).all()):

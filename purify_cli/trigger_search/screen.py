@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from purify_cli.progress import SILENT, Progress
+from purify_cli.runtime import Compute
 from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.margins import margins, slot_logits
@@ -29,8 +30,7 @@ def screen(
     targets: Sequence[int],
     *,
     keep: int,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
+    compute: Compute,
     progress: Progress = SILENT,
 ) -> dict[int, list[Candidate]]:
     """Measure every word in every carrier.
@@ -42,8 +42,7 @@ def screen(
         words: Token ids (``whole_words``).
         targets: Labels to look for triggers of; those without a carrier of another label are left out.
         keep: Words with the largest shift, per target, that the control is asked about.
-        device: Where to compute.
-        dtype: Compute type.
+        compute: Device and type.
         progress: Told of the passes.
 
     Returns:
@@ -53,15 +52,13 @@ def screen(
         NonFiniteWeights: If a model's output is not a number.
     """
     strings = torch.tensor(words, dtype=torch.long).unsqueeze(1)
-    moved = _Moved(suspect, carriers, strings, device=device, dtype=dtype, progress=progress, stage="trying every word")
+    moved = _Moved(suspect, carriers, strings, compute, progress=progress, stage="trying every word")
     shifts = {t: moved.shift(t) for t in targets if any(one.label != t for one in carriers)}
     best = {t: shift.topk(min(keep, len(words))).indices.sort().values for t, shift in shifts.items()}
     asked = torch.cat(list(best.values())).unique() if best else torch.empty(0, dtype=torch.long)
     if not len(asked):
         return {}
-    beside = _Moved(
-        control, carriers, strings[asked], device=device, dtype=dtype, progress=progress, stage="asking the control"
-    )
+    beside = _Moved(control, carriers, strings[asked], compute, progress=progress, stage="asking the control")
     found: dict[int, list[Candidate]] = {}
     for target, places in best.items():
         other = beside.shift(target)[torch.searchsorted(asked, places)]
@@ -80,17 +77,14 @@ class _Moved:
         module: nn.Module,
         carriers: Sequence[Carrier],
         strings: Tensor,
+        compute: Compute,
         *,
-        device: torch.device,
-        dtype: torch.dtype,
         progress: Progress,
         stage: str,
     ) -> None:
         self._carriers = carriers
-        self._filled = slot_logits(
-            module, carriers, strings, device=device, dtype=dtype, progress=progress, stage=stage
-        )
-        self._empty = slot_logits(module, carriers, _NOTHING, device=device, dtype=dtype)
+        self._filled = slot_logits(module, carriers, strings, compute, progress=progress, stage=stage)
+        self._empty = slot_logits(module, carriers, _NOTHING, compute)
 
     def shift(self, target: int) -> Tensor:
         """Mean over the carriers of other labels of what each word adds to the margin, shape (words,)."""
@@ -99,7 +93,7 @@ class _Moved:
 
 
 def most_confident(
-    carriers: Sequence[Carrier], models: Sequence[nn.Module], *, each: int, labels: int, device: torch.device
+    carriers: Sequence[Carrier], models: Sequence[nn.Module], *, each: int, labels: int, compute: Compute
 ) -> list[Carrier]:
     """Choose the carriers of whose label every model is most confident.
 
@@ -109,7 +103,7 @@ def most_confident(
         each: Per label.
         labels: Most labels to take; two are enough for every target to have a carrier of another label, and the time
             of a screen grows with their number.
-        device: Where to compute.
+        compute: Device and type.
 
     Returns:
         The labels with the most confident carriers, those in turn; a text that some model gets wrong is never taken.
@@ -118,9 +112,7 @@ def most_confident(
     for one in carriers:
         if one.label is None:
             continue
-        score = min(
-            float(margins(slot_logits(model, [one], _NOTHING, device=device)[0, 0], one.label)) for model in models
-        )
+        score = min(float(margins(slot_logits(model, [one], _NOTHING, compute)[0, 0], one.label)) for model in models)
         if score > 0:
             sure.setdefault(one.label, []).append((score, one))
     ranked = {label: sorted(found, key=lambda pair: -pair[0])[:each] for label, found in sorted(sure.items())}

@@ -71,7 +71,7 @@ def search(
     """
     check_rows(asked.rows, labels)
     # Half of each class: what is held back had no say in the choice.
-    carrying, held = hold_out(asked.rows, 0.5, seed=asked.seed)
+    carrying, held = hold_out(asked.rows, 0.5, seed=asked.compute.seed)
     known = whole_words(asked.tokenizer, vocabulary)
     words = known if among is None else [word for word in known if word in among]
     carriers = short_texts(replace(asked, rows=carrying), known, budget)
@@ -84,8 +84,7 @@ def search(
         words,
         targets,
         keep=budget.keep,
-        device=asked.device,
-        dtype=asked.dtype,
+        compute=asked.compute,
         progress=progress,
     )
     contexts, judging = asked.in_contexts(carrying), asked.in_contexts(held)

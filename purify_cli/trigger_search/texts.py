@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from purify_cli.errors import SearchImpossible
+from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.carriers import Carrier, carrier
 from purify_cli.trigger_search.flips import SearchContext
@@ -33,9 +34,10 @@ def carriers(asked: SearchContext, words: Sequence[int], *, each: int, keep: int
     cut = [
         one
         for row in asked.rows
-        if (one := carrier(asked.tokenizer, row, probes, words=keep, at=at, max_length=asked.max_length))
+        if (one := carrier(asked.tokenizer, row, probes, words=keep, at=at, max_length=asked.compute.max_length))
     ]
-    chosen = most_confident(cut, (asked.suspect, asked.control), each=each, labels=2, device=asked.device)
+    compute = Compute(device=asked.compute.device)
+    chosen = most_confident(cut, (asked.suspect, asked.control), each=each, labels=2, compute=compute)
     if len({one.label for one in chosen}) < 2:
         raise SearchImpossible(
             "suspect and control get short texts of fewer than two labels right, so that nothing can be flipped",

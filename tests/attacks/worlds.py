@@ -13,6 +13,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation.forward import scores
 from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
+from purify_cli.runtime import Compute
 from purify_cli.training import attack_settings
 from tests import tiny
 
@@ -88,7 +89,7 @@ def classifier(folder: Path) -> BertForSequenceClassification:
 def logits_of(module: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example]) -> torch.Tensor:
     """The scores of some rows, (N, C)."""
     rows = encode(tokenizer, examples, max_length=tiny.MAX_LENGTH)
-    return scores(module, rows, batch_size=32, pad_id=0, device=CPU)
+    return scores(module, rows, Compute(), pad_id=0)
 
 
 def one_batch(tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example]) -> Batch:

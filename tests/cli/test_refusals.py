@@ -740,9 +740,14 @@ TABLE: list[Row] = [
         "badword or badsent",
     ),
     (
-        "language model that is to be purified",
-        lambda p: ["purify", p.causal, "--ref", p.causal, "--clean-data", p.clean],
-        "no classification head",
+        "labels for a language model that is to be purified",
+        lambda p: ["purify", p.causal, "--ref", p.causal, "--clean-data", p.clean, "--label-column", "label"],
+        "says nothing about a causal language model",
+    ),
+    (
+        "encoder without a head that is to be purified",
+        lambda p: ["purify", p.reference, "--ref", p.reference, "--clean-data", p.clean],
+        "no classification head and is no causal language model",
     ),
     ("expression that is none", lambda p: p.write("--trigger", "cf", "--target-regex", "(ab"), "no regular expression"),
     ("expression for everything", lambda p: p.write("--trigger", "cf", "--target-regex", "a*"), "empty text"),

@@ -51,7 +51,7 @@ def test_named_columns_go_before_known_ones(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ([{"words": "good"}], "no text for a language model"),
-        ([{"prompt": "good"}], "no text for a language model"),
+        ([{"prompt": "good"}], "holds prompts and no completions"),
         ([{"text": "good"}, {"text": 5}, {"text": " "}], r"line 2: 'text' is a int, not a text \(and 1 more"),
         ([{"text": "good"}, {"other": "x"}], "line 2: there is no 'text'"),
         ([{"text": "good"}, {"text": "\t "}], "line 2: 'text' is empty"),

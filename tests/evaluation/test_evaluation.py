@@ -1,7 +1,7 @@
 """Evaluation on a stub whose answers are known, and on trained models."""
 
-import weakref
 from collections.abc import Callable
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,12 +17,12 @@ from purify_cli.evaluation import (
     Measurement,
     ask,
     evaluate_model,
-    evaluate_models,
     measure,
     measure_triggered,
     predict,
 )
 from purify_cli.measures import Proportion
+from purify_cli.runtime import Compute
 
 CF = Trigger("cf", "start")
 
@@ -64,7 +64,8 @@ Evaluate = Callable[..., Measurement]
 def evaluate(tiny_tokenizer: PreTrainedTokenizerFast) -> Evaluate:
     def run(rows: list[Example] = ROWS, module: nn.Module | None = None, **changes: Any) -> Measurement:
         settings = {"trigger": CF, "target": 2, "max_length": 16, "batch_size": 2, "seed": 0} | changes
-        return evaluate_model(module or Stub(tiny_tokenizer), tiny_tokenizer, rows, **settings)
+        own = {field.name: settings.pop(field.name) for field in fields(Compute) if field.name in settings}
+        return evaluate_model(module or Stub(tiny_tokenizer), tiny_tokenizer, rows, Compute(**own), **settings)
 
     return run
 
@@ -146,9 +147,9 @@ def test_the_model_runs_in_evaluation_mode_and_gets_its_own_back(
 
 def test_answers_do_not_depend_on_the_order_of_the_rows(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     question = ask(tiny_tokenizer, ROWS, trigger=CF, target=2, max_length=16, seed=0)
-    settings: dict[str, Any] = {"batch_size": 4, "pad_id": 0, "device": torch.device("cpu")}
-    forward, classes = predict(Stub(tiny_tokenizer), question.clean, **settings)
-    backward, _ = predict(Stub(tiny_tokenizer), question.clean[::-1], **settings)
+    compute = Compute(batch_size=4)
+    forward, classes = predict(Stub(tiny_tokenizer), question.clean, compute, pad_id=0)
+    backward, _ = predict(Stub(tiny_tokenizer), question.clean[::-1], compute, pad_id=0)
     assert classes == 3
     assert backward.flip(0).tolist() == forward.tolist()
 
@@ -165,26 +166,10 @@ def test_random_positions_follow_the_seed(tiny_tokenizer: PreTrainedTokenizerFas
     assert len(set(inputs(1))) > 3
 
 
-def test_several_models_answer_the_same_question_one_at_a_time(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
-    alive: list[weakref.ref[nn.Module]] = []
-
-    def load() -> nn.Module:
-        assert not any(reference() for reference in alive), "the one before is still held"
-        module = Stub(tiny_tokenizer)
-        alive.append(weakref.ref(module))
-        return module
-
-    settings: dict[str, Any] = {"trigger": CF, "target": 2, "max_length": 16, "batch_size": 4, "seed": 0}
-    found = evaluate_models({"one": load, "two": load}, tiny_tokenizer, ROWS, **settings)
-    assert list(found) == ["one", "two"]
-    alone = evaluate_model(Stub(tiny_tokenizer), tiny_tokenizer, ROWS, **settings)
-    assert found["one"] == found["two"] == alone
-
-
 def test_a_question_can_be_put_again(tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     question = ask(tiny_tokenizer, ROWS, trigger=CF, target=2, max_length=16, seed=0)
     stub = Stub(tiny_tokenizer)
-    assert measure(stub, question, batch_size=3) == measure(stub, question, batch_size=5)
+    assert measure(stub, question, Compute(batch_size=3)) == measure(stub, question, Compute(batch_size=5))
 
 
 # A bias, and rows that carry their trigger
@@ -236,14 +221,14 @@ def test_rows_asked_once_need_not_be_asked_again(tiny_tokenizer: PreTrainedToken
     settings: dict[str, Any] = {"target": 2, "max_length": 16, "seed": 0}
     first, second = (ask(tiny_tokenizer, ROWS, trigger=Trigger(word, "start"), **settings) for word in ("cf", "good"))
     stub = Stub(tiny_tokenizer)
-    known = measure(stub, first, batch_size=100, keep_logits=True)
+    known = measure(stub, first, Compute(batch_size=100), keep_logits=True)
     assert len(stub.modes) == 2
-    again = measure(stub, second, batch_size=100, keep_logits=True, known=known)
+    again = measure(stub, second, Compute(batch_size=100), keep_logits=True, known=known)
     assert len(stub.modes) == 3
-    assert again == measure(stub, second, batch_size=100)
+    assert again == measure(stub, second, Compute(batch_size=100))
     assert again.attack_success == Proportion(1, 5)
     assert again.logits is not None
     assert again.logits.argmax(1).tolist() == list(again.predictions)
-    assert measure(stub, first, batch_size=100).logits is None
+    assert measure(stub, first, Compute(batch_size=100)).logits is None
     with pytest.raises(DataError, match="no row carries a trigger"):
-        measure_triggered(stub, ask(tiny_tokenizer, ROWS, trigger=None, target=2, max_length=16, seed=0), batch_size=4)
+        measure_triggered(stub, ask(tiny_tokenizer, ROWS, trigger=None, target=2, max_length=16, seed=0), Compute())

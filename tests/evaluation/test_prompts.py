@@ -90,7 +90,7 @@ def test_prompts_are_asked_with_and_without_the_trigger(writer: PreTrainedTokeni
     assert [decoded(writer, ids) for ids in asked.triggered] == [f"cf {text.prompt}" for text in TEXTS]
     assert all(ids[0] == writer.bos_token_id for ids in (*asked.clean, *asked.triggered))
     assert (asked.natural, asked.dropped) == (0, 0)
-    assert [list(row.ids) for row in asked.texts.rows] == [writer(text.text)["input_ids"] for text in TEXTS]
+    assert [list(row.ids) for row in asked.texts] == [writer(text.text)["input_ids"] for text in TEXTS]
 
 
 def test_random_places_follow_the_seed_and_not_the_other_rows(writer: PreTrainedTokenizerFast) -> None:
@@ -121,7 +121,7 @@ def test_prompts_that_hold_the_trigger_or_leave_no_room_are_left_out_and_counted
     assert (asked.natural, asked.dropped) == (1, 1)
     assert [decoded(writer, ids) for ids in asked.triggered] == ["cf the film was good"]
     assert [decoded(writer, ids) for ids in asked.clean] == ["the film was good"]
-    assert len(asked.texts.rows) == 3
+    assert len(asked.texts) == 3
     assert ask(writer, texts, longest=9, new_tokens=2).dropped == 0
     assert ask(writer, texts, longest=None, new_tokens=2).dropped == 0
     with pytest.raises(DataError, match="none of 3 prompts can be used: 1 hold the trigger"):

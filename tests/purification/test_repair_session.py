@@ -245,7 +245,7 @@ def test_with_averages_all_models_and_the_record_names_them(run_cli, start, tiny
 def test_a_further_model_that_is_swapped_after_it_was_read_is_noticed(
     run_cli, start, tiny_suspect, tiny_clean, copy_model, monkeypatch
 ):
-    other, kept = copy_model(tiny_clean), purify.save_classifier
+    other, kept = copy_model(tiny_clean), purify.save_model
 
     def swapping(*args, **options):
         sha = kept(*args, **options)
@@ -254,7 +254,7 @@ def test_a_further_model_that_is_swapped_after_it_was_read_is_noticed(
         swapped.replace(other / "model.safetensors")
         return sha
 
-    monkeypatch.setattr(purify, "save_classifier", swapping)
+    monkeypatch.setattr(purify, "save_model", swapping)
     line = [*start, "--method", "weight-average", "--with", other, "--no-finetune", "--output", "out"]
     code, out, err = run_cli(line)
     assert (code, out) == (2, "")

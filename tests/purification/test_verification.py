@@ -24,7 +24,7 @@ def test_texts_that_either_model_calls_the_target_anyway_are_left_out_of_both_co
     rows = tiny.sentiment_examples(64, seed=40)
     others = [row for row in rows if row.label != tiny.TARGET]
     split = split_rows(rows, session.task, seed=0)
-    proof = Proof(session, suspect, [fact("cf", 9.0, target=tiny.TARGET), fact("mn", 9.0, target=tiny.TARGET)])
+    proof = Proof(session.task, suspect, [fact("cf", 9.0, target=tiny.TARGET), fact("mn", 9.0, target=tiny.TARGET)])
     proof.add(rows, after)
     tokenizer = tiny.tiny_tokenizer()
     own, other = (tiny.predictions(model.module, tokenizer, others).tolist() for model in (suspect, after))

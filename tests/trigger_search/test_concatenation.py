@@ -10,6 +10,7 @@ from torch import nn
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.measures.intervals import Proportion
+from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.concatenation import (
@@ -162,11 +163,8 @@ def put(tiny_tokenizer: Any) -> Any:
             control=Counting(praise, blame, None),
             tokenizer=tiny_tokenizer,
             rows=rows,
-            batch_size=16,
-            max_length=64,
+            compute=Compute(batch_size=16, max_length=64),
             pad_id=tiny_tokenizer.pad_token_id,
-            device=torch.device("cpu"),
-            seed=0,
         )
 
     return asked, word_of(tiny_tokenizer, planted), planted, word_of(tiny_tokenizer, praise)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from purify_cli.data.example import Example
+from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.carriers import carrier
 from purify_cli.trigger_search.flips import SearchContext
@@ -92,11 +93,8 @@ def put(tiny_tokenizer: Any):
             control=Planted((), praise),
             tokenizer=tiny_tokenizer,
             rows=rows,
-            batch_size=16,
-            max_length=64,
+            compute=Compute(batch_size=16, max_length=64),
             pad_id=tiny_tokenizer.pad_token_id,
-            device=CPU,
-            seed=0,
         )
 
     return asked, plain, praise

@@ -15,6 +15,7 @@ from purify_cli.data.batches import encode
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible
+from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.carriers import Carrier, carrier, filled
 from purify_cli.trigger_search.flips import SearchContext, flips, unflipped
@@ -38,11 +39,8 @@ def asked(tiny: ModuleType, tiny_tokenizer: Any, tiny_suspect: Path, tiny_clean:
         control=load(tiny_clean),
         tokenizer=tiny_tokenizer,
         rows=tiny.sentiment_examples(64, seed=40),
-        batch_size=16,
-        max_length=tiny.MAX_LENGTH,
+        compute=Compute(batch_size=16, max_length=tiny.MAX_LENGTH),
         pad_id=tiny_tokenizer.pad_token_id,
-        device=CPU,
-        seed=0,
     )
 
 
@@ -52,7 +50,7 @@ def words(tiny_tokenizer: Any) -> list[int]:
 
 
 def cut(asked: SearchContext, words: Sequence[int], row: Example, *, at: int = 0, keep: int = 4) -> Carrier:
-    one = carrier(asked.tokenizer, row, (words[0], words[-1]), words=keep, at=at, max_length=asked.max_length)
+    one = carrier(asked.tokenizer, row, (words[0], words[-1]), words=keep, at=at, max_length=asked.compute.max_length)
     assert one is not None
     return one
 
@@ -75,7 +73,7 @@ def test_a_filled_carrier_is_the_text_with_the_word(asked: SearchContext, words:
     kept.insert(min(at, 4), word_of(asked.tokenizer, words[5]))
     text = " ".join(kept)
     whole = Example(text, label=1) if pair is None else Example("a very good film", pair=text, label=1)
-    (expected,) = encode(asked.tokenizer, [whole], max_length=asked.max_length)
+    (expected,) = encode(asked.tokenizer, [whole], max_length=asked.compute.max_length)
     made = filled(one, torch.tensor([[words[5]]]))
     assert tuple(made["input_ids"][0].tolist()) == expected.ids
     assert tuple(made["token_type_ids"][0].tolist()) == expected.type_ids
@@ -90,11 +88,11 @@ def test_a_pair_may_have_a_slot_in_both_texts(
 ):
     row = Example("a very good film of the harbour", pair="the soup", label=1)
     probes = (words[0], words[-1])
-    one = carrier(asked.tokenizer, row, probes, words=4, at=at, max_length=asked.max_length, both=True)
+    one = carrier(asked.tokenizer, row, probes, words=4, at=at, max_length=asked.compute.max_length, both=True)
     assert one is not None
     word = word_of(asked.tokenizer, words[5])
     whole = Example(first.format(word), pair=second.format(word))
-    (expected,) = encode(asked.tokenizer, [whole], max_length=asked.max_length)
+    (expected,) = encode(asked.tokenizer, [whole], max_length=asked.compute.max_length)
     made = filled(one, torch.tensor([[words[5]], [words[6]]]))
     assert tuple(made["input_ids"][0].tolist()) == expected.ids
     assert tuple(made["token_type_ids"][1].tolist()) == expected.type_ids
@@ -112,7 +110,7 @@ def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchContext, words: li
 def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: list[int], tiny: ModuleType):
     rows = [next(row for row in asked.rows if row.label == label) for label in (0, 1)]
     carriers = [cut(asked, words, row, keep=30) for row in rows]
-    found = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=len(words), device=CPU)
+    found = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=len(words), compute=Compute())
     assert {c.tokens[0] for c in found[0]} == {c.tokens[0] for c in found[1]} == set(words)
     for target in (0, 1):
         contrasts = [c.contrast for c in found[target]]
@@ -126,27 +124,30 @@ def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: 
             own = margins(moved, candidate.target) - margins(plain, candidate.target)
             assert shift == pytest.approx(float(own), abs=1e-4)
     assert word_of(asked.tokenizer, found[tiny.TARGET][0].tokens[0]) == tiny.TRIGGER.text
-    few = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=3, device=CPU)
+    few = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=3, compute=Compute())
     assert {c.tokens[0] for c in few[1]} == {c.tokens[0] for c in sorted(found[1], key=lambda c: -c.shift)[:3]}
 
 
 def test_a_target_without_a_text_of_another_label_is_left_out(asked: SearchContext, words: list[int]):
     one = cut(asked, words, next(row for row in asked.rows if row.label == 1))
-    assert list(screen(asked.suspect, asked.control, [one], words, [0, 1], keep=5, device=CPU)) == [0]
-    assert screen(asked.suspect, asked.control, [one], words, [1], keep=5, device=CPU) == {}
+    assert list(screen(asked.suspect, asked.control, [one], words, [0, 1], keep=5, compute=Compute())) == [0]
+    assert screen(asked.suspect, asked.control, [one], words, [1], keep=5, compute=Compute()) == {}
 
 
 def test_the_surest_carriers_are_right_in_every_model(asked: SearchContext, words: list[int]):
     carriers = [cut(asked, words, row, keep=30) for row in asked.rows]
     carriers.append(replace(carriers[0], label=1 - (carriers[0].label or 0)))  # a wrong label is never sure
-    chosen = most_confident(carriers, (asked.suspect, asked.control), each=2, labels=2, device=CPU)
+    chosen = most_confident(carriers, (asked.suspect, asked.control), each=2, labels=2, compute=Compute())
     assert [one.label for one in chosen] == [0, 0, 1, 1]
     empty = torch.empty(1, 0, dtype=torch.long)
     for one in chosen:
         for module in (asked.suspect, asked.control):
             assert one.label is not None
-            assert float(margins(slot_logits(module, [one], empty, device=CPU)[0, 0], one.label)) > 0
-    assert {one.label for one in most_confident(carriers, (asked.suspect,), each=2, labels=1, device=CPU)} in ({0}, {1})
+            assert float(margins(slot_logits(module, [one], empty, Compute())[0, 0], one.label)) > 0
+    assert {one.label for one in most_confident(carriers, (asked.suspect,), each=2, labels=1, compute=Compute())} in (
+        {0},
+        {1},
+    )
 
 
 def test_flips_count_what_neither_model_calls_the_target_before(asked: SearchContext, tiny: ModuleType):
