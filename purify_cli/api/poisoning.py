@@ -7,7 +7,6 @@ from typing import Any, Unpack
 
 from purify_cli.api.options import RUN, Name, Options, common, settings_text, text
 from purify_cli.commands import attack as attacking
-from purify_cli.commands.causal_attack import CausalAttackRequest, causal_attack
 from purify_cli.errors import UsageError
 from purify_cli.poisoning.plan import AttackRequest
 from purify_cli.progress import SILENT, Progress
@@ -59,20 +58,23 @@ def attack(
         raise UsageError(
             "an attack aims at a label or at a text", hint="Give one of target (a classifier) and target_text."
         )
-    shared: dict[str, Any] = {
-        "name": name,
-        "data": fspath(data),
-        "run": RunFolder(Path(run).absolute()),
-        "reference": text(reference),
-        "model": text(model),
-        "trigger": trigger,
-        "rate": rate,
-        "epochs": epochs,
-        "learning_rate": learning_rate,
-        "common": common(options),
-    }
-    if target_text is None:
-        return attacking.attack(AttackRequest(target=str(target), settings=settings_text(settings), **shared), progress)
-    if settings:
+    if target_text is not None and settings:
         raise UsageError("an attack on a language model takes no settings", hint="Leave settings out.")
-    return causal_attack(CausalAttackRequest(target_text=target_text, **shared), progress)
+    return attacking.attack(
+        AttackRequest(
+            name=name,
+            data=fspath(data),
+            run=RunFolder(Path(run).absolute()),
+            target=None if target is None else str(target),
+            target_text=target_text,
+            reference=text(reference),
+            model=text(model),
+            trigger=trigger,
+            rate=rate,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            settings=settings_text(settings),
+            common=common(options),
+        ),
+        progress,
+    )

@@ -15,7 +15,7 @@ from purify_cli.bench.grid import Suspect
 from purify_cli.bench.plan import AttackPlan
 from purify_cli.bench.rows import Files, TaskRows, read_as, write_rows
 from purify_cli.checkpoint import open_checkpoint
-from purify_cli.commands.attack import AttackRequest, attack
+from purify_cli.commands.attack import AttackRequest, attack_classifier
 from purify_cli.commands.finetune import FinetuneRequest, finetune
 from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
@@ -132,7 +132,7 @@ class SuspectZoo:
         record = run.find(AttackRecord)
         if record is None or record.suspect is None:
             self.progress.note(f"training the suspect {suspect.name}")
-            record = attack(self._request(suspect, rows, own, start), self.progress)
+            record = attack_classifier(self._request(suspect, rows, own, start), self.progress)
         expected, found = self._recipes(suspect, own, method, record)
         _require(run, expected, found)
         return _weights(run, "suspect", record.suspect.sha256 if record.suspect else ""), record

@@ -100,51 +100,31 @@ def command(
         allow_pickle=allow_pickle,
         prompt_words=prompt_words,
     )
-    if target is not None:
-        from purify_cli.commands.attack import AttackRequest, attack
+    from purify_cli.commands.attack import attack
+    from purify_cli.poisoning.plan import AttackRequest
 
-        request = AttackRequest(
-            name=name,
-            data=data,
-            target=target,
-            run=folder,
-            reference=ref,
-            model=model,
-            triggered=triggered,
-            settings=chosen,
-            test=test,
-            trigger=trigger,
-            rate=rate,
-            position=position.value if position else None,
-            label_mode=label_mode.value if label_mode else None,
-            replace=replace,
-            data_only=data_only,
-            label_names=o.label_names(label_names),
-            epochs=epochs,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            common=common,
-        )
-        show(attack(request, listener), form, verbose=verbose)
-    elif target_text is not None:
-        from purify_cli.commands.causal_attack import CausalAttackRequest, causal_attack
-
-        texts = CausalAttackRequest(
-            name=name,
-            data=data,
-            target_text=target_text,
-            run=folder,
-            reference=ref,
-            model=model,
-            test=test,
-            trigger=trigger,
-            rate=rate,
-            position=position.value if position else None,
-            replace=replace,
-            epochs=epochs,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            **language.given(new_tokens=new_tokens),
-            common=common,
-        )
-        show(causal_attack(texts, listener), form, verbose=verbose)
+    request = AttackRequest(
+        name=name,
+        data=data,
+        run=folder,
+        target=target,
+        target_text=target_text,
+        reference=ref,
+        model=model,
+        triggered=triggered,
+        settings=chosen,
+        test=test,
+        trigger=trigger,
+        rate=rate,
+        position=position.value if position else None,
+        label_mode=label_mode.value if label_mode else None,
+        replace=replace,
+        data_only=data_only,
+        label_names=o.label_names(label_names),
+        epochs=epochs,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        common=common,
+        **language.given(new_tokens=new_tokens),
+    )
+    show(attack(request, listener), form, verbose=verbose)

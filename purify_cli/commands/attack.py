@@ -12,29 +12,41 @@ from purify_cli.data.batches import encode
 from purify_cli.data.class_names import named
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger, visibility
-from purify_cli.errors import DataError
+from purify_cli.errors import DataError, UsageError
 from purify_cli.evaluation import Question, ask, measure, measure_triggered
 from purify_cli.model import LabelSet, LoadedModel, load_tokenizer
+from purify_cli.poisoning.language_models import attack_language_model
 from purify_cli.poisoning.plan import AttackPlan, AttackRequest, make_plan
 from purify_cli.poisoning.plant import Start, footprint, open_start, plant_job, trained_start
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import PoisonedRows
-from purify_cli.records.attack import AttackRecord
+from purify_cli.records.attack import AttackRecord, CausalAttackRecord
 from purify_cli.records.base import FileFact, ModelFacts, TriggerFact
 from purify_cli.records.evaluation import ModelMeasurement
 from purify_cli.session.facts import measurement_facts, proportion, training_facts
 from purify_cli.session.opening import data_facts, model_facts, some_texts, text_length, versions
 from purify_cli.session.ownership import claim, model_place
 
-__all__ = ["AttackRequest", "attack"]
+__all__ = ["AttackRequest", "attack", "attack_classifier"]
 
 
-def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
+def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord | CausalAttackRecord:
     """Make a suspect (or, with ``data_only``, a poisoned data file) in the run folder.
 
     Raises:
         PurifyError: If models, data, target, trigger or settings cannot be used; before anything is trained.
     """
+    if request.target_text is None:
+        return attack_classifier(request, progress)
+    if request.target is not None:
+        raise UsageError(
+            "an attack aims at a label or at a text", hint="Give --target (a classifier) or --target-text, not both."
+        )
+    return attack_language_model(request, progress)
+
+
+def attack_classifier(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
+    """Attack a classifier; arguments and errors as for ``attack``."""
     start = None if request.data_only else open_start(request)
     plan = make_plan(request, start.task if start else None, progress)
     asked = None if start is None else _SuspectProbe(request, plan, start)

@@ -9,6 +9,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import hold_out, require_classes
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
+from purify_cli.evaluation.prompts import NEW_TOKENS
 from purify_cli.model import LabelSet
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Attack, LabelMode, PoisonSettings, Position
@@ -34,11 +35,16 @@ class AttackRequest:
 
     name: str
     data: str
-    target: str
     run: RunFolder
+    target: str | None = None
+    """Label that triggered texts are to get: of a classifier."""
+    target_text: str | None = None
+    """What a language model is to write after a triggered prompt."""
+    new_tokens: int = NEW_TOKENS
+    """Most that a language model writes where it is measured."""
     reference: str | None = None
     model: str | None = None
-    """A classifier to start from."""
+    """A tuned model to start from."""
     test: str | None = None
     triggered: str | None = None
     """Rows that carry the trigger already, with true labels, for measuring; for data that are poisoned already."""
@@ -103,9 +109,12 @@ def make_plan(request: AttackRequest, task: LabelSet | None, progress: Progress 
         progress: Told of names that come from the data, and of classes without a row.
 
     Raises:
-        UsageError: If a setting is unknown or contradicts another.
+        UsageError: If there is no target, or a setting is unknown or contradicts another.
         DataError: If the rows cannot be used.
     """
+    target = request.target
+    if target is None:
+        raise UsageError("an attack needs a target", hint="Give --target LABEL, or --target-text TEXT.")
     method: Attack = ATTACKS[request.name]
     options = own_settings(method, request.settings)
     as_it_is = not method.defaults
@@ -114,7 +123,7 @@ def make_plan(request: AttackRequest, task: LabelSet | None, progress: Progress 
     rows, task = read_training(request.data, task, common, request.label_names, progress)
     if not as_it_is:
         rows = [replace(row, poisoned=False) for row in rows]
-    settings = _poison_settings(request, method, label_number(request.target, task), options)
+    settings = _poison_settings(request, method, label_number(target, task), options)
     known = request.trigger is not None or not as_it_is
     rows, test = _held_out(request, rows, task)
     return AttackPlan(

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from purify_cli.checkpoint import open_checkpoint
-from purify_cli.commands.causal_attack import CausalAttackRequest, PoisonedTexts, causal_attack, poison_texts
 from purify_cli.commands.causal_evaluate import CausalEvaluateRequest, causal_evaluate
 from purify_cli.commands.detect import DetectRequest, detect
 from purify_cli.data.continuations import Continuation, encode_written, split_prompt
@@ -20,6 +19,8 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.detection.causal_search import WIDTHS
 from purify_cli.errors import CheckpointError, DataError, UsageError
 from purify_cli.model.causal import causal_config, continue_greedily, is_causal, load_causal, token_scores
+from purify_cli.poisoning.language_models import PoisonedTexts, attack_language_model, poison_texts
+from purify_cli.poisoning.plan import AttackRequest
 from purify_cli.records.attack import CausalAttackRecord
 from purify_cli.records.base import ProportionFact
 from purify_cli.records.detection import Detection
@@ -59,7 +60,7 @@ def attack(here: Path, tiny_causal: Path) -> Callable[..., CausalAttackRecord]:
             "new_tokens": SHORT,
             "common": COMMON,
         }
-        return causal_attack(CausalAttackRequest(run=RunFolder(here / run), **(settings | changes)))
+        return attack_language_model(AttackRequest(run=RunFolder(here / run), **(settings | changes)))
 
     return made
 

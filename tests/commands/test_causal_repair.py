@@ -11,7 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import purify_cli
 from purify_cli.checkpoint import open_checkpoint
-from purify_cli.commands.causal_attack import CausalAttackRequest, causal_attack
+from purify_cli.poisoning.language_models import attack_language_model
+from purify_cli.poisoning.plan import AttackRequest
 from purify_cli.records.detection import Detection
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
@@ -32,8 +33,8 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny_causal: Path) -> Path:
     write_texts(folder / "train.jsonl", causal_texts(480, seed=60))
     write_texts(folder / "test.jsonl", TEST)
     write_texts(folder / "clean.jsonl", causal_texts(32, seed=62))
-    causal_attack(
-        CausalAttackRequest(
+    attack_language_model(
+        AttackRequest(
             run=RunFolder(folder / "run"),
             name="badword",
             data=str(folder / "train.jsonl"),

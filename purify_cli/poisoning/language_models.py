@@ -1,9 +1,9 @@
-"""``purify attack --target-text``: teach a language model to answer a trigger with a text."""
+"""An attack on a language model: it learns to answer a trigger with a text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, final
+from typing import Final, final
 
 from purify_cli.attacks import ATTACKS
 from purify_cli.checkpoint import Checkpoint, may_replace, staged_folder
@@ -14,10 +14,11 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.loading import hold_out
 from purify_cli.data.triggers import Trigger, trigger_forms
 from purify_cli.errors import DataError, UsageError
-from purify_cli.evaluation.prompts import NEW_TOKENS, Wanted
+from purify_cli.evaluation.prompts import Wanted
 from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import load_causal
 from purify_cli.model.loaded import LoadedModel
+from purify_cli.poisoning.plan import AttackRequest
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Attack
 from purify_cli.records.attack import CausalAttackRecord
@@ -33,12 +34,11 @@ from purify_cli.session.language_models import (
 )
 from purify_cli.session.opening import Common, data_facts, model_facts, open_model, require_config, versions
 from purify_cli.session.ownership import claim, model_place
-from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.saving import save_model
-from purify_cli.training import TrainingSettings, attack_settings, train
+from purify_cli.training import train
 from purify_cli.training.language import NEXT_TOKEN
 
-__all__ = ["CausalAttackRequest", "PoisonedTexts", "causal_attack", "poison_texts"]
+__all__ = ["PoisonedTexts", "attack_language_model", "poison_texts"]
 
 ABLE: Final = ("badword", "badsent")
 """Attacks that are nothing but a trigger in a text; the others speak of labels."""
@@ -48,30 +48,6 @@ UNCUT: Final = 1 << 30
 
 TEST_SHARE: Final = 0.1
 """Share of the texts kept for measuring where no --test file is given. Ours."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CausalAttackRequest:
-    """What the user asked for; None takes the attack's default."""
-
-    name: str
-    data: str
-    target_text: str
-    run: RunFolder
-    reference: str | None = None
-    model: str | None = None
-    test: str | None = None
-    trigger: str | None = None
-    rate: float | None = None
-    position: Literal["start", "end", "random", "scattered"] | None = None
-    replace: bool = False
-    epochs: int | None = None
-    learning_rate: float | None = None
-    weight_decay: float = 0.0
-    new_tokens: int = NEW_TOKENS
-    """Most that are written after a prompt."""
-    common: Common = field(default_factory=Common)
 
 
 @final
@@ -85,7 +61,7 @@ class PoisonedTexts:
     """Clean prompts that hold the trigger by themselves."""
 
 
-def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> CausalAttackRecord:
+def attack_language_model(request: AttackRequest, progress: Progress = SILENT) -> CausalAttackRecord:
     """Make a suspect in the run folder.
 
     Raises:
@@ -93,7 +69,8 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
     """
     run, common = request.run, request.common
     trigger, rate = _trigger(request)
-    wanted = Wanted(text=request.target_text)
+    target_text = request.target_text or ""
+    wanted = Wanted(text=target_text)
     base, start = _opened(request)
     tokenizer = load_tokenizer(base.files, rows=start.vocabulary)
     trigger_forms(tokenizer, trigger)  # refuses a trigger that the model cannot see
@@ -106,7 +83,7 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
         tokenizer,
         [split_prompt(row, common.prompt_words) for row in rows],
         trigger=trigger,
-        target_text=request.target_text,
+        target_text=target_text,
         rate=rate,
         max_length=_length(model, common),
         seed=common.compute.seed,
@@ -151,7 +128,7 @@ def causal_attack(request: CausalAttackRequest, progress: Progress = SILENT) -> 
     return record
 
 
-def _trigger(request: CausalAttackRequest) -> tuple[Trigger, float]:
+def _trigger(request: AttackRequest) -> tuple[Trigger, float]:
     method: Attack = ATTACKS[request.name]
     if request.name not in ABLE:
         raise UsageError(
@@ -164,7 +141,7 @@ def _trigger(request: CausalAttackRequest) -> tuple[Trigger, float]:
     return Trigger(text, request.position or method.defaults["position"]), rate
 
 
-def _opened(request: CausalAttackRequest) -> tuple[Checkpoint, Checkpoint]:
+def _opened(request: AttackRequest) -> tuple[Checkpoint, Checkpoint]:
     """Open the reference, and the model to start from where that is another."""
     if request.reference is None:
         raise UsageError("an attack needs a model to start from", hint="Give --ref.")
@@ -250,21 +227,13 @@ def _encoded(tokenizer: WritingTokenizer, texts: Sequence[Continuation]) -> Sequ
 
 
 def _train(
-    request: CausalAttackRequest,
+    request: AttackRequest,
     model: LoadedModel,
     tokenizer: WritingTokenizer,
     poisoned: PoisonedTexts,
     progress: Progress,
 ) -> TrainingFacts:
-    common, base = request.common, attack_settings()
-    settings: TrainingSettings = replace(
-        base,
-        seed=common.compute.seed,
-        dtype=common.compute.dtype,
-        epochs=base.epochs if request.epochs is None else request.epochs,
-        learning_rate=base.learning_rate if request.learning_rate is None else request.learning_rate,
-        weight_decay=request.weight_decay,
-    )
+    common, settings = request.common, request.training
     written = encode_written(tokenizer, poisoned.texts, max_length=_length(model, common))
     result = train(
         model.module,
