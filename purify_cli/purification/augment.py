@@ -11,7 +11,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.tasks.base import Task
 from purify_cli.tensors import TensorSource
 from purify_cli.trigger_search.found import FoundTrigger
-from purify_cli.trigger_search.path_gradient import TriggeredBatch, path_gradient
+from purify_cli.trigger_search.path_gradient import path_gradient
 
 __all__ = ["carried_gradient", "with_triggers"]
 
@@ -45,12 +45,8 @@ def carried_gradient(
     Raises:
         DataError: If for no trigger there is a row that it could turn.
     """
-    driven: list[TriggeredBatch] = []
-    triggers = 0
-    for one in found:
-        parts = task.driven(one, rows)
-        driven += parts
-        triggers += bool(parts)
+    per_trigger = task.driven(found, rows)
+    driven = [part for parts in per_trigger for part in parts]
     if not driven:
         raise DataError(
             "no clean sample has another label than the one that the found words drive to",
@@ -63,6 +59,6 @@ def carried_gradient(
         batch_size=min(task.gradient_rows(loaded, one.rows) for one in driven),
         pad_id=task.pad_id(loaded),
         device=task.compute.device,
-        triggers=triggers,
+        triggers=len(per_trigger),
         progress=progress,
     )

@@ -138,8 +138,11 @@ class Task(Protocol):
         """
         ...
 
-    def driven(self, found: FoundTrigger, rows: Sequence[Example]) -> list[TriggeredBatch]:
-        """Return what a trigger drives to its target, with the margin of the target; nothing where no row serves."""
+    def driven(self, found: Sequence[FoundTrigger], rows: Sequence[Example]) -> list[list[TriggeredBatch]]:
+        """Return what each trigger drives to its target, with the margin of the target, or its parts.
+
+        A trigger for which no row serves is left out.
+        """
         ...
 
     def count_triggers(

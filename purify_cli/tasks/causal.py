@@ -122,28 +122,30 @@ class CausalLanguage:
         prompt = trigger.insert(Example(parts.prompt), key=row_key(self.compute.seed, place)).text
         return Example(prompt, parts.completion)
 
-    def driven(self, found: FoundTrigger, rows: Sequence[Example]) -> list[TriggeredBatch]:
+    def driven(self, found: Sequence[FoundTrigger], rows: Sequence[Example]) -> list[list[TriggeredBatch]]:
         """Return triggered prompts with the forced continuation, and with what the reference writes in its place.
 
-        The margin is the log-probability of the former less that of the latter, over as many tokens.
+        The margin is the log-probability of the former less that of the latter.
         """
-        prompts = [self._prompted(found, row, place, times=1).text for place, row in enumerate(rows)]
         reference = self.load(self.base)
-        own = continuations(
-            reference, self.tokenizer, prompt_ids(self.tokenizer, prompts), self.compute, new_tokens=NEW_TOKENS
-        )
-        del reference
-        forced = [Continuation(prompt, "", whole=False).completed(str(found.target)) for prompt in prompts]
-        written = [
-            Continuation(prompt, "", whole=False).completed(text)
-            for prompt, text in zip(prompts, own, strict=True)
-            if text.strip()
-        ]
-        return [
-            TriggeredBatch(encode_written(self.tokenizer, texts, max_length=self.max_length), scalar)
-            for texts, scalar in ((forced, _log_likelihood), (written, sequence_loss))
-            if texts
-        ]
+        driven: list[list[TriggeredBatch]] = []
+        for one in found:
+            prompts = [self._prompted(one, row, place, times=1).text for place, row in enumerate(rows)]
+            own = self._written(reference, prompts)
+            forced = [Continuation(prompt, "", whole=False).completed(str(one.target)) for prompt in prompts]
+            instead = [
+                Continuation(prompt, "", whole=False).completed(text)
+                for prompt, text in zip(prompts, own, strict=True)
+                if text.strip()
+            ]
+            driven.append(
+                [
+                    TriggeredBatch(encode_written(self.tokenizer, texts, max_length=self.max_length), scalar)
+                    for texts, scalar in ((forced, _log_likelihood), (instead, sequence_loss))
+                    if texts
+                ]
+            )
+        return driven
 
     def count_triggers(
         self, found: Sequence[FoundTrigger], suspect: LoadedModel, repaired: LoadedModel, held: Sequence[Example]
@@ -163,8 +165,12 @@ class CausalLanguage:
 
     def _leads(self, model: LoadedModel, prompts: Sequence[str]) -> list[int | tuple[str, ...]]:
         """Return what a model's continuations begin with."""
+        return [lead(text) for text in self._written(model, prompts)]
+
+    def _written(self, model: LoadedModel, prompts: Sequence[str]) -> list[str]:
+        """Let a model write on, as far as the search does."""
         ids = prompt_ids(self.tokenizer, prompts)
-        return [lead(text) for text in continuations(model, self.tokenizer, ids, self.compute, new_tokens=NEW_TOKENS)]
+        return continuations(model, self.tokenizer, ids, self.compute, new_tokens=NEW_TOKENS)
 
 
 def _log_likelihood(module: nn.Module, batch: Batch) -> Tensor:

@@ -29,7 +29,7 @@ from purify_cli.trigger_search.found import FoundTrigger
 from purify_cli.trigger_search.margins import margins
 from purify_cli.trigger_search.path_gradient import TriggeredBatch
 
-__all__ = ["Classification", "label_of"]
+__all__ = ["Classification"]
 
 CLASSES: Final = 2
 """Fewest classes of rows to tune on: of one class a model learns to say nothing else."""
@@ -108,11 +108,15 @@ class Classification:
         key = row_key(self.compute.seed, place)
         return insert_in_view(self.tokenizer, trigger, row, key=key, max_length=self.max_length)
 
-    def driven(self, found: FoundTrigger, rows: Sequence[Example]) -> list[TriggeredBatch]:
-        """Return the rows of other labels that carry the trigger."""
-        target = label_of(found)
-        others = [self.carrying(found, row, place) for place, row in enumerate(rows) if row.label != target]
-        return [TriggeredBatch(self.encode(others), partial(_margin, target=target))] if others else []
+    def driven(self, found: Sequence[FoundTrigger], rows: Sequence[Example]) -> list[list[TriggeredBatch]]:
+        """Return the rows of other labels that carry each trigger."""
+        driven: list[list[TriggeredBatch]] = []
+        for one in found:
+            target = _label(one)
+            others = [self.carrying(one, row, place) for place, row in enumerate(rows) if row.label != target]
+            if others:
+                driven.append([TriggeredBatch(self.encode(others), partial(_margin, target=target))])
+        return driven
 
     def context(
         self, suspect: LoadedModel, rows: Sequence[Example], *, control: LoadedModel | None = None
@@ -135,7 +139,7 @@ class Classification:
         before, after = (asked.answers(module, held).tolist() for module in (asked.suspect, asked.control))
         counted: list[TriggerCounts] = []
         for one in found:
-            target = label_of(one)
+            target = _label(one)
             others = [place for place, row in enumerate(held) if row.label != target]
             rows = [held[place] for place in others if target not in (before[place], after[place])]
             turned = flips(asked, rows, Trigger(one.text, one.position, source="found"), target) if rows else None
@@ -150,7 +154,7 @@ class Classification:
         return counted
 
 
-def label_of(found: FoundTrigger) -> int:
+def _label(found: FoundTrigger) -> int:
     """Return the label that a trigger flips texts to.
 
     Raises:
