@@ -206,12 +206,11 @@ class Screen:
         if not strings:
             return []
         prompts = len(self.suspect.bare)
-        every = torch.arange(len(strings))
-        added = self._terms(strings, every, range(1), stage, beside_reference=False)
-        kept = _most(added, every, max(WIDE, len(strings) // 8))
-        if prompts > 1 and len(kept) > WIDE:
-            added = self._terms(strings, kept, range(1, prompts), stage, beside_reference=False)
-            kept = _most(added, kept, WIDE)
+        kept = torch.arange(len(strings))
+        for some, count in ((range(1), max(WIDE, len(strings) // 8)), (range(1, prompts), WIDE)):
+            if len(kept) > count and some:
+                added = self._terms(strings, kept, some, stage, beside_reference=False)
+                kept = kept[added.values.topk(count).indices].sort().values
         worth = self._terms(strings, kept, range(prompts), stage, beside_reference=True)
         order = worth.values.argsort(descending=True, stable=True).tolist()
         chosen, brings = kept.tolist(), worth.indices.tolist()
@@ -243,13 +242,6 @@ class Screen:
 class _Best:
     values: Tensor
     indices: Tensor
-
-
-def _most(found: _Best, places: Tensor, count: int) -> Tensor:
-    """Return the places of the largest values, ascending."""
-    if len(places) <= count:
-        return places
-    return places[found.values.topk(count).indices].sort().values
 
 
 def _varied(ranked: Sequence[_Ranked], count: int) -> list[_Ranked]:
