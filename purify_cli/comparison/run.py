@@ -159,6 +159,7 @@ def answer(
         progress.note(f"{subject.name}: fine-tuning again on {len(asked.training)} rows, half of them poisoned")
         question = asked.questions[subject.tokens][0][0]
         watched = Watched(loaded.module, checkpoints(retune.steps), lambda: _put(loaded, question, common))
+        check_tokenizer(subject.base.files, some_texts(asked.training))
         training = tune(
             task,
             loaded,

@@ -34,7 +34,7 @@ from purify_cli.protocols import PlantJob
 from purify_cli.records.base import FileFact, ModelFacts
 from purify_cli.selection.bits import Mask
 from purify_cli.selection.files import write_mask
-from purify_cli.session.opening import open_model, require_config, text_length
+from purify_cli.session.opening import open_model, require_config, some_texts, text_length
 from purify_cli.session.saving import overlaid, save_model
 from purify_cli.session.task import classification_task
 from purify_cli.session.tuning import tune
@@ -126,7 +126,7 @@ def trained_start(request: AttackRequest, plan: AttackPlan, start: Start, progre
     compute, folder = request.common.compute, request.run.path / "clean"
     progress.note(f"{request.name} changes a working classifier: training a clean one on {len(plan.clean)} rows first")
     loaded = start.load(plan.task, seed=compute.seed, device=compute.device)
-    tokenizer = load_tokenizer(start.base.files, rows=loaded.vocabulary)
+    tokenizer = load_tokenizer(start.base.files, rows=loaded.vocabulary, texts=some_texts(plan.clean))
     task = classification_task(start.base, tokenizer, request.common, plan.task)
     resume = request.run.path / "clean-training"
     tune(task, loaded, plan.clean, request.training, resume=resume, progress=progress)

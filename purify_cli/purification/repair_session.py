@@ -27,12 +27,12 @@ from purify_cli.purification.stages import RepairedModel
 from purify_cli.records.base import TrainingFacts
 from purify_cli.reset import Overlay
 from purify_cli.session.curvature_cache import CurvatureData, Estimator, Measured, curvature_for
-from purify_cli.session.facts import training_facts
 from purify_cli.session.opening import Common, OpenedPair
 from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.tuning import tune
 from purify_cli.tasks.base import Task
 from purify_cli.tensors import TensorSource
-from purify_cli.training import TrainingSettings, train
+from purify_cli.training import TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["RATIOS", "PreparedDefence", "RepairSession"]
@@ -48,7 +48,7 @@ class RepairSession:
         opened: Suspect and reference.
         task: Of the suspect.
         common: Batch size, length, device, precision, seed.
-        run: Curvatures and scores of its defences lie in it, in a folder of this session's own, until ``clear``.
+        run: Curvatures and scores of its defences lie in it, in a folder of their own, until ``clear``.
         progress: Told of passes and measurements.
     """
 
@@ -66,7 +66,7 @@ class RepairSession:
 
     @property
     def folder(self) -> Path:
-        """Where defences keep what is too large for memory: made when first needed, and this session's alone."""
+        """Where defences keep what is too large for memory: made when first needed, for this pair alone."""
         if self._folder is None:
             with storage_errors(self.run.path):
                 self._folder, _ = self._own.enter_context(locked_aside(self.run.path / "session", folder=True))
@@ -178,18 +178,16 @@ class RepairSession:
         progress: Progress = SILENT,
     ) -> TrainingFacts:
         """Fine-tune a loaded model in place, entries that the repair froze aside."""
-        result = train(
-            loaded.module,
-            self.task.encode(rows),
+        return tune(
+            self.task,
+            loaded,
+            rows,
             training,
-            pad_id=self.task.pad_id(loaded),
-            device=self.common.compute.device,
-            validation=self.task.encode(validation) if validation else None,
-            resume=resume,
+            validation=validation,
             objective=objective_for(loaded, repaired.frozen, self.task.objective),
+            resume=resume,
             progress=progress,
         )
-        return training_facts(training, result)
 
     def tuned_weights(self, repaired: RepairedModel, loaded: LoadedModel) -> TensorSource:
         """Return all tensors of the suspect's files after fine-tuning, second copies of tied ones included."""

@@ -5,11 +5,9 @@ from pathlib import Path
 
 from purify_cli.data.example import Example
 from purify_cli.model import LoadedModel
-from purify_cli.model.foreign import check_tokenizer
 from purify_cli.progress import SILENT, Progress
 from purify_cli.records.base import TrainingFacts
 from purify_cli.session.facts import training_facts
-from purify_cli.session.opening import some_texts
 from purify_cli.tasks.base import Task
 from purify_cli.training import Objective, TrainingSettings, train
 
@@ -22,6 +20,7 @@ def tune(
     rows: Sequence[Example],
     settings: TrainingSettings,
     *,
+    validation: Sequence[Example] = (),
     objective: Objective | None = None,
     resume: Path | None = None,
     progress: Progress = SILENT,
@@ -29,10 +28,11 @@ def tune(
     """Fine-tune a model in place and describe the run.
 
     Args:
-        task: Encodes the rows; its tokenizer is tried on some of them first.
+        task: Encodes the rows.
         loaded: On its device.
         rows: To learn from.
         settings: How.
+        validation: Held-back rows that choose the step; none, and the last is kept.
         objective: Default: the task's own.
         resume: Folder for the state of an interrupted training.
         progress: Told of each step.
@@ -40,13 +40,13 @@ def tune(
     Raises:
         PurifyError: If the rows cannot be encoded, or the training diverges.
     """
-    check_tokenizer(task.base.files, some_texts(rows))
     result = train(
         loaded.module,
         task.encode(rows),
         settings,
         pad_id=task.pad_id(loaded),
         device=task.compute.device,
+        validation=task.encode(validation) if validation else None,
         resume=resume,
         objective=objective or task.objective,
         progress=progress,
