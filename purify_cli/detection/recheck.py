@@ -41,7 +41,7 @@ def second_look(
         return request, None
     if not rows or not isinstance(record, Detection) or found_triggers(record):
         return request, None
-    before = record.search or record.sayings
+    before = record.searched
     if before is None or before.texts != "built-in probes":
         return request, None
     progress.note("detect searched built-in texts and flagged nothing: searching once more, with the clean samples")

@@ -92,10 +92,9 @@ def clean_rows(
 
 def searched_seed(record: Record | None, data: DataFacts | None) -> int | None:
     """Return the seed of the search that chose its words on these very samples; None if none did."""
-    search = (record.search or record.sayings) if isinstance(record, Detection) else None
-    if not isinstance(record, Detection) or search is None or record.data is None or data is None:
+    if not isinstance(record, Detection) or record.searched is None or record.data is None or data is None:
         return None
-    chose = search.texts == "clean data" and record.data.sha256 == data.sha256
+    chose = record.searched.texts == "clean data" and record.data.sha256 == data.sha256
     return record.seed if chose else None
 
 

@@ -112,4 +112,4 @@ def describe_choice(defence: PreparedDefence, found: Sequence[FoundTrigger], rec
         return f"{name}: {', '.join(repr(one.text) for one in found)}, which detect flagged, left alone"
     if not isinstance(record, Detection):
         return f"{name}: no record of a detection was read, so no planted word is known"
-    return f"{name}: detect " + ("flagged no word" if record.search or record.sayings else "did not search for words")
+    return f"{name}: detect " + ("flagged no word" if record.searched else "did not search for words")

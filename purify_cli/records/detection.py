@@ -231,3 +231,8 @@ class Detection(Record, frozen=True):
         default=None, description="Of a classifier; null where it did not run or could not finish."
     )
     sayings: ForcedContinuationFacts | None = Field(default=None, description="Of a language model; null likewise.")
+
+    @property
+    def searched(self) -> SearchFacts | ForcedContinuationFacts | None:
+        """The search for triggers, of whatever task."""
+        return self.search or self.sayings

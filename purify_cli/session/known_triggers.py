@@ -15,9 +15,7 @@ __all__ = ["found_triggers", "has_samples", "planted"]
 
 def found_triggers(record: Record | None) -> list[FoundTrigger]:
     """Return what a detection found and holds to be planted; nothing for any other record."""
-    if not isinstance(record, Detection):
-        return []
-    return [*planted(record.search), *planted(record.sayings)]
+    return planted(record.searched) if isinstance(record, Detection) else []
 
 
 def planted(search: SearchFacts | ForcedContinuationFacts | None) -> list[FoundTrigger]:
