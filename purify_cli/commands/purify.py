@@ -9,6 +9,7 @@ from purify_cli.data.example import Example
 from purify_cli.detection.recheck import second_look
 from purify_cli.detection.search import search_for_triggers
 from purify_cli.errors import UsageError
+from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import Utility, lost
 from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
@@ -22,7 +23,7 @@ from purify_cli.purification.clean_rows import (
 )
 from purify_cli.purification.curve_facts import curve_facts
 from purify_cli.purification.escalation import Done, Round, describe_choice, repair_in_rounds, strongest_per_target
-from purify_cli.purification.plan import DEFAULT_DROP, Plan, Stage, make_plan
+from purify_cli.purification.plan import Plan, Stage, make_plan
 from purify_cli.purification.ratio_search import search_ratio
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 from purify_cli.purification.request import PurifyRequest
@@ -189,7 +190,7 @@ def _searched(
     progress: Progress,
 ) -> RatioCurveFacts:
     """Look for the ratio on the clean samples alone."""
-    budget = DEFAULT_DROP[defence.session.task.kind] if request.max_drop is None else request.max_drop
+    budget = defence.session.task.max_drop if request.max_drop is None else request.max_drop
     curve = search_ratio(
         defence.session,
         defence.method,
@@ -203,7 +204,7 @@ def _searched(
     )
     defence.session.clear()
     facts = curve_facts(curve, budget)
-    if facts.resolution:
+    if isinstance(curve.baseline, Proportion):
         may = f"accuracy may fall by {budget:g}, and one sample counts {facts.resolution:.3f}"
     else:
         may = f"perplexity may rise by {budget:.0%}"

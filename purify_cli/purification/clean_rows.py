@@ -74,10 +74,9 @@ def clean_rows(
     if given is None:
         searched = plan.ratio == "auto"
         if request.finetune or searched or request.max_drop is not None or request.estimator != "auto":
-            what = "labelled rows" if task.kind == "classification" else "texts, or prompts with their completions"
             raise UsageError(
                 "fine-tuning, --ratio auto, --max-drop and --estimator need clean samples",
-                hint=f"Give --clean-data FILE (8 to 64 {what}), or --no-finetune to stop after the reset.",
+                hint=f"Give --clean-data FILE (8 to 64 {task.samples}), or --no-finetune to stop after the reset.",
             )
         return [], None
     rows = read_clean(given, task, request.common, progress=progress)

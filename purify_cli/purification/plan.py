@@ -17,7 +17,6 @@ from purify_cli.session.settings import parse_settings
 from purify_cli.training import TrainingSettings, repair_settings
 
 __all__ = [
-    "DEFAULT_DROP",
     "TUNABLE",
     "Plan",
     "Stage",
@@ -30,10 +29,6 @@ __all__ = [
 
 TUNABLE: Final = {"learning_rate": float, "steps": int, "weight_decay": float, "patience": int}
 """Settings of the fine-tuning that ``--set`` reaches."""
-
-DEFAULT_DROP: Final[Mapping[str, float]] = MappingProxyType({"classification": 0.02, "causal": 0.05})
-"""What ``--ratio auto`` may give up where ``--max-drop`` is not given: of accuracy two points, and a twentieth of
-perplexity. Ours."""
 
 
 @final

@@ -84,6 +84,16 @@ class Task(Protocol):
         ...
 
     @property
+    def max_drop(self) -> float:
+        """Utility that a search for the ratio may give up where nothing was asked for."""
+        ...
+
+    @property
+    def samples(self) -> str:
+        """What clean samples are, for hints."""
+        ...
+
+    @property
     def objective(self) -> Objective:
         """What fine-tuning learns from."""
         ...

@@ -60,6 +60,16 @@ class CausalLanguage:
         """What was chosen on language models."""
         return DEFAULTS
 
+    @property
+    def max_drop(self) -> float:
+        """A twentieth more perplexity. Ours."""
+        return 0.05
+
+    @property
+    def samples(self) -> str:
+        """What clean samples are."""
+        return "texts, or prompts with their completions"
+
     def require_rows(self, rows: Sequence[Example]) -> None:
         """Refuse no rows at all.
 
@@ -67,7 +77,7 @@ class CausalLanguage:
             DataError: If there is none.
         """
         if not rows:
-            raise DataError("there is no clean text", hint="Give 8 to 64 texts, or prompts with their completions.")
+            raise DataError("there is no clean text", hint=f"Give 8 to 64 {self.samples}.")
 
     def split(self, row: Example) -> Continuation:
         """Split a row into its prompt and what follows."""
