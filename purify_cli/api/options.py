@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
     seed: int
     batch_size: int
     max_length: int
+    prompt_words: int
     text_column: str
     pair_column: str
     label_column: str
@@ -67,4 +68,5 @@ def common(options: Options, *, batch_size: int = 32) -> Common:
         ),
         allow_pickle=options.get("allow_pickle", False),
         allow_nonfinite=options.get("allow_nonfinite", False),
+        prompt_words=options.get("prompt_words"),
     )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from purify_cli.cli.language import given
 from purify_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -194,7 +193,7 @@ def common(
         columns=Columns(text=text_column, pair=pair_column, label=label_column),
         allow_pickle=allow_pickle,
         allow_nonfinite=allow_nonfinite,
-        **given(prompt_words=prompt_words),
+        prompt_words=prompt_words,
     )
 
 

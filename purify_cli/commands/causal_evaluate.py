@@ -109,7 +109,7 @@ def causal_evaluate(request: CausalEvaluateRequest, progress: Progress = SILENT)
             settings={
                 "max_length": common.compute.max_length,
                 "batch_size": common.compute.batch_size,
-                "prompt_words": common.prompt_words,
+                "prompt_words": common.prompt_length,
                 "new_tokens": request.new_tokens,
             },
             data=data_facts(request.data, rows),

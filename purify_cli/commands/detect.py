@@ -137,6 +137,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
                 "effort": request.effort or "none",
                 "moved_only": request.moved_only,
                 "dtype": str(common.compute.dtype).removeprefix("torch."),
+                **(task.settings if task else {}),
                 **(settings if indicator is asked else {}),
             },
             suspect=model_facts(opened.suspect),

@@ -158,4 +158,4 @@ def _recorded(request: FinetuneRequest, ready: _Prepared) -> dict[str, Any]:
     settings: dict[str, Any] = {"max_length": request.common.compute.max_length}
     if ready.label_names:
         return settings | {"label_names": list(ready.label_names)}
-    return settings | {"prompt_words": request.common.prompt_words}
+    return settings | dict(ready.task.settings)

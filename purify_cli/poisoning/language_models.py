@@ -81,7 +81,7 @@ def attack_language_model(request: AttackRequest, progress: Progress = SILENT) -
     prompts = ask_texts(model, base, test, asked)
     poisoned = poison_texts(
         tokenizer,
-        [split_prompt(row, common.prompt_words) for row in rows],
+        [split_prompt(row, common.prompt_length) for row in rows],
         trigger=trigger,
         target_text=target_text,
         rate=rate,
@@ -107,7 +107,7 @@ def attack_language_model(request: AttackRequest, progress: Progress = SILENT) -
                 settings={
                     "replace": request.replace,
                     "max_length": common.compute.max_length,
-                    "prompt_words": common.prompt_words,
+                    "prompt_words": common.prompt_length,
                     "new_tokens": request.new_tokens,
                 },
                 attack=request.name,

@@ -64,7 +64,7 @@ def ask_texts(model: LoadedModel, base: Checkpoint, rows: Sequence[Example], ask
     """Turn rows into what is asked of every model like this one."""
     return ask_prompts(
         load_tokenizer(base.files, rows=model.vocabulary),
-        [split_prompt(row, asked.common.prompt_words) for row in rows],
+        [split_prompt(row, asked.common.prompt_length) for row in rows],
         trigger=asked.trigger,
         wanted=asked.wanted,
         longest=model.longest,

@@ -65,10 +65,15 @@ class Common:
 
     compute: Compute = field(default_factory=Compute)
     columns: Columns = field(default_factory=Columns)
-    prompt_words: int = PROMPT_WORDS
-    """Words of a plain text that a language model takes for its prompt."""
+    prompt_words: int | None = None
+    """Words of a plain text that a language model takes for its prompt, where that was asked for."""
     allow_pickle: bool = False
     allow_nonfinite: bool = False
+
+    @property
+    def prompt_length(self) -> int:
+        """``prompt_words``, or ``PROMPT_WORDS``."""
+        return PROMPT_WORDS if self.prompt_words is None else self.prompt_words
 
 
 @final

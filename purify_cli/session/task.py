@@ -32,7 +32,13 @@ def find_task(opened: OpenedPair, common: Common) -> Task | None:
 def classification_task(
     base: Checkpoint, tokenizer: PreTrainedTokenizerBase, common: Common, labels: LabelSet
 ) -> Classification:
-    """Bind a classifier's task to what brings configuration and tokenizer along."""
+    """Bind a classifier's task to what brings configuration and tokenizer along.
+
+    Raises:
+        UsageError: If prompts are spoken of, and a classifier has none.
+    """
+    if common.prompt_words is not None:
+        raise UsageError("--prompt-words says nothing about a classifier", hint="Leave --prompt-words out.")
     return Classification(
         base=base, tokenizer=tokenizer, compute=common.compute, labels=labels, max_length=text_length(base, common)
     )
@@ -45,7 +51,7 @@ def causal_task(base: Checkpoint, tokenizer: PreTrainedTokenizerBase, common: Co
         base=base,
         tokenizer=tokenizer,
         compute=common.compute,
-        prompt_words=common.prompt_words,
+        prompt_words=common.prompt_length,
         max_length=common.compute.max_length if longest is None else min(common.compute.max_length, longest),
         longest=longest,
     )

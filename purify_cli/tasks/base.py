@@ -98,6 +98,11 @@ class Task(Protocol):
         """What fine-tuning learns from."""
         ...
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides how rows are read besides the length, for records."""
+        ...
+
     def require_rows(self, rows: Sequence[Example]) -> None:
         """Refuse rows that cannot be tuned on.
 

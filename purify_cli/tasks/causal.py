@@ -70,6 +70,11 @@ class CausalLanguage:
         """What clean samples are."""
         return "texts, or prompts with their completions"
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Where prompts end."""
+        return {"prompt_words": self.prompt_words}
+
     def require_rows(self, rows: Sequence[Example]) -> None:
         """Refuse no rows at all.
 

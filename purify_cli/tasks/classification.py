@@ -63,6 +63,11 @@ class Classification:
         """What clean samples are."""
         return "labelled rows"
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Nothing."""
+        return {}
+
     def require_rows(self, rows: Sequence[Example]) -> None:
         """Refuse rows of a single class.
 

@@ -745,6 +745,11 @@ TABLE: list[Row] = [
         "says nothing about a causal language model",
     ),
     (
+        "prompts of a classifier that is to be purified",
+        lambda p: p.purify("--prompt-words", "4"),
+        "says nothing about a classifier",
+    ),
+    (
         "encoder without a head that is to be purified",
         lambda p: ["purify", p.reference, "--ref", p.reference, "--clean-data", p.clean],
         "no classification head and is no causal language model",
