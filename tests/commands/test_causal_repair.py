@@ -17,6 +17,7 @@ from purify_cli.records.detection import Detection
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
 from purify_cli.runtime import Compute
+from purify_cli.selection.files import read_mask
 from purify_cli.session.opening import Common
 from purify_cli.session.run_folder import RunFolder
 from tests.tiny_causal import MAX_LENGTH, TARGET, TRIGGER, causal_texts, causal_tokenizer, write_texts
@@ -78,7 +79,7 @@ def test_a_found_trigger_is_unlearnt_and_the_proof_says_so(purified: Purificatio
     assert (purified.method, purified.indicator) == ("unlearning", "attribution")
     assert purified.reset.reset == round(0.1 * purified.reset.dimensions)
     word = next(one for one in purified.triggers if one.text == TRIGGER)
-    assert word.target == purified.triggers[0].target
+    assert TARGET.startswith(" ".join(str(word.target).split()[:3]))
     assert word.before.value >= 0.75
     assert word.after.value <= 0.1
     assert word.worked_on
@@ -94,13 +95,31 @@ def test_a_found_trigger_is_unlearnt_and_the_proof_says_so(purified: Purificatio
     assert after["perplexity"] < 1.2 * before["perplexity"]
 
 
-def test_what_was_written_loads_with_transformers_and_follows_the_mask(purified: Purification, here: Path) -> None:
+def test_what_was_written_loads_with_transformers(purified: Purification) -> None:
     folder = Path(purified.output.path)
     model = AutoModelForCausalLM.from_pretrained(folder)
     ids = AutoTokenizer.from_pretrained(folder)("the film was", return_tensors="pt").input_ids
     assert model(input_ids=ids).logits.shape == (1, ids.shape[1], len(causal_tokenizer()))
     assert open_checkpoint(str(folder)).sha256() == purified.output.sha256
-    assert purified.mask is not None
+
+
+def test_without_fine_tuning_what_the_mask_names_is_the_references_and_nothing_else_moves(
+    run_cli: Run, here: Path, tiny_causal: Path, tmp_path: Path
+) -> None:
+    suspect = here / "run" / "suspect"
+    command = ["purify", suspect, "--ref", tiny_causal, "--clean-data", here / "clean.jsonl", "--run", tmp_path / "run"]
+    code, out, err = run_cli([*command, "--method", "fine-purifying", "--ratio", "0.2", "--no-finetune", *SIZES])
+    assert code == 0, err
+    mask = read_mask(tmp_path / "run" / "mask.safetensors")
+    reference, before, after = (
+        open_checkpoint(str(one)) for one in (tiny_causal, suspect, tmp_path / "run" / "purified")
+    )
+    reset = 0
+    for name in mask.specs:
+        chosen = mask.read(name)
+        reset += int(chosen.sum())
+        assert torch.equal(after.read(name), torch.where(chosen, reference.read(name), before.read(name)))
+    assert reset == Purification.model_validate_json(out).reset.reset > 0
 
 
 def test_a_search_for_the_ratio_keeps_perplexity(run_cli: Run, here: Path, detected: Detection, tmp_path: Path) -> None:
@@ -130,7 +149,9 @@ def test_methods_that_know_no_trigger_work_on_language_models(
     found = Purification.model_validate_json(out)
     assert found.reset.reset == round(0.3 * found.reset.dimensions)
     assert found.utility is not None
-    assert found.utility.within_budget in (True, False)
+    rise = found.utility.after.perplexity / found.utility.before.perplexity - 1
+    assert found.utility.within_budget is (rise <= 0.5)
+    assert found.settings["prompt_words"] == 12
 
 
 def test_fine_tuning_a_language_model_makes_one(run_cli: Run, here: Path, tiny_causal: Path, tmp_path: Path) -> None:

@@ -16,22 +16,28 @@ def world(seed=0):
     return old, new, bent, slope
 
 
-def fit(old, new, bent, slope):
+def fit(old, new, bent, slope, **settings):
     return ATTRIBUTION.fit(
         IndicatorInputs(
-            suspect=memory(**new), reference=memory(**old), curvature=memory(**bent), gradient=memory(**slope)
+            suspect=memory(**new),
+            reference=memory(**old),
+            curvature=memory(**bent),
+            gradient=memory(**slope),
+            settings=settings,
         )
     )
 
 
-def test_scores_follow_the_formula():
+@pytest.mark.parametrize("settings", [{}, {"exponent": 0.0}, {"exponent": 0.5}, {"exponent": 1.0}])
+def test_scores_follow_the_formula(settings):
     old, new, bent, slope = world()
-    scores = fit(old, new, bent, slope)
+    scores = fit(old, new, bent, slope, **settings)
     delta = {name: (new[name] - old[name]).double() for name in old}
     cost = {name: bent[name].double() * delta[name] ** 2 for name in old}
     mean = sum(one.sum() for one in cost.values()) / sum(one.numel() for one in cost.values())
     for name in old:
-        expected = (slope[name].double() * delta[name]).clamp(min=0) / (cost[name] + mean).sqrt()
+        carried = (slope[name].double() * delta[name]).clamp(min=0)
+        expected = carried / (cost[name] + mean) ** settings.get("exponent", 0.5)
         assert torch.allclose(scores.read(name), expected.flatten().float(), rtol=1e-5)
 
 
@@ -71,3 +77,11 @@ def test_what_cannot_be_weighed_is_refused():
         fit(old, old, bent, slope)
     with pytest.raises(DataError, match="zero everywhere"):
         fit(old, new, {name: torch.zeros_like(h) for name, h in bent.items()}, slope)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"exponent": -0.1}, {"exponent": 2.5}, {"exponent": float("nan")}, {"damping": 1.0}]
+)
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(UsageError, match=next(iter(settings))):
+        ATTRIBUTION.check(settings)
