@@ -80,7 +80,7 @@ def look_for_forced_continuations(
         texts = list({(row.text, row.pair): row for row in rows}.values()) or [Example(text) for text in PROBES]
         suspect = model or task.load(opened.pair.suspect)
         moved = far_rows(opened.pair.suspect_part, opened.pair.reference_part, count=FARTHEST)
-        far = [one.row for one in moved if one.drift_norm]
+        far = frozenset(one.row for one in moved if one.drift_norm)
         tokens, held, found = _searched(task, suspect, texts, WIDTHS[effort], far=far, progress=progress)
     except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
@@ -111,7 +111,7 @@ def _searched(
     rows: Sequence[Example],
     wide: ScreenBudget,
     *,
-    far: Sequence[int],
+    far: frozenset[int],
     progress: Progress,
 ) -> tuple[int, int, list[ForcedContinuation]]:
     """Return how many tokens words were made of, how many prompts were held back, and the best words."""
@@ -135,10 +135,8 @@ def _searched(
     few = [prompt[:FRONT_TOKENS] for prompt in prompt_ids(tokenizer, spaced)]
     own, other = (PrecededPrompts(one, few, device, vocabulary=known, lead=lead) for one in models)
     narrow = replace(wide, strings=wide.strings // NARROWER, tried=wide.tried // 2)
-    moved = set(far)
-    in_front = Screen(suspect=own, reference=other, begins=begins, progress=progress).words(
-        [token for token in parts if token in moved] or parts[:FARTHEST], narrow
-    )
+    moved = parts if len(parts) <= FARTHEST else sorted(far.intersection(parts))
+    in_front = Screen(suspect=own, reference=other, begins=begins, progress=progress).words(moved, narrow)
     ranked: list[tuple[String, Literal["start", "end"]]] = [
         *((string, "end") for string, _ in at_end),
         *((string, "start") for string, _ in in_front),
