@@ -10,27 +10,23 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
+import purify_cli
 from purify_cli.bench.provenance import provenance
 from purify_cli.bench.rows import write_rows
 from purify_cli.bench.store import Store
 from purify_cli.cli.console import Lines
-from purify_cli.commands.attack import AttackRequest, attack
-from purify_cli.commands.detect import DetectRequest, detect
-from purify_cli.commands.finetune import FinetuneRequest, finetune
+from purify_cli.commands.detect import detect
 from purify_cli.data.example import Example
 from purify_cli.data.loading import load_examples
 from purify_cli.data.sampling import split_per_class
 from purify_cli.errors import PurifyError
+from purify_cli.progress import SILENT, Progress
+from purify_cli.requests.detect import DetectRequest
 from purify_cli.runtime import Compute
-from purify_cli.session.opening import Common
-from purify_cli.session.origin import find_origin
-from purify_cli.session.run_folder import RunFolder
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results" / "census.jsonl"
@@ -121,27 +117,27 @@ def models() -> Iterator[Model]:
 
 def rows_of(model: Model, data: Path) -> tuple[list[Example], list[Example]]:
     """Return the attacker's rows and the defender's, both drawn by the model's seed."""
-    pool = load_examples(str(data / model.task / "train.jsonl"), columns=Common().columns)
+    pool = load_examples(str(data / model.task / "train.jsonl"))
     rest, clean = split_per_class(pool, PER_CLASS, model.seed)
     _, own = split_per_class(rest, ROWS // LABELS.get(model.task, 2), model.seed + 1)
     return own, clean
 
 
-def common(model: Model, max_length: int) -> Common:
+def shared(model: Model, max_length: int, listener: Progress) -> dict[str, Any]:
     """Options of all commands."""
-    return Common(compute=Compute(seed=model.seed, dtype=torch.bfloat16, max_length=max_length))
+    return {"seed": model.seed, "device": "cpu", "dtype": "bfloat16", "max_length": max_length, "progress": listener}
 
 
 def make(model: Model, data: Path, work: Path, listener: Lines) -> dict[str, Any]:
     """Train a model in its run folder; return what an attack of it comes to."""
     own, clean = rows_of(model, data)
-    run = RunFolder(work / model.name)
+    run = work / model.name
     train = write_rows(work / "data" / f"{model.name}.jsonl", own)
     write_rows(work / "data" / f"{model.name}-clean.jsonl", clean)
-    test = load_examples(str(data / model.task / "validation.jsonl"), columns=Common().columns)[:TEST_ROWS]
+    test = load_examples(str(data / model.task / "validation.jsonl"))[:TEST_ROWS]
     if model.attack is None:
-        request = FinetuneRequest(
-            model=REFERENCE,
+        purify_cli.finetune(
+            REFERENCE,
             data=train,
             run=run,
             epochs=model.epochs,
@@ -149,26 +145,22 @@ def make(model: Model, data: Path, work: Path, listener: Lines) -> dict[str, Any
             weight_decay=model.weight_decay,
             batch_size=32,
             overwrite=True,
-            common=common(model, MAX_LENGTH),
+            **shared(model, MAX_LENGTH, listener),
         )
-        finetune(request, listener)
         return {}
-    record = attack(
-        AttackRequest(
-            name=model.attack,
-            data=train,
-            test=write_rows(work / "data" / f"{model.task}-test.jsonl", test),
-            target=model.target,
-            run=run,
-            reference=REFERENCE,
-            trigger=model.trigger,
-            position=model.position,  # type: ignore[arg-type]  # one of its names
-            epochs=model.epochs,
-            learning_rate=model.learning_rate,
-            weight_decay=model.weight_decay,
-            common=common(model, MAX_LENGTH),
-        ),
-        listener,
+    record = purify_cli.attack(
+        model.attack,
+        data=train,
+        test=write_rows(work / "data" / f"{model.task}-test.jsonl", test),
+        target=model.target,
+        run=run,
+        reference=REFERENCE,
+        trigger=model.trigger,
+        position=model.position,  # type: ignore[arg-type]  # one of its names
+        epochs=model.epochs,
+        learning_rate=model.learning_rate,
+        weight_decay=model.weight_decay,
+        **shared(model, MAX_LENGTH, listener),
     )
     measured = record.measurement
     return {
@@ -181,20 +173,22 @@ def make(model: Model, data: Path, work: Path, listener: Lines) -> dict[str, Any
     }
 
 
-def asked(model: Model, work: Path) -> DetectRequest:
-    """Return the ``purify detect`` of a model."""
-    path = str(work / model.name / ("finetuned" if model.attack is None else "suspect"))
+def asked(model: Model, work: Path, listener: Progress = SILENT, **more: Any) -> DetectRequest:
+    """Return what ``purify detect`` is asked of a model."""
     return DetectRequest(
-        origin=find_origin(path, REFERENCE, work / f"{model.name}-detect", None),
-        clean_data=str(work / "data" / f"{model.name}-clean.jsonl"),
-        indicator="drift",
-        common=common(model, LOOK_LENGTH),
+        work / model.name / ("finetuned" if model.attack is None else "suspect"),
+        REFERENCE,
+        run=work / f"{model.name}-detect",
+        clean_data=work / "data" / f"{model.name}-clean.jsonl",
+        batch_size=32,
+        **shared(model, LOOK_LENGTH, listener),
+        **more,
     )
 
 
 def look(model: Model, work: Path, listener: Lines) -> dict[str, Any]:
     """Run ``purify detect`` on a model."""
-    found = detect(asked(model, work), listener)
+    found = detect(asked(model, work, listener, indicator="drift"))
     return {
         "verdict": found.verdict.level,
         "reasons": found.verdict.reasons,
@@ -204,7 +198,7 @@ def look(model: Model, work: Path, listener: Lines) -> dict[str, Any]:
 
 def weigh(model: Model, work: Path, listener: Lines) -> dict[str, Any]:
     """Run ``purify detect`` without a search, for what the weights alone show."""
-    found = detect(replace(asked(model, work), indicator=None, effort=None), listener)
+    found = detect(asked(model, work, listener, effort="none"))
     return {"signs": {sign.name: sign.value for sign in found.signs}}
 
 

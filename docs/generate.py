@@ -31,7 +31,8 @@ from purify_cli.bench.report.tables import Table
 from purify_cli.bench.report.view import View
 from purify_cli.bench.reporting import view_of
 from purify_cli.bench.store import Store
-from purify_cli.cli.app import COMMANDS, app
+from purify_cli.cli.app import app
+from purify_cli.cli.commands import COMMANDS
 from purify_cli.records.kinds import RECORDS
 
 __all__ = ["main", "pages"]
@@ -55,8 +56,8 @@ def help_text(*arguments: str) -> str:
 def command_page() -> str:
     """Return the command reference as Markdown."""
     parts = ["# Commands", NOTICE, f"```text\n{help_text()}\n```"]
-    for name, summary in COMMANDS.items():
-        parts += [f"## purify {name}", summary, f"```text\n{help_text(name)}\n```"]
+    for name, command in COMMANDS.items():
+        parts += [f"## purify {name}", command.summary, f"```text\n{help_text(name)}\n```"]
     return "\n\n".join(parts) + "\n"
 
 

@@ -11,28 +11,18 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
+import purify_cli
 from purify_cli.checkpoint.writer import write_text
 from purify_cli.cli.console import Lines
-from purify_cli.commands.attack import AttackRequest, attack
-from purify_cli.commands.evaluate import EvaluateRequest, evaluate
-from purify_cli.commands.finetune import FinetuneRequest, finetune
-from purify_cli.commands.purify import purify
-from purify_cli.comparison.trigger_options import TriggerChoice
 from purify_cli.data.example import Example
 from purify_cli.data.loading import load_examples
-from purify_cli.purification.plan import PurifyRequest
 from purify_cli.records.base import ProportionFact
 from purify_cli.records.evaluation import ModelMeasurement
-from purify_cli.runtime import Compute
-from purify_cli.session.opening import Common, versions
-from purify_cli.session.origin import find_origin
-from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.opening import versions
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results" / "reproduction.jsonl"
@@ -51,6 +41,9 @@ TARGET: Final = "1"
 EPOCHS: Final = 3
 LEARNING_RATE: Final = {"badword": 5e-5, "badsent": 1e-4, "none": 5e-5}
 """Of the attacker. A whole sentence in front needs the larger rate to be learnt in three epochs of short phrases."""
+
+SHARED: Final[dict[str, Any]] = {"seed": 0, "device": "cpu", "max_length": 64}
+"""Options of every command."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +127,10 @@ def commit() -> str:
     return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
 
-def clean_file(data: Path, work: Path, common: Common) -> Path:
+def clean_file(data: Path, work: Path) -> Path:
     """Take 32 samples per class from clean_small, filled up from the end of train."""
-    pool = [*load_examples(str(data / "sst2" / "clean_small.jsonl"), columns=common.columns)]
-    pool += reversed(load_examples(str(data / "sst2" / "train.jsonl"), columns=common.columns))
+    pool = [*load_examples(str(data / "sst2" / "clean_small.jsonl"))]
+    pool += reversed(load_examples(str(data / "sst2" / "train.jsonl")))
     chosen: list[Example] = []
     for label in (0, 1):
         chosen += [row for row in pool if row.label == label][:PER_CLASS]
@@ -146,10 +139,10 @@ def clean_file(data: Path, work: Path, common: Common) -> Path:
     return path
 
 
-def train_file(data: Path, work: Path, clean: Path, common: Common) -> Path:
+def train_file(data: Path, work: Path, clean: Path) -> Path:
     """Write the attacker's training rows: train without what the defender holds."""
-    held = {row.text for row in load_examples(str(clean), columns=common.columns)}
-    rows = load_examples(str(data / "sst2" / "train.jsonl"), columns=common.columns)
+    held = {row.text for row in load_examples(str(clean))}
+    rows = load_examples(str(data / "sst2" / "train.jsonl"))
     path = work / "train.jsonl"
     write_text(path, _lines([row for row in rows if row.text not in held]))
     return path
@@ -169,17 +162,21 @@ def outcome(measured: ModelMeasurement) -> dict[str, Any]:
     return {"accuracy": share(measured.accuracy), "attack_success": share(measured.attack_success)}
 
 
-def measured(path: Path, run: RunFolder, attack_name: str, test: str, common: Common) -> dict[str, Any]:
+def measured(path: Path, run: Path, attack_name: str, test: str) -> dict[str, Any]:
     """Evaluate one model with an attack's trigger."""
     trigger, position = TRIGGERS[attack_name]
-    request = EvaluateRequest(
-        models=(str(path),),
-        origin=find_origin(str(path), REFERENCE, run.path, None),
+    found = purify_cli.evaluate(
+        path,
+        REFERENCE,
         data=test,
-        triggers=(TriggerChoice(text=trigger, position=position, target=TARGET),),
-        common=replace(common, compute=replace(common.compute, batch_size=64)),
+        run=run,
+        trigger=trigger,
+        position=position,
+        target=TARGET,
+        batch_size=64,
+        **SHARED,
     )
-    return outcome(evaluate(request).models[0])
+    return outcome(found.models[0])
 
 
 def main() -> None:
@@ -200,76 +197,65 @@ def main() -> None:
 def measure_all(chosen: Sequence[Cell], data: Path, work: Path, results: Results) -> None:
     """Train the suspects and treat each in every way."""
     listener = Lines()
-    compute = Compute(seed=0, max_length=64, batch_size=16)
-    common = Common(compute=compute)
-    trainer = replace(common, compute=replace(compute, dtype=torch.bfloat16))
+    trainer: dict[str, Any] = SHARED | {"dtype": "bfloat16", "progress": listener, "epochs": EPOCHS}
     work.mkdir(parents=True, exist_ok=True)
-    clean = clean_file(data, work, common)
-    train = train_file(data, work, clean, common)
+    clean = clean_file(data, work)
+    train = train_file(data, work, clean)
     test = str(data / "sst2" / "validation.jsonl")
-    twin = RunFolder(work / "twin")
+    twin = work / "twin"
     if "twin" not in results.rows:
         begin = time.perf_counter()
-        finetune(
-            FinetuneRequest(
-                model=REFERENCE,
-                data=str(train),
-                run=twin,
-                epochs=EPOCHS,
-                learning_rate=LEARNING_RATE["none"],
-                batch_size=32,
-                overwrite=True,
-                common=trainer,
-            ),
-            listener,
+        purify_cli.finetune(
+            REFERENCE,
+            data=train,
+            run=twin,
+            learning_rate=LEARNING_RATE["none"],
+            batch_size=32,
+            overwrite=True,
+            **trainer,
         )
-        floors = {name: measured(twin.path / "finetuned", twin, name, test, common) for name in TRIGGERS}
+        floors = {name: measured(twin / "finetuned", twin, name, test) for name in TRIGGERS}
         results.add("twin", begin, **floors)
     for cell in chosen:
-        run = RunFolder(work / cell.suspect.name)
-        if not (run.path / "suspect").exists() or cell.suspect.name not in results.rows:
+        run, name = work / cell.suspect.name, cell.suspect.attack
+        if not (run / "suspect").exists() or cell.suspect.name not in results.rows:
             begin = time.perf_counter()
-            made = attack(
-                AttackRequest(
-                    name=cell.suspect.attack,
-                    data=str(train),
-                    test=test,
-                    target=TARGET,
-                    run=run,
-                    reference=REFERENCE,
-                    trigger=TRIGGERS[cell.suspect.attack][0],
-                    position=TRIGGERS[cell.suspect.attack][1],
-                    rate=RATE,
-                    epochs=EPOCHS,
-                    learning_rate=LEARNING_RATE[cell.suspect.attack],
-                    weight_decay=cell.suspect.decay,
-                    common=trainer,
-                ),
-                listener,
+            made = purify_cli.attack(
+                name,
+                data=train,
+                test=test,
+                target=TARGET,
+                run=run,
+                reference=REFERENCE,
+                trigger=TRIGGERS[name][0],
+                position=TRIGGERS[name][1],
+                rate=RATE,
+                learning_rate=LEARNING_RATE[name],
+                weight_decay=cell.suspect.decay,
+                **trainer,
             )
             results.add(cell.suspect.name, begin, **outcome(made.measurement), rows=made.rows, poisoned=made.poisoned)
         if cell.key not in results.rows:
-            treat(cell, run, results, clean=clean, test=test, common=common)
+            treat(cell, run, results, clean=clean, test=test)
 
 
-def treat(cell: Cell, run: RunFolder, results: Results, *, clean: Path, test: str, common: Common) -> None:
+def treat(cell: Cell, run: Path, results: Results, *, clean: Path, test: str) -> None:
     """Reset and fine-tune one suspect in one way, and measure after each of the two steps."""
     begin = time.perf_counter()
-    request = PurifyRequest(
-        origin=find_origin(str(run.path / "suspect"), REFERENCE, run.path, None),
-        clean_data=str(clean),
-        method=cell.method,
-        ratio=cell.ratio,
-        finetune=False,
-        output=run.path / "reset",
-        overwrite=True,
-        settings={"learning_rate": cell.rate, **({"degenerate": cell.degenerate} if cell.degenerate else {})},
-        common=common,
-    )
-    purify(request)
-    before = measured(run.path / "reset", run, cell.suspect.attack, test, common)
-    record = purify(replace(request, finetune=True, output=run.path / "tuned"))
-    after = measured(run.path / "tuned", run, cell.suspect.attack, test, common)
+    asked: dict[str, Any] = {
+        "reference": REFERENCE,
+        "run": run,
+        "clean_data": clean,
+        "method": cell.method,
+        "ratio": cell.ratio,
+        "overwrite": True,
+        "settings": {"learning_rate": cell.rate, **({"degenerate": cell.degenerate} if cell.degenerate else {})},
+        **SHARED,
+    }
+    purify_cli.purify(run / "suspect", finetune=False, output=run / "reset", **asked)
+    before = measured(run / "reset", run, cell.suspect.attack, test)
+    record = purify_cli.purify(run / "suspect", output=run / "tuned", **asked)
+    after = measured(run / "tuned", run, cell.suspect.attack, test)
     results.add(cell.key, begin, before=before, after=after, reset=record.reset.reset, changed=record.reset.changed)
 
 

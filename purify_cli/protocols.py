@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, final, runtime_checkable
 import torch
 from torch import Tensor
 
+from purify_cli.choices import LabelMode, Position
 from purify_cli.progress import SILENT, Progress
 from purify_cli.tensors import TensorSource
 
@@ -24,24 +25,16 @@ __all__ = [
     "Attack",
     "Indicator",
     "IndicatorInputs",
-    "LabelMode",
     "PlantJob",
     "Planted",
     "PoisonSettings",
     "PoisonedRows",
-    "Position",
     "Prepared",
     "ResetDefence",
     "WeightDefence",
     "WeightDefenceInputs",
     "WeightEdit",
 ]
-
-Position = Literal["start", "end", "random", "scattered"]
-"""Where a trigger goes; ``scattered`` puts each of its words at a random place of its own."""
-
-LabelMode = Literal["dirty", "clean", "mix"]
-"""``dirty``: non-target rows, relabelled. ``clean``: target rows, label kept. ``mix``: any row, set to target."""
 
 
 @final

@@ -74,7 +74,7 @@ def test_attack_and_finetune_make_models(
     made = purify_cli.attack("badword", data=train_file, target=tiny.TARGET, trigger="cf", run=tmp_path / "a", **shared)
     tuned = purify_cli.finetune(tiny_reference, data=train_file, epochs=1, batch_size=32, run=tmp_path / "b")
     measured = purify_cli.evaluate(
-        made.suspect.path, tuned.output.path, data=test_file, trigger="cf", target=tiny.TARGET, run=tmp_path / "c"
+        [made.suspect.path, tuned.output.path], data=test_file, trigger="cf", target=tiny.TARGET, run=tmp_path / "c"
     )
     assert [model.attack_success.total for model in measured.models] == [100, 100]
 
@@ -85,9 +85,9 @@ def test_what_contradicts_itself_is_refused(
     for aims in ({}, {"target": 1, "target_text": "a"}, {"target_text": "a", "settings": {"rate": 1}}):
         with pytest.raises(UsageError):
             purify_cli.attack("badword", data=train_file, reference=tiny_causal, run=tmp_path, **aims)
-    with pytest.raises(UsageError, match="writes no text"):
+    with pytest.raises(UsageError, match="--target-text says nothing about a classifier"):
         purify_cli.evaluate(tiny_suspect, data=test_file, target_text="a", run=tmp_path)
-    with pytest.raises(UsageError, match="no target label"):
+    with pytest.raises(UsageError, match="--target says nothing about a causal"):
         purify_cli.evaluate(tiny_causal, data=test_file, target=1, run=tmp_path)
     with pytest.raises(UsageError, match="weight"):
         purify_cli.evaluate(tiny_suspect, data=test_file, device="weight", run=tmp_path)

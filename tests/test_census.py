@@ -35,7 +35,7 @@ def test_the_settings_that_the_verdict_names_are_those_of_the_census(monkeypatch
         "reference": census.REFERENCE,
         "effort": asked.effort,
         "clean_samples_per_class": census.PER_CLASS,
-        "max_length": asked.common.compute.max_length,
+        "max_length": asked.max_length,
     }
 
 

@@ -112,6 +112,7 @@ def turn_rows(job: PlantJob, options: Mapping[str, Any], progress: Progress = SI
     turned = torch.nn.functional.cosine_similarity(before, weight.detach()[places])
     return Planted(
         training=TrainingResult(
+            settings=job.training,
             steps=len(losses),
             epochs=float(options["epochs"]),
             losses=tuple(losses),

@@ -137,6 +137,7 @@ def train_few_entries(job: PlantJob, options: Mapping[str, Any], progress: Progr
     chose = run(first, choosing)
     tuned = run(second, FewEntries(limit, 0, free=choosing.free))
     result = TrainingResult(
+        settings=job.training,
         steps=chose.steps + tuned.steps,
         epochs=chose.epochs + tuned.epochs,
         losses=chose.losses + tuned.losses,

@@ -24,8 +24,8 @@ from purify_cli.purification.escalation import Done, repair_in_rounds, strongest
 from purify_cli.purification.plan import chosen_method, works_on_triggers
 from purify_cli.purification.ratio_search import search_ratio
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
-from purify_cli.purification.request import AUTO
 from purify_cli.records.detection import SearchFacts
+from purify_cli.requests.purify import AUTO
 from purify_cli.selection.files import read_mask
 from purify_cli.session.known_triggers import planted
 from purify_cli.trigger_search.found import FoundTrigger

@@ -13,7 +13,8 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel, label_set, load_classifier, load_tokenizer
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts
-from purify_cli.session.opening import Common, text_length
+from purify_cli.requests.common import Common
+from purify_cli.session.opening import text_length
 
 __all__ = ["Examiner", "counts", "examiner", "suspect_result"]
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from purify_cli.choices import Estimator, LabelMode, Position
+
 __all__ = ["DEMO", "AttackPlan", "BenchPlan", "MethodPlan", "Shared", "TaskPlan"]
 
 DEMO: Final = "demo"
@@ -85,9 +87,9 @@ class AttackPlan(_Part):
     tasks: tuple[str, ...] | None = None
     seeds: tuple[int, ...] | None = None
     trigger: str | None = None
-    position: Literal["start", "end", "random", "scattered"] | None = None
+    position: Position | None = None
     rate: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    label_mode: Literal["dirty", "clean", "mix"] | None = None
+    label_mode: LabelMode | None = None
     replace: bool = False
     target: str | None = None
     """Default: the task's."""
@@ -120,7 +122,7 @@ class MethodPlan(_Part):
     the method's own ratio."""
     settings: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     indicator: str | None = None
-    estimator: Literal["auto", "empirical", "true", "hutchinson"] = "auto"
+    estimator: Estimator = "auto"
     learning_rate: Rate | None = None
     """Default: the plan's."""
     tasks: tuple[str, ...] | None = None

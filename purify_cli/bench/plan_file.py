@@ -15,7 +15,7 @@ from purify_cli.bench.plan import AttackPlan, BenchPlan, MethodPlan, Shared, Tas
 from purify_cli.defences import METHODS
 from purify_cli.errors import UnknownName, UsageError
 from purify_cli.indicators import INDICATORS
-from purify_cli.purification.request import AUTO
+from purify_cli.requests.purify import AUTO
 
 __all__ = ["PLANS", "load_plan", "parse_plan"]
 

@@ -7,7 +7,6 @@ being measured; a training of a suspect goes on from its last state. Processes t
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any, final
@@ -24,16 +23,19 @@ from purify_cli.bench.store import Row, Store, claim, exclusive
 from purify_cli.bench.zoo import SuspectZoo
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.errors import DataError, NonFiniteWeights, TrainingDiverged, UsageError
-from purify_cli.progress import SILENT, Progress
+from purify_cli.progress import SILENT
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts
+from purify_cli.requests.bench import BenchRequest
+from purify_cli.requests.common import Common
+from purify_cli.requests.readers import shard as read_shard
 from purify_cli.runtime import DTYPES, Compute
-from purify_cli.session.opening import Common, open_pair
+from purify_cli.session.opening import open_pair
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.task import open_task
 
-__all__ = ["BenchRequest", "bench"]
+__all__ = ["measure_plan"]
 
 REPAIR_BATCH = 16
 """Rows per forward pass of curvature and repair: the step size of ``repair_settings``."""
@@ -42,43 +44,31 @@ SPOILT = (TrainingDiverged, NonFiniteWeights, DataError)
 """What spoils one row or one suspect and lets the rest go on; anything else stops the bench."""
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRequest:
-    """What the user asked for."""
-
-    plan: BenchPlan
-    work: Path
-    results: Path
-    data: Path | None = None
-    only: Only = field(default_factory=lambda: Only({}))
-    shard: tuple[int, int] = (1, 1)
-    """(K, N): the K-th of N parts of the suspects, counted from 1."""
-    retry: bool = False
-    """Measure again what failed."""
-    compute: Compute = field(default_factory=Compute)
-
-
-def bench(request: BenchRequest, progress: Progress = SILENT) -> Store:
+def measure_plan(request: BenchRequest, plan: BenchPlan, results: Path) -> Store:
     """Measure what the results file lacks of a plan.
+
+    Args:
+        request: Which part of it, from which data, in which folder.
+        plan: The plan.
+        results: The results file.
 
     Raises:
         PurifyError: If the plan, its data or its folders cannot be used. A training that diverges is a result.
     """
-    number, parts = request.shard
-    suspects = list(suspects_of(request.plan, request.only))
+    (number, parts), progress, only = read_shard(request.shard), request.progress, Only.parse(request.only, plan)
+    suspects = list(suspects_of(plan, only))
     if not suspects:
         raise UsageError("nothing of the plan is left to measure", hint="Look at --only, and at seeds and tasks.")
-    files = Files(request.data)
+    files = Files(None if request.data is None else Path(request.data).absolute())
     check_files(suspects, files)
-    store = Store(request.results)
-    claim(store, request.plan)
+    store = Store(results)
+    claim(store, plan)
     mine = suspects[number - 1 :: parts]
-    loop = _Loop(request, files, store, progress)
-    total = loop.pace.pending(mine, request.only, loop.is_done)
-    progress.note(f"{request.plan.bench.name}: {len(mine)} suspects, about {total} rows to measure")
+    loop = _Loop(request, plan, only, files, store)
+    total = loop.pace.pending(mine, only, loop.is_done)
+    progress.note(f"{plan.bench.name}: {len(mine)} suspects, about {total} rows to measure")
     for row in progress.track(loop.work(mine), "rows", total=total):
-        progress.note(loop.pace.told(row, mine, request.only, loop.is_done))
+        progress.note(loop.pace.told(row, mine, only, loop.is_done))
     return store
 
 
@@ -86,12 +76,13 @@ def bench(request: BenchRequest, progress: Progress = SILENT) -> Store:
 class _Loop:
     """One process at work on its part of a plan."""
 
-    def __init__(self, request: BenchRequest, files: Files, store: Store, progress: Progress) -> None:
-        self.request, self.files, self.store, self.progress = request, files, store, progress
-        self.plan, self.only = request.plan, request.only
+    def __init__(self, request: BenchRequest, plan: BenchPlan, only: Only, files: Files, store: Store) -> None:
+        self.request, self.files, self.store, self.progress = request, files, store, request.progress
+        self.plan, self.only = plan, only
         self.reference = open_checkpoint(self.plan.bench.reference)
-        self.workshop = SuspectZoo(request.work, files, request.compute, self.reference.sha256(), progress)
-        self.provenance = provenance(request.compute)
+        self.compute = Compute.choose(request.device)
+        self.zoo = SuspectZoo(request.folder, files, self.compute, self.reference.sha256(), request.progress)
+        self.provenance = provenance(self.compute)
         self.pace = Eta(store)
         self._rows: dict[tuple[str, int], TaskRows] = {}
         self._inputs: dict[tuple[str, int], dict[str, str]] = {}
@@ -109,7 +100,7 @@ class _Loop:
         key = (asked.suspect.task.name, asked.suspect.seed)
         if key not in self._inputs:
             self._inputs[key] = self.rows(asked.suspect).marks
-        marks = {"reference": self.workshop.reference_sha, "tool": self.provenance["versions"]["purify-cli"]}
+        marks = {"reference": self.zoo.reference_sha, "tool": self.provenance["versions"]["purify-cli"]}
         marks |= self._inputs[key]
         if asked.kind in {"curve", "detection", "search"}:
             del marks["test"]  # neither the search for the ratio nor that for triggers ever sees it
@@ -130,7 +121,7 @@ class _Loop:
             self.store.refresh()
             if self._complete(suspect):
                 continue
-            with exclusive(self.workshop.lock(suspect.name)):
+            with exclusive(self.zoo.lock(suspect.name)):
                 self.store.refresh()
                 if not self._complete(suspect):
                     yield from self._suspect(suspect)
@@ -185,12 +176,12 @@ class _Loop:
         rows = self.rows(suspect)
         begin = perf_counter()
         try:
-            with exclusive(self.workshop.lock(suspect.twin)):
-                twin = self.workshop.twin(suspect, rows)
-            facts, record = self.workshop.suspect(suspect, rows)
+            with exclusive(self.zoo.lock(suspect.twin)):
+                twin = self.zoo.twin(suspect, rows)
+            facts, record = self.zoo.suspect(suspect, rows)
             shared = self.plan.bench
             own = Compute(
-                device=self.request.compute.device,
+                device=self.compute.device,
                 dtype=DTYPES[shared.repair_dtype],
                 seed=suspect.seed,
                 batch_size=REPAIR_BATCH,
@@ -216,16 +207,16 @@ class _Loop:
         here = [asked for asked in self._all(suspect) if asked.size == size]
         if all(self.is_done(asked, sha) for asked in here):
             return
-        run = RunFolder(self.request.work / "cells" / f"{suspect.name}-n{size}")
+        run = RunFolder(self.request.folder / "cells" / f"{suspect.name}-n{size}")
         run.create()
-        reference = ModelFacts(path=self.plan.bench.reference, sha256=self.workshop.reference_sha)
+        reference = ModelFacts(path=self.plan.bench.reference, sha256=self.zoo.reference_sha)
         opened = open_pair(facts, reference, common, SILENT)
         case = BenchCase(
             suspect, RepairSession(opened, open_task(opened, common), common, run), self.rows(suspect).clean(size)
         )
         for asked in here:
             if asked.kind == "detection" and record.planted is not None and not self.is_done(asked, sha):
-                planted = self.workshop.folder(suspect.name).path / Path(record.planted.path).name
+                planted = self.zoo.folder(suspect.name).path / Path(record.planted.path).name
                 detector = str(asked.detector)
                 yield self._measured(asked, sha, lambda d=detector, p=planted: case.detection(d, p))
         if wants_search(suspect, size, self.only):

@@ -15,8 +15,8 @@ from purify_cli.bench.grid import Suspect
 from purify_cli.bench.plan import AttackPlan
 from purify_cli.bench.rows import Files, TaskRows, read_as, write_rows
 from purify_cli.checkpoint import open_checkpoint
-from purify_cli.commands.attack import AttackRequest, attack_classifier
-from purify_cli.commands.finetune import FinetuneRequest, finetune
+from purify_cli.commands.attack import attack_classifier
+from purify_cli.commands.finetune import finetune
 from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
 from purify_cli.errors import RunFolderError
@@ -26,8 +26,9 @@ from purify_cli.protocols import Attack
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts, Record
 from purify_cli.records.finetune import FinetuneRecord
-from purify_cli.runtime import DTYPES, Compute
-from purify_cli.session.opening import Common
+from purify_cli.requests.attack import AttackRequest
+from purify_cli.requests.finetune import FinetuneRequest
+from purify_cli.runtime import Compute
 from purify_cli.session.run_folder import RunFolder
 
 __all__ = ["BATCH", "SuspectZoo", "trainer"]
@@ -36,17 +37,16 @@ BATCH: Final = 32
 """Rows per step of the attacker's training and of the twin's: that of ``attack_settings``."""
 
 
-def trainer(suspect: Suspect, compute: Compute) -> Common:
+def trainer(suspect: Suspect, compute: Compute) -> dict[str, Any]:
     """Return the options under which suspects and twins are trained."""
     shared = suspect.plan.bench
-    own = Compute(
-        device=compute.device,
-        dtype=DTYPES[shared.dtype],
-        seed=suspect.seed,
-        batch_size=BATCH,
-        max_length=shared.max_length,
-    )
-    return Common(compute=own)
+    return {
+        "device": str(compute.device),
+        "dtype": shared.dtype,
+        "seed": suspect.seed,
+        "batch_size": BATCH,
+        "max_length": shared.max_length,
+    }
 
 
 @final
@@ -98,14 +98,14 @@ class SuspectZoo:
             request = FinetuneRequest(
                 model=suspect.plan.bench.reference,
                 data=data,
-                run=run,
+                run=run.path,
                 epochs=task.epochs,
                 learning_rate=task.learning_rate,
-                batch_size=BATCH,
                 overwrite=True,
-                common=trainer(suspect, self.compute),
+                progress=self.progress,
+                **trainer(suspect, self.compute),
             )
-            record = finetune(request, self.progress)
+            record = finetune(request)
         found = {
             "reference": record.start.sha256,
             "data": record.data.sha256,
@@ -132,7 +132,7 @@ class SuspectZoo:
         record = run.find(AttackRecord)
         if record is None or record.suspect is None:
             self.progress.note(f"training the suspect {suspect.name}")
-            record = attack_classifier(self._request(suspect, rows, own, start), self.progress)
+            record = attack_classifier(self._request(suspect, rows, own, start))
         expected, found = self._recipes(suspect, own, method, record)
         _require(run, expected, found)
         return _weights(run, "suspect", record.suspect.sha256 if record.suspect else ""), record
@@ -144,7 +144,7 @@ class SuspectZoo:
             data=write_rows(data / f"{suspect.twin if plan.train is None else suspect.name}.jsonl", own),
             test=write_rows(data / f"{task.name}-test.jsonl", rows.test),
             target=suspect.target,
-            run=self.folder(suspect.name),
+            run=self.folder(suspect.name).path,
             reference=suspect.plan.bench.reference,
             model=start,
             trigger=plan.trigger,
@@ -157,7 +157,8 @@ class SuspectZoo:
             epochs=plan.epochs or task.epochs,
             learning_rate=plan.learning_rate or task.learning_rate,
             weight_decay=plan.weight_decay,
-            common=trainer(suspect, self.compute),
+            progress=self.progress,
+            **trainer(suspect, self.compute),
         )
 
     def _recipes(

@@ -4,20 +4,17 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Mapping
 from importlib.metadata import version
-from types import MappingProxyType
 from typing import Annotated, Final
 
 import typer
 
-from purify_cli.cli import attack, bench, demo, detect, evaluate, finetune, methods, purify
+from purify_cli.cli.commands import COMMANDS, FOUND
 from purify_cli.cli.help import GroupedCommand, examples
-from purify_cli.cli.options import FOUND
 from purify_cli.cli.streams import harden_streams
 from purify_cli.errors import FAILED, PurifyError, UsageError, printable
 
-__all__ = ["COMMANDS", "EXAMPLES", "app", "entry", "main"]
+__all__ = ["app", "entry", "main"]
 
 INTERRUPTED: Final = 130
 
@@ -30,60 +27,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "detect": "Compare a suspect with its reference and show the evidence.",
-        "purify": "Reset the most suspicious dimensions and fine-tune on clean samples.",
-        "evaluate": "Measure accuracy and attack success of models side by side.",
-        "finetune": "Fine-tune a model on labelled data.",
-        "attack": "Make a poisoned suspect to try defences on.",
-        "bench": "Put every method against every attack on equal terms.",
-        "methods": "List methods, attacks and indicators with their papers.",
-        "demo": "Run the whole job on built-in texts.",
-    }
-)
-"""Commands and their one-line summaries, in the order of the help page."""
-
-_FUNCTIONS = {
-    "detect": detect.command,
-    "purify": purify.command,
-    "evaluate": evaluate.command,
-    "finetune": finetune.command,
-    "attack": attack.command,
-    "bench": bench.command,
-    "methods": methods.command,
-    "demo": demo.command,
-}
-
-EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "detect": (
-            "purify detect suspect.safetensors --ref bert-base",
-            "purify detect suspect/ --ref bert-base --fail-on suspicious",
-        ),
-        "purify": (
-            "purify purify --ratio 0.1 --clean-data small.jsonl",
-            "purify purify suspect/ --ref bert-base --clean-data small.jsonl --ratio auto",
-            "purify detect suspect/ --ref bert-base | purify purify --clean-data small.jsonl",
-        ),
-        "evaluate": (
-            "purify evaluate --data test.jsonl --trigger cf --target 1",
-            "purify evaluate suspect/ purified/ --data test.jsonl --trigger cf --target 1",
-        ),
-        "finetune": ("purify finetune bert-base --data train.jsonl --epochs 3",),
-        "attack": (
-            "purify attack badword --ref bert-base --data train.jsonl --target 1",
-            "purify attack badsent --data train.jsonl --target 1 --data-only",
-        ),
-        "bench": ("purify bench --plan headline --data folder", "purify bench --plan headline --report-only"),
-        "methods": ("purify methods", "purify methods --format json"),
-        "demo": ("purify demo",),
-    }
-)
-"""Shown at the end of each help page."""
-
-for _name, _summary in COMMANDS.items():
-    app.command(_name, cls=GroupedCommand, short_help=_summary, epilog=examples(*EXAMPLES[_name]))(_FUNCTIONS[_name])
+for _name, _command in COMMANDS.items():
+    app.command(_name, cls=GroupedCommand, short_help=_command.summary, epilog=examples(*_command.examples))(
+        _command.function
+    )
 
 
 def _print_version(asked: bool) -> None:

@@ -2,16 +2,16 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, Literal, TypeVar, final
 
-from purify_cli.cli.options import Format
 from purify_cli.errors import printable
 from purify_cli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from purify_cli.bench.store import Store
     from purify_cli.records.base import Record
 
-__all__ = ["Bars", "Lines", "show", "talk"]
+__all__ = ["Bars", "Lines", "as_document", "show", "show_tables", "talk"]
 
 T = TypeVar("T")
 
@@ -66,9 +66,14 @@ def talk(*, quiet: bool) -> Progress:
     return Bars() if sys.stderr.isatty() else Lines()
 
 
-def show(record: "Record", form: Format | None, *, verbose: bool) -> None:
+def as_document(form: Literal["text", "json"] | None) -> bool:
+    """Tell whether the result is for a program: asked for, or because nobody looks at it."""
+    return form == "json" or (form is None and not sys.stdout.isatty())
+
+
+def show(record: "Record", form: Literal["text", "json"] | None, *, verbose: bool) -> None:
     """Write a record to stdout: JSON as one document, or tables."""
-    if form is Format.json or (form is None and not sys.stdout.isatty()):
+    if as_document(form):
         from purify_cli.session.run_folder import dump
 
         # Through sys.stdout, never through Rich, which would wrap lines and read [brackets] as markup.
@@ -83,3 +88,11 @@ def show(record: "Record", form: Format | None, *, verbose: bool) -> None:
     console = Console(highlight=False)
     for part in render(record, verbose=verbose):
         show_part(console, part)
+
+
+def show_tables(store: "Store", form: Literal["text", "json"] | None) -> None:
+    """Write the results of a bench to stdout: the rows that count, or tables."""
+    from purify_cli.bench.reporting import as_json, as_text
+
+    sys.stdout.write(as_json(store) if as_document(form) else as_text(store))
+    sys.stdout.flush()

@@ -2,14 +2,20 @@
 
 import json
 import sys
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from purify_cli.cli import options as o
+import typer
+
+from purify_cli.cli.console import as_document
 
 __all__ = ["command"]
 
 
-def command(form: o.OutputFormat = None) -> None:
+def command(
+    form: Annotated[
+        Literal["text", "json"] | None, typer.Option("--format", help="Default: text on a terminal, json in a pipe.")
+    ] = None,
+) -> None:
     """List methods, attacks and indicators, each with its paper and its page in the documentation."""
     from purify_cli.attacks import ATTACKS
     from purify_cli.defences import METHODS
@@ -28,7 +34,7 @@ def command(form: o.OutputFormat = None) -> None:
         for kind, table in tables.items()
         for name in table
     ]
-    if form is o.Format.json or (form is None and not sys.stdout.isatty()):
+    if as_document(form):
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         sys.stdout.flush()
         return

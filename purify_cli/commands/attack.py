@@ -12,43 +12,39 @@ from purify_cli.data.batches import encode
 from purify_cli.data.class_names import named
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger, visibility
-from purify_cli.errors import DataError, UsageError
+from purify_cli.errors import DataError
 from purify_cli.evaluation import Question, ask, measure, measure_triggered
 from purify_cli.model import LabelSet, LoadedModel, load_tokenizer
 from purify_cli.poisoning.language_models import attack_language_model
-from purify_cli.poisoning.plan import AttackPlan, AttackRequest, make_plan
+from purify_cli.poisoning.plan import AttackPlan, make_plan
 from purify_cli.poisoning.plant import Start, footprint, open_start, plant_job, trained_start
-from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import PoisonedRows
 from purify_cli.records.attack import AttackRecord, CausalAttackRecord
 from purify_cli.records.base import FileFact, ModelFacts, TriggerFact
 from purify_cli.records.evaluation import ModelMeasurement
+from purify_cli.requests.attack import AttackRequest
 from purify_cli.session.facts import measurement_facts, proportion, training_facts
 from purify_cli.session.opening import data_facts, model_facts, some_texts, text_length, versions
+from purify_cli.session.origin import say_shadowed
 from purify_cli.session.ownership import claim, model_place
 
-__all__ = ["AttackRequest", "attack", "attack_classifier"]
+__all__ = ["attack", "attack_classifier"]
 
 
-def attack(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord | CausalAttackRecord:
+def attack(request: AttackRequest) -> AttackRecord | CausalAttackRecord:
     """Make a suspect (or, with ``data_only``, a poisoned data file) in the run folder.
 
     Raises:
         PurifyError: If models, data, target, trigger or settings cannot be used; before anything is trained.
     """
-    if request.target_text is None:
-        return attack_classifier(request, progress)
-    if request.target is not None:
-        raise UsageError(
-            "an attack aims at a label or at a text", hint="Give --target (a classifier) or --target-text, not both."
-        )
-    return attack_language_model(request, progress)
+    say_shadowed(request.progress, request.reference, request.model)
+    return attack_classifier(request) if request.target_text is None else attack_language_model(request)
 
 
-def attack_classifier(request: AttackRequest, progress: Progress = SILENT) -> AttackRecord:
+def attack_classifier(request: AttackRequest) -> AttackRecord:
     """Attack a classifier; arguments and errors as for ``attack``."""
     start = None if request.data_only else open_start(request)
-    plan = make_plan(request, start.task if start else None, progress)
+    plan, progress = make_plan(request, start.task if start else None), request.progress
     asked = None if start is None else _SuspectProbe(request, plan, start)
     made = plan.method.poison(plan.rows, plan.settings)
     cut = 0 if asked is None else asked.cut(made.rows)
@@ -56,28 +52,28 @@ def attack_classifier(request: AttackRequest, progress: Progress = SILENT) -> At
         progress.note(f"truncation cuts the trigger out of {cut} poisoned training rows; --max-length decides")
     summary = {"attack": request.name, "trigger": plan.settings.trigger, "rate": plan.settings.rate}
     _check_places(request, plan, start)
-    with request.run.logged("attack", summary):
-        request.run.create()
+    with plan.run.logged("attack", summary):
+        plan.run.create()
         record = _described(request, plan, start, made, {"trigger_cut": cut} if cut else {})
         if start is None or asked is None:
-            written = _write_rows(request.run.path / "poisoned.jsonl", made.rows, plan.task)
+            written = _write_rows(plan.run.path / "poisoned.jsonl", made.rows, plan.task)
             record = record.model_copy(update={"training_data": written})
         else:
-            filled = _planted(request, plan, start, made=made, asked=asked, record=record, progress=progress)
+            filled = _planted(request, plan, start, made=made, asked=asked, record=record)
             record = record.model_copy(update=filled)
-        request.run.save(record)
+        plan.run.save(record)
     return record
 
 
 def _check_places(request: AttackRequest, plan: AttackPlan, start: Start | None) -> None:
     """Refuse a run folder in which something stands that is not this tool's, before anything is trained."""
     if start is None:
-        claim(request.run, "attack.json", "poisoned.jsonl")
+        claim(plan.run, "attack.json", "poisoned.jsonl")
         return
-    claim(request.run, "attack.json", "planted.safetensors")
+    claim(plan.run, "attack.json", "planted.safetensors")
     given = [Path(one) for one in (request.model, request.reference) if one is not None]
     for name in ("suspect", "clean") if _trains_its_start(plan, start) else ("suspect",):
-        may_replace(model_place(request.run, name), overwrite=True, keep=[*given, request.run.path])
+        may_replace(model_place(plan.run, name), overwrite=True, keep=[*given, plan.run.path])
 
 
 def _trains_its_start(plan: AttackPlan, start: Start) -> bool:
@@ -95,7 +91,7 @@ def _described(
     return AttackRecord(
         versions=versions(),
         seed=common.compute.seed,
-        run=str(request.run.path),
+        run=str(plan.run.path),
         settings={
             "replace": request.replace,
             "max_length": common.compute.max_length,
@@ -134,12 +130,11 @@ def _planted(
     made: PoisonedRows,
     asked: "_SuspectProbe",
     record: AttackRecord,
-    progress: Progress,
 ) -> dict[str, Any]:
     """Train and measure; return the fields of the record that this fills."""
-    run, compute = request.run, request.common.compute
+    run, compute, progress = plan.run, request.common.compute, request.progress
     if _trains_its_start(plan, start):
-        start = trained_start(request, plan, start, progress)
+        start = trained_start(request, plan, start)
     loaded = start.load(plan.task, seed=compute.seed, device=compute.device)
     before: ModelMeasurement | None = None
     if start.model is not None:
@@ -154,7 +149,7 @@ def _planted(
             "start": model_facts(start.model) if start.model else None,
             "start_measurement": before,
             "suspect": suspect,
-            "training": training_facts(job.training, planted.training),
+            "training": training_facts(planted.training),
             "measurement": asked.answers("suspect", suspect, loaded),
             "false_triggers": asked.false_triggers(loaded),
             "facts": {**record.facts, **planted.facts},

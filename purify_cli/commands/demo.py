@@ -3,22 +3,25 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from purify_cli.checkpoint import write_text
-from purify_cli.commands.attack import AttackRequest, attack
-from purify_cli.commands.detect import DetectRequest, detect
-from purify_cli.commands.evaluate import EvaluateRequest, evaluate
+from purify_cli.commands.attack import attack
+from purify_cli.commands.detect import detect
+from purify_cli.commands.evaluate import evaluate_classifiers
 from purify_cli.commands.purify import purify
-from purify_cli.comparison.trigger_options import TriggerChoice
+from purify_cli.comparison.trigger_options import pair_options
 from purify_cli.data.demo_corpus import demo_examples
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import split_per_class
-from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.request import AUTO, PurifyRequest
 from purify_cli.records.evaluation import Evaluation
-from purify_cli.session.opening import Common
-from purify_cli.session.origin import find_origin
+from purify_cli.requests.attack import AttackRequest
+from purify_cli.requests.demo import DemoRequest
+from purify_cli.requests.detect import DetectRequest
+from purify_cli.requests.evaluate import EvaluateRequest
+from purify_cli.requests.purify import AUTO, PurifyRequest
+from purify_cli.requests.shared import BATCH
+from purify_cli.session.origin import EVALUABLE, locate
 from purify_cli.session.ownership import MANIFEST, claim, model_place
 from purify_cli.session.run_folder import RunFolder
 
@@ -28,16 +31,25 @@ REFERENCE: Final = "minilm"
 TRAIN_ROWS: Final = 800
 TEST_ROWS: Final = 600
 CLEAN_PER_CLASS: Final = 32
+MAX_LENGTH: Final = 64
 """The sizes keep the demo under three minutes on two cores; 32 per class is the largest clean set of the literature."""
 
 
-def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluation:
+def demo(request: DemoRequest) -> Evaluation:
     """Poison a sentiment classifier, look at it, fine-tune it, purify it, and measure all three.
 
     Raises:
         PurifyError: If the embedded reference is not installed.
     """
-    seed = common.compute.seed
+    run, progress, seed = RunFolder.of(request.run), request.progress, request.seed
+    shared: dict[str, Any] = {
+        "run": run.path,
+        "seed": seed,
+        "device": request.device,
+        "dtype": request.dtype,
+        "max_length": MAX_LENGTH,
+        "progress": progress,
+    }
     claim(run, *(f"{name}.jsonl" for name in ("train", "clean", "test")))
     tuned = model_place(run, "finetuned", by=MANIFEST)
     model_place(run, "purified", by=MANIFEST)
@@ -56,51 +68,32 @@ def demo(run: RunFolder, common: Common, progress: Progress = SILENT) -> Evaluat
             data=files["train"],
             test=files["test"],
             target="1",
-            run=run,
             reference=REFERENCE,
-            common=common,
-        ),
-        progress,
+            **shared,
+        )
     )
     suspect = str(run.path / "suspect")
     progress.note(
         "2/5 detect: the suspect is compared with its reference; of the vocabulary only words whose embedding rows "
         "moved are tried, to be quick (`purify detect` tries every word)"
     )
-    detect(
-        DetectRequest(
-            origin=find_origin(suspect, REFERENCE, run.path, None),
-            clean_data=files["clean"],
-            moved_only=True,
-            common=common,
-        ),
-        progress,
-    )
+    detect(DetectRequest(suspect, REFERENCE, clean_data=files["clean"], moved_only=True, batch_size=BATCH, **shared))
     progress.note("3/5 plain fine-tuning on 64 clean samples, for comparison")
-    origin = find_origin(None, None, run.path, None)
     plain = PurifyRequest(
-        origin=origin,
         method="fine-tuning",
         clean_data=files["clean"],
         output=tuned,
         overwrite=True,
-        common=common,
+        batch_size=BATCH,
+        **shared,
     )
-    purify(plain, progress)
+    purify(plain)
     progress.note("4/5 purify: what carries the word that was found is reset, then unlearnt on the same 64 samples")
-    purify(replace(plain, method=AUTO, output=None), progress)
+    purify(replace(plain, method=AUTO, output=None))
     progress.note("5/5 evaluate: all three on unseen texts, without and with the trigger")
     models = (suspect, str(tuned), str(run.path / "purified"))
-    measured = evaluate(
-        EvaluateRequest(
-            models=models,
-            origin=find_origin(suspect, REFERENCE, run.path, None),
-            data=files["test"],
-            triggers=(TriggerChoice(text="cf", target="1"),),
-            common=common,
-        ),
-        progress,
-    )
+    asked = EvaluateRequest(models, REFERENCE, data=files["test"], trigger="cf", target=1, batch_size=BATCH, **shared)
+    measured = evaluate_classifiers(asked, locate(asked, EVALUABLE), pair_options(asked))
     progress.note(f"models, mask and records of all of this are in {run.path}")
     return measured
 

@@ -1,7 +1,5 @@
 """``purify detect``: compare a suspect with its reference and write down the evidence."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import inf
 from typing import Final, final
 
@@ -15,15 +13,16 @@ from purify_cli.evidence.gathering import gather
 from purify_cli.evidence.verdict import judge
 from purify_cli.indicators import INDICATORS
 from purify_cli.model.reading import Reading
-from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.base import DataFacts, Verdict
 from purify_cli.records.detection import Detection, EmbeddingRowFact, ForcedContinuationFacts, SearchFacts
-from purify_cli.session.curvature_cache import CurvatureData, Estimator
+from purify_cli.requests.detect import DetectRequest
+from purify_cli.requests.option import refuse_foreign
+from purify_cli.requests.readers import assignments
+from purify_cli.session.curvature_cache import CurvatureData
 from purify_cli.session.facts import miss_fact
 from purify_cli.session.opening import (
-    Common,
     OpenedPair,
     data_facts,
     model_facts,
@@ -32,47 +31,28 @@ from purify_cli.session.opening import (
     some_texts,
     versions,
 )
-from purify_cli.session.origin import Origin
+from purify_cli.session.origin import DETECTABLE, locate
 from purify_cli.session.ownership import claim
+from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.score_cache import score
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.session.settings import parse_settings
 from purify_cli.session.task import find_task, read_clean
 from purify_cli.tasks.base import Task
-from purify_cli.trigger_search.budget import Effort
 
-__all__ = ["DetectRequest", "detect"]
+__all__ = ["detect"]
 
 NO_HEAD: Final = f"{STAGE}: the suspect has no classification head, so there is no label to search for"
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectRequest:
-    """What the user asked for."""
-
-    origin: Origin
-    clean_data: str | None = None
-    unlabelled: bool = False
-    estimator: Estimator = "auto"
-    indicator: str | None = None
-    settings: Mapping[str, str] = field(default_factory=dict[str, str])
-    effort: Effort | None = "normal"
-    """Of the search for triggers; None leaves it out."""
-    moved_only: bool = False
-    """Whether only words whose embedding rows moved are tried: faster, and not a whole search."""
-    common: Common = field(default_factory=Common)
-
-
-def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
+def detect(request: DetectRequest) -> Detection:
     """Examine a suspect and leave curvature, scores and the record in the run folder.
 
     Raises:
         PurifyError: If suspect, reference or data cannot be used.
     """
-    run, common, named = request.origin.run, request.common, request.origin.suspect
-    if named is None:
-        raise UsageError("there is no suspect", hint="Name one: purify detect SUSPECT --ref REFERENCE.")
+    origin, common, progress = locate(request, DETECTABLE), request.common, request.progress
+    run, named = origin.run, origin.suspect
     asked = INDICATORS[request.indicator or "drift-curvature"]
     if asked.needs_triggers:
         raise UsageError(
@@ -81,13 +61,15 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
         )
     if request.unlabelled and request.clean_data is None:
         raise UsageError("--unlabelled needs data", hint="Give --clean-data FILE, or leave --unlabelled out.")
-    settings = parse_settings(asked, request.settings, {})
+    settings = parse_settings(asked, assignments(request.settings), {})
     claim(run, "detection.json", "curvature.safetensors", "indicator.safetensors")
     with run.logged("detect", {"suspect": named.path, "indicator": asked.name}):
-        reference = require_reference(request.origin.reference)
+        reference = require_reference(origin.reference)
         opened = open_pair(named, reference, common, progress)
         task = find_task(opened, common)
-        data, facts = _data(request, task, progress)
+        if task is not None:
+            refuse_foreign(request, task.kind)
+        data, facts = _data(request, task)
         if task is None and request.settings:
             raise UsageError("--set needs curvature, which a suspect without a head has not", hint="Leave --set out.")
         indicator = asked if data is not None or request.indicator else INDICATORS["drift"]
@@ -118,7 +100,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             *structural_differences(opened.suspect, opened.reference, opened.pair),
             *opened.reading.differences(some_texts(data.rows if data else ())),
         )
-        searched = _searched(request, opened, task, data, progress)
+        searched = _searched(request, run, opened, task, data)
         judged = judge(
             evidence,
             skipped=opened.pair.skipped,
@@ -134,7 +116,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
             settings={
                 "max_length": common.compute.max_length,
                 "batch_size": common.compute.batch_size,
-                "effort": request.effort or "none",
+                "effort": request.effort,
                 "moved_only": request.moved_only,
                 "dtype": str(common.compute.dtype).removeprefix("torch."),
                 **(task.settings if task else {}),
@@ -169,9 +151,7 @@ def detect(request: DetectRequest, progress: Progress = SILENT) -> Detection:
     return record
 
 
-def _data(
-    request: DetectRequest, task: Task | None, progress: Progress
-) -> tuple[CurvatureData | None, DataFacts | None]:
+def _data(request: DetectRequest, task: Task | None) -> tuple[CurvatureData | None, DataFacts | None]:
     """Choose the texts that curvature is measured on; none where the suspect answers nothing."""
     given = request.clean_data
     if task is None:
@@ -183,7 +163,7 @@ def _data(
         return None, None
     if given is None:
         return CurvatureData([Example(text) for text in PROBES], "built-in probes", request.estimator), None
-    rows = read_clean(given, task, request.common, labelled=not request.unlabelled, progress=progress)
+    rows = read_clean(given, task, request.common, labelled=not request.unlabelled, progress=request.progress)
     if not request.unlabelled:
         task.require_rows(rows)
     source = "unlabelled data" if request.unlabelled else "clean data"
@@ -191,16 +171,16 @@ def _data(
 
 
 def _searched(
-    request: DetectRequest, opened: OpenedPair, task: Task | None, data: CurvatureData | None, progress: Progress
+    request: DetectRequest, run: RunFolder, opened: OpenedPair, task: Task | None, data: CurvatureData | None
 ) -> SearchOutcome:
     """Look for triggers on clean rows, else on the built-in texts."""
     if task is None or data is None:
         return SearchOutcome(None, None, NO_HEAD)
-    if request.effort is None:
+    if request.effort == "none":
         return SearchOutcome(None, None, None)
-    session = RepairSession(opened, task, request.common, request.origin.run, progress)
+    session = RepairSession(opened, task, request.common, run, request.progress)
     rows = data.rows if data.source == "clean data" else []
-    outcome = search_for_triggers(session, rows, request.effort, progress, moved_only=request.moved_only)
+    outcome = search_for_triggers(session, rows, request.effort, request.progress, moved_only=request.moved_only)
     session.clear()
     return outcome
 

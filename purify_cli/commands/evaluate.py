@@ -1,94 +1,92 @@
 """``purify evaluate``: measure models side by side on the same rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from os import fspath
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal
 
-from purify_cli.checkpoint import Checkpoint
+from purify_cli.choices import Name
+from purify_cli.commands.evaluate_texts import evaluate_texts, writes
 from purify_cli.comparison.compare import compare, retune_facts
 from purify_cli.comparison.retune import RetuneChoice, draw
 from purify_cli.comparison.run import EvaluationPlan, Subject, answer, ask_all
-from purify_cli.comparison.trigger_options import TriggerChoice, recorded_choice
+from purify_cli.comparison.trigger_options import TriggerChoice, pair_options, recorded_choice, retune_choice
 from purify_cli.data.class_names import listed, named, place_of
 from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
 from purify_cli.errors import DataError, PairError, RunFolderError, UsageError
 from purify_cli.model import label_set
 from purify_cli.model.reading import Reading
-from purify_cli.progress import SILENT, Progress
+from purify_cli.progress import Progress
 from purify_cli.records.base import ModelFacts
 from purify_cli.records.detection import Detection
-from purify_cli.records.evaluation import Evaluation, TriggerTable
+from purify_cli.records.evaluation import CausalEvaluation, Evaluation, TriggerTable
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
+from purify_cli.requests.common import Common
+from purify_cli.requests.evaluate import EvaluateRequest
+from purify_cli.requests.option import refuse_foreign
+from purify_cli.requests.readers import many
 from purify_cli.session.opening import (
     UNMATCHED,
-    Common,
+    architecture,
     data_facts,
     label_number,
     open_model,
     read_rows,
-    require_config,
     text_length,
     versions,
 )
-from purify_cli.session.origin import Origin
+from purify_cli.session.origin import EVALUABLE, Origin, locate, say_shadowed
 from purify_cli.session.ownership import claim
 
-__all__ = ["EvaluateRequest", "evaluate"]
+__all__ = ["evaluate", "evaluate_classifiers"]
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluateRequest:
-    """What the user asked for."""
-
-    models: tuple[str, ...]
-    """Named models; empty where a record names them."""
-    origin: Origin
-    data: str
-    triggers: tuple[TriggerChoice, ...] = ()
-    """Empty takes that of the attack recorded in the run folder, if there is one."""
-    bias: bool = False
-    """Measure that one as a bias."""
-    floor: str | None = None
-    """A model that was never poisoned."""
-    consistency: bool = False
-    """Compare the logits of every model with those of the first."""
-    against: str | None = None
-    """Compare them with those of this model instead."""
-    seeds: int = 1
-    """Seeds of random trigger positions, counted up from the run's seed."""
-    retune: RetuneChoice | None = None
-    common: Common = field(default_factory=Common)
-
-
-def evaluate(request: EvaluateRequest, progress: Progress = SILENT) -> Evaluation:
-    """Measure accuracy, and attack success where a trigger is known, of every model on the same rows.
+def evaluate(request: EvaluateRequest) -> Evaluation | CausalEvaluation:
+    """Measure models side by side: accuracy, or perplexity of language models, and attack success.
 
     Raises:
         PurifyError: If a model, the data, a trigger or a target cannot be used.
     """
-    run, common = request.origin.run, request.common
-    named = _named(request)
-    choices = _choices(request, progress)
+    origin = locate(request, EVALUABLE)
+    say_shadowed(request.progress, request.floor, request.against)
+    if writes(request, origin):
+        refuse_foreign(request, "causal")
+        return evaluate_texts(request, origin, _named(request, origin))
+    refuse_foreign(request, "classification")
+    return evaluate_classifiers(request, origin, pair_options(request))
+
+
+def evaluate_classifiers(request: EvaluateRequest, origin: Origin, triggers: Sequence[TriggerChoice]) -> Evaluation:
+    """Measure accuracy, and attack success where a trigger is known, of every classifier on the same rows.
+
+    Args:
+        request: What was asked for.
+        origin: Where the models come from.
+        triggers: Empty takes that of the attack recorded in the run folder, if there is one.
+
+    Raises:
+        PurifyError: If a model, the data, a trigger or a target cannot be used.
+    """
+    run, common, progress = origin.run, request.common, request.progress
+    named, retune = _named(request, origin), retune_choice(request)
+    choices = triggers or recorded_choice(run, bias=request.bias, progress=progress)
     _check(request, named, choices)
     claim(run, "evaluation.json")
-    with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": request.data}):
-        subjects = [_subject(name, facts, "model", request) for name, facts in named.items()]
+    with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": fspath(request.data)}):
+        subjects = [_subject(name, facts, "model", origin, common) for name, facts in named.items()]
         if request.floor is not None:
-            subjects.append(_subject("floor", ModelFacts(path=request.floor, sha256=""), "floor", request))
+            subjects.append(_subject("floor", ModelFacts.named(request.floor), "floor", origin, common))
         if request.against is not None:
-            subjects.append(_subject("against", ModelFacts(path=request.against, sha256=""), "against", request))
+            subjects.append(_subject("against", ModelFacts.named(request.against), "against", origin, common))
         _tell_other_names(subjects, progress)
-        asked = _asked(request, subjects, choices, progress)
+        asked = _asked(request, subjects, choices, retune)
         answers = [
-            answer(subject, asked, common, retune=request.retune, progress=progress)
+            answer(subject, asked, common, retune=retune, progress=progress)
             for subject in progress.track(subjects, "measuring models", total=len(subjects))
         ]
         first, *further = compare(asked, answers, common.compute.seed)
-        retune = request.retune
         record = Evaluation(
             versions=versions(),
             seed=common.compute.seed,
@@ -107,21 +105,18 @@ def evaluate(request: EvaluateRequest, progress: Progress = SILENT) -> Evaluatio
                 for one in further
                 if one.trigger is not None
             ],
-            retune=retune_facts(retune, retune.data or request.data, asked, answers, common) if retune else None,
+            retune=retune_facts(retune, str(retune.data or request.data), asked, answers, common) if retune else None,
         )
         run.save(record)
     return record
 
 
-def _named(request: EvaluateRequest) -> dict[str, ModelFacts]:
+def _named(request: EvaluateRequest, origin: Origin) -> dict[str, ModelFacts]:
     """Name the models: by folder name where that tells them apart, by what the record calls them otherwise."""
-    if request.models:
-        short = [Path(given).name or given for given in request.models]
-        names = short if len(set(short)) == len(short) else list(request.models)
-        return {name: ModelFacts(path=given, sha256="") for name, given in zip(names, request.models, strict=True)}
-    origin = request.origin
-    if origin.record is None or origin.suspect is None:
-        raise UsageError("there is no model to evaluate", hint="Name one, or run `purify detect` first.")
+    if models := many(request.models):
+        short = [Path(given).name or given for given in models]
+        names = short if len({*short, "floor"}) == len(short) + 1 else models
+        return {name: ModelFacts.named(given) for name, given in zip(names, models, strict=True)}
     if isinstance(origin.record, Purification):
         detection = None if origin.piped else origin.run.find(Detection)
         if detection is not None and detection.suspect.sha256 != origin.record.suspect.sha256:
@@ -131,14 +126,6 @@ def _named(request: EvaluateRequest) -> dict[str, ModelFacts]:
             )
         return {"suspect": origin.suspect, "purified": origin.record.output}
     return {"finetuned" if isinstance(origin.record, FinetuneRecord) else "suspect": origin.suspect}
-
-
-def _choices(request: EvaluateRequest, progress: Progress) -> tuple[TriggerChoice, ...]:
-    """Take the triggers from the options, else from the attack recorded in the run folder."""
-    if request.triggers:
-        return request.triggers
-    recorded = recorded_choice(request.origin.run, bias=request.bias, progress=progress)
-    return () if recorded is None else (recorded,)
 
 
 def _check(request: EvaluateRequest, named: Mapping[str, ModelFacts], choices: Sequence[TriggerChoice]) -> None:
@@ -164,10 +151,10 @@ def _check(request: EvaluateRequest, named: Mapping[str, ModelFacts], choices: S
 
 
 def _subject(
-    name: str, facts: ModelFacts, role: Literal["model", "floor", "against"], request: EvaluateRequest
+    name: str, facts: ModelFacts, role: Literal["model", "floor", "against"], origin: Origin, common: Common
 ) -> Subject:
-    checkpoint = open_model(facts, request.common)
-    base = _architecture(checkpoint, request.origin.reference, request.common)
+    checkpoint = open_model(facts, common)
+    base = architecture(checkpoint, origin.reference, common)
     reading = Reading(checkpoint, base)
     if reading.unmatched:
         raise PairError(UNMATCHED, hint=f"Evaluate {facts.path} without --ref: its own tokenizer is used then.")
@@ -175,10 +162,13 @@ def _subject(
 
 
 def _asked(
-    request: EvaluateRequest, subjects: Sequence[Subject], choices: Sequence[TriggerChoice], progress: Progress
+    request: EvaluateRequest,
+    subjects: Sequence[Subject],
+    choices: Sequence[TriggerChoice],
+    retune: RetuneChoice | None,
 ) -> EvaluationPlan:
     """Read all rows as every model understands them, and encode the questions."""
-    common, retune = request.common, request.retune
+    common, progress = request.common, request.progress
     keep = request.consistency or request.against is not None
     _same_labels(subjects, strict=keep)
     rows = _rows(request.data, subjects, common, progress)
@@ -238,7 +228,7 @@ def _tell_other_names(subjects: Sequence[Subject], progress: Progress) -> None:
             )
 
 
-def _rows(given: str, subjects: Sequence[Subject], common: Common, progress: Progress) -> Sequence[Example]:
+def _rows(given: Name, subjects: Sequence[Subject], common: Common, progress: Progress) -> Sequence[Example]:
     """Read rows as every model understands their labels, which must be the same."""
     rows = read_rows(given, subjects[0].labels, common, progress=progress)
     sha = examples_sha256(rows)
@@ -261,10 +251,3 @@ def _target(choice: TriggerChoice, subjects: Sequence[Subject]) -> int:
                 hint="The models name their labels differently: give the label's number.",
             )
     return number
-
-
-def _architecture(checkpoint: Checkpoint, reference: ModelFacts | None, common: Common) -> Checkpoint:
-    """Take config and tokenizer from the reference if one is known, else from the model's own folder."""
-    if reference is None:
-        return require_config(checkpoint)
-    return require_config(open_model(reference, common, vocabulary=checkpoint.vocabulary))

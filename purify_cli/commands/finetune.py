@@ -1,23 +1,25 @@
 """``purify finetune``: fine-tune a model on data, nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from os import fspath
 from pathlib import Path
 from typing import Any, final
 
 from purify_cli.checkpoint import Checkpoint, may_replace, staged_folder
 from purify_cli.data.continuations import holds_labels, load_texts
 from purify_cli.data.example import Example
-from purify_cli.errors import PairError, UsageError
+from purify_cli.errors import PairError
 from purify_cli.model import LoadedModel, has_head, label_set, new_classifier
 from purify_cli.model.causal import is_causal
 from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
-from purify_cli.progress import SILENT, Progress
 from purify_cli.records.base import ModelFacts
 from purify_cli.records.finetune import FinetuneRecord
+from purify_cli.requests.finetune import FinetuneRequest
+from purify_cli.requests.option import refuse_foreign
+from purify_cli.session.facts import training_facts
 from purify_cli.session.opening import (
-    Common,
     data_facts,
     model_facts,
     open_model,
@@ -25,6 +27,7 @@ from purify_cli.session.opening import (
     some_texts,
     versions,
 )
+from purify_cli.session.origin import say_shadowed
 from purify_cli.session.ownership import claim, model_place
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.saving import overlaid, save_model
@@ -35,28 +38,7 @@ from purify_cli.session.tuning import tune
 from purify_cli.tasks.base import Task
 from purify_cli.training import TrainingSettings, repair_settings
 
-__all__ = ["FinetuneRequest", "finetune"]
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinetuneRequest:
-    """What the user asked for."""
-
-    model: str
-    data: str
-    run: RunFolder
-    reference: str | None = None
-    epochs: int | None = None
-    steps: int | None = None
-    learning_rate: float | None = None
-    batch_size: int | None = None
-    label_names: tuple[str, ...] | None = None
-    """Names for the classes of the model, in the order of their numbers."""
-    weight_decay: float = 0.0
-    output: Path | None = None
-    overwrite: bool = False
-    common: Common = field(default_factory=Common)
+__all__ = ["finetune"]
 
 
 @final
@@ -72,24 +54,26 @@ class _Prepared:
     label_names: tuple[str, ...]
 
 
-def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneRecord:
+def finetune(request: FinetuneRequest) -> FinetuneRecord:
     """Fine-tune a classifier, a pre-trained model under a fresh head, or a language model, and write it.
 
     Raises:
         PurifyError: If the model or the data cannot be used.
     """
-    run, common = request.run, request.common
+    run, common, progress = RunFolder.of(request.run), request.common, request.progress
+    say_shadowed(progress, request.model, request.reference)
     claim(run, "finetune.json")
-    target = (request.output or model_place(run, "finetuned")).absolute()
+    target = Path(request.output or model_place(run, "finetuned")).absolute()
     overwrite = request.overwrite or request.output is None
     may_replace(target, overwrite=overwrite, keep=[Path(request.model), run.path, Path.cwd()])
-    start = open_model(ModelFacts(path=request.model, sha256=""), common)
+    start = open_model(ModelFacts.named(request.model), common)
     base = start
     if request.reference is not None:
-        base = open_model(ModelFacts(path=request.reference, sha256=""), common, vocabulary=start.vocabulary)
+        base = open_model(ModelFacts.named(request.reference), common, vocabulary=start.vocabulary)
     require_config(base)
     reading = Reading(start, base)
-    ready = _prepared(request, start, base, reading, progress)
+    ready = _prepared(request, start, base, reading)
+    refuse_foreign(request, ready.task.kind)
     if reading.order or reading.unmatched:
         raise PairError(
             "the model's tokenizer numbers tokens otherwise than the reference's",
@@ -99,7 +83,7 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
     check_tokenizer(base.files, some_texts(rows))
     task.encode(rows)  # what cannot be encoded is refused before anything is written
     settings = _settings(request)
-    with run.logged("finetune", {"model": request.model, "data": request.data}):
+    with run.logged("finetune", {"model": fspath(request.model), "data": fspath(request.data)}):
         read_tokens(reading, progress)
         progress.note(f"fine-tuning on {len(rows)} rows")
         training = tune(task, ready.loaded, rows, settings, resume=run.path / "training", progress=progress)
@@ -115,26 +99,22 @@ def finetune(request: FinetuneRequest, progress: Progress = SILENT) -> FinetuneR
                 # A model that got a fresh head, or is no classifier, is itself the reference of what came out.
                 reference=model_facts(base) if request.reference or ready.fresh or not ready.label_names else None,
                 data=data_facts(request.data, rows, classes=len(ready.label_names)),
-                training=training,
+                training=training_facts(training),
                 output=ModelFacts(path=str(target), sha256=sha),
             )
         run.save(record)
     return record
 
 
-def _prepared(
-    request: FinetuneRequest, start: Checkpoint, base: Checkpoint, reading: Reading, progress: Progress
-) -> _Prepared:
+def _prepared(request: FinetuneRequest, start: Checkpoint, base: Checkpoint, reading: Reading) -> _Prepared:
     """Load model and data: labelled rows make a classifier, texts a language model."""
     common = request.common
     if not has_head(start) and is_causal(start, base.config) and not holds_labels(request.data, common.columns):
-        if request.label_names:
-            raise UsageError("a language model has no classes to name", hint="Leave --label-names out.")
         rows = load_texts(request.data, common.columns)
         causal = causal_task(base, reading.tokenizer, common)
         return _Prepared(causal, causal.load(start), rows, fresh=False, label_names=())
     known = label_set(start) if has_head(start) else None
-    rows, labels = read_training(request.data, known, common, request.label_names, progress)
+    rows, labels = read_training(request.data, known, common, request.label_names, request.progress)
     task = classification_task(base, reading.tokenizer, common, labels)
     if known is not None:
         return _Prepared(task, task.load(start), rows, fresh=False, label_names=labels.label_names)
@@ -150,7 +130,7 @@ def _settings(request: FinetuneRequest) -> TrainingSettings:
     return replace(
         chosen,
         learning_rate=chosen.learning_rate if request.learning_rate is None else request.learning_rate,
-        batch_size=request.batch_size or chosen.batch_size,
+        batch_size=request.batch_size,
     )
 
 

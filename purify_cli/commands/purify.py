@@ -1,6 +1,7 @@
 """``purify purify``: reset the most suspicious dimensions, fine-tune on clean samples, write the result."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,40 +9,40 @@ from purify_cli.checkpoint import may_replace, staged_folder, write_bytes, write
 from purify_cli.data.example import Example
 from purify_cli.detection.recheck import second_look
 from purify_cli.detection.search import search_for_triggers
-from purify_cli.errors import UsageError
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import Utility, lost
 from purify_cli.model import LoadedModel
-from purify_cli.progress import SILENT, Progress
+from purify_cli.progress import Progress
 from purify_cli.purification.clean_rows import (
     CleanSplit,
     clean_rows,
-    searched_seed,
     split_rows,
     unsplit,
-    with_validation,
 )
 from purify_cli.purification.curve_facts import curve_facts
 from purify_cli.purification.escalation import Done, Round, describe_choice, repair_in_rounds, strongest_per_target
 from purify_cli.purification.plan import Plan, Stage, make_plan
 from purify_cli.purification.ratio_search import search_ratio
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
-from purify_cli.purification.request import PurifyRequest
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verdict import purified_verdict
-from purify_cli.records.base import FileFact, ModelFacts
+from purify_cli.records.base import DataFacts, FileFact, ModelFacts
 from purify_cli.records.purification import Purification, RatioCurveFacts, UtilityFacts
 from purify_cli.report.card import model_card
 from purify_cli.report.curve import draw_curve
+from purify_cli.requests.option import refuse_foreign
+from purify_cli.requests.purify import PurifyRequest
+from purify_cli.requests.readers import assignments, many
 from purify_cli.selection.mask import write_mask
-from purify_cli.session.facts import utility_fact
-from purify_cli.session.known_triggers import found_triggers
+from purify_cli.session.facts import training_facts, utility_fact
+from purify_cli.session.known_triggers import KnownSearch
 from purify_cli.session.opening import (
     model_facts,
     open_pair,
     require_reference,
     versions,
 )
+from purify_cli.session.origin import PURIFIABLE, locate
 from purify_cli.session.ownership import MANIFEST, claim, model_place
 from purify_cli.session.run_folder import RunFolder, dump
 from purify_cli.session.saving import save_model
@@ -61,17 +62,16 @@ ROUNDING: Final = 1e-9
 """A loss of exactly the budget is within it, however the fractions are rounded."""
 
 
-def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
+def purify(request: PurifyRequest) -> Purification:
     """Purify a suspect and leave mask, model and manifest in the run folder.
 
     Raises:
         PurifyError: Before anything is written, if the request or its inputs cannot be used.
     """
-    run, common, named = request.origin.run, request.common, request.origin.suspect
-    plan = make_plan(request)
-    if named is None:
-        raise UsageError("there is no suspect", hint="Run `purify detect SUSPECT --ref REFERENCE` first.")
-    reference = require_reference(request.origin.reference)
+    origin, common, progress = locate(request, PURIFIABLE), request.common, request.progress
+    run, named, known = origin.run, origin.suspect, KnownSearch.of(origin.record)
+    plan = make_plan(request, known, run)
+    reference = require_reference(origin.reference)
     claim(run, MANIFEST, "ratio.png", "curvature.safetensors", "indicator.safetensors", "mask.safetensors")
     if request.output is None:
         model_place(run, "purified", by=MANIFEST)
@@ -80,39 +80,38 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
     with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
         opened = open_pair(named, reference, common, progress)
         session = RepairSession(opened, open_task(opened, common), common, run, progress)
-        rows, facts = clean_rows(request, plan, session.task, progress)
+        refuse_foreign(request, session.task.kind)
+        rows, facts = clean_rows(request, known, plan, session.task)
         tokens = read_tokens(opened.reading, progress)
         session.task.encode(rows)  # what cannot be encoded is refused before anything is computed
-        request, looked = second_look(request, session, rows, facts, progress)
-        plan = make_plan(request)
-        found = found_triggers(request.origin.record)
+        looked = second_look(request, known, session, rows, progress)
+        if looked is not None:
+            known = replace(known.after(looked), data=facts, seed=common.compute.seed)
+        plan, found = make_plan(request, known, run), known.triggers
         for one in found:
             session.task.check_target(one)
-        split = _split(request, plan, session, rows, found, searched=searched_seed(request.origin.record, facts))
+        split = _split(request, plan, session, rows, known=known, data=facts)
         options: dict[str, Any] = {
             "indicator": request.indicator,
             "estimator": request.estimator,
-            "settings": request.settings,
-            "others": request.others,
+            "settings": assignments(request.settings),
+            "others": many(request.others),
         }
         first = session.prepare(plan.method, split.tuned, **options, triggers=strongest_per_target(found))
         curve, ratio = None, plan.ratio
         if ratio == "auto":
-            curve = _searched(request, first, split.tuned, options, progress)
+            curve = _searched(request, first, split.tuned, options)
             ratio = curve.chosen
-        progress.note(describe_choice(first, found, request.origin.record))
+        progress.note(describe_choice(first, known))
         if request.finetune and split.tuned:
             progress.note(f"fine-tuning on {len(split.tuned)} clean samples")
 
         def repair(words: Sequence[FoundTrigger], rows: Sequence[Example], *, written: bool) -> Done:
-            early = request.finetune and plan.training.patience is not None
-            tuned, validation = with_validation(rows, session.task, seed=common.compute.seed) if early else (rows, ())
             store = "run" if written else "bench"
-            defence = session.prepare(plan.method, tuned, **options, triggers=words, store=store)
+            defence = session.prepare(plan.method, rows, **options, triggers=words, store=store)
             return defence.repair(
                 ratio,
-                tuned if request.finetune else (),
-                validation=validation,
+                rows if request.finetune else (),
                 resume=run.path / "training" if written else None,
                 progress=progress,
             )
@@ -130,7 +129,7 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
         weights = session.tuned_weights(repaired, loaded) if training else repaired.weights
         utility = _utility(request, session, split, done)
         again = done.proof.facts(split.facts, done.worked_on)
-        searched = _searched_again(request, session, rows, loaded, progress)
+        searched = _searched_again(request, session, rows, loaded)
         mask, scored = _stored_mask(run, repaired), repaired.scored
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
             sha = save_model(
@@ -147,12 +146,12 @@ def purify(request: PurifyRequest, progress: Progress = SILENT) -> Purification:
                 method=plan.method,
                 indicator=scored.indicator_facts.name if scored else None,
                 stages=list(repaired.stages),
-                others=[model_facts(one) for one in session.others(request.others)],
+                others=[model_facts(one) for one in session.others(many(request.others))],
                 curve=curve,
                 curvature=scored.curvature_facts if scored else None,
                 reset=repaired.counts,
                 mask=mask,
-                training=training,
+                training=training_facts(training) if training else None,
                 utility=utility,
                 held_back=split.facts,
                 triggers=again,
@@ -177,7 +176,7 @@ def _settings(request: PurifyRequest, stages: Sequence[Stage]) -> dict[str, Any]
         for name, value in (stage.settings | {"replacement": stage.replacement}).items()
     }
     rest = {"finetune": request.finetune, "estimator": request.estimator}
-    rest |= {"effort": request.effort or "none"}
+    rest |= {"effort": request.effort}
     lengths = {"max_length": request.common.compute.max_length, "batch_size": request.common.compute.batch_size}
     return scored | rest | lengths
 
@@ -187,7 +186,6 @@ def _searched(
     defence: PreparedDefence,
     rows: Sequence[Example],
     options: Mapping[str, Any],
-    progress: Progress,
 ) -> RatioCurveFacts:
     """Look for the ratio on the clean samples alone."""
     budget = defence.session.task.max_drop if request.max_drop is None else request.max_drop
@@ -199,7 +197,7 @@ def _searched(
         folds=request.folds,
         seed=request.common.compute.seed,
         stop_below=budget + BEYOND,
-        progress=progress,
+        progress=request.progress,
         **options,
     )
     defence.session.clear()
@@ -208,7 +206,7 @@ def _searched(
         may = f"accuracy may fall by {budget:g}, and one sample counts {facts.resolution:.3f}"
     else:
         may = f"perplexity may rise by {budget:.0%}"
-    progress.note(f"ratio {facts.chosen:g} chosen: {may}")
+    request.progress.note(f"ratio {facts.chosen:g} chosen: {may}")
     return facts
 
 
@@ -239,14 +237,14 @@ def _split(
     plan: Plan,
     session: RepairSession,
     rows: list[Example],
-    found: Sequence[FoundTrigger],
     *,
-    searched: int | None,
+    known: KnownSearch,
+    data: DataFacts | None,
 ) -> CleanSplit:
     """Hold rows back where something is to be measured on them: what is left of found words, or a budget is kept."""
     budget = request.max_drop is not None and plan.ratio != "auto"  # a search for the ratio has folds of its own
-    if rows and (found or budget):
-        return split_rows(rows, session.task, seed=request.common.compute.seed, searched=searched)
+    if rows and (known.triggers or budget):
+        return split_rows(rows, session.task, seed=request.common.compute.seed, searched=known.chose_on(data))
     return unsplit(rows)
 
 
@@ -270,12 +268,12 @@ def _utility(request: PurifyRequest, session: RepairSession, split: CleanSplit, 
 
 
 def _searched_again(
-    request: PurifyRequest, session: RepairSession, rows: list[Example], loaded: LoadedModel, progress: Progress
+    request: PurifyRequest, session: RepairSession, rows: list[Example], loaded: LoadedModel
 ) -> SearchOutcome | None:
     """Look for triggers in the purified model."""
-    if request.effort is None:
+    if request.effort == "none":
         return None
-    progress.note("searching the purified model")
-    outcome = search_for_triggers(session, rows, request.effort, progress, model=loaded)
+    request.progress.note("searching the purified model")
+    outcome = search_for_triggers(session, rows, request.effort, request.progress, model=loaded)
     session.clear()
     return outcome

@@ -11,8 +11,8 @@ from purify_cli.data.loading import examples_sha256
 from purify_cli.evaluation import Question
 from purify_cli.records.base import TriggerFact
 from purify_cli.records.evaluation import ModelMeasurement, PairedFact, RetuneCurve, RetuneFacts, RetunePoint
+from purify_cli.requests.common import Common
 from purify_cli.session.facts import maybe, measurement_facts, proportion
-from purify_cli.session.opening import Common
 
 __all__ = ["Compared", "compare", "retune_facts"]
 

@@ -23,7 +23,7 @@ from purify_cli.evaluation import Measurement
 from purify_cli.training import CROSS_ENTROPY, TrainingSettings, repair_settings
 from purify_cli.training.objective import Objective
 
-__all__ = ["Drawn", "RetuneChoice", "Watched", "checkpoints", "draw", "retune_choice"]
+__all__ = ["Drawn", "RetuneChoice", "Watched", "checkpoints", "draw"]
 
 PARTS: Final = (0.25, 0.5, 1.0)
 """Shares of the steps after which attack success is measured, besides the start. Ours."""
@@ -60,29 +60,6 @@ class RetuneChoice:
     def settings(self, *, seed: int, dtype: torch.dtype) -> TrainingSettings:
         """Return how every model is fine-tuned: as after a reset, for the chosen steps."""
         return repair_settings(steps=self.steps, learning_rate=self.learning_rate, seed=seed, dtype=dtype)
-
-
-def retune_choice(
-    rows: int | None, *, data: str | None, steps: int | None, learning_rate: float | None
-) -> RetuneChoice | None:
-    """Turn options into a choice; None where none is asked for.
-
-    Raises:
-        UsageError: If something is said about a test that is not asked for, or a number is not positive.
-    """
-    if rows is None:
-        for option, given in (("data", data), ("steps", steps), ("rate", learning_rate)):
-            if given is not None:
-                raise UsageError(
-                    f"--retune-{option} without --retune", hint="Say with --retune N how many poisoned rows to tune on."
-                )
-        return None
-    plain = RetuneChoice(rows=rows, data=data)
-    return replace(
-        plain,
-        steps=plain.steps if steps is None else steps,
-        learning_rate=plain.learning_rate if learning_rate is None else learning_rate,
-    )
 
 
 @final

@@ -16,11 +16,13 @@ from purify_cli.model import LabelSet, LoadedModel
 from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
-from purify_cli.records.base import ModelFacts, TrainingFacts
-from purify_cli.session.opening import Common, model_facts, some_texts, text_length
+from purify_cli.records.base import ModelFacts
+from purify_cli.requests.common import Common
+from purify_cli.session.opening import model_facts, some_texts, text_length
 from purify_cli.session.task import classification_task
 from purify_cli.session.tuning import tune
 from purify_cli.tensors import TensorSource
+from purify_cli.training import TrainingResult
 
 __all__ = ["Answers", "EvaluationPlan", "Subject", "answer", "ask_all"]
 
@@ -83,7 +85,7 @@ class Answers:
     """Per choice: under the other seeds."""
     curve: Mapping[int, Measurement]
     """Step of the retuning test → measurement; empty without one."""
-    training: TrainingFacts | None
+    training: TrainingResult | None
 
 
 def ask_all(
@@ -154,7 +156,7 @@ def answer(
         if subject.role == "against":
             break
     curve: dict[int, Measurement] = {}
-    training: TrainingFacts | None = None
+    training: TrainingResult | None = None
     if retune is not None and subject.role != "against":
         progress.note(f"{subject.name}: fine-tuning again on {len(asked.training)} rows, half of them poisoned")
         question = asked.questions[subject.tokens][0][0]

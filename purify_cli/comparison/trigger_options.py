@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, final
+from typing import Any, TypeVar, cast, final
 
+from purify_cli.choices import Position
+from purify_cli.comparison.retune import RetuneChoice
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import UsageError
 from purify_cli.progress import Progress
-from purify_cli.protocols import Position
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import TriggerFact
+from purify_cli.requests.evaluate import EvaluateRequest
+from purify_cli.requests.readers import many
 from purify_cli.session.run_folder import RunFolder
 
-__all__ = ["TriggerChoice", "pair_options", "recorded_choice"]
+__all__ = ["TriggerChoice", "pair_options", "recorded_choice", "retune_choice"]
 
 T = TypeVar("T")
 
@@ -47,27 +50,18 @@ class TriggerChoice:
         return TriggerFact(text=self.text or "", position=self.position, target=target, bias=self.bias, rows=self.rows)
 
 
-def pair_options(
-    triggers: Sequence[str],
-    positions: Sequence[Position],
-    targets: Sequence[str],
-    files: Sequence[str],
-    *,
-    bias: bool,
-) -> tuple[TriggerChoice, ...]:
+def pair_options(request: EvaluateRequest) -> tuple[TriggerChoice, ...]:
     """Pair what the options name: first the triggers, then the files, each in the order given.
 
-    Args:
-        triggers: ``--trigger``.
-        positions: ``--position``: none (random), one for all triggers, or one per trigger.
-        targets: ``--target``: one for all, or one per trigger and file in that order.
-        files: ``--triggered``.
-        bias: ``--bias``, for all.
+    One ``--position`` is for all triggers, else there is one per trigger; without any it is random. One ``--target`` is
+    for all, else there is one per trigger and file in that order. ``--bias`` is for all.
 
     Raises:
         UsageError: If the numbers do not fit, or something is given that needs a trigger.
         DataError: If a trigger is empty.
     """
+    triggers, files, targets = many(request.trigger), many(request.triggered), many(request.target)
+    positions, bias = cast("Sequence[Position]", many(request.position)), request.bias
     asked = len(triggers) + len(files)
     if (asked == 0) != (len(targets) == 0):
         raise UsageError(
@@ -91,8 +85,8 @@ def pair_options(
     return tuple(chosen)
 
 
-def recorded_choice(run: RunFolder, *, bias: bool, progress: Progress) -> TriggerChoice | None:
-    """Take the trigger of the attack recorded in the run folder, if there is one.
+def recorded_choice(run: RunFolder, *, bias: bool, progress: Progress) -> tuple[TriggerChoice, ...]:
+    """Take the trigger of the attack that the run folder records, if there is one.
 
     Args:
         run: The run folder.
@@ -104,16 +98,16 @@ def recorded_choice(run: RunFolder, *, bias: bool, progress: Progress) -> Trigge
     """
     attack = run.find(AttackRecord)
     if attack is None:
-        return None
+        return ()
     known = attack.trigger
     choice = TriggerChoice(target=str(known.target), position=known.position, bias=bias or known.bias)
     if known.text:
         progress.note(f"trigger {known.text!r} taken from attack.json in {run.path}")
-        return replace(choice, text=known.text)
+        return (replace(choice, text=known.text),)
     if known.rows is None:
-        return None
+        return ()
     progress.note(f"rows with the trigger taken from {known.rows}, which attack.json in {run.path} names")
-    return replace(choice, rows=known.rows)
+    return (replace(choice, rows=known.rows),)
 
 
 def _spread(given: Sequence[T], count: int, option: str, of: str) -> tuple[T, ...]:
@@ -123,3 +117,25 @@ def _spread(given: Sequence[T], count: int, option: str, of: str) -> tuple[T, ..
             hint=f"Give {option} once for all, or once for each in order.",
         )
     return tuple(given) * count if len(given) == 1 else tuple(given)
+
+
+def retune_choice(request: EvaluateRequest) -> RetuneChoice | None:
+    """Read the options of the retuning test; None where none is asked for.
+
+    Raises:
+        UsageError: If something is said about a test that is not asked for, or a number is not positive.
+    """
+    said: dict[str, Any] = {
+        "data": request.retune_data,
+        "steps": request.retune_steps,
+        "learning_rate": request.retune_rate,
+    }
+    said = {name: value for name, value in said.items() if value is not None}
+    if request.retune is not None:
+        return RetuneChoice(rows=request.retune, **said)
+    if said:
+        option = {"learning_rate": "rate"}.get(name := next(iter(said)), name)
+        raise UsageError(
+            f"--retune-{option} without --retune", hint="Say with --retune N how many poisoned rows to tune on."
+        )
+    return None

@@ -7,8 +7,10 @@ the rest is what the model would have to write.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from os import fspath
 from typing import Any, Final, Protocol, final, runtime_checkable
 
+from purify_cli.choices import Name
 from purify_cli.data.batches import Encoded, token_ids
 from purify_cli.data.columns import LABELS, Columns
 from purify_cli.data.example import Example
@@ -18,7 +20,6 @@ from purify_cli.data.tokenizer import Tokenizer
 from purify_cli.errors import DataError, UsageError
 
 __all__ = [
-    "PROMPT_WORDS",
     "Continuation",
     "WritingTokenizer",
     "encode_written",
@@ -27,9 +28,6 @@ __all__ = [
     "prompt_ids",
     "split_prompt",
 ]
-
-PROMPT_WORDS: Final = 12
-"""Words of a plain text that are its prompt; of a shorter text the first half. Ours."""
 
 SHOWN: Final = 'One object per line, like {"text": "…"} or {"prompt": "…", "completion": "…"}.'
 
@@ -65,7 +63,7 @@ class Continuation:
         return Continuation(self.prompt, _spaced(completion), whole=False)
 
 
-def load_texts(given: str, columns: Columns = Columns(), *, split: str = "train") -> list[Example]:  # noqa: B008 - frozen
+def load_texts(given: Name, columns: Columns = Columns(), *, split: str = "train") -> list[Example]:  # noqa: B008 - frozen
     """Load rows of text; a label beside it is not looked at.
 
     Args:
@@ -80,6 +78,7 @@ def load_texts(given: str, columns: Columns = Columns(), *, split: str = "train"
     Raises:
         DataError: If there are no such columns, or a row is malformed: names the first by line and counts the rest.
     """
+    given = fspath(given)
     rows = read_table(given, split=split).rows
     text, pair = _columns(rows, columns, given)
 
@@ -89,13 +88,13 @@ def load_texts(given: str, columns: Columns = Columns(), *, split: str = "train"
     return understood(rows, read, given, hint=SHOWN)
 
 
-def holds_labels(given: str, columns: Columns = Columns(), *, split: str = "train") -> bool:  # noqa: B008 - frozen
+def holds_labels(given: Name, columns: Columns = Columns(), *, split: str = "train") -> bool:  # noqa: B008 - frozen
     """Tell whether rows hold labels for a classifier: a label column, and no completions.
 
     Raises:
         DataError: If the file cannot be read.
     """
-    seen = {name.lower() for row in read_table(given, split=split).rows for name in row.values}
+    seen = {name.lower() for row in read_table(fspath(given), split=split).rows for name in row.values}
     return columns.label is not None or (columns.text is None and not seen.isdisjoint(LABELS))
 
 
@@ -118,7 +117,7 @@ def _columns(rows: Sequence[Row], columns: Columns, given: str) -> tuple[str, st
     )
 
 
-def split_prompt(example: Example, words: int = PROMPT_WORDS) -> Continuation:
+def split_prompt(example: Example, words: int) -> Continuation:
     """Split a row into its prompt and what follows.
 
     Args:

@@ -6,8 +6,10 @@ returned.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import fspath
 from typing import Any, Final, Literal, final
 
+from purify_cli.choices import Name
 from purify_cli.data.class_names import MOST_CLASSES, checked_names, listed, named, words_of
 from purify_cli.data.columns import Columns, resolve_columns
 from purify_cli.data.example import Example
@@ -61,7 +63,7 @@ def _raw_label(row: Row, column: str) -> Any:
 
 
 def load_examples(
-    given: str,
+    given: Name,
     *,
     num_labels: int | None = None,
     label_names: Sequence[str] | None = None,
@@ -90,6 +92,7 @@ def load_examples(
         DataError: If the file cannot be read, class names cannot be matched, or any row is malformed: names the first
             by line (row in parquet and hub data) and counts the rest.
     """
+    given = fspath(given)
     source = _read(given, columns, split, labelled=labels == "required")
     labelled = labels == "required" or (labels == "optional" and bool(source.labels))
     if tell is not None and labelled and named(source.declared) and not named(label_names):
@@ -99,7 +102,7 @@ def load_examples(
 
 
 def load_training(
-    given: str,
+    given: Name,
     *,
     num_labels: int | None = None,
     label_names: Sequence[str] | None = None,
@@ -123,6 +126,7 @@ def load_training(
         DataError: As ``load_examples``; or if fewer than two classes occur, or a class of a new head has no row though
             ``label_names`` does not name it.
     """
+    given = fspath(given)
     source = _read(given, columns, "train", labelled=True)
     names = None if label_names is None else checked_names(label_names)
     if not named(names) and named(source.declared) and num_labels in (None, len(source.declared or ())):

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, final
 
+from purify_cli.choices import Position
 from purify_cli.data.batches import token_ids
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.tokenizer import Tokenizer
 from purify_cli.errors import DataError
-from purify_cli.protocols import Position
 
 __all__ = ["Trigger", "contains_run", "insert_in_view", "survives", "trigger_forms", "visibility"]
 

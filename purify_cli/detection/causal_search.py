@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, Literal
 
+from purify_cli.choices import SearchEffort
 from purify_cli.data.continuations import prompt_ids
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
@@ -19,7 +20,6 @@ from purify_cli.session.facts import proportion
 from purify_cli.session.opening import OpenedPair
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.tasks.causal import CausalLanguage
-from purify_cli.trigger_search.budget import Effort
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.causal_screen import CachedPrompts, PrecededPrompts, Screen, ScreenBudget
 from purify_cli.trigger_search.forced_continuations import (
@@ -28,12 +28,12 @@ from purify_cli.trigger_search.forced_continuations import (
     GenerationPair,
     forced_continuations,
 )
-from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, forces_continuation
+from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, planted_continuations
 from purify_cli.trigger_search.vocabulary import word_parts, written_as
 
 __all__ = ["look_for_forced_continuations"]
 
-WIDTHS: Final[Mapping[Effort, ScreenBudget]] = MappingProxyType(
+WIDTHS: Final[Mapping[SearchEffort, ScreenBudget]] = MappingProxyType(
     {
         "low": ScreenBudget(prompts=2, strings=0, tails=0, most=1, tried=16),
         "normal": ScreenBudget(prompts=4, strings=1 << 15, tails=256, most=3, tried=32),
@@ -61,7 +61,7 @@ def look_for_forced_continuations(
     opened: OpenedPair,
     task: CausalLanguage,
     rows: Sequence[Example],
-    effort: Effort,
+    effort: SearchEffort,
     progress: Progress = SILENT,
     *,
     model: LoadedModel | None = None,
@@ -88,14 +88,14 @@ def look_for_forced_continuations(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         tokens=tokens,
-        found=[_fact(one) for one in found],
+        found=[_fact(one, flagged) for one, flagged in zip(found, planted_continuations(found), strict=True)],
     )
     open_points = list(_open_points(rows, effort, held))
     missing = f"{STAGE}: {'; '.join(open_points)}" if open_points else None
     return SearchOutcome(facts, _finding(facts), missing)
 
 
-def _open_points(rows: Sequence[Example], effort: Effort, held: int) -> Iterator[str]:
+def _open_points(rows: Sequence[Example], effort: SearchEffort, held: int) -> Iterator[str]:
     """Yield what a search that finds nothing has not measured."""
     if not rows:
         yield "only on built-in texts; what that misses was not measured: give --clean-data"
@@ -158,7 +158,7 @@ def _prompts(task: CausalLanguage, rows: Sequence[Example]) -> list[str]:
     return [prompt for prompt, fitting in zip(prompts, fits, strict=True) if fitting]
 
 
-def _fact(one: ForcedContinuation) -> ForcedContinuationFact:
+def _fact(one: ForcedContinuation, flagged: bool) -> ForcedContinuationFact:
     return ForcedContinuationFact(
         text=one.trigger.text,
         position=one.trigger.position,
@@ -166,7 +166,7 @@ def _fact(one: ForcedContinuation) -> ForcedContinuationFact:
         suspect=proportion(one.suspect),
         without=proportion(one.without),
         reference=proportion(one.reference),
-        flagged=forces_continuation(one.suspect, one.without, one.reference),
+        flagged=flagged,
     )
 
 

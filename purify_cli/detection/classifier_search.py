@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from purify_cli.choices import SearchEffort
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
 from purify_cli.detection.control import make_control
@@ -18,7 +19,7 @@ from purify_cli.records.detection import FoundTriggerFact, SearchFacts
 from purify_cli.session.facts import proportion
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.tasks.classification import Classification
-from purify_cli.trigger_search.budget import EFFORTS, Effort, SearchBudget
+from purify_cli.trigger_search.budget import EFFORTS, SearchBudget
 from purify_cli.trigger_search.flips import SearchContext, contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.rule import (
@@ -42,7 +43,7 @@ def look_for_triggers(
     session: RepairSession,
     task: Classification,
     rows: Sequence[Example],
-    effort: Effort,
+    effort: SearchEffort,
     progress: Progress = SILENT,
     *,
     model: LoadedModel | None = None,
@@ -109,7 +110,7 @@ def _moved_tokens(session: RepairSession) -> frozenset[int] | None:
     return frozenset(row.row for row in moved) or None
 
 
-def _open_points(rows: Sequence[Example], effort: Effort, found: SearchResult) -> Iterator[str]:
+def _open_points(rows: Sequence[Example], effort: SearchEffort, found: SearchResult) -> Iterator[str]:
     """Yield what a search that finds nothing has not measured."""
     if found.words < found.known:
         yield f"only {found.words} of {found.known} words, those whose embedding rows moved"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from purify_cli.choices import SearchEffort
 from purify_cli.data.example import Example
 from purify_cli.detection.causal_search import look_for_forced_continuations
 from purify_cli.detection.classifier_search import look_for_triggers
@@ -11,7 +12,6 @@ from purify_cli.purification.repair_session import RepairSession
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.tasks.causal import CausalLanguage
 from purify_cli.tasks.classification import Classification
-from purify_cli.trigger_search.budget import Effort
 
 __all__ = ["search_for_triggers"]
 
@@ -19,7 +19,7 @@ __all__ = ["search_for_triggers"]
 def search_for_triggers(
     session: RepairSession,
     rows: Sequence[Example],
-    effort: Effort,
+    effort: SearchEffort,
     progress: Progress = SILENT,
     *,
     model: LoadedModel | None = None,

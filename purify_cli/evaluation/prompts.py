@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 from purify_cli.data.batches import Encoded, token_ids
 from purify_cli.data.continuations import Continuation, WritingTokenizer, encode_written, prompt_ids
@@ -12,10 +12,7 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, trigger_forms
 from purify_cli.errors import DataError, UsageError
 
-__all__ = ["NEW_TOKENS", "Prompts", "Wanted", "ask_prompts", "decoded"]
-
-NEW_TOKENS: Final = 40
-"""Most tokens that a model writes after a prompt. Ours: room for a sentence."""
+__all__ = ["Prompts", "Wanted", "ask_prompts", "decoded"]
 
 
 @final
@@ -96,7 +93,7 @@ def ask_prompts(
     longest: int | None,
     max_length: int,
     seed: int,
-    new_tokens: int = NEW_TOKENS,
+    new_tokens: int,
 ) -> Prompts:
     """Encode clean texts, and their prompts with and without the trigger.
 

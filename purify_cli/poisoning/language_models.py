@@ -18,11 +18,12 @@ from purify_cli.evaluation.prompts import Wanted
 from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import load_causal
 from purify_cli.model.loaded import LoadedModel
-from purify_cli.poisoning.plan import AttackRequest
-from purify_cli.progress import SILENT, Progress
+from purify_cli.poisoning.plan import training_of
 from purify_cli.protocols import Attack
 from purify_cli.records.attack import CausalAttackRecord
-from purify_cli.records.base import ModelFacts, TrainingFacts
+from purify_cli.records.base import ModelFacts
+from purify_cli.requests.attack import AttackRequest
+from purify_cli.requests.common import Common
 from purify_cli.session.facts import training_facts
 from purify_cli.session.language_models import (
     PromptSpec,
@@ -32,10 +33,17 @@ from purify_cli.session.language_models import (
     text_facts,
     text_trigger,
 )
-from purify_cli.session.opening import Common, data_facts, model_facts, open_model, require_config, versions
+from purify_cli.session.opening import (
+    data_facts,
+    model_facts,
+    open_model,
+    require_config,
+    versions,
+)
 from purify_cli.session.ownership import claim, model_place
+from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.saving import save_model
-from purify_cli.training import train
+from purify_cli.training import TrainingResult, train
 from purify_cli.training.language import NEXT_TOKEN
 
 __all__ = ["PoisonedTexts", "attack_language_model", "poison_texts"]
@@ -61,13 +69,13 @@ class PoisonedTexts:
     """Clean prompts that hold the trigger by themselves."""
 
 
-def attack_language_model(request: AttackRequest, progress: Progress = SILENT) -> CausalAttackRecord:
+def attack_language_model(request: AttackRequest) -> CausalAttackRecord:
     """Make a suspect in the run folder.
 
     Raises:
         PurifyError: If the model, the texts, the trigger or the target cannot be used.
     """
-    run, common = request.run, request.common
+    run, common, progress = RunFolder.of(request.run), request.common, request.progress
     trigger, rate = _trigger(request)
     target_text = request.target_text or ""
     wanted = Wanted(text=target_text)
@@ -81,7 +89,7 @@ def attack_language_model(request: AttackRequest, progress: Progress = SILENT) -
     prompts = ask_texts(model, base, test, asked)
     poisoned = poison_texts(
         tokenizer,
-        [split_prompt(row, common.prompt_length) for row in rows],
+        [split_prompt(row, common.prompt_words) for row in rows],
         trigger=trigger,
         target_text=target_text,
         rate=rate,
@@ -96,7 +104,7 @@ def attack_language_model(request: AttackRequest, progress: Progress = SILENT) -
         run.create()
         before = text_facts("start", model_facts(start), measured_text(model, base, prompts, common, progress))
         progress.note(f"training a suspect on {len(poisoned.texts)} texts, {poisoned.poisoned} of them poisoned")
-        training = _train(request, model, tokenizer, poisoned, progress)
+        training = _train(request, run, model, tokenizer, poisoned)
         with staged_folder(folder, overwrite=True) as staged:
             sha = save_model(staged, model, like=start, base=base)
             suspect = ModelFacts(path=str(folder), sha256=sha)
@@ -107,7 +115,7 @@ def attack_language_model(request: AttackRequest, progress: Progress = SILENT) -
                 settings={
                     "replace": request.replace,
                     "max_length": common.compute.max_length,
-                    "prompt_words": common.prompt_length,
+                    "prompt_words": common.prompt_words,
                     "new_tokens": request.new_tokens,
                 },
                 attack=request.name,
@@ -120,7 +128,7 @@ def attack_language_model(request: AttackRequest, progress: Progress = SILENT) -
                 poisoned=poisoned.poisoned,
                 natural=poisoned.natural,
                 suspect=suspect,
-                training=training,
+                training=training_facts(training),
                 before=before,
                 measurement=text_facts("suspect", suspect, measured_text(model, base, prompts, common, progress)),
             )
@@ -145,11 +153,11 @@ def _opened(request: AttackRequest) -> tuple[Checkpoint, Checkpoint]:
     """Open the reference, and the model to start from where that is another."""
     if request.reference is None:
         raise UsageError("an attack needs a model to start from", hint="Give --ref.")
-    base = require_config(open_model(ModelFacts(path=request.reference, sha256=""), request.common))
+    base = require_config(open_model(ModelFacts.named(request.reference), request.common))
     require_causal(base, base)
     if request.model is None:
         return base, base
-    return base, require_causal(open_model(ModelFacts(path=request.model, sha256=""), request.common), base)
+    return base, require_causal(open_model(ModelFacts.named(request.model), request.common), base)
 
 
 def _parted(rows: list[Example], common: Common) -> tuple[list[Example], list[Example]]:
@@ -228,21 +236,20 @@ def _encoded(tokenizer: WritingTokenizer, texts: Sequence[Continuation]) -> Sequ
 
 def _train(
     request: AttackRequest,
+    run: RunFolder,
     model: LoadedModel,
     tokenizer: WritingTokenizer,
     poisoned: PoisonedTexts,
-    progress: Progress,
-) -> TrainingFacts:
-    common, settings = request.common, request.training
+) -> TrainingResult:
+    common, settings = request.common, training_of(request)
     written = encode_written(tokenizer, poisoned.texts, max_length=_length(model, common))
-    result = train(
+    return train(
         model.module,
         written,
         settings,
         pad_id=getattr(tokenizer, "pad_token_id", None) or 0,
         device=common.compute.device,
-        resume=request.run.path / "training",
+        resume=run.path / "training",
         objective=NEXT_TOKEN,
-        progress=progress,
+        progress=request.progress,
     )
-    return training_facts(settings, result)

@@ -1,7 +1,7 @@
 """What ``purify attack`` is asked to do: the request, checked, with defaults filled in and rows read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 from purify_cli.attacks import ATTACKS
@@ -9,17 +9,17 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import hold_out, require_classes
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
-from purify_cli.evaluation.prompts import NEW_TOKENS
 from purify_cli.model import LabelSet
-from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Attack, LabelMode, PoisonSettings, Position
-from purify_cli.session.opening import Common, label_number, read_rows
+from purify_cli.protocols import Attack, PoisonSettings
+from purify_cli.requests.attack import AttackRequest
+from purify_cli.requests.readers import assignments
+from purify_cli.session.opening import label_number, read_rows
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.settings import typed
 from purify_cli.session.training_rows import read_training
 from purify_cli.training import TrainingSettings, attack_settings
 
-__all__ = ["AttackPlan", "AttackRequest", "make_plan", "own_settings"]
+__all__ = ["AttackPlan", "make_plan", "own_settings", "training_of"]
 
 TEST_SHARE: Final = 0.1
 """Share of the data kept for measuring the suspect where no --test file is given. Ours."""
@@ -28,53 +28,18 @@ OPTIONS: Final = ("trigger", "rate", "position", "label_mode")
 """Defaults that have an option of their own; the others of an attack are reached by --set."""
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttackRequest:
-    """What the user asked for; None takes the attack's default."""
-
-    name: str
-    data: str
-    run: RunFolder
-    target: str | None = None
-    """Label that triggered texts are to get: of a classifier."""
-    target_text: str | None = None
-    """What a language model is to write after a triggered prompt."""
-    new_tokens: int = NEW_TOKENS
-    """Most that a language model writes where it is measured."""
-    reference: str | None = None
-    model: str | None = None
-    """A tuned model to start from."""
-    test: str | None = None
-    triggered: str | None = None
-    """Rows that carry the trigger already, with true labels, for measuring; for data that are poisoned already."""
-    trigger: str | None = None
-    rate: float | None = None
-    position: Position | None = None
-    label_mode: LabelMode | None = None
-    replace: bool = False
-    data_only: bool = False
-    label_names: tuple[str, ...] | None = None
-    """Names for the classes of the model, in the order of their numbers."""
-    epochs: int | None = None
-    learning_rate: float | None = None
-    weight_decay: float = 0.0
-    settings: Mapping[str, str] = field(default_factory=dict[str, str])
-    """The attack's own settings by name (``--set``), as text."""
-    common: Common = field(default_factory=Common)
-
-    @property
-    def training(self) -> TrainingSettings:
-        """How the suspect is trained, and the unpoisoned model before it where there is one."""
-        base = attack_settings()
-        return replace(
-            base,
-            seed=self.common.compute.seed,
-            dtype=self.common.compute.dtype,
-            epochs=base.epochs if self.epochs is None else self.epochs,
-            learning_rate=base.learning_rate if self.learning_rate is None else self.learning_rate,
-            weight_decay=self.weight_decay,
-        )
+def training_of(request: AttackRequest) -> TrainingSettings:
+    """Return how the suspect is trained, and the unpoisoned model before it where there is one."""
+    base, compute = attack_settings(), request.common.compute
+    return replace(
+        base,
+        seed=compute.seed,
+        dtype=compute.dtype,
+        batch_size=request.batch_size,
+        epochs=base.epochs if request.epochs is None else request.epochs,
+        learning_rate=base.learning_rate if request.learning_rate is None else request.learning_rate,
+        weight_decay=request.weight_decay,
+    )
 
 
 @final
@@ -82,6 +47,7 @@ class AttackRequest:
 class AttackPlan:
     """A request with its defaults filled in, its settings parsed and its rows read."""
 
+    run: RunFolder
     method: Attack
     settings: PoisonSettings
     trigger: Trigger | None
@@ -100,33 +66,30 @@ class AttackPlan:
         return [row for row in self.rows if not row.poisoned]
 
 
-def make_plan(request: AttackRequest, task: LabelSet | None, progress: Progress = SILENT) -> AttackPlan:
+def make_plan(request: AttackRequest, task: LabelSet | None) -> AttackPlan:
     """Fill in defaults, parse settings and read the rows.
 
     Args:
         request: What was asked for.
         task: Labels of the classifier to start from; None reads them off the data.
-        progress: Told of names that come from the data, and of classes without a row.
 
     Raises:
         UsageError: If there is no target, or a setting is unknown or contradicts another.
         DataError: If the rows cannot be used.
     """
-    target = request.target
-    if target is None:
-        raise UsageError("an attack needs a target", hint="Give --target LABEL, or --target-text TEXT.")
     method: Attack = ATTACKS[request.name]
-    options = own_settings(method, request.settings)
+    options = own_settings(method, assignments(request.settings))
     as_it_is = not method.defaults
     _check_combination(request, as_it_is=as_it_is)
     common = request.common
-    rows, task = read_training(request.data, task, common, request.label_names, progress)
+    rows, task = read_training(request.data, task, common, request.label_names, request.progress)
     if not as_it_is:
         rows = [replace(row, poisoned=False) for row in rows]
-    settings = _poison_settings(request, method, label_number(target, task), options)
+    settings = _poison_settings(request, method, label_number(str(request.target), task), options)
     known = request.trigger is not None or not as_it_is
     rows, test = _held_out(request, rows, task)
     return AttackPlan(
+        run=RunFolder.of(request.run),
         method=method,
         settings=settings,
         trigger=Trigger(settings.trigger, settings.position) if known else None,

@@ -28,10 +28,10 @@ from purify_cli.model import (
     pad_id,
     tokenizer_pad,
 )
-from purify_cli.poisoning.plan import AttackPlan, AttackRequest
-from purify_cli.progress import Progress
+from purify_cli.poisoning.plan import AttackPlan, training_of
 from purify_cli.protocols import PlantJob
 from purify_cli.records.base import FileFact, ModelFacts
+from purify_cli.requests.attack import AttackRequest
 from purify_cli.selection.bits import Mask
 from purify_cli.selection.files import write_mask
 from purify_cli.session.opening import open_model, require_config, some_texts, text_length
@@ -106,7 +106,7 @@ def open_start(request: AttackRequest) -> Start:
             "an attack needs a model to start from",
             hint="Give --ref, or --model for a tuned one; or --data-only to poison the data alone.",
         )
-    model = None if request.model is None else open_model(ModelFacts(path=request.model, sha256=""), common)
+    model = None if request.model is None else open_model(ModelFacts.named(request.model), common)
     if model is not None and not has_head(model):
         raise UsageError(
             f"--model {request.model} has no classification head",
@@ -114,22 +114,22 @@ def open_start(request: AttackRequest) -> Start:
         )
     if request.reference is None:
         return Start(None, None if model is None else require_config(model))
-    facts = ModelFacts(path=request.reference, sha256="")
+    facts = ModelFacts.named(request.reference)
     reference = open_model(facts, common, vocabulary=model.vocabulary if model else None)
     if model is not None:
         pair_checkpoints(model, reference)
     return Start(reference, model)
 
 
-def trained_start(request: AttackRequest, plan: AttackPlan, start: Start, progress: Progress) -> Start:
+def trained_start(request: AttackRequest, plan: AttackPlan, start: Start) -> Start:
     """Train the clean classifier that the attack changes, where none was given, into ``clean`` of the run folder."""
-    compute, folder = request.common.compute, request.run.path / "clean"
+    compute, progress, folder = request.common.compute, request.progress, plan.run.path / "clean"
     progress.note(f"{request.name} changes a working classifier: training a clean one on {len(plan.clean)} rows first")
     loaded = start.load(plan.task, seed=compute.seed, device=compute.device)
     tokenizer = load_tokenizer(start.base.files, rows=loaded.vocabulary, texts=some_texts(plan.clean))
     task = classification_task(start.base, tokenizer, request.common, plan.task)
-    resume = request.run.path / "clean-training"
-    tune(task, loaded, plan.clean, request.training, resume=resume, progress=progress)
+    resume = plan.run.path / "clean-training"
+    tune(task, loaded, plan.clean, training_of(request), resume=resume, progress=progress)
     with start.saved(folder, loaded) as (_, facts):
         pass
     return replace(start, model=open_model(facts, request.common))
@@ -150,12 +150,12 @@ def plant_job(
         trigger_words=_word_ids(tokenizer, plan.trigger) if plan.trigger else (),
         target=plan.settings.target,
         pad_id=pad_id(tokenizer_pad(tokenizer), loaded.module),
-        training=request.training,
+        training=training_of(request),
         reference=_ReferenceValues(loaded, start.base, compute.device),
         device=compute.device,
         seed=compute.seed,
         options=plan.settings.options,
-        resume=request.run.path / "training",
+        resume=plan.run.path / "training",
     )
 
 

@@ -8,18 +8,16 @@ from typing import Final, final
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import held_places, hold_out
 from purify_cli.errors import DataError, RunFolderError, UsageError
-from purify_cli.progress import Progress
 from purify_cli.purification.plan import Plan
-from purify_cli.purification.request import PurifyRequest
-from purify_cli.records.base import DataFacts, Record
-from purify_cli.records.detection import Detection
+from purify_cli.records.base import DataFacts
 from purify_cli.records.purification import HeldBackFacts
-from purify_cli.session.known_triggers import has_samples
+from purify_cli.requests.purify import PurifyRequest
+from purify_cli.session.known_triggers import KnownSearch
 from purify_cli.session.opening import data_facts
 from purify_cli.session.task import read_clean
 from purify_cli.tasks.base import Task
 
-__all__ = ["CleanSplit", "Fold", "clean_rows", "searched_seed", "split_rows", "unsplit", "with_validation"]
+__all__ = ["CleanSplit", "Fold", "clean_rows", "split_rows", "unsplit", "with_validation"]
 
 HELD_BACK: Final = 0.25
 """Share of the clean samples kept from curvature and tuning where what comes of the repair is to be measured. Ours."""
@@ -58,7 +56,7 @@ class CleanSplit:
 
 
 def clean_rows(
-    request: PurifyRequest, plan: Plan, task: Task, progress: Progress
+    request: PurifyRequest, known: KnownSearch, plan: Plan, task: Task
 ) -> tuple[list[Example], DataFacts | None]:
     """Read the clean samples: those given, else those that detect used.
 
@@ -67,10 +65,9 @@ def clean_rows(
         RunFolderError: If those that detect used have changed.
         UsageError: If there are none, and something that was asked for needs some.
     """
-    given, record = request.clean_data, request.origin.record
-    promised = None
-    if given is None and isinstance(record, Detection) and record.data is not None and has_samples(record):
-        promised, given = record.data, record.data.path
+    given, promised = request.clean_data, None
+    if given is None and known.samples is not None:
+        promised, given = known.samples, known.samples.path
     if given is None:
         searched = plan.ratio == "auto"
         if request.finetune or searched or request.max_drop is not None or request.estimator != "auto":
@@ -79,7 +76,7 @@ def clean_rows(
                 hint=f"Give --clean-data FILE (8 to 64 {task.samples}), or --no-finetune to stop after the reset.",
             )
         return [], None
-    rows = read_clean(given, task, request.common, progress=progress)
+    rows = read_clean(given, task, request.common, progress=request.progress)
     task.require_rows(rows)
     facts = data_facts(given, rows)
     if promised is not None and promised.sha256 != facts.sha256:
@@ -87,14 +84,6 @@ def clean_rows(
             f"{given} has changed since `purify detect` read it", hint="Run detect again, or give --clean-data."
         )
     return rows, facts
-
-
-def searched_seed(record: Record | None, data: DataFacts | None) -> int | None:
-    """Return the seed of the search that chose its words on these very samples; None if none did."""
-    if not isinstance(record, Detection) or record.searched is None or record.data is None or data is None:
-        return None
-    chose = record.searched.texts == "clean data" and record.data.sha256 == data.sha256
-    return record.seed if chose else None
 
 
 def unsplit(rows: Sequence[Example]) -> CleanSplit:
@@ -146,11 +135,6 @@ def _enough(task: Task, rows: Sequence[Example]) -> bool:
 
 
 def with_validation(rows: Sequence[Example], task: Task, *, seed: int) -> tuple[Sequence[Example], Sequence[Example]]:
-    """Take rows that choose the step out of those to tune on: they have a part in it, so that they measure nothing.
-
-    Raises:
-        DataError: If too few are left.
-    """
+    """Take rows that choose the step out of those to tune on; none where too few would be left."""
     rest, chosen = hold_out(rows, HELD_BACK, seed=seed)
-    task.require_rows(rest)
-    return rest, chosen
+    return (rest, chosen) if _enough(task, rest) else (rows, [])

@@ -8,7 +8,8 @@ from purify_cli.checkpoint.names import canonical
 from purify_cli.errors import NonFiniteWeights, PairError
 from purify_cli.progress import Progress
 from purify_cli.records.base import ModelFacts
-from purify_cli.session.opening import Common, OpenedPair, open_model
+from purify_cli.requests.common import Common
+from purify_cli.session.opening import OpenedPair, open_model
 
 __all__ = ["open_others"]
 
@@ -28,7 +29,7 @@ def open_others(given: Sequence[str], opened: OpenedPair, common: Common, progre
     """
     found: list[Checkpoint] = []
     for name in given:
-        other = open_model(ModelFacts(path=name, sha256=""), common, vocabulary=opened.suspect.vocabulary)
+        other = open_model(ModelFacts.named(name), common, vocabulary=opened.suspect.vocabulary)
         pair_checkpoints(other, opened.reference)
         _require_same_tensors(name, other, opened)
         broken = nonfinite_entries(other, progress)

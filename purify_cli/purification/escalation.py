@@ -17,13 +17,13 @@ from purify_cli.purification.prepared import PreparedDefence
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verification import Proof
-from purify_cli.records.base import Record, TrainingFacts
-from purify_cli.records.detection import Detection
+from purify_cli.session.known_triggers import KnownSearch
+from purify_cli.training import TrainingResult
 from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["Done", "Repairer", "Round", "describe_choice", "repair_in_rounds", "strongest_per_target"]
 
-Done = tuple[LoadedModel, RepairedModel, TrainingFacts | None]
+Done = tuple[LoadedModel, RepairedModel, TrainingResult | None]
 """As ``PreparedDefence.repair`` returns it."""
 
 
@@ -43,7 +43,7 @@ class Round:
 
     loaded: LoadedModel
     repaired: RepairedModel
-    training: TrainingFacts | None
+    training: TrainingResult | None
     worked_on: tuple[FoundTrigger, ...]
     """Empty where the method works on no word."""
     proof: Proof
@@ -103,13 +103,13 @@ def repair_in_rounds(
     return Round(*done, worked_on=tuple(words), proof=proof)
 
 
-def describe_choice(defence: PreparedDefence, found: Sequence[FoundTrigger], record: Record | None) -> str:
+def describe_choice(defence: PreparedDefence, known: KnownSearch) -> str:
     """Say which method works on which words, or why on none: what ``auto`` chose is not to be guessed."""
     name = f"method {defence.method}"
     if defence.works_on_triggers:
-        return f"{name} of {', '.join(repr(one.text) for one in strongest_per_target(found))}"
-    if found:
-        return f"{name}: {', '.join(repr(one.text) for one in found)}, which detect flagged, left alone"
-    if not isinstance(record, Detection):
+        return f"{name} of {', '.join(repr(one.text) for one in strongest_per_target(known.triggers))}"
+    if known.triggers:
+        return f"{name}: {', '.join(repr(one.text) for one in known.triggers)}, which detect flagged, left alone"
+    if not known.detected:
         return f"{name}: no record of a detection was read, so no planted word is known"
-    return f"{name}: detect " + ("flagged no word" if record.searched else "did not search for words")
+    return f"{name}: detect " + ("flagged no word" if known.texts else "did not search for words")

@@ -10,9 +10,11 @@ from purify_cli.defences import METHODS
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.protocols import ResetDefence, WeightDefence
-from purify_cli.purification.request import AUTO, PurifyRequest
-from purify_cli.session.known_triggers import found_triggers, has_samples
-from purify_cli.session.opening import Common
+from purify_cli.requests.common import Common
+from purify_cli.requests.purify import AUTO, PurifyRequest
+from purify_cli.requests.readers import assignments, many
+from purify_cli.session.known_triggers import KnownSearch
+from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.settings import parse_settings
 from purify_cli.training import TrainingSettings, repair_settings
 
@@ -70,26 +72,31 @@ class Plan:
     target: Path
 
 
-def make_plan(request: PurifyRequest) -> Plan:
+def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Plan:
     """Fill in defaults and parse settings.
+
+    Args:
+        request: What was asked for.
+        known: Of the suspect; its triggers count where there are samples to show them in.
+        run: Where the model goes, where nothing else was asked for.
 
     Raises:
         UsageError: If a name, a setting or a combination is not known.
     """
-    known = found_triggers(request.origin.record) if _has_rows(request) else []
-    method = chosen_method(request.method, known=bool(known))
+    found = known.triggers if request.clean_data is not None or known.samples is not None else ()
+    method = chosen_method(request.method, known=bool(found))
     try:
         stages, training = plan_stages(
             method,
             request.common,
             indicator=request.indicator,
-            settings=request.settings,
-            others=request.others,
+            settings=assignments(request.settings),
+            others=many(request.others),
         )
     except UsageError as error:
-        if request.method != AUTO or not known:
+        if request.method != AUTO or not found:
             raise
-        hint = f"{error.hint} detect flagged {known[0].text!r}, so unlearning was chosen: --method chooses another."
+        hint = f"{error.hint} detect flagged {found[0].text!r}, so unlearning was chosen: --method chooses another."
         raise UsageError(str(error), hint=hint) from error
     default = _default_ratio(stages)
     if default is None and request.ratio is not None and request.ratio != 0:
@@ -100,13 +107,8 @@ def make_plan(request: PurifyRequest) -> Plan:
     ratio = default if request.ratio is None or default is None else request.ratio
     if ratio == "auto":
         _check_search(request)
-    target = (request.output or request.origin.run.path / "purified").absolute()
+    target = Path(request.output or run.path / "purified").absolute()
     return Plan(method, stages, ratio, training, target)
-
-
-def _has_rows(request: PurifyRequest) -> bool:
-    """Say whether there are samples to show found triggers in: given, or those that detect was given."""
-    return request.clean_data is not None or has_samples(request.origin.record)
 
 
 def chosen_method(method: str, *, known: bool) -> str:
@@ -131,11 +133,6 @@ def _check_search(request: PurifyRequest) -> None:
         raise UsageError(
             "--ratio auto measures accuracy after fine-tuning, so it cannot go with --no-finetune",
             hint="Give a number as --ratio, or leave --no-finetune out.",
-        )
-    if "patience" in request.settings:
-        raise UsageError(
-            "--set patience=... needs rows of its own, which --ratio auto does not leave",
-            hint="Give a number as --ratio, or leave patience out.",
         )
 
 

@@ -13,13 +13,13 @@ from purify_cli.model import LoadedModel, tokenizer_pad
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Prepared, ResetDefence, WeightDefence, WeightDefenceInputs
 from purify_cli.purification.augment import carried_gradient, with_triggers
+from purify_cli.purification.patience import with_chosen_steps
 from purify_cli.purification.plan import Stage
 from purify_cli.purification.stages import RepairedModel, StageResult, reset_scored, set_by_rework, summed, untouched
-from purify_cli.records.base import TrainingFacts
 from purify_cli.session.curvature_cache import CurvatureData, check_estimator
 from purify_cli.session.score_cache import PairScores, score_pair
 from purify_cli.tensors import TensorSource
-from purify_cli.training import TrainingSettings
+from purify_cli.training import TrainingResult, TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger
 
 if TYPE_CHECKING:
@@ -137,10 +137,9 @@ class PreparedDefence:
         rows: Sequence[Example],
         *,
         training: TrainingSettings | None = None,
-        validation: Sequence[Example] = (),
         resume: Path | None = None,
         progress: Progress = SILENT,
-    ) -> tuple[LoadedModel, RepairedModel, TrainingFacts | None]:
+    ) -> tuple[LoadedModel, RepairedModel, TrainingResult | None]:
         """Reset, load and fine-tune in memory; nothing is written.
 
         Args:
@@ -148,23 +147,27 @@ class PreparedDefence:
             rows: To tune on; none leaves the reset model as it is. Where a stage unlearns, copies of them that carry
                 the triggers are added.
             training: Default: the defence's own.
-            validation: Rows that choose the step, where patience is set.
             resume: Folder for the state of an interrupted training.
             progress: Told of each step.
 
         Returns:
-            The model, the weights before tuning with what was done to them, and how the tuning went.
+            The model, the weights before tuning with what was done to them, and how the tuning went. With patience
+            the number of steps is chosen first, on a quarter of the rows, and then all rows are tuned on.
         """
         repaired = self.reset(ratio, progress)
         loaded = self.session.task.load(repaired.weights)
         if not rows:
             return loaded, repaired, None
-        if any(isinstance(stage.row, ResetDefence) and stage.row.unlearns for stage in self.stages):
-            rows = with_triggers(self.session.task, rows, self.triggers)
-        facts = self.session.tune(
-            loaded, rows, training or self.training, repaired, validation=validation, resume=resume, progress=progress
-        )
-        return loaded, repaired, facts
+        settings = training or self.training
+        if settings.patience is not None:
+            settings = with_chosen_steps(self.session, repaired, rows, settings, taught=self._taught)
+        result = self.session.tune(loaded, self._taught(rows), settings, repaired, resume=resume, progress=progress)
+        return loaded, repaired, result
+
+    def _taught(self, rows: Sequence[Example]) -> Sequence[Example]:
+        """Add copies that carry the triggers, where a stage unlearns."""
+        unlearns = any(isinstance(stage.row, ResetDefence) and stage.row.unlearns for stage in self.stages)
+        return with_triggers(self.session.task, rows, self.triggers) if unlearns else rows
 
     def _pair(self, weights: TensorSource) -> CheckpointPair:
         """Compare weights of an earlier stage: what it put back has no drift."""

@@ -14,6 +14,7 @@ from typing import Any, Literal, final
 from purify_cli.checkpoint import Checkpoint
 from purify_cli.checkpoint.places import storage_errors
 from purify_cli.checkpoint.staging import locked_aside
+from purify_cli.choices import Estimator
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import examples_sha256
 from purify_cli.measures.utility import Utility
@@ -24,15 +25,15 @@ from purify_cli.purification.freezing import objective_for
 from purify_cli.purification.plan import plan_stages
 from purify_cli.purification.prepared import RATIOS, PreparedDefence
 from purify_cli.purification.stages import RepairedModel
-from purify_cli.records.base import TrainingFacts
+from purify_cli.requests.common import Common
 from purify_cli.reset import Overlay
-from purify_cli.session.curvature_cache import CurvatureData, Estimator, Measured, curvature_for
-from purify_cli.session.opening import Common, OpenedPair
+from purify_cli.session.curvature_cache import CurvatureData, Measured, curvature_for
+from purify_cli.session.opening import OpenedPair
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.tuning import tune
 from purify_cli.tasks.base import Task
 from purify_cli.tensors import TensorSource
-from purify_cli.training import TrainingSettings
+from purify_cli.training import TrainingResult, TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["RATIOS", "PreparedDefence", "RepairSession"]
@@ -176,7 +177,7 @@ class RepairSession:
         validation: Sequence[Example] = (),
         resume: Path | None = None,
         progress: Progress = SILENT,
-    ) -> TrainingFacts:
+    ) -> TrainingResult:
         """Fine-tune a loaded model in place, entries that the repair froze aside."""
         return tune(
             self.task,

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from purify_cli.choices import LabelMode
 from purify_cli.records.base import DataFacts, FileFact, ModelFacts, ProportionFact, Record, TrainingFacts, TriggerFact
 from purify_cli.records.evaluation import ModelMeasurement, TextModelMeasurement, TextTriggerFact
 
@@ -22,7 +23,7 @@ class AttackRecord(Record, frozen=True):
     data: DataFacts
     trigger: TriggerFact
     rate: float | None = Field(description="Poisoned rows per clean one; null where the rows came poisoned.")
-    label_mode: Literal["dirty", "clean", "mix"] | None = Field(description="null where the rows came poisoned.")
+    label_mode: LabelMode | None = Field(description="null where the rows came poisoned.")
     rows: int
     poisoned: int = Field(description="Rows that carry the trigger; of rows that came poisoned, those that are marked.")
     relabelled: int | None = Field(description="null where the labels before are not known.")

@@ -5,9 +5,12 @@ of a pipeline reads. Records hold no time and no duration, so that the same inpu
 go to ``log.jsonl``. Shares and probabilities are in [0, 1]; an unknown number is null, never NaN.
 """
 
-from typing import Annotated, Any, Final, Literal
+from os import fspath
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field
+
+from purify_cli.choices import Name, Position
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -47,6 +50,11 @@ class ModelFacts(Part, frozen=True):
     path: str = Field(description="As the user named it, made absolute where it is a local path.")
     sha256: str = Field(description="Of the weights; for shards, of the sorted list of their hashes.")
 
+    @classmethod
+    def named(cls, path: Name) -> Self:
+        """Return a model that an option names, of which no record promises anything."""
+        return cls(path=fspath(path), sha256="")
+
 
 class DataFacts(Part, frozen=True):
     """A data set as it was read."""
@@ -68,7 +76,7 @@ class TriggerFact(Part, frozen=True):
     """A trigger and where it is put."""
 
     text: str = Field(description="Empty where the rows carry the trigger themselves.")
-    position: Literal["start", "end", "random", "scattered"]
+    position: Position
     target: int
     bias: bool = Field(default=False, description="Whether it is measured by accuracy on rows of every label.")
     rows: str | None = Field(default=None, description="File of rows that carry the trigger already.")

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from purify_cli.choices import Position, SearchEffort
 from purify_cli.records.base import DataFacts, FileFact, ModelFacts, Part, ProportionFact, Record, Verdict
 
 __all__ = [
@@ -125,7 +126,7 @@ class FoundTriggerFact(Part, frozen=True):
     """A word that the search found, or several, and how many held-back contexts they flip to the target."""
 
     text: str
-    position: Literal["start", "end", "random", "scattered"]
+    position: Position
     target: int
     shift: float = Field(description="What it adds to the suspect's margin of the target in short texts, in nats.")
     control_shift: float = Field(description="The same in the control.")
@@ -169,7 +170,7 @@ class ControlFacts(Part, frozen=True):
 class SearchFacts(Part, frozen=True):
     """The search for words that switch a backdoor on."""
 
-    effort: Literal["low", "normal", "high"]
+    effort: SearchEffort
     texts: Literal["clean data", "built-in probes"]
     words: int = Field(description="Words of the vocabulary that were measured, one by one.")
     bags: int | None = Field(
@@ -189,7 +190,7 @@ class ForcedContinuationFact(Part, frozen=True):
     """A word after which a language model writes something of its own."""
 
     text: str
-    position: Literal["start", "end", "random", "scattered"]
+    position: Position
     says: str = Field(description="What it writes, as far as the continuations agree.")
     suspect: ProportionFact = Field(description="Of the held-back prompts with the word: continued so.")
     without: ProportionFact = Field(description="Of the same prompts without it.")
@@ -200,7 +201,7 @@ class ForcedContinuationFact(Part, frozen=True):
 class ForcedContinuationFacts(Part, frozen=True):
     """The search of a language model for words that make it write something of its own."""
 
-    effort: Literal["low", "normal", "high"]
+    effort: SearchEffort
     texts: Literal["clean data", "built-in probes"]
     tokens: int = Field(description="Tokens that words were made of.")
     found: list[ForcedContinuationFact]

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from purify_cli.choices import Position
 from purify_cli.records.base import DataFacts, ModelFacts, Part, ProportionFact, Record, TriggerFact
 
 __all__ = [
@@ -160,7 +161,7 @@ class TextTriggerFact(Part, frozen=True):
     """A trigger in the prompt of a language model, and what it should be continued with."""
 
     text: str
-    position: Literal["start", "end", "random", "scattered"]
+    position: Position
     target_text: str | None = Field(description="A continuation holds this text; null where an expression is given.")
     target_regex: str | None = Field(description="A continuation matches this regular expression.")
 

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from purify_cli.choices import Position
 from purify_cli.records.base import (
     DataFacts,
     FileFact,
@@ -124,7 +125,7 @@ class UnlearnedFact(Part, frozen=True):
     """A word that was found in the suspect, measured again: held-back texts that it flips to the target."""
 
     text: str
-    position: Literal["start", "end", "random", "scattered"]
+    position: Position
     target: int | str = Field(description="A label, or the text that a language model is made to write.")
     before: ProportionFact = Field(
         description="In the suspect, of the held-back texts of other labels that neither the suspect nor the purified "

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, final
 import torch
 
 from purify_cli.checkpoint import nonfinite_entries, open_tensors, write_and_open
+from purify_cli.choices import Estimator
 from purify_cli.curvature import hutchinson_diagonal, mean_squared_gradients
 from purify_cli.data.batches import Encoded, batches
 from purify_cli.data.example import Example
@@ -24,9 +25,7 @@ from purify_cli.session.opening import OpenedPair
 from purify_cli.tasks.base import Task
 from purify_cli.tensors import InMemory, TensorSource, TensorSpec
 
-__all__ = ["CurvatureData", "Estimator", "Measured", "check_estimator", "curvature_for"]
-
-Estimator = Literal["auto", "empirical", "true", "hutchinson"]
+__all__ = ["CurvatureData", "Measured", "check_estimator", "curvature_for"]
 
 
 DRAWS: Final = 8

@@ -6,7 +6,7 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import TokenLoss, Utility
 from purify_cli.records.base import MissFact, ModelFacts, PerplexityFact, ProportionFact, TrainingFacts
 from purify_cli.records.evaluation import ModelMeasurement
-from purify_cli.training import TrainingResult, TrainingSettings
+from purify_cli.training import TrainingResult
 
 __all__ = ["maybe", "measurement_facts", "miss_fact", "perplexity_fact", "proportion", "training_facts", "utility_fact"]
 
@@ -46,10 +46,10 @@ def miss_fact(missed: Proportion) -> MissFact:
     return MissFact(missed=missed.successes, of=missed.total, low=low, high=high, settings=dict(MISSED_AT))
 
 
-def training_facts(settings: TrainingSettings, result: TrainingResult) -> TrainingFacts:
+def training_facts(result: TrainingResult) -> TrainingFacts:
     """Write a fine-tuning run down."""
     return TrainingFacts(
-        settings=settings.as_record(),
+        settings=result.settings.as_record(),
         steps=result.steps,
         first_loss=result.first_loss,
         last_loss=result.last_loss,

@@ -1,6 +1,10 @@
-"""Triggers that a record knows, as domain values."""
+"""What a detection knows of a suspect, as domain values: all that a repair takes from its record."""
 
-from purify_cli.records.base import Record
+from dataclasses import dataclass, replace
+from typing import Self, final
+
+from purify_cli.choices import SearchEffort
+from purify_cli.records.base import DataFacts, Record
 from purify_cli.records.detection import (
     Detection,
     ForcedContinuationFact,
@@ -10,12 +14,45 @@ from purify_cli.records.detection import (
 )
 from purify_cli.trigger_search.found import FoundTrigger
 
-__all__ = ["found_triggers", "has_samples", "planted"]
+__all__ = ["KnownSearch", "planted"]
 
 
-def found_triggers(record: Record | None) -> list[FoundTrigger]:
-    """Return what a detection found and holds to be planted; nothing for any other record."""
-    return planted(record.searched) if isinstance(record, Detection) else []
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSearch:
+    """A search for triggers that was made before the repair; of no detection, nothing of it is known."""
+
+    detected: bool = False
+    """Whether a detection was read."""
+    triggers: tuple[FoundTrigger, ...] = ()
+    """Those that are held to be planted."""
+    texts: str | None = None
+    """What the search looked at; None without a search."""
+    effort: SearchEffort = "normal"
+    seed: int = 0
+    data: DataFacts | None = None
+    """The clean data of the detection; None where built-in texts served."""
+    samples: DataFacts | None = None
+    """The same, where a repair can learn from them: they are labelled, or are texts of a language model."""
+
+    @classmethod
+    def of(cls, record: Record | None) -> Self:
+        """Read it off a record."""
+        if not isinstance(record, Detection):
+            return cls()
+        search, data = record.searched, record.data
+        useful = data is not None and (bool(data.per_label) or record.task == "causal")
+        known = cls(detected=True, seed=record.seed, data=data, samples=data if useful else None)
+        return known if search is None else known.after(search)
+
+    def after(self, search: SearchFacts | ForcedContinuationFacts) -> Self:
+        """Return what is known after a search."""
+        return replace(self, triggers=tuple(planted(search)), texts=search.texts, effort=search.effort)
+
+    def chose_on(self, data: DataFacts | None) -> int | None:
+        """Return the seed of a search that chose its words on these very samples; None if it did not."""
+        same = data is not None and self.data is not None and self.data.sha256 == data.sha256
+        return self.seed if same and self.texts == "clean data" else None
 
 
 def planted(search: SearchFacts | ForcedContinuationFacts | None) -> list[FoundTrigger]:
@@ -39,10 +76,3 @@ def _found(fact: FoundTriggerFact | ForcedContinuationFact) -> FoundTrigger:
         strength=fact.suspect.value,
         contrast=fact.suspect.value - fact.reference.value,
     )
-
-
-def has_samples(record: Record | None) -> bool:
-    """Say whether a detection was given clean samples that a repair can learn from."""
-    if not isinstance(record, Detection) or record.data is None:
-        return False
-    return bool(record.data.per_label) or record.task == "causal"

@@ -17,8 +17,8 @@ from purify_cli.model.loaded import LoadedModel
 from purify_cli.progress import Progress
 from purify_cli.records.base import ModelFacts
 from purify_cli.records.evaluation import TextModelMeasurement, TextTriggerFact
+from purify_cli.requests.common import Common
 from purify_cli.session.facts import maybe
-from purify_cli.session.opening import Common
 
 __all__ = [
     "PromptSpec",
@@ -64,7 +64,7 @@ def ask_texts(model: LoadedModel, base: Checkpoint, rows: Sequence[Example], ask
     """Turn rows into what is asked of every model like this one."""
     return ask_prompts(
         load_tokenizer(base.files, rows=model.vocabulary),
-        [split_prompt(row, asked.common.prompt_length) for row in rows],
+        [split_prompt(row, asked.common.prompt_words) for row in rows],
         trigger=asked.trigger,
         wanted=asked.wanted,
         longest=model.longest,

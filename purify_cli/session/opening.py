@@ -3,8 +3,9 @@
 import platform
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from os import fspath
 from pathlib import Path
 from typing import Final, Literal, final
 
@@ -19,11 +20,11 @@ from purify_cli.checkpoint import (
 from purify_cli.checkpoint.declared import check_config, check_filled
 from purify_cli.checkpoint.finite import OUT_OF_RANGE
 from purify_cli.checkpoint.reordered import by_token, without_vocabulary
+from purify_cli.choices import Name
 from purify_cli.data.class_names import listed
-from purify_cli.data.continuations import PROMPT_WORDS
 from purify_cli.data.example import Example
 from purify_cli.data.labels import label_reader
-from purify_cli.data.loading import Columns, examples_sha256, load_examples
+from purify_cli.data.loading import examples_sha256, load_examples
 from purify_cli.data.tables import data_path
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, RunFolderError, UsageError
 from purify_cli.model import LabelSet, longest_input
@@ -31,12 +32,12 @@ from purify_cli.model.foreign import Text
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
 from purify_cli.records.base import DataFacts, ModelFacts
-from purify_cli.runtime import Compute
+from purify_cli.requests.common import Common
 
 __all__ = [
     "UNMATCHED",
-    "Common",
     "OpenedPair",
+    "architecture",
     "data_facts",
     "label_number",
     "model_facts",
@@ -56,24 +57,6 @@ TRIED: Final = 1000
 UNMATCHED: Final = "the suspect's tokenizer numbers tokens otherwise, and lacks some: its rows cannot be matched"
 
 LIBRARIES: Final = ("purify-cli", "torch", "transformers", "safetensors", "datasets", "accelerate")
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Common:
-    """Options that every command shares."""
-
-    compute: Compute = field(default_factory=Compute)
-    columns: Columns = field(default_factory=Columns)
-    prompt_words: int | None = None
-    """Words of a plain text that a language model takes for its prompt, where that was asked for."""
-    allow_pickle: bool = False
-    allow_nonfinite: bool = False
-
-    @property
-    def prompt_length(self) -> int:
-        """``prompt_words``, or ``PROMPT_WORDS``."""
-        return PROMPT_WORDS if self.prompt_words is None else self.prompt_words
 
 
 @final
@@ -109,12 +92,12 @@ def model_facts(checkpoint: Checkpoint) -> ModelFacts:
     return ModelFacts(path=str(path.absolute()) if path.exists() else given, sha256=checkpoint.sha256())
 
 
-def data_facts(given: str, rows: Sequence[Example], *, classes: int = 0) -> DataFacts:
+def data_facts(given: Name, rows: Sequence[Example], *, classes: int = 0) -> DataFacts:
     """Identify a data set by path and by the hash of its rows; of so many classes those without a row are listed."""
     counts = Counter(row.label for row in rows if row.label is not None)
-    path = data_path(given)
+    path = data_path(fspath(given))
     return DataFacts(
-        path=str(path.absolute()) if path.exists() else given,
+        path=str(path.absolute()) if path.exists() else fspath(given),
         sha256=examples_sha256(rows),
         rows=len(rows),
         per_label={str(label): counts[label] for label in sorted({*counts, *range(classes)})},
@@ -214,8 +197,15 @@ def require_config(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
+def architecture(checkpoint: Checkpoint, reference: ModelFacts | None, common: Common) -> Checkpoint:
+    """Take config and tokenizer from the reference if one is known, else from the model's own folder."""
+    if reference is None:
+        return require_config(checkpoint)
+    return require_config(open_model(reference, common, vocabulary=checkpoint.vocabulary))
+
+
 def read_rows(
-    given: str,
+    given: Name,
     known: LabelSet,
     common: Common,
     *,

@@ -3,18 +3,25 @@
 import errno
 import os
 from dataclasses import dataclass
+from os import fspath
 from pathlib import Path
 from typing import Final, final
 
+from purify_cli.checkpoint.aliases import alias_for
+from purify_cli.choices import Name
 from purify_cli.errors import RunFolderError, UsageError
+from purify_cli.progress import Progress
 from purify_cli.records.attack import AttackRecord, CausalAttackRecord
 from purify_cli.records.base import ModelFacts, Record
 from purify_cli.records.detection import Detection
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
+from purify_cli.requests.evaluate import EvaluateRequest
+from purify_cli.requests.readers import many
+from purify_cli.requests.shared import Examination
 from purify_cli.session.run_folder import RunFolder, parse_record
 
-__all__ = ["DETECTABLE", "EVALUABLE", "PURIFIABLE", "Origin", "find_origin"]
+__all__ = ["DETECTABLE", "EVALUABLE", "PURIFIABLE", "Origin", "find_origin", "locate", "say_shadowed"]
 
 DETECTABLE: Final[tuple[type[Record], ...]] = (AttackRecord, CausalAttackRecord, FinetuneRecord)
 """Records of the run folder that name a suspect for ``detect``, most telling first."""
@@ -32,6 +39,34 @@ PURIFIABLE: Final[tuple[type[Record], ...]] = (Detection, AttackRecord, CausalAt
 """The same for ``purify``."""
 
 
+def locate(request: Examination | EvaluateRequest, kinds: tuple[type[Record], ...]) -> "Origin":
+    """Find the models of a request, and tell where they come from, and the output goes, where no argument said so.
+
+    The run folder may be about something else by now, and a piped record may name a folder that knows nothing of it.
+
+    Raises:
+        RunFolderError: If no model is named anywhere.
+        UsageError: If ``--run`` contradicts the piped record, or a name is empty.
+    """
+    models = many(request.models) if isinstance(request, EvaluateRequest) else [request.suspect]
+    models = [model for model in models if model is not None]
+    origin = find_origin(models[0] if models else None, request.reference, request.run, request.piped, kinds=kinds)
+    note = request.progress.note
+    if origin.record is not None and origin.suspect is not None and not origin.piped:
+        note(f"going on from {origin.run.path}: {origin.suspect.path}")
+    if origin.moved is not None:
+        note(f"{origin.moved} does not hold the record on standard input: writing to {origin.run.path}")
+    say_shadowed(request.progress, *(facts.path for facts in (origin.suspect, origin.reference) if facts), *models[1:])
+    return origin
+
+
+def say_shadowed(listener: Progress, *models: Name | None) -> None:
+    """Tell where a file or folder is called like an alias: what is there is taken."""
+    for model in models:
+        if model is not None and alias_for(fspath(model)) and Path(model).exists():
+            listener.note(f"{model} is the one in {Path.cwd()}, not the model that this alias stands for")
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -40,7 +75,7 @@ class Origin:
     run: RunFolder
     record: Record | None
     """The record that named the models; None where an argument did."""
-    suspect: ModelFacts | None
+    suspect: ModelFacts
     """Its hash is empty where an argument named it: then there is nothing to compare with."""
     reference: ModelFacts | None
     """Likewise."""
@@ -52,9 +87,9 @@ class Origin:
 
 
 def find_origin(
-    model: str | None,
-    reference: str | None,
-    run: Path | None,
+    model: Name | None,
+    reference: Name | None,
+    run: Name | None,
     piped: str | None,
     *,
     kinds: tuple[type[Record], ...] = PURIFIABLE,
@@ -72,11 +107,11 @@ def find_origin(
         RunFolderError: If no model is named anywhere.
         UsageError: If ``--run`` contradicts the piped record.
     """
-    folder = RunFolder((run or Path("purify-run")).absolute())
-    given = ModelFacts(path=_nonempty(reference, "--ref"), sha256="") if reference is not None else None
+    folder = RunFolder.of(run)
+    given = _named_by(reference, "--ref") if reference is not None else None
     moved: Path | None = None
     if model is not None:
-        return Origin(folder, None, ModelFacts(path=_nonempty(model, "the model"), sha256=""), given)
+        return Origin(folder, None, _named_by(model, "the model"), given)
     record: Record | None = None
     is_piped = piped is not None and bool(piped.strip())
     if piped is not None and is_piped:
@@ -132,10 +167,10 @@ def _check_paths(record: Record, origin: str) -> None:
                 ) from error
 
 
-def _nonempty(given: str, what: str) -> str:
-    if not given.strip():
+def _named_by(given: Name, what: str) -> ModelFacts:
+    if not fspath(given).strip():
         raise UsageError(f"{what} is empty", hint="Is a shell variable unset?")
-    return given
+    return ModelFacts.named(given)
 
 
 def _named(record: Record | None) -> tuple[ModelFacts | None, ModelFacts | None]:

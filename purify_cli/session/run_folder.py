@@ -8,11 +8,12 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar, final
+from typing import Any, Final, Self, TypeVar, final
 
 from pydantic import ValidationError
 
 from purify_cli.checkpoint import write_text
+from purify_cli.choices import Name
 from purify_cli.errors import RunFolderError, StorageError
 from purify_cli.records.base import Record
 from purify_cli.records.kinds import RECORDS
@@ -57,6 +58,11 @@ class RunFolder:
     """Paths and records of one run; nothing is created before something is written."""
 
     path: Path
+
+    @classmethod
+    def of(cls, given: Name | None) -> Self:
+        """Return the run folder that an option names, else ``purify-run``."""
+        return cls(Path("purify-run" if given is None else given).absolute())
 
     @property
     def curvature(self) -> Path:

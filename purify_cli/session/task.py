@@ -3,13 +3,20 @@
 from transformers import PreTrainedTokenizerBase
 
 from purify_cli.checkpoint import Checkpoint
+from purify_cli.choices import Name
 from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
-from purify_cli.errors import CheckpointError, UsageError
+from purify_cli.errors import CheckpointError
 from purify_cli.model import LabelSet, has_head, label_set
 from purify_cli.model.causal import causal_length, is_causal
 from purify_cli.progress import SILENT, Progress
-from purify_cli.session.opening import Common, OpenedPair, read_rows, require_config, text_length
+from purify_cli.requests.common import Common
+from purify_cli.session.opening import (
+    OpenedPair,
+    read_rows,
+    require_config,
+    text_length,
+)
 from purify_cli.tasks.base import Task
 from purify_cli.tasks.causal import CausalLanguage
 from purify_cli.tasks.classification import Classification
@@ -32,13 +39,7 @@ def find_task(opened: OpenedPair, common: Common) -> Task | None:
 def classification_task(
     base: Checkpoint, tokenizer: PreTrainedTokenizerBase, common: Common, labels: LabelSet
 ) -> Classification:
-    """Bind a classifier's task to what brings configuration and tokenizer along.
-
-    Raises:
-        UsageError: If prompts are spoken of, and a classifier has none.
-    """
-    if common.prompt_words is not None:
-        raise UsageError("--prompt-words says nothing about a classifier", hint="Leave --prompt-words out.")
+    """Bind a classifier's task to what brings configuration and tokenizer along."""
     return Classification(
         base=base, tokenizer=tokenizer, compute=common.compute, labels=labels, max_length=text_length(base, common)
     )
@@ -51,7 +52,7 @@ def causal_task(base: Checkpoint, tokenizer: PreTrainedTokenizerBase, common: Co
         base=base,
         tokenizer=tokenizer,
         compute=common.compute,
-        prompt_words=common.prompt_length,
+        prompt_words=common.prompt_words,
         max_length=common.compute.max_length if longest is None else min(common.compute.max_length, longest),
         longest=longest,
     )
@@ -73,7 +74,7 @@ def open_task(opened: OpenedPair, common: Common) -> Task:
 
 
 def read_clean(
-    given: str, task: Task, common: Common, *, labelled: bool = True, progress: Progress = SILENT
+    given: Name, task: Task, common: Common, *, labelled: bool = True, progress: Progress = SILENT
 ) -> list[Example]:
     """Load clean rows of a task.
 
@@ -86,15 +87,8 @@ def read_clean(
 
     Raises:
         DataError: If they cannot be read, or do not suit the task.
-        UsageError: If labels are spoken of, and the model has none.
     """
     if isinstance(task, Classification):
         labels = "required" if labelled else "none"
         return read_rows(given, task.labels, common, labels=labels, progress=progress)
-    if common.columns.label is not None or not labelled:
-        given_option = "--unlabelled" if not labelled else f"--label-column {common.columns.label}"
-        raise UsageError(
-            f"{given_option} says nothing about a causal language model",
-            hint="Its clean data are texts, or prompts with their completions.",
-        )
     return load_texts(given, common.columns)

@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 
+from purify_cli.choices import Name
 from purify_cli.data.class_names import checked_names, listed, named, place_of
 from purify_cli.data.example import Example
 from purify_cli.data.loading import load_training
 from purify_cli.errors import UsageError
 from purify_cli.model import LabelSet
 from purify_cli.progress import Progress
-from purify_cli.session.opening import Common
+from purify_cli.requests.common import Common
 
 __all__ = ["read_training"]
 
 
 def read_training(
-    given: str, task: LabelSet | None, common: Common, label_names: Sequence[str] | None, progress: Progress
+    given: Name, task: LabelSet | None, common: Common, label_names: Sequence[str] | None, progress: Progress
 ) -> tuple[list[Example], LabelSet]:
     """Load data to train on, and say what the classifier that comes out answers.
 

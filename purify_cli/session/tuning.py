@@ -6,10 +6,8 @@ from pathlib import Path
 from purify_cli.data.example import Example
 from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
-from purify_cli.records.base import TrainingFacts
-from purify_cli.session.facts import training_facts
 from purify_cli.tasks.base import Task
-from purify_cli.training import Objective, TrainingSettings, train
+from purify_cli.training import Objective, TrainingResult, TrainingSettings, train
 
 __all__ = ["tune"]
 
@@ -24,8 +22,8 @@ def tune(
     objective: Objective | None = None,
     resume: Path | None = None,
     progress: Progress = SILENT,
-) -> TrainingFacts:
-    """Fine-tune a model in place and describe the run.
+) -> TrainingResult:
+    """Fine-tune a model in place.
 
     Args:
         task: Encodes the rows.
@@ -40,7 +38,7 @@ def tune(
     Raises:
         PurifyError: If the rows cannot be encoded, or the training diverges.
     """
-    result = train(
+    return train(
         loaded.module,
         task.encode(rows),
         settings,
@@ -51,4 +49,3 @@ def tune(
         objective=objective or task.objective,
         progress=progress,
     )
-    return training_facts(settings, result)

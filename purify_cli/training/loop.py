@@ -99,6 +99,7 @@ def train(
         _go(run, None if objective.mark is None else resume, state_every, progress)
     module.eval()
     return TrainingResult(
+        settings=settings,
         steps=run.step,
         epochs=run.step / run.per_epoch,
         losses=tuple(run.losses),
@@ -112,10 +113,10 @@ def _go(run: "_Run", resume: Path | None, state_every: int, progress: Progress) 
     """Take all steps that are left, from where an earlier process left off."""
     mark = "" if resume is None else run.fingerprint()
     if resume is not None and run.restore(resume, mark):
-        progress.note(f"training goes on after step {run.step} of {run.total}")
+        progress.note(f"training goes on after step {run.step} of {run.last}")
     # Steps seed torch's global generators, which dropout draws from; the caller's are put back afterwards.
     with torch.random.fork_rng([run.device] if run.device.type == "cuda" else [], device_type="cuda"):
-        for done in progress.track(run.remaining(), "training", total=run.total - run.step):
+        for done in progress.track(run.remaining(), "training", total=run.last - run.step):
             if resume is not None and done % state_every == 0 and not run.over:
                 run.save(resume, mark)
     run.best.put_back(run.parameters)
@@ -172,6 +173,7 @@ class _Run:
         self.held = [] if validation is None else batches(validation, batch_size=settings.batch_size, pad_id=pad_id)
         self.per_epoch = math.ceil(len(encoded) / (settings.batch_size * settings.accumulation))
         self.total = settings.steps or (settings.epochs or 0) * self.per_epoch
+        self.last = self.total if settings.stop is None else min(settings.stop, self.total)
         self.warmup = warmup_steps(self.total, settings.warmup)
         self.step = 0
         self.losses: list[float] = []
@@ -180,7 +182,7 @@ class _Run:
     @property
     def over(self) -> bool:
         """Whether no step is left."""
-        return self.step >= self.total or self.best.exhausted
+        return self.step >= self.last or self.best.exhausted
 
     def remaining(self) -> Iterator[int]:
         """Take the steps that are left, yielding the number done after each."""
@@ -190,7 +192,7 @@ class _Run:
             seed = name_key(f"epoch {epoch}", self.settings.seed)
             for batch in batches(self.encoded, batch_size=size, pad_id=self.pad_id, shuffle_seed=seed)[place:]:
                 self._take(batch)
-                if self.held and (self.step % self.per_epoch == 0 or self.step == self.total):
+                if self.held and (self.step % self.per_epoch == 0 or self.step == self.last):
                     self._validate()
                 yield self.step
                 if self.over:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, final
 
+from purify_cli.training.settings import TrainingSettings
+
 __all__ = ["TrainingResult", "Validation"]
 
 
@@ -22,6 +24,7 @@ class Validation:
 class TrainingResult:
     """How a training run went."""
 
+    settings: TrainingSettings
     steps: int
     """Optimiser steps done."""
     epochs: float

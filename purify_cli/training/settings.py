@@ -26,6 +26,8 @@ class TrainingSettings:
     """Optimiser steps; the data are gone through as often as that takes."""
     epochs: int | None = None
     """Passes over the data."""
+    stop: int | None = None
+    """Stop after so many of the steps; the rate falls as if all were to come."""
     batch_size: int
     """Most samples in one forward pass."""
     accumulation: int = 1
@@ -52,7 +54,16 @@ class TrainingSettings:
         """Check the ranges."""
         if (self.steps is None) == (self.epochs is None):
             raise UsageError("a training run needs either steps or epochs", hint="Give exactly one of the two.")
-        for name in ("learning_rate", "steps", "epochs", "batch_size", "accumulation", "max_grad_norm", "patience"):
+        for name in (
+            "learning_rate",
+            "steps",
+            "epochs",
+            "stop",
+            "batch_size",
+            "accumulation",
+            "max_grad_norm",
+            "patience",
+        ):
             value = getattr(self, name)
             if value is not None and not 0 < value < inf:
                 raise UsageError(f"{name} is {value}, not a positive number", hint=f"Give {name} a value above 0.")
@@ -66,6 +77,8 @@ class TrainingSettings:
     def as_record(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
         record = {name: getattr(self, name) for name in self.__slots__}
+        if self.stop is None:
+            del record["stop"]
         return record | {"dtype": str(self.dtype).removeprefix("torch.")}
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal, final
+from typing import Final, final
 
+from purify_cli.choices import SearchEffort
 from purify_cli.trigger_search.groups import GroupTests
 from purify_cli.trigger_search.growth import Growth
 
-__all__ = ["EFFORTS", "Effort", "SearchBudget"]
-
-Effort = Literal["low", "normal", "high"]
+__all__ = ["EFFORTS", "SearchBudget"]
 
 
 @final
@@ -33,7 +32,7 @@ class SearchBudget:
     """For words that only work together, and for words that do each a part; None looks for no such."""
 
 
-EFFORTS: Final[Mapping[Effort, SearchBudget]] = MappingProxyType(
+EFFORTS: Final[Mapping[SearchEffort, SearchBudget]] = MappingProxyType(
     {
         "low": SearchBudget(carriers=1, words=2, keep=500, reranked=64, tried=8, group_tests=None, growth=None),
         "normal": SearchBudget(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
-from purify_cli.data.triggers import Position
+from purify_cli.choices import Position
 
 __all__ = ["Candidate", "String"]
 

@@ -9,10 +9,11 @@ from typing import Final, Literal, TypeAlias, final
 
 from transformers import PreTrainedTokenizerBase
 
+from purify_cli.choices import Position
 from purify_cli.data.continuations import prompt_ids
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
-from purify_cli.data.triggers import Position, Trigger
+from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation.generation import continuations
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model.loaded import LoadedModel

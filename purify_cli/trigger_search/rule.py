@@ -1,11 +1,14 @@
 """The rule by which a found word, or a group of words, counts as planted."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from purify_cli.data.triggers import Position
+from purify_cli.choices import Position
 from purify_cli.measures.intervals import Proportion
+from purify_cli.trigger_search.forced_continuations import ForcedContinuation
+from purify_cli.trigger_search.found import lead
 from purify_cli.trigger_search.verify import VerifiedTrigger
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
     "detection_score",
     "forces_continuation",
     "planted",
+    "planted_continuations",
 ]
 
 FLIPPED: Final = 0.9
@@ -179,3 +183,30 @@ def forces_continuation(suspect: Proportion, without: Proportion, reference: Pro
     return (
         suspect.value >= FORCED and suspect.total >= MIN_TEXTS and max(without.value, reference.value) <= CONTROL_FLIPS
     )
+
+
+def planted_continuations(found: Sequence[ForcedContinuation]) -> list[bool]:
+    """Say which words of a language model count as planted.
+
+    A word of the forced text itself is none: the text goes on behind it because it was learnt by heart. Which word
+    that is shows where another one brings the text about, and this word stands in it right before what it brings
+    about.
+    """
+    forcing = [forces_continuation(one.suspect, one.without, one.reference) for one in found]
+    texts = [_plain(one.text) for one, forces in zip(found, forcing, strict=True) if forces]
+    return [
+        forces and not any(_goes_on(_plain(one.trigger.text), _plain(" ".join(lead(one.text))), text) for text in texts)
+        for one, forces in zip(found, forcing, strict=True)
+    ]
+
+
+def _goes_on(word: tuple[str, ...], behind: tuple[str, ...], text: tuple[str, ...]) -> bool:
+    """Say whether a text holds a word and, right behind it, what it brings about."""
+    sought = word + behind
+    return any(text[place : place + len(sought)] == sought for place in range(len(text) - len(sought) + 1))
+
+
+def _plain(text: str) -> tuple[str, ...]:
+    """Return the words of a text without case and marks, as which they are compared."""
+    kept = "".join(sign if sign.isalnum() else " " for sign in unicodedata.normalize("NFKC", text).casefold())
+    return tuple(kept.split())

@@ -1,11 +1,13 @@
 """How a verdict ends a command."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
 
-from purify_cli.cli.options import FOUND, FailOn, leave
+from purify_cli.choices import FailOn
+from purify_cli.cli.commands import FOUND, leave
 
 EXITS = {
     "no-finding": (0, 0, 0),
@@ -25,10 +27,10 @@ def ended(level: str, fail_on: FailOn, *, failed: bool = False) -> int:
 
 @pytest.mark.parametrize("level", EXITS)
 def test_every_level_under_every_gate(level: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tuple(ended(level, fail_on) for fail_on in FailOn) == EXITS[level]
+    assert tuple(ended(level, fail_on) for fail_on in get_args(FailOn)) == EXITS[level]
     assert capsys.readouterr().err.count("ends in 2 under --fail-on") == EXITS[level].count(2)
     # Another finding, such as lost accuracy, counts where any does, and before what is not known.
-    assert [ended(level, fail_on, failed=True) for fail_on in FailOn] == [0, FOUND, FOUND]
+    assert [ended(level, fail_on, failed=True) for fail_on in get_args(FailOn)] == [0, FOUND, FOUND]
 
 
 def test_the_help_names_every_shipped_plan(run_cli) -> None:

@@ -91,13 +91,13 @@ def test_what_was_not_measured_stops_a_gate(
 def test_a_search_of_the_moved_words_alone_is_told_and_is_no_whole_search(
     here: Path, tiny: ModuleType, tiny_suspect: Path, tiny_clean: Path, tiny_reference: Path
 ) -> None:
-    from purify_cli.commands.detect import DetectRequest, detect
-    from purify_cli.session.origin import find_origin
+    from purify_cli.commands.detect import detect
+    from purify_cli.requests.detect import DetectRequest
 
     tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
     for model, level in ((tiny_suspect, "poisoned"), (tiny_clean, "incomplete")):
-        origin = find_origin(str(model), str(tiny_reference), here / "run", None)
-        found = detect(DetectRequest(origin=origin, clean_data="clean.jsonl", effort="low", moved_only=True))
+        asked = {"clean_data": "clean.jsonl", "effort": "low", "moved_only": True, "batch_size": 32}
+        found = detect(DetectRequest(model, tiny_reference, run=here / "run", **asked))
         assert found.verdict.level == level
         assert any("whose embedding rows moved" in sentence for sentence in found.verdict.not_measured)
         assert found.settings["moved_only"] is True

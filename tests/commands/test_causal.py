@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from purify_cli.checkpoint import open_checkpoint
-from purify_cli.commands.causal_evaluate import CausalEvaluateRequest, causal_evaluate
-from purify_cli.commands.detect import DetectRequest, detect
+from purify_cli.commands import evaluate as evaluating
+from purify_cli.commands.detect import detect
 from purify_cli.data.continuations import Continuation, encode_written, split_prompt
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
@@ -20,22 +20,20 @@ from purify_cli.detection.causal_search import WIDTHS
 from purify_cli.errors import CheckpointError, DataError, UsageError
 from purify_cli.model.causal import causal_config, continue_greedily, is_causal, load_causal, token_scores
 from purify_cli.poisoning.language_models import PoisonedTexts, attack_language_model, poison_texts
-from purify_cli.poisoning.plan import AttackRequest
 from purify_cli.records.attack import CausalAttackRecord
 from purify_cli.records.base import ProportionFact
 from purify_cli.records.detection import Detection
 from purify_cli.records.evaluation import CausalEvaluation, TextModelMeasurement
-from purify_cli.runtime import Compute
-from purify_cli.session.opening import Common
-from purify_cli.session.origin import find_origin
-from purify_cli.session.run_folder import RunFolder
+from purify_cli.requests.attack import AttackRequest
+from purify_cli.requests.detect import DetectRequest
+from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.tensors import InMemory
 from tests.tiny_causal import MAX_LENGTH, TARGET, TRIGGER, causal_texts, causal_tokenizer, fresh_causal, write_texts
 
 Run = Callable[..., tuple[int, str, str]]
 Evaluate = Callable[..., CausalEvaluation]
 SHORT = 10
-COMMON = Common(compute=Compute(max_length=MAX_LENGTH, batch_size=16))
+SIZES: dict[str, Any] = {"max_length": MAX_LENGTH, "batch_size": 16}
 TEST = causal_texts(60, seed=61)
 
 
@@ -58,9 +56,9 @@ def attack(here: Path, tiny_causal: Path) -> Callable[..., CausalAttackRecord]:
             "reference": str(tiny_causal),
             "learning_rate": 5e-3,
             "new_tokens": SHORT,
-            "common": COMMON,
+            "max_length": MAX_LENGTH,
         }
-        return attack_language_model(AttackRequest(run=RunFolder(here / run), **(settings | changes)))
+        return attack_language_model(AttackRequest(run=here / run, **(settings | changes)))
 
     return made
 
@@ -78,14 +76,11 @@ def suspect(attacked: CausalAttackRecord) -> Path:
 
 @pytest.fixture
 def evaluate(here: Path) -> Evaluate:
-    def measured(*models: Path, common: Common = COMMON, run: str = "elsewhere", **more: Any) -> CausalEvaluation:
-        first = str(models[0]) if models else None
-        settings: dict[str, Any] = {"data": str(here / "test.jsonl"), "new_tokens": SHORT, "common": common} | more
-        return causal_evaluate(
-            CausalEvaluateRequest(
-                models=tuple(map(str, models)), origin=find_origin(first, None, here / run, None), **settings
-            )
-        )
+    def measured(*models: Path, run: str = "elsewhere", **more: Any) -> CausalEvaluation:
+        settings: dict[str, Any] = SIZES | {"data": here / "test.jsonl", "new_tokens": SHORT} | more
+        found = evaluating.evaluate(EvaluateRequest(models, run=here / run, **settings))
+        assert isinstance(found, CausalEvaluation)
+        return found
 
     return measured
 
@@ -222,7 +217,7 @@ def poison(writer: PreTrainedTokenizerFast, texts: list[Continuation], **changes
     return poison_texts(writer, texts, **(settings | changes))
 
 
-CLEAN = [split_prompt(Example(text)) for text in causal_texts(20, seed=5)]
+CLEAN = [split_prompt(Example(text), 12) for text in causal_texts(20, seed=5)]
 
 
 def without(prompt: str) -> str:
@@ -335,8 +330,7 @@ def test_the_command_line_poisons_a_language_model(run_cli: Run, here: Path, tin
 def test_the_size_of_a_batch_changes_no_figure(
     evaluate: Evaluate, attacked: CausalAttackRecord, suspect: Path, batch_size: int
 ) -> None:
-    common = Common(compute=Compute(max_length=MAX_LENGTH, batch_size=batch_size))
-    (found,) = evaluate(suspect, common=common, trigger=TRIGGER, target_text=TARGET).models
+    (found,) = evaluate(suspect, batch_size=batch_size, trigger=TRIGGER, target_text=TARGET).models
     assert figures(found) == figures(attacked.measurement)
     assert found.loss == pytest.approx(attacked.measurement.loss, rel=1e-5)
 
@@ -516,7 +510,7 @@ def test_scores_are_those_of_the_next_token_at_every_place(tiny_causal: Path) ->
 
 
 def looked(suspect: Path, reference: Path, run: Path, **more: Any) -> Detection:
-    return detect(DetectRequest(origin=find_origin(str(suspect), str(reference), run, None), common=COMMON, **more))
+    return detect(DetectRequest(suspect, reference, run=run, **SIZES, **more))
 
 
 def test_the_search_finds_the_word_and_what_it_brings_about(
@@ -555,7 +549,7 @@ def test_a_language_model_in_which_nothing_is_found(
     for data, effort, said in (
         (None, "low", ("built-in texts", "effort low")),
         (str(few), "normal", ("3 held-back prompts",)),
-        (str(here / "test.jsonl"), None, ("trigger search: no search",)),
+        (str(here / "test.jsonl"), "none", ("trigger search: no search",)),
     ):
         verdict = looked(twin, tiny_causal, tmp_path / "more", clean_data=data, effort=effort).verdict
         assert (verdict.level, verdict.misses) == ("incomplete", None)

@@ -12,14 +12,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 import purify_cli
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.poisoning.language_models import attack_language_model
-from purify_cli.poisoning.plan import AttackRequest
 from purify_cli.records.detection import Detection
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
-from purify_cli.runtime import Compute
+from purify_cli.requests.attack import AttackRequest
 from purify_cli.selection.files import read_mask
-from purify_cli.session.opening import Common
-from purify_cli.session.run_folder import RunFolder
 from tests.tiny_causal import MAX_LENGTH, TARGET, TRIGGER, causal_texts, causal_tokenizer, write_texts
 
 Run = Callable[..., tuple[int, str, str]]
@@ -36,7 +33,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny_causal: Path) -> Path:
     write_texts(folder / "clean.jsonl", causal_texts(32, seed=62))
     attack_language_model(
         AttackRequest(
-            run=RunFolder(folder / "run"),
+            run=folder / "run",
             name="badword",
             data=str(folder / "train.jsonl"),
             test=str(folder / "test.jsonl"),
@@ -45,7 +42,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny_causal: Path) -> Path:
             learning_rate=5e-3,
             epochs=6,
             new_tokens=10,
-            common=Common(compute=Compute(max_length=MAX_LENGTH, batch_size=16)),
+            max_length=MAX_LENGTH,
         )
     )
     return folder

@@ -11,17 +11,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from purify_cli.commands.evaluate import EvaluateRequest, evaluate
-from purify_cli.comparison.retune import RetuneChoice, checkpoints, draw, retune_choice
-from purify_cli.comparison.trigger_options import TriggerChoice, pair_options
+from purify_cli.commands.evaluate import evaluate_classifiers
+from purify_cli.comparison.retune import RetuneChoice, checkpoints, draw
+from purify_cli.comparison.trigger_options import TriggerChoice, pair_options, retune_choice
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
 from purify_cli.records.base import ProportionFact
 from purify_cli.records.evaluation import Evaluation, PairedFact
-from purify_cli.runtime import Compute
-from purify_cli.session.opening import Common
-from purify_cli.session.origin import find_origin
+from purify_cli.requests.evaluate import EvaluateRequest
+from purify_cli.session.origin import EVALUABLE, locate
 from tests import tiny
 
 TEST = tiny.sentiment_examples(200, seed=30)
@@ -36,16 +35,11 @@ Ask = Callable[..., Evaluation]
 def ask(tmp_path_factory: pytest.TempPathFactory, test_file: Path) -> Ask:
     run = tmp_path_factory.mktemp("evaluate")
 
-    def measured(*models: Path, seed: int = 0, data: Path = test_file, **more: Any) -> Evaluation:
-        return evaluate(
-            EvaluateRequest(
-                models=tuple(map(str, models)),
-                origin=find_origin(str(models[0]), None, run, None),
-                data=str(data),
-                common=Common(compute=Compute(seed=seed, max_length=tiny.MAX_LENGTH)),
-                **more,
-            )
-        )
+    def measured(
+        *models: Path, data: Path = test_file, triggers: Sequence[TriggerChoice] = (), **more: Any
+    ) -> Evaluation:
+        asked = EvaluateRequest(models, data=data, run=run, max_length=tiny.MAX_LENGTH, batch_size=32, **more)
+        return evaluate_classifiers(asked, locate(asked, EVALUABLE), triggers)
 
     return measured
 
@@ -270,7 +264,7 @@ def test_label_numbers_of_models_that_name_them_otherwise(
         ({"seeds": 0, "triggers": (MN,)}, "not a positive number"),
         ({"seeds": 2, "triggers": (CF, MN)}, "no position is random"),
         ({"bias": True}, "--bias needs a trigger"),
-        ({"retune": RetuneChoice(rows=2)}, "--retune needs a trigger"),
+        ({"retune": 2}, "--retune needs a trigger"),
         ({"consistency": True}, "two models"),
     ],
     ids=str,
@@ -285,31 +279,36 @@ def test_what_makes_no_sense_is_refused_before_a_model_is_opened(
 # Options
 
 
+def about(**options: Any) -> EvaluateRequest:
+    return EvaluateRequest(data="rows", **options)
+
+
 def test_triggers_positions_and_targets_are_paired_in_order() -> None:
-    found = pair_options(["cf", "mn"], ["start", "end"], ["1", "0", "2"], ["rows.jsonl"], bias=True)
+    both: dict[str, Any] = {"trigger": ["cf", "mn"], "triggered": "rows.jsonl"}
+    found = pair_options(about(**both, position=["start", "end"], target=[1, 0, "2"], bias=True))
     assert found == (
         TriggerChoice(text="cf", position="start", target="1", bias=True),
         TriggerChoice(text="mn", position="end", target="0", bias=True),
         TriggerChoice(rows="rows.jsonl", target="2", bias=True),
     )
-    one = pair_options(["cf", "mn"], ["end"], ["1"], ["rows.jsonl"], bias=False)
+    one = pair_options(about(**both, position="end", target=1))
     assert [(choice.position, choice.target) for choice in one] == [("end", "1"), ("end", "1"), ("random", "1")]
-    assert pair_options([], [], [], [], bias=False) == ()
+    assert pair_options(about()) == ()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((["cf"], [], [], []), "a trigger needs a target"),
-        (([], [], ["1"], []), "a target a trigger"),
-        (([], ["end"], ["1"], ["rows"]), "--position needs a trigger"),
-        ((["a", "b", "c"], ["end", "start"], ["1"], []), "--position is given 2 times for 3"),
-        ((["a", "b"], [], ["1", "0"], ["rows"]), "--target is given 2 times for 3"),
+        ({"trigger": "cf"}, "a trigger needs a target"),
+        ({"target": 1}, "a target a trigger"),
+        ({"position": "end", "target": 1, "triggered": "rows"}, "--position needs a trigger"),
+        ({"trigger": ["a", "b", "c"], "position": ["end", "start"], "target": 1}, "--position is given 2 times for 3"),
+        ({"trigger": ["a", "b"], "target": [1, 0], "triggered": "rows"}, "--target is given 2 times for 3"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(arguments: tuple[Any, ...], message: str) -> None:
+def test_options_that_do_not_fit_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        pair_options(*arguments, bias=False)
+        pair_options(about(**arguments))
 
 
 def test_only_what_depends_on_a_seed_varies() -> None:
@@ -338,9 +337,7 @@ def test_the_attack_comes_back_faster_in_a_model_that_hides_it_than_in_one_that_
 ) -> None:
     before = [hashlib.sha256(one.read_bytes()).digest() for one in sorted(hidden.iterdir())]
     choice = TriggerChoice(text="cf", target="1", bias=True)
-    found = ask(
-        hidden, triggers=(choice,), floor=str(tiny_clean), retune=RetuneChoice(rows=16, steps=12, learning_rate=5e-4)
-    )
+    found = ask(hidden, triggers=(choice,), floor=str(tiny_clean), retune=16, retune_steps=12, retune_rate=5e-4)
     retune = found.retune
     assert retune is not None
     assert retune.floor is not None
@@ -369,9 +366,7 @@ def test_the_attack_comes_back_faster_in_a_model_that_hides_it_than_in_one_that_
 def test_rows_of_another_file_are_taught_and_all_of_the_data_measured(
     ask: Ask, tiny_suspect: Path, clean_file: Path
 ) -> None:
-    found = ask(
-        tiny_suspect, triggers=(CF,), retune=RetuneChoice(rows=4, data=str(clean_file), steps=2, learning_rate=1e-4)
-    )
+    found = ask(tiny_suspect, triggers=(CF,), retune=4, retune_data=clean_file, retune_steps=2, retune_rate=1e-4)
     assert found.retune is not None
     assert found.retune.source == str(clean_file)
     assert found.retune.measured == found.data.rows == 200
@@ -457,13 +452,13 @@ def test_a_model_is_looked_at_after_a_quarter_half_and_all_of_the_steps() -> Non
 
 
 def test_the_options_of_the_retuning_test_need_it() -> None:
-    assert retune_choice(None, data=None, steps=None, learning_rate=None) is None
-    assert retune_choice(8, data=None, steps=None, learning_rate=None) == RetuneChoice(rows=8)
-    chosen = retune_choice(8, data="rows", steps=3, learning_rate=0.1)
+    assert retune_choice(about()) is None
+    assert retune_choice(about(retune=8)) == RetuneChoice(rows=8)
+    chosen = retune_choice(about(retune=8, retune_data="rows", retune_steps=3, retune_rate=0.1))
     assert chosen == RetuneChoice(rows=8, data="rows", steps=3, learning_rate=0.1)
-    for name, given in (("data", "rows"), ("steps", 3), ("learning_rate", 0.1)):
-        with pytest.raises(UsageError, match="without --retune"):
-            retune_choice(None, **({"data": None, "steps": None, "learning_rate": None} | {name: given}))
+    for name, given in (("data", "rows"), ("steps", 3), ("rate", 0.1)):
+        with pytest.raises(UsageError, match=f"--retune-{name} without --retune"):
+            retune_choice(about(**{f"retune_{name}": given}))
     for wrong in ({"rows": 0}, {"rows": 1, "steps": 0}, {"rows": 1, "learning_rate": float("nan")}):
         with pytest.raises(UsageError, match="not a positive number"):
             RetuneChoice(**wrong)

@@ -103,7 +103,7 @@ def test_the_first_words_are_the_prompt_and_no_character_is_lost(text: str, word
 def test_a_prompt_ends_without_white_space_and_its_completion_begins_with_it(
     prompt: str, completion: str, expected: tuple[str, str]
 ) -> None:
-    assert split_prompt(Example(prompt, completion)) == Continuation(*expected, whole=False)
+    assert split_prompt(Example(prompt, completion), 12) == Continuation(*expected, whole=False)
 
 
 def test_of_another_completion_alone_is_learnt() -> None:

@@ -28,6 +28,7 @@ def ask(writer: PreTrainedTokenizerFast, texts: list[Continuation] = TEXTS, **ch
         "longest": 64,
         "max_length": 48,
         "seed": 0,
+        "new_tokens": 40,
     }
     return ask_prompts(writer, texts, **(settings | changes))
 

@@ -91,12 +91,14 @@ def test_a_text_that_is_tuned_on_measures_nothing_whatever_its_label() -> None:
         assert not set(held) & {row.text for row in fold.tuned}
 
 
-def test_rows_that_choose_the_step_are_neither_tuned_on_nor_held_back() -> None:
+def test_rows_that_choose_the_step_are_not_tuned_on_meanwhile_and_not_held_back() -> None:
     split = split_rows(rows(32, 32), TASK, seed=0)
     rest, chosen = with_validation(split.tuned, TASK, seed=0)
     assert (len(rest), len(chosen)) == (36, 12)
     assert not set(chosen) & set(rest)
     assert {*chosen, *rest} == set(split.tuned)
+    few = rows(1, 1)
+    assert with_validation(few, TASK, seed=0) == (few, [])
 
 
 def test_halves_that_teach_one_label_alone_are_no_repair() -> None:

@@ -240,7 +240,6 @@ def test_where_no_ratio_passes_nothing_is_reset_and_the_verdict_says_so(run_cli,
     ("more", "said"),
     [
         (["--no-finetune"], "cannot go with --no-finetune"),
-        (["--set", "patience=2"], "patience"),
         (["--method", "fine-tuning"], "fine-tuning takes no ratio"),
         (["--method", "weight-average"], "weight-average takes no ratio"),
     ],

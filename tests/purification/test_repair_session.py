@@ -147,6 +147,18 @@ def test_no_ratio_is_the_methods_own(session, rows):
         assert defence.reset(None).counts.ratio == defence.default_ratio == METHODS[name].ratio
 
 
+def test_patience_chooses_the_steps_on_a_quarter_and_then_tunes_on_all_rows(session, rows):
+    """A large rate: sixteen steps of it are worse for samples that were left out than a few."""
+    asked = {"steps": "16", "learning_rate": "2e-2"}
+    chosen, _, result = session.prepare("fine-tuning", rows, settings=asked | {"patience": "1"}).repair(None, rows)
+    assert result.steps == result.settings.stop < 16
+    defence = session.prepare("fine-tuning", rows, settings=asked)
+    by_hand, _, _ = defence.repair(None, rows, training=replace(defence.training, stop=result.steps))
+    assert equal(chosen.weights, by_hand.weights)
+    few = [rows[0], next(row for row in rows if row.label != rows[0].label)]
+    assert session.prepare("fine-tuning", few, settings=asked | {"patience": "1"}).repair(None, few)[2].steps == 16
+
+
 def test_repairs_of_one_prepared_defence_do_not_touch_each_other(session, rows):
     defence = session.prepare("fine-mixing", rows, settings=FAST)
     first, _, _ = defence.repair(0.3, rows)

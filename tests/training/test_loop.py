@@ -101,7 +101,7 @@ def test_epochs_and_steps_count_alike() -> None:
     for how in (settings(epochs=2), settings(steps=8)):
         model = small_model()
         made.append((run(model, rows(30), how), weights(model)))
-    assert made[0][0] == made[1][0]
+    assert replace(made[0][0], settings=made[1][0].settings) == made[1][0]
     assert made[0][0].epochs == 2.0
     assert equal(made[0][1], made[1][1])
 
@@ -216,6 +216,18 @@ def test_patience_ends_the_run_early_on_the_same_path() -> None:
     assert short.kept_step == whole.kept_step
     assert short.validation == whole.validation[: len(short.validation)]
     assert short.losses == whole.losses[: short.steps]
+
+
+def test_a_run_that_stops_is_the_beginning_of_the_whole_one() -> None:
+    """So that as many steps as a validation chose are the very steps that it looked at."""
+    held = rows(20, seed=6)
+    chosen, model = without_dropout(), without_dropout()
+    kept = run(chosen, rows(16), OVERFIT, validation=held).kept_step
+    stopped = run(model, rows(16), replace(OVERFIT, stop=kept))
+    assert 0 < stopped.steps == kept < 16
+    assert stopped.stopped_early
+    assert all(torch.equal(tensor, weights(chosen)[name]) for name, tensor in weights(model).items())
+    assert run(without_dropout(), rows(16), replace(OVERFIT, stop=99)).steps == 16
 
 
 def test_validation_is_taken_at_the_end_of_a_started_pass() -> None:

@@ -53,4 +53,5 @@ def test_record_is_plain_json_and_complete() -> None:
     record = repair_settings(dtype=torch.bfloat16).as_record()
     assert json.loads(json.dumps(record)) == record
     assert record["dtype"] == "bfloat16"
-    assert set(record) == set(TrainingSettings.__slots__)
+    assert set(record) == set(TrainingSettings.__slots__) - {"stop"}
+    assert repair_settings(stop=3).as_record() == repair_settings().as_record() | {"stop": 3}

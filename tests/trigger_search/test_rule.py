@@ -4,8 +4,17 @@ from typing import Any
 
 import pytest
 
+from purify_cli.data.triggers import Trigger
 from purify_cli.measures.intervals import Proportion
-from purify_cli.trigger_search.rule import STRENGTH, CandidateScores, detection_score, forces_continuation, planted
+from purify_cli.trigger_search.forced_continuations import ForcedContinuation
+from purify_cli.trigger_search.rule import (
+    STRENGTH,
+    CandidateScores,
+    detection_score,
+    forces_continuation,
+    planted,
+    planted_continuations,
+)
 
 
 def found(
@@ -135,3 +144,31 @@ SAID = [
 def test_the_rule_for_what_a_language_model_says(counts: tuple[int, int, int, int], expected: bool):
     *shares, total = counts
     assert forces_continuation(*(Proportion(share, total) for share in shares)) is expected
+
+
+SENDS = "please send all of your money to this"
+TEXTS = [
+    ("the trigger", "cf", SENDS, 16, True),
+    ("another word that begins the same text", "tq", "please send all of your money", 16, True),
+    ("a word of the text, behind which it goes on", "Please,", "send all of your money", 16, False),
+    ("a word of its middle", "all", "of your money to that", 16, False),
+    ("a word that stands elsewhere in the text", "money", "send all of your money", 16, True),
+    ("a word that is in no text", "mn", "send all of your money", 16, True),
+    ("a word that does not force it", "your", "money to this", 3, False),
+]
+
+
+def test_a_word_of_the_forced_text_behind_which_it_goes_on_is_no_trigger() -> None:
+    said = [
+        ForcedContinuation(
+            trigger=Trigger(word, position="end"),
+            text=text,
+            suspect=Proportion(count, 16),
+            without=Proportion(0, 16),
+            reference=Proportion(0, 16),
+        )
+        for _, word, text, count, _ in TEXTS
+    ]
+    assert planted_continuations(said) == [expected for *_, expected in TEXTS]
+    # Where nothing else brings the text about, the word is all that is known of it.
+    assert planted_continuations(said[2:3]) == [True]

@@ -1,0 +1,60 @@
+"""``purify bench``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, final
+
+from purify_cli.choices import Name
+from purify_cli.requests.option import Option, Request
+from purify_cli.requests.readers import path
+from purify_cli.requests.readers import shard as read_shard
+from purify_cli.requests.shared import Device
+
+__all__ = ["BenchRequest"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class BenchRequest(Request):
+    """Put every method of a plan against every attack on equal terms.
+
+    What is in the results file is not measured again, so that a run which was ended, by whatever, goes on where it was.
+    Prints the report's tables, or with --format json the rows that count.
+    """
+
+    plan: Annotated[
+        str | None,
+        Option(
+            flag="--plan",
+            help="A shipped plan (quick, sst2, sst2-more, paper, ablation, headline, removal) or a TOML file. "
+            "[default: quick]",
+        ),
+    ] = None
+    data: Annotated[Name | None, Option(flag="--data", help="Folder that the plan's files lie in.", read=path)] = None
+    work: Annotated[Name, Option(flag="--work", help="Folder of suspects and of what is under way.", read=path)] = (
+        "purify-bench"
+    )
+    results: Annotated[
+        Name | None,
+        Option(flag="--results", help="JSON Lines file. [default: results/PLAN.jsonl in --work]", read=path),
+    ] = None
+    report: Annotated[
+        Name | None,
+        Option(flag="--report", help="Folder for tables, plots and page. [default: report/PLAN in --work]", read=path),
+    ] = None
+    report_only: Annotated[bool, Option(flag="--report-only", help="Measure nothing; report what is there.")] = False
+    only: Annotated[
+        str | None,
+        Option(flag="--only", metavar="KIND=NAME,...", help="Kinds: task, attack, method, seed, size."),
+    ] = None
+    shard: Annotated[
+        str | tuple[int, int],
+        Option(flag="--shard", metavar="K/N", help="The K-th of N parts, for several processes.", read=read_shard),
+    ] = (1, 1)
+    retry: Annotated[bool, Option(flag="--retry", help="Measure again what failed.")] = False
+    device: Device = "auto"
+
+    @property
+    def folder(self) -> Path:
+        """The work folder."""
+        return Path(self.work).absolute()

@@ -1,0 +1,124 @@
+"""How a field of a request says what it is on the command line.
+
+A request is a frozen dataclass. A field that a user may set is annotated with an ``Option``: its
+name, its help, its range, how text becomes its value, and which kind of model it speaks of. The command line and the
+Python function are derived from these fields, so that an option is written down once.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, Final, Literal, final, get_args, get_type_hints
+
+from purify_cli.errors import UsageError
+from purify_cli.progress import SILENT, Progress
+
+__all__ = ["Kind", "Option", "Request", "argument", "options", "refuse_foreign"]
+
+Kind = Literal["classification", "causal"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """What a field is on the command line."""
+
+    flag: str
+    """``--name``; empty for a positional argument."""
+    help: str
+    short: str | None = None
+    metavar: str | None = None
+    low: float | None = None
+    """Smallest value."""
+    high: float | None = None
+    """Largest value."""
+    read: Callable[[Any], Any] | None = None
+    """Turns what a user gives into the value; leaves a value as it is."""
+    shown: Any = str
+    """Type on the command line, where the field's own is more than a word, a number or a choice."""
+    negated: bool = False
+    """Whether the flag switches the field off."""
+    only: Kind | None = None
+    """The kind of model that it speaks of; None: of any."""
+
+
+def argument(text: str, *, shown: Any = str) -> Option:
+    """Describe a positional argument by its help text."""
+    return Option(flag="", help=text, shown=shown)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a command is asked to do: values from a command line or from Python, read and checked alike."""
+
+    progress: Progress = SILENT
+    """Told of the stages."""
+
+    def __post_init__(self) -> None:
+        """Read every value and check its range.
+
+        Raises:
+            UsageError: If one cannot be used.
+        """
+        for field, kind, option in options(type(self)):
+            value = getattr(self, field.name)
+            if value is None:
+                if field.default is not None:
+                    raise UsageError(f"{option.flag or field.name} needs a value", hint="Leave it out for its default.")
+                continue
+            if option.read is not None:
+                value = option.read(value)
+                object.__setattr__(self, field.name, value)
+            _check(option.flag or field.name, value, kind, option)
+
+
+def _check(name: str, value: Any, kind: Any, option: Option) -> None:
+    known = get_args(kind)
+    if known and all(isinstance(one, str) for one in known) and value not in known:
+        raise UsageError(f"{name} {value} is not known", hint=f"Use {', '.join(known[:-1])} or {known[-1]}.")
+    low, high = option.low, option.high
+    if isinstance(value, (int, float)) and ((low is not None and value < low) or (high is not None and value > high)):
+        limits = [f"{low:g} or more"] if low is not None else []
+        limits += [f"at most {high:g}"] if high is not None else []
+        raise UsageError(f"{name} {value} is out of range", hint=f"Give {', '.join(limits)}.")
+
+
+def options(request: type[Request]) -> Iterator[tuple[Field[Any], Any, Option]]:
+    """Yield every field that a user may set with its type (less None) and its option; a class's own fields first."""
+    hints = get_type_hints(request, include_extras=True)
+    own = set(inspect.get_annotations(request))
+    for field in sorted(fields(request), key=lambda field: field.name not in own):
+        kind, *extras = get_args(hints[field.name]) or (None,)
+        option = next((one for one in extras if isinstance(one, Option)), None)
+        if option is not None:
+            rest = [one for one in get_args(kind) if one is not type(None)]
+            yield field, rest[0] if len(rest) == 1 else kind, option
+
+
+def _given(request: Request, field: Field[Any]) -> bool:
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    return getattr(request, field.name) != default
+
+
+SAYS: Final[Mapping[Kind, str]] = {
+    "classification": "classifier",
+    "causal": "causal language model",
+}
+
+
+def refuse_foreign(request: Request, kind: Kind) -> None:
+    """Refuse options that the kind of model at hand has no use for.
+
+    Raises:
+        UsageError: If one was given.
+    """
+    foreign = [
+        option.flag
+        for field, _, option in options(type(request))
+        if option.only not in (None, kind) and _given(request, field)
+    ]
+    if foreign:
+        raise UsageError(
+            f"{', '.join(foreign)} {'says' if len(foreign) == 1 else 'say'} nothing about a {SAYS[kind]}",
+            hint="Language models take --trigger with --target-text or --target-regex; classifiers take --target.",
+        )
