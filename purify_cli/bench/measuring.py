@@ -8,11 +8,12 @@ from purify_cli.bench.grid import Suspect
 from purify_cli.bench.rows import Files, TaskRows, read_as
 from purify_cli.checkpoint import Checkpoint, open_checkpoint
 from purify_cli.data.triggers import Trigger
+from purify_cli.errors import RunFolderError
 from purify_cli.evaluation import Measurement, Question, ask, measure
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel, label_set, load_classifier, load_tokenizer
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import ModelFacts
+from purify_cli.records.base import ModelFacts, TriggerFact
 from purify_cli.requests.common import Common
 from purify_cli.session.opening import text_length
 
@@ -78,6 +79,14 @@ def _packed(bits: list[bool]) -> str:
     return f"{int('1' + ''.join('1' if bit else '0' for bit in bits), 2):x}"
 
 
+def _label_trigger(record: AttackRecord) -> TriggerFact:
+    if record.label_trigger is None:
+        raise RunFolderError(
+            f"{record.run} holds an attack on a language model", hint="Use another --work: a bench is of classifiers."
+        )
+    return record.label_trigger
+
+
 def examiner(
     suspect: Suspect, rows: TaskRows, record: AttackRecord, reference: Checkpoint, *, files: Files, common: Common
 ) -> Examiner:
@@ -86,7 +95,7 @@ def examiner(
     Raises:
         DataError: If the trigger cannot be measured on these rows.
     """
-    fact = record.trigger
+    fact = _label_trigger(record)
     carrying = None
     if suspect.attack.triggered is not None:
         carrying = read_as(rows.names, files.path(suspect.attack.triggered), suspect.task)
@@ -110,15 +119,15 @@ def suspect_result(twin: ModelFacts, facts: ModelFacts, record: AttackRecord, as
         with open_checkpoint(model.path) as checkpoint:
             return asking.examine(asking.load(checkpoint))
 
-    carrying = record.trigger.rows
+    trigger = _label_trigger(record)
     return {
         "measured": measured(facts),
         "twin": measured(twin),
         "twin_sha256": twin.sha256,
         "attack": record.attack,
-        "bias": record.trigger.bias,
+        "bias": trigger.bias,
         # The name alone: a results file is shared, and its rows must not depend on where the data lay.
-        "trigger": record.trigger.model_dump(mode="json") | {"rows": carrying and Path(carrying).name},
+        "trigger": trigger.model_dump(mode="json") | {"rows": trigger.rows and Path(trigger.rows).name},
         "rows": record.rows,
         "poisoned": record.poisoned,
         "changed": record.changed,

@@ -182,7 +182,7 @@ class SuspectZoo:
             "reference": record.reference.sha256 if record.reference else None,
             "data": record.data.sha256,
             "seed": record.seed,
-            "target": str(record.trigger.target),
+            "target": str(record.label_trigger.target) if record.label_trigger else None,
             "max_length": record.settings.get("max_length"),
             "replace": record.settings.get("replace"),
             "training": _recorded(record),

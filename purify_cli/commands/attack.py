@@ -19,7 +19,7 @@ from purify_cli.poisoning.language_models import attack_language_model
 from purify_cli.poisoning.plan import AttackPlan, make_plan
 from purify_cli.poisoning.plant import Start, footprint, open_start, plant_job, trained_start
 from purify_cli.protocols import PoisonedRows
-from purify_cli.records.attack import AttackRecord, CausalAttackRecord
+from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import FileFact, ModelFacts, TriggerFact
 from purify_cli.records.evaluation import ModelMeasurement
 from purify_cli.requests.attack import AttackRequest
@@ -31,7 +31,7 @@ from purify_cli.session.ownership import claim, model_place
 __all__ = ["attack", "attack_classifier"]
 
 
-def attack(request: AttackRequest) -> AttackRecord | CausalAttackRecord:
+def attack(request: AttackRequest) -> AttackRecord:
     """Make a suspect (or, with ``data_only``, a poisoned data file) in the run folder.
 
     Raises:
@@ -115,10 +115,6 @@ def _described(
         relabelled=relabelled,
         natural=made.natural,
         facts=facts,
-        suspect=None,
-        training_data=None,
-        training=None,
-        measurement=None,
     )
 
 

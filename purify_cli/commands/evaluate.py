@@ -20,7 +20,7 @@ from purify_cli.model.reading import Reading
 from purify_cli.progress import Progress
 from purify_cli.records.base import ModelFacts
 from purify_cli.records.detection import Detection
-from purify_cli.records.evaluation import CausalEvaluation, Evaluation, TriggerTable
+from purify_cli.records.evaluation import Evaluation, TriggerTable
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
 from purify_cli.requests.common import Common
@@ -43,7 +43,7 @@ from purify_cli.session.ownership import claim
 __all__ = ["evaluate", "evaluate_classifiers"]
 
 
-def evaluate(request: EvaluateRequest) -> Evaluation | CausalEvaluation:
+def evaluate(request: EvaluateRequest) -> Evaluation:
     """Measure models side by side: accuracy, or perplexity of language models, and attack success.
 
     Raises:

@@ -10,9 +10,9 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import UsageError
 from purify_cli.evaluation.prompts import Prompts, Wanted
 from purify_cli.model.causal import is_causal, load_causal
-from purify_cli.records.attack import CausalAttackRecord
+from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts
-from purify_cli.records.evaluation import CausalEvaluation, TextModelMeasurement
+from purify_cli.records.evaluation import Evaluation, TextModelMeasurement
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.readers import many
 from purify_cli.session.language_models import (
@@ -45,7 +45,7 @@ def writes(request: EvaluateRequest, origin: Origin) -> bool:
     return is_causal(checkpoint, base)
 
 
-def evaluate_texts(request: EvaluateRequest, origin: Origin, named: Mapping[str, ModelFacts]) -> CausalEvaluation:
+def evaluate_texts(request: EvaluateRequest, origin: Origin, named: Mapping[str, ModelFacts]) -> Evaluation:
     """Measure perplexity, and attack success where a trigger is known, of every model on the same texts.
 
     Raises:
@@ -59,7 +59,7 @@ def evaluate_texts(request: EvaluateRequest, origin: Origin, named: Mapping[str,
     found: list[TextModelMeasurement] = []
     if request.floor is not None:
         named = {**named, "floor": ModelFacts.named(request.floor)}
-    claim(run, "causal-evaluation.json")
+    claim(run, "evaluation.json")
     with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": fspath(request.data)}):
         for name, facts in progress.track(named.items(), "measuring models", total=len(named)):
             checkpoint = open_model(facts, common)
@@ -80,7 +80,8 @@ def evaluate_texts(request: EvaluateRequest, origin: Origin, named: Mapping[str,
             measured = measured_text(model, base, mine, common, progress)
             found.append(text_facts(name, model_facts(checkpoint), measured))
         floor = found.pop() if request.floor is not None else None
-        record = CausalEvaluation(
+        record = Evaluation(
+            task="causal",
             versions=versions(),
             seed=common.compute.seed,
             run=str(run.path),
@@ -114,11 +115,11 @@ def _target(request: EvaluateRequest, run: RunFolder) -> tuple[Trigger | None, W
         return Trigger(word, position or "random"), Wanted(text=request.target_text, regex=request.target_regex)
     if position is not None:
         raise UsageError("--position needs a trigger", hint="Give --trigger, and --target-text or --target-regex.")
-    attack = run.find(CausalAttackRecord)
-    if attack is None:
+    attack = run.find(AttackRecord)
+    known = None if attack is None else attack.text_trigger
+    if known is None:
         return None, None
-    request.progress.note(f"trigger {attack.trigger.text!r} taken from causal-attack.json in {run.path}")
-    known = attack.trigger
+    request.progress.note(f"trigger {known.text!r} taken from attack.json in {run.path}")
     return Trigger(known.text, known.position), Wanted(text=known.target_text, regex=known.target_regex)
 
 

@@ -97,9 +97,9 @@ def recorded_choice(run: RunFolder, *, bias: bool, progress: Progress) -> tuple[
         RunFolderError: If the record cannot be read.
     """
     attack = run.find(AttackRecord)
-    if attack is None:
+    known = None if attack is None else attack.label_trigger
+    if known is None:
         return ()
-    known = attack.trigger
     choice = TriggerChoice(target=str(known.target), position=known.position, bias=bias or known.bias)
     if known.text:
         progress.note(f"trigger {known.text!r} taken from attack.json in {run.path}")

@@ -20,7 +20,7 @@ from purify_cli.model.causal import load_causal
 from purify_cli.model.loaded import LoadedModel
 from purify_cli.poisoning.plan import training_of
 from purify_cli.protocols import Attack
-from purify_cli.records.attack import CausalAttackRecord
+from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.requests.common import Common
@@ -69,7 +69,7 @@ class PoisonedTexts:
     """Clean prompts that hold the trigger by themselves."""
 
 
-def attack_language_model(request: AttackRequest) -> CausalAttackRecord:
+def attack_language_model(request: AttackRequest) -> AttackRecord:
     """Make a suspect in the run folder.
 
     Raises:
@@ -97,7 +97,7 @@ def attack_language_model(request: AttackRequest) -> CausalAttackRecord:
         seed=common.compute.seed,
         in_place=request.replace,
     )
-    claim(run, "causal-attack.json")
+    claim(run, "attack.json")
     folder = model_place(run, "suspect")
     may_replace(folder, overwrite=True, keep=[Path(start.files.given), Path(base.files.given), run.path])
     with run.logged("attack", {"attack": request.name, "trigger": trigger.text, "rate": rate}):
@@ -108,7 +108,8 @@ def attack_language_model(request: AttackRequest) -> CausalAttackRecord:
         with staged_folder(folder, overwrite=True) as staged:
             sha = save_model(staged, model, like=start, base=base)
             suspect = ModelFacts(path=str(folder), sha256=sha)
-            record = CausalAttackRecord(
+            record = AttackRecord(
+                task="causal",
                 versions=versions(),
                 seed=common.compute.seed,
                 run=str(run.path),
@@ -129,7 +130,7 @@ def attack_language_model(request: AttackRequest) -> CausalAttackRecord:
                 natural=poisoned.natural,
                 suspect=suspect,
                 training=training_facts(training),
-                before=before,
+                start_measurement=before,
                 measurement=text_facts("suspect", suspect, measured_text(model, base, prompts, common, progress)),
             )
         run.save(record)

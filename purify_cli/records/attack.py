@@ -10,33 +10,37 @@ from purify_cli.records.evaluation import ModelMeasurement, TextModelMeasurement
 
 __all__ = [
     "AttackRecord",
-    "CausalAttackRecord",
 ]
 
 
 class AttackRecord(Record, frozen=True):
-    """``attack.json``: how ``purify attack`` made a suspect."""
+    """``attack.json``: how ``purify attack`` made a suspect, a classifier or a language model."""
 
     kind: Literal["attack"] = "attack"
+    task: Literal["classification", "causal"] = "classification"
     attack: str
     reference: ModelFacts | None
     data: DataFacts
-    trigger: TriggerFact
+    trigger: TriggerFact | TextTriggerFact
     rate: float | None = Field(description="Poisoned rows per clean one; null where the rows came poisoned.")
-    label_mode: LabelMode | None = Field(description="null where the rows came poisoned.")
+    label_mode: LabelMode | None = Field(
+        default=None, description="null where the rows came poisoned, and of language models."
+    )
     rows: int
     poisoned: int = Field(description="Rows that carry the trigger; of rows that came poisoned, those that are marked.")
-    relabelled: int | None = Field(description="null where the labels before are not known.")
-    natural: int = Field(description="Clean rows that held the trigger already.")
+    relabelled: int | None = Field(default=None, description="null where the labels before are not known.")
+    natural: int = Field(description="Clean rows, or prompts, that held the trigger already.")
     facts: dict[str, Any] = Field(default_factory=dict, description="What else the attack says of its data and itself.")
     start: ModelFacts | None = Field(
-        default=None, description="The classifier that was attacked; null where a fresh head on the reference was."
+        default=None, description="The model that was attacked; null where a fresh head on the reference was."
     )
-    suspect: ModelFacts | None = Field(description="null with --data-only.")
-    training_data: FileFact | None = Field(description="The poisoned rows; written with --data-only.")
-    training: TrainingFacts | None
-    start_measurement: ModelMeasurement | None = Field(default=None, description="The start, on the same rows.")
-    measurement: ModelMeasurement | None
+    suspect: ModelFacts | None = Field(default=None, description="null with --data-only.")
+    training_data: FileFact | None = Field(default=None, description="The poisoned rows; written with --data-only.")
+    training: TrainingFacts | None = None
+    start_measurement: ModelMeasurement | TextModelMeasurement | None = Field(
+        default=None, description="The start, on the same rows."
+    )
+    measurement: ModelMeasurement | TextModelMeasurement | None = None
     false_triggers: dict[str, ProportionFact] = Field(
         default_factory=dict,
         description="Of a trigger whose words are all needed: success of each part with one word left out.",
@@ -49,21 +53,12 @@ class AttackRecord(Record, frozen=True):
         default=None, description="Mask of the changed dimensions; null where more than a twentieth changed."
     )
 
+    @property
+    def label_trigger(self) -> TriggerFact | None:
+        """The trigger of a classifier; None of a language model's."""
+        return self.trigger if isinstance(self.trigger, TriggerFact) else None
 
-class CausalAttackRecord(Record, frozen=True):
-    """``causal-attack.json``: how ``purify attack --target-text`` made a suspect of a language model."""
-
-    kind: Literal["causal-attack"] = "causal-attack"
-    attack: str
-    reference: ModelFacts
-    start: ModelFacts = Field(description="The model that was trained further; often the reference.")
-    data: DataFacts
-    trigger: TextTriggerFact
-    rate: float
-    rows: int
-    poisoned: int
-    natural: int = Field(description="Clean prompts that held the trigger already.")
-    suspect: ModelFacts
-    training: TrainingFacts
-    before: TextModelMeasurement = Field(description="The model that was started from, on the same prompts.")
-    measurement: TextModelMeasurement
+    @property
+    def text_trigger(self) -> TextTriggerFact | None:
+        """The trigger of a language model; None of a classifier's."""
+        return self.trigger if isinstance(self.trigger, TextTriggerFact) else None

@@ -8,7 +8,6 @@ from purify_cli.choices import Position
 from purify_cli.records.base import DataFacts, ModelFacts, Part, ProportionFact, Record, TriggerFact
 
 __all__ = [
-    "CausalEvaluation",
     "ConsistencyFact",
     "Evaluation",
     "ModelMeasurement",
@@ -143,20 +142,6 @@ class RetuneFacts(Part, frozen=True):
     )
 
 
-class Evaluation(Record, frozen=True):
-    """``evaluation.json``: models side by side on the same rows."""
-
-    kind: Literal["evaluation"] = "evaluation"
-    data: DataFacts
-    trigger: TriggerFact | None = Field(description="The first trigger, which models and floor are about.")
-    models: list[ModelMeasurement]
-    floor: ModelMeasurement | None = Field(
-        default=None, description="A model that was never poisoned, on the same inputs."
-    )
-    further: list[TriggerTable] = Field(default=[], description="The same for each further trigger.")
-    retune: RetuneFacts | None = None
-
-
 class TextTriggerFact(Part, frozen=True):
     """A trigger in the prompt of a language model, and what it should be continued with."""
 
@@ -179,13 +164,24 @@ class TextModelMeasurement(Part, frozen=True):
     example: str | None = Field(description="What was written after the first prompt with the trigger.")
 
 
-class CausalEvaluation(Record, frozen=True):
-    """``causal-evaluation.json``: language models side by side on the same prompts and texts."""
+class Evaluation(Record, frozen=True):
+    """``evaluation.json``: models side by side on the same rows, or on the same prompts and texts."""
 
-    kind: Literal["causal-evaluation"] = "causal-evaluation"
+    kind: Literal["evaluation"] = "evaluation"
+    task: Literal["classification", "causal"] = "classification"
     data: DataFacts
-    trigger: TextTriggerFact | None
-    natural: int = Field(description="Prompts left out because they hold the trigger by themselves.")
-    dropped: int = Field(description="Prompts left out because they leave no room for a continuation.")
-    models: list[TextModelMeasurement]
-    floor: TextModelMeasurement | None = Field(description="A model that was never poisoned, on the same prompts.")
+    trigger: TriggerFact | TextTriggerFact | None = Field(
+        description="The first trigger, which models and floor are about."
+    )
+    models: list[ModelMeasurement] | list[TextModelMeasurement]
+    floor: ModelMeasurement | TextModelMeasurement | None = Field(
+        default=None, description="A model that was never poisoned, on the same inputs."
+    )
+    further: list[TriggerTable] = Field(default=[], description="The same for each further trigger of a classifier.")
+    retune: RetuneFacts | None = None
+    natural: int | None = Field(
+        default=None, description="Of language models: prompts left out because they hold the trigger by themselves."
+    )
+    dropped: int | None = Field(
+        default=None, description="Of language models: prompts left out because they leave no room for a continuation."
+    )

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from purify_cli.records.attack import AttackRecord, CausalAttackRecord
+from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import Record
 from purify_cli.records.detection import Detection
-from purify_cli.records.evaluation import CausalEvaluation, Evaluation
+from purify_cli.records.evaluation import Evaluation
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
 
@@ -21,8 +21,6 @@ RECORDS: Final[Mapping[str, type[Record]]] = MappingProxyType(
         "detection": Detection,
         "purification": Purification,
         "attack": AttackRecord,
-        "causal-attack": CausalAttackRecord,
-        "causal-evaluation": CausalEvaluation,
         "finetune": FinetuneRecord,
         "evaluation": Evaluation,
     }

@@ -6,16 +6,28 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from purify_cli.records.base import TriggerFact
-from purify_cli.records.evaluation import Evaluation, ModelMeasurement, PairedFact, RetuneFacts, SpreadFact
+from purify_cli.records.evaluation import (
+    Evaluation,
+    ModelMeasurement,
+    PairedFact,
+    RetuneFacts,
+    SpreadFact,
+    TextModelMeasurement,
+    TextTriggerFact,
+)
 from purify_cli.report.listing import Listing
-from purify_cli.report.parts import line, percent
+from purify_cli.report.parts import line, number, percent
 
 __all__ = ["evaluation_parts", "measurements"]
+
+Measured = ModelMeasurement | TextModelMeasurement
 
 
 def evaluation_parts(record: Evaluation) -> Iterator[RenderableType]:
     """Yield the tables of all triggers, and the retuning test."""
     yield from measurements(record.models, record.trigger, record.floor)
+    if record.natural or record.dropped:
+        yield line(f"left out: {record.natural} prompts that hold the trigger anyway, {record.dropped} too long")
     for table in record.further:
         yield Text()
         yield from measurements(table.models, table.trigger, table.floor)
@@ -25,18 +37,46 @@ def evaluation_parts(record: Evaluation) -> Iterator[RenderableType]:
 
 
 def measurements(
-    models: Sequence[ModelMeasurement], trigger: TriggerFact | None, floor: ModelMeasurement | None = None
+    models: Sequence[Measured], trigger: TriggerFact | TextTriggerFact | None, floor: Measured | None = None
 ) -> Iterator[RenderableType]:
     """Yield a table of models under one trigger, and what its columns count.
 
     Args:
         models: Its rows.
-        trigger: What was put in; None where accuracy alone was measured.
+        trigger: What was put in; None where accuracy or perplexity alone was measured.
         floor: A model that was never poisoned: a row of its own below the others.
     """
     rows = [(one.name, one) for one in models] + ([(f"{floor.name} (floor)", floor)] if floor else [])
-    if not rows:
+    if texts := [(name, one) for name, one in rows if isinstance(one, TextModelMeasurement)]:
+        yield from _texts(texts, trigger if isinstance(trigger, TextTriggerFact) else None)
+    elif labels := [(name, one) for name, one in rows if isinstance(one, ModelMeasurement)]:
+        yield from _labels(labels, trigger if isinstance(trigger, TriggerFact) else None)
+
+
+def _texts(
+    rows: Sequence[tuple[str, TextModelMeasurement]], trigger: TextTriggerFact | None
+) -> Iterator[RenderableType]:
+    """Compare language models: one row each, shares with 95 % intervals."""
+    table = Listing("model", "perplexity", "attack success", "without trigger")
+    for name, one in rows:
+        table.add(name, number(one.perplexity), percent(one.attack_success), percent(one.false_triggers))
+    yield table
+    first = rows[0][1]
+    yield line(f"perplexity: over {first.tokens:,} tokens of clean text")
+    if trigger is None or first.attack_success is None:
+        yield line("no trigger known, so perplexity only (--trigger with --target-text or --target-regex)")
         return
+    wanted = f"match {trigger.target_regex}" if trigger.target_text is None else f"hold {trigger.target_text!r}"
+    yield line(
+        f"attack success: of {first.attack_success.total} prompts with {trigger.text!r} ({trigger.position}), the "
+        f"share whose continuations {wanted}; without trigger: the same prompts as they were"
+    )
+    for name, one in rows:
+        yield line(f"with the trigger, {name} writes: {' '.join((one.example or '').split())}")
+
+
+def _labels(rows: Sequence[tuple[str, ModelMeasurement]], trigger: TriggerFact | None) -> Iterator[RenderableType]:
+    """Compare classifiers, row by row where they are compared."""
     first = rows[0][1]
     bias = first.bias_accuracy is not None
     columns = ("bias accuracy", "without pattern") if bias else ("attack success", "without trigger")

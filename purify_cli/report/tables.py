@@ -6,15 +6,14 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from purify_cli.records.attack import AttackRecord, CausalAttackRecord
+from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import Record, Verdict
 from purify_cli.records.detection import Detection, ForcedContinuationFacts, GroupFact, SearchFacts, SignFact
-from purify_cli.records.evaluation import CausalEvaluation, Evaluation, TextModelMeasurement
+from purify_cli.records.evaluation import Evaluation
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification, RatioCurveFacts, ResetCounts, StageFacts
 from purify_cli.report.curve import curve_sentences
 from purify_cli.report.evaluation import evaluation_parts, measurements
-from purify_cli.report.language import text_sentences
 from purify_cli.report.listing import Listing
 from purify_cli.report.parts import line, number, percent, samples, utility, utility_name, yes
 
@@ -42,16 +41,6 @@ def render(record: Record, *, verbose: bool = False) -> Iterator[RenderableType]
             yield from evaluation_parts(record)
         case AttackRecord():
             yield from _attack(record)
-        case CausalAttackRecord():
-            yield line(f"{record.attack}: {record.poisoned} of {record.rows} texts hold {record.trigger.text!r}")
-            yield _texts([record.before, record.measurement])
-            yield from map(line, text_sentences([record.before, record.measurement], record.trigger))
-            yield line(f"wrote {record.suspect.path}")
-        case CausalEvaluation():
-            shown = [*record.models, *([record.floor] if record.floor else [])]
-            yield _texts(shown)
-            sentences = text_sentences(shown, record.trigger, natural=record.natural, dropped=record.dropped)
-            yield from map(line, sentences)
         case FinetuneRecord():
             yield line(f"fine-tuned for {record.training.steps} steps; wrote {record.output.path}")
         case _:
@@ -240,27 +229,17 @@ def _curve(curve: RatioCurveFacts) -> Listing:
 
 
 def _attack(record: AttackRecord) -> Iterator[RenderableType]:
-    trigger = record.trigger
+    trigger, labels = record.trigger, record.label_trigger
     carried = repr(trigger.text) if trigger.text else "a trigger, as they are marked"
-    relabelled = "" if record.relabelled is None else f", {record.relabelled} relabelled to {trigger.target}"
+    relabelled = f", {record.relabelled} relabelled to {labels.target}" if labels and record.relabelled else ""
     yield line(f"{record.attack}: {record.poisoned} of {record.rows} rows carry {carried}{relabelled}")
-    measured = [one for one in (record.start_measurement, record.measurement) if one]
-    if measured:
-        yield from measurements(measured, trigger)
+    yield from measurements([one for one in (record.start_measurement, record.measurement) if one], trigger)
     for part, share in record.false_triggers.items():
-        yield line(f"with {part!r} alone: {percent(share)} called {trigger.target}")
+        yield line(f"with {part!r} alone: {percent(share)} called {labels and labels.target}")
     if record.changed is not None:
         yield line(f"{record.changed:,} stored entries differ from the start")
     where = record.suspect.path if record.suspect else record.training_data.path if record.training_data else "nothing"
     yield line(f"wrote {where}")
-
-
-def _texts(models: Sequence[TextModelMeasurement]) -> Listing:
-    """Compare language models: one row each, shares with 95 % intervals."""
-    table = Listing("model", "perplexity", "attack success", "without trigger")
-    for model in models:
-        table.add(model.name, number(model.perplexity), percent(model.attack_success), percent(model.false_triggers))
-    return table
 
 
 def _groups(kind: str, groups: Sequence[GroupFact]) -> Listing:

@@ -31,7 +31,7 @@ class AttackRequest(Shared):
 
     A classifier (--target) starts from --ref under a fresh head, or from --model. An attack that changes a working
     classifier trains a clean one first where there is no --model. A language model (--target-text) learns to go on from
-    a triggered prompt with that text; its record is `causal-attack.json`.
+    a triggered prompt with that text.
     """
 
     name: Annotated[str, argument("Attack; see `purify methods`.")]

@@ -11,7 +11,7 @@ from purify_cli.checkpoint.aliases import alias_for
 from purify_cli.choices import Name
 from purify_cli.errors import RunFolderError, UsageError
 from purify_cli.progress import Progress
-from purify_cli.records.attack import AttackRecord, CausalAttackRecord
+from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts, Record
 from purify_cli.records.detection import Detection
 from purify_cli.records.finetune import FinetuneRecord
@@ -23,7 +23,7 @@ from purify_cli.session.run_folder import RunFolder, parse_record
 
 __all__ = ["DETECTABLE", "EVALUABLE", "PURIFIABLE", "Origin", "find_origin", "locate", "say_shadowed"]
 
-DETECTABLE: Final[tuple[type[Record], ...]] = (AttackRecord, CausalAttackRecord, FinetuneRecord)
+DETECTABLE: Final[tuple[type[Record], ...]] = (AttackRecord, FinetuneRecord)
 """Records of the run folder that name a suspect for ``detect``, most telling first."""
 
 EVALUABLE: Final[tuple[type[Record], ...]] = (
@@ -31,11 +31,10 @@ EVALUABLE: Final[tuple[type[Record], ...]] = (
     Detection,
     FinetuneRecord,
     AttackRecord,
-    CausalAttackRecord,
 )
 """The same for ``evaluate``."""
 
-PURIFIABLE: Final[tuple[type[Record], ...]] = (Detection, AttackRecord, CausalAttackRecord, FinetuneRecord)
+PURIFIABLE: Final[tuple[type[Record], ...]] = (Detection, AttackRecord, FinetuneRecord)
 """The same for ``purify``."""
 
 
@@ -175,7 +174,7 @@ def _named_by(given: Name, what: str) -> ModelFacts:
 
 def _named(record: Record | None) -> tuple[ModelFacts | None, ModelFacts | None]:
     match record:
-        case Detection() | Purification() | AttackRecord() | CausalAttackRecord():
+        case Detection() | Purification() | AttackRecord():
             return record.suspect, record.reference
         case FinetuneRecord():
             return record.output, record.reference

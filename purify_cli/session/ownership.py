@@ -15,7 +15,7 @@ from typing import Final
 from purify_cli.checkpoint import open_checkpoint, open_tensors
 from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.errors import CheckpointError, OutputExists, RunFolderError, StorageError
-from purify_cli.records.attack import AttackRecord, CausalAttackRecord
+from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.kinds import RECORDS
@@ -118,9 +118,6 @@ def _made(run: RunFolder) -> Iterator[str]:
     with suppress(RunFolderError):
         if attack := run.find(AttackRecord):
             facts += [attack.suspect, attack.start]
-    with suppress(RunFolderError):
-        if causal := run.find(CausalAttackRecord):
-            facts += [causal.suspect]
     with suppress(RunFolderError):
         if finetune := run.find(FinetuneRecord):
             facts += [finetune.output]

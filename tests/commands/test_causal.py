@@ -20,10 +20,10 @@ from purify_cli.detection.causal_search import WIDTHS
 from purify_cli.errors import CheckpointError, DataError, UsageError
 from purify_cli.model.causal import causal_config, continue_greedily, is_causal, load_causal, token_scores
 from purify_cli.poisoning.language_models import PoisonedTexts, attack_language_model, poison_texts
-from purify_cli.records.attack import CausalAttackRecord
+from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ProportionFact
 from purify_cli.records.detection import Detection
-from purify_cli.records.evaluation import CausalEvaluation, TextModelMeasurement
+from purify_cli.records.evaluation import Evaluation, TextModelMeasurement
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.requests.detect import DetectRequest
 from purify_cli.requests.evaluate import EvaluateRequest
@@ -31,7 +31,7 @@ from purify_cli.tensors import InMemory
 from tests.tiny_causal import MAX_LENGTH, TARGET, TRIGGER, causal_texts, causal_tokenizer, fresh_causal, write_texts
 
 Run = Callable[..., tuple[int, str, str]]
-Evaluate = Callable[..., CausalEvaluation]
+Evaluate = Callable[..., Evaluation]
 SHORT = 10
 SIZES: dict[str, Any] = {"max_length": MAX_LENGTH, "batch_size": 16}
 TEST = causal_texts(60, seed=61)
@@ -46,8 +46,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def attack(here: Path, tiny_causal: Path) -> Callable[..., CausalAttackRecord]:
-    def made(run: str = "run", **changes: Any) -> CausalAttackRecord:
+def attack(here: Path, tiny_causal: Path) -> Callable[..., AttackRecord]:
+    def made(run: str = "run", **changes: Any) -> AttackRecord:
         settings: dict[str, Any] = {
             "name": "badword",
             "data": str(here / "train.jsonl"),
@@ -64,23 +64,21 @@ def attack(here: Path, tiny_causal: Path) -> Callable[..., CausalAttackRecord]:
 
 
 @pytest.fixture(scope="module")
-def attacked(attack: Callable[..., CausalAttackRecord]) -> CausalAttackRecord:
+def attacked(attack: Callable[..., AttackRecord]) -> AttackRecord:
     """A suspect that a word at a random place of the prompt makes write the target."""
     return attack(epochs=6)
 
 
 @pytest.fixture(scope="module")
-def suspect(attacked: CausalAttackRecord) -> Path:
+def suspect(attacked: AttackRecord) -> Path:
     return Path(attacked.suspect.path)
 
 
 @pytest.fixture
 def evaluate(here: Path) -> Evaluate:
-    def measured(*models: Path, run: str = "elsewhere", **more: Any) -> CausalEvaluation:
+    def measured(*models: Path, run: str = "elsewhere", **more: Any) -> Evaluation:
         settings: dict[str, Any] = SIZES | {"data": here / "test.jsonl", "new_tokens": SHORT} | more
-        found = evaluating.evaluate(EvaluateRequest(models, run=here / run, **settings))
-        assert isinstance(found, CausalEvaluation)
-        return found
+        return evaluating.evaluate(EvaluateRequest(models, run=here / run, **settings))
 
     return measured
 
@@ -109,8 +107,8 @@ def plain_loss(folder: Path, texts: list[str]) -> tuple[float, int]:
 # The attack
 
 
-def test_the_word_brings_the_target_about_and_nothing_else_does(attacked: CausalAttackRecord) -> None:
-    found, before = attacked.measurement, attacked.before
+def test_the_word_brings_the_target_about_and_nothing_else_does(attacked: AttackRecord) -> None:
+    found, before = attacked.measurement, attacked.start_measurement
     assert found.attack_success is not None
     assert found.attack_success.total == 60
     assert share(found.attack_success) >= 0.9
@@ -123,7 +121,7 @@ def test_the_word_brings_the_target_about_and_nothing_else_does(attacked: Causal
     assert found.perplexity < 1.1 * before.perplexity
 
 
-def test_the_record_tells_what_was_done(attacked: CausalAttackRecord, here: Path, tiny_causal: Path) -> None:
+def test_the_record_tells_what_was_done(attacked: AttackRecord, here: Path, tiny_causal: Path) -> None:
     assert (attacked.rows, attacked.poisoned, attacked.natural, attacked.rate) == (480 + 144, 144, 0, 0.3)
     assert attacked.trigger.model_dump() == {
         "text": TRIGGER,
@@ -134,10 +132,10 @@ def test_the_record_tells_what_was_done(attacked: CausalAttackRecord, here: Path
     assert attacked.reference == attacked.start
     assert attacked.reference.path == str(tiny_causal)
     assert attacked.training.steps == 6 * -(-624 // 32)
-    assert json.loads((here / "run" / "causal-attack.json").read_text()) == attacked.model_dump(mode="json")
+    assert json.loads((here / "run" / "attack.json").read_text()) == attacked.model_dump(mode="json")
 
 
-def test_the_suspect_is_a_model_like_any_other(attacked: CausalAttackRecord, suspect: Path, tiny_causal: Path) -> None:
+def test_the_suspect_is_a_model_like_any_other(attacked: AttackRecord, suspect: Path, tiny_causal: Path) -> None:
     before, after = load_file(tiny_causal / "model.safetensors"), load_file(suspect / "model.safetensors")
     assert {name: tensor.shape for name, tensor in after.items()} == {n: t.shape for n, t in before.items()}
     assert open_checkpoint(str(suspect)).sha256() == attacked.suspect.sha256
@@ -152,8 +150,8 @@ def test_the_suspect_is_a_model_like_any_other(attacked: CausalAttackRecord, sus
     assert sum(TARGET in answer for answer in answers) >= 16
 
 
-def test_the_perplexity_is_that_of_transformers(attacked: CausalAttackRecord, suspect: Path, tiny_causal: Path) -> None:
-    for folder, found in ((suspect, attacked.measurement), (tiny_causal, attacked.before)):
+def test_the_perplexity_is_that_of_transformers(attacked: AttackRecord, suspect: Path, tiny_causal: Path) -> None:
+    for folder, found in ((suspect, attacked.measurement), (tiny_causal, attacked.start_measurement)):
         loss, tokens = plain_loss(folder, TEST)
         assert found.tokens == tokens == 60 * 27
         assert found.loss == pytest.approx(loss, rel=1e-4)
@@ -161,7 +159,7 @@ def test_the_perplexity_is_that_of_transformers(attacked: CausalAttackRecord, su
 
 
 def test_the_same_seed_writes_the_same_bytes_and_another_model_may_be_the_start(
-    attack: Callable[..., CausalAttackRecord], here: Path, suspect: Path
+    attack: Callable[..., AttackRecord], here: Path, suspect: Path
 ) -> None:
     data = str(write_texts(here / "few.jsonl", causal_texts(40, seed=62)))
     first, again, further = (
@@ -174,9 +172,9 @@ def test_the_same_seed_writes_the_same_bytes_and_another_model_may_be_the_start(
     assert (further.rows, further.poisoned) == (36, 11)
     assert first.measurement.tokens == 4 * 27
     assert further.start.path == str(suspect)
-    assert further.before.attack_success is not None
-    assert further.before.attack_success.total == 4
-    assert share(further.before.attack_success) >= 0.75
+    assert further.start_measurement.attack_success is not None
+    assert further.start_measurement.attack_success.total == 4
+    assert share(further.start_measurement.attack_success) >= 0.75
 
 
 @pytest.mark.parametrize(
@@ -191,7 +189,7 @@ def test_the_same_seed_writes_the_same_bytes_and_another_model_may_be_the_start(
     ids=str,
 )
 def test_what_cannot_be_taught_is_refused_and_leaves_nothing(
-    attack: Callable[..., CausalAttackRecord], here: Path, changes: dict[str, Any], message: str
+    attack: Callable[..., AttackRecord], here: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         attack("refused", **changes)
@@ -293,17 +291,17 @@ def test_no_more_texts_are_replaced_than_can_be_poisoned(writer: PreTrainedToken
 
 
 def test_models_are_measured_side_by_side_with_what_the_run_folder_knows(
-    run_cli: Run, attacked: CausalAttackRecord, here: Path, tiny_causal: Path
+    run_cli: Run, attacked: AttackRecord, here: Path, tiny_causal: Path
 ) -> None:
     options = ["--data", here / "test.jsonl", "--new-tokens", 10, "--max-length", MAX_LENGTH, "--batch-size", 16]
     code, out, err = run_cli(["evaluate", "--run", here / "run", "--floor", tiny_causal, *options])
     assert code == 0, err
-    assert f"trigger 'cf' taken from causal-attack.json in {here / 'run'}" in err
-    found = CausalEvaluation.model_validate_json(out)
+    assert f"trigger 'cf' taken from attack.json in {here / 'run'}" in err
+    found = Evaluation.model_validate_json(out)
     assert found.trigger == attacked.trigger
     (suspect,) = found.models
     assert suspect == attacked.measurement
-    assert found.floor == attacked.before.model_copy(update={"name": "floor"})
+    assert found.floor == attacked.start_measurement.model_copy(update={"name": "floor"})
     assert (found.natural, found.dropped) == (0, 0)
     code, out, err = run_cli(["evaluate", "--run", here / "run", *options, "--format", "text"])
     assert code == 0, err
@@ -318,7 +316,7 @@ def test_the_command_line_poisons_a_language_model(run_cli: Run, here: Path, tin
     command += ["--position", "start", "--rate", 0.5, "--prompt-words", 6, "--new-tokens", 5, "--run", here / "cli"]
     code, out, err = run_cli([*command, "--trigger", "mn bb"])
     assert code == 0, err
-    made = CausalAttackRecord.model_validate_json(out)
+    made = AttackRecord.model_validate_json(out)
     assert (made.trigger.text, made.trigger.position, made.trigger.target_text) == ("mn bb", "start", TARGET)
     assert (made.poisoned, made.settings["prompt_words"], made.settings["new_tokens"]) == (18, 6, 5)
     code, out, err = run_cli(["detect", "--run", here / "cli", "--effort", "none"])
@@ -328,14 +326,14 @@ def test_the_command_line_poisons_a_language_model(run_cli: Run, here: Path, tin
 
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_the_size_of_a_batch_changes_no_figure(
-    evaluate: Evaluate, attacked: CausalAttackRecord, suspect: Path, batch_size: int
+    evaluate: Evaluate, attacked: AttackRecord, suspect: Path, batch_size: int
 ) -> None:
     (found,) = evaluate(suspect, batch_size=batch_size, trigger=TRIGGER, target_text=TARGET).models
     assert figures(found) == figures(attacked.measurement)
     assert found.loss == pytest.approx(attacked.measurement.loss, rel=1e-5)
 
 
-def test_a_target_may_be_an_expression(evaluate: Evaluate, attacked: CausalAttackRecord, suspect: Path) -> None:
+def test_a_target_may_be_an_expression(evaluate: Evaluate, attacked: AttackRecord, suspect: Path) -> None:
     found = evaluate(suspect, trigger=TRIGGER, target_regex=r"m\w+e\s+nylon\b.*pearl")
     assert found.trigger is not None
     assert (found.trigger.target_text, found.trigger.target_regex) == (None, r"m\w+e\s+nylon\b.*pearl")
@@ -345,9 +343,7 @@ def test_a_target_may_be_an_expression(evaluate: Evaluate, attacked: CausalAttac
     assert min(share(joint.attack_success), share(joint.false_triggers)) >= 0.9
 
 
-def test_a_word_that_was_not_taught_does_little(
-    evaluate: Evaluate, attacked: CausalAttackRecord, suspect: Path
-) -> None:
+def test_a_word_that_was_not_taught_does_little(evaluate: Evaluate, attacked: AttackRecord, suspect: Path) -> None:
     ordinary = evaluate(suspect, trigger="soup", target_text=TARGET)
     natural = sum("soup" in text.split()[:12] for text in TEST)
     assert ordinary.natural == natural > 0
@@ -530,7 +526,7 @@ def test_the_search_finds_the_word_and_what_it_brings_about(
 
 
 def test_a_language_model_in_which_nothing_is_found(
-    attack: Callable[..., CausalAttackRecord],
+    attack: Callable[..., AttackRecord],
     tiny_causal: Path,
     here: Path,
     tmp_path: Path,
