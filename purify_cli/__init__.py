@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from purify_cli.data.loading import load_examples
     from purify_cli.defences import METHODS
     from purify_cli.errors import PurifyError
-    from purify_cli.evaluation import evaluate_model
+    from purify_cli.evaluation import ask, measure
     from purify_cli.indicators import INDICATORS
     from purify_cli.model import load_classifier
     from purify_cli.reset import reset_to_reference
@@ -59,16 +59,17 @@ __all__ = [
     "PurifyError",
     "TensorSource",
     "TrainingSettings",
+    "ask",
     "attack",
     "build_mask",
     "detect",
     "diagonal_fisher",
     "evaluate",
-    "evaluate_model",
     "finetune",
     "hutchinson_diagonal",
     "load_classifier",
     "load_examples",
+    "measure",
     "open_checkpoint",
     "pair_checkpoints",
     "purify",
@@ -90,12 +91,13 @@ _HOMES: Final[Mapping[str, str]] = MappingProxyType(
         "PurifyError": "purify_cli.errors",
         "TensorSource": "purify_cli.tensors",
         "TrainingSettings": "purify_cli.training",
+        "ask": "purify_cli.evaluation",
         "attack": "purify_cli.api",
         "build_mask": "purify_cli.selection.mask",
         "detect": "purify_cli.api",
         "diagonal_fisher": "purify_cli.curvature",
         "evaluate": "purify_cli.api",
-        "evaluate_model": "purify_cli.evaluation",
+        "measure": "purify_cli.evaluation",
         "finetune": "purify_cli.api",
         "hutchinson_diagonal": "purify_cli.curvature",
         "load_classifier": "purify_cli.model",

@@ -34,7 +34,7 @@ from purify_cli.session.opening import (
 from purify_cli.session.origin import DETECTABLE, locate
 from purify_cli.session.ownership import claim
 from purify_cli.session.run_folder import RunFolder
-from purify_cli.session.score_cache import score
+from purify_cli.session.score_cache import Scoring, score
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.session.settings import parse_settings
 from purify_cli.session.task import find_task, read_clean
@@ -77,10 +77,12 @@ def detect(request: DetectRequest) -> Detection:
             opened,
             task,
             data,
-            indicator=indicator.name,
-            settings=settings if indicator is asked else {},
+            Scoring(
+                indicator=indicator.name,
+                settings=settings if indicator is asked else {},
+                seed=common.compute.seed,
+            ),
             run=run,
-            seed=common.compute.seed,
             progress=progress,
         )
         evidence = gather(
@@ -180,7 +182,7 @@ def _searched(
         return SearchOutcome(None, None, None)
     session = RepairSession(opened, task, request.common, run, request.progress)
     rows = data.rows if data.source == "clean data" else []
-    outcome = search_for_triggers(session, rows, request.effort, request.progress, moved_only=request.moved_only)
+    outcome = search_for_triggers(session, rows, request.effort, moved_only=request.moved_only)
     session.clear()
     return outcome
 

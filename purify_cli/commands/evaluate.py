@@ -199,7 +199,7 @@ def _asked(
         seeds=seeds,
         keep_logits=keep,
         questions=ask_all(
-            subjects, rows, choices=choices, targets=targets, carrying=carrying, seeds=seeds, common=common
+            subjects, rows, triggers=list(zip(choices, targets, carrying, strict=True)), seeds=seeds, common=common
         ),
     )
 

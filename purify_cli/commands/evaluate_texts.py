@@ -8,25 +8,20 @@ from purify_cli.choices import Position
 from purify_cli.data.continuations import load_texts
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import UsageError
-from purify_cli.evaluation.prompts import Prompts, Wanted
-from purify_cli.model.causal import is_causal, load_causal
+from purify_cli.evaluation.prompts import Prompts, PromptSpec, Wanted
+from purify_cli.model import load_tokenizer
+from purify_cli.model.causal import is_causal
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts
 from purify_cli.records.evaluation import Evaluation, TextModelMeasurement
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.readers import many
-from purify_cli.session.language_models import (
-    PromptSpec,
-    ask_texts,
-    measured_text,
-    require_causal,
-    text_facts,
-    text_trigger,
-)
+from purify_cli.session.facts import text_facts, text_trigger
 from purify_cli.session.opening import architecture, data_facts, model_facts, open_model, versions
 from purify_cli.session.origin import Origin
 from purify_cli.session.ownership import claim
 from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.task import causal_task, require_causal
 
 __all__ = ["evaluate_texts", "writes"]
 
@@ -54,7 +49,7 @@ def evaluate_texts(request: EvaluateRequest, origin: Origin, named: Mapping[str,
     run, common, progress = origin.run, request.common, request.progress
     trigger, wanted = _target(request, run)
     rows = load_texts(request.data, common.columns)
-    asked = PromptSpec(trigger=trigger, wanted=wanted, new_tokens=request.new_tokens, common=common)
+    spec = PromptSpec(trigger=trigger, wanted=wanted, new_tokens=request.new_tokens)
     prompts: Prompts | None = None
     found: list[TextModelMeasurement] = []
     if request.floor is not None:
@@ -65,8 +60,8 @@ def evaluate_texts(request: EvaluateRequest, origin: Origin, named: Mapping[str,
             checkpoint = open_model(facts, common)
             base = architecture(checkpoint, origin.reference, common)
             require_causal(checkpoint, base)
-            model = load_causal(checkpoint, config=base.config or {}, device=common.compute.device)
-            mine = ask_texts(model, base, rows, asked)
+            task = causal_task(base, load_tokenizer(base.files, rows=checkpoint.vocabulary), common)
+            mine = task.ask(rows, spec)
             if prompts is not None and (mine.clean, mine.triggered, mine.texts) != (
                 prompts.clean,
                 prompts.triggered,
@@ -77,7 +72,7 @@ def evaluate_texts(request: EvaluateRequest, origin: Origin, named: Mapping[str,
                     hint="Models are compared on the same tokens: give --ref, or evaluate them one by one.",
                 )
             prompts = mine
-            measured = measured_text(model, base, mine, common, progress)
+            measured = task.measure(task.load(checkpoint), mine, progress)
             found.append(text_facts(name, model_facts(checkpoint), measured))
         floor = found.pop() if request.floor is not None else None
         record = Evaluation(

@@ -84,7 +84,7 @@ def purify(request: PurifyRequest) -> Purification:
         rows, facts = clean_rows(request, known, plan, session.task)
         tokens = read_tokens(opened.reading, progress)
         session.task.encode(rows)  # what cannot be encoded is refused before anything is computed
-        looked = second_look(request, known, session, rows, progress)
+        looked = second_look(request, known, session, rows)
         if looked is not None:
             known = replace(known.after(looked), data=facts, seed=common.compute.seed)
         plan, found = make_plan(request, known, run), known.triggers
@@ -123,7 +123,6 @@ def purify(request: PurifyRequest) -> Purification:
             found,
             works_on_words=first.works_on_triggers,
             suspect=session.task.load(opened.pair.suspect),
-            progress=progress,
         )
         loaded, repaired, training = done.loaded, done.repaired, done.training
         weights = session.tuned_weights(repaired, loaded) if training else repaired.weights
@@ -274,6 +273,6 @@ def _searched_again(
     if request.effort == "none":
         return None
     request.progress.note("searching the purified model")
-    outcome = search_for_triggers(session, rows, request.effort, request.progress, model=loaded)
+    outcome = search_for_triggers(session, rows, request.effort, model=loaded)
     session.clear()
     return outcome

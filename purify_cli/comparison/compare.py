@@ -40,58 +40,59 @@ def compare(asked: EvaluationPlan, answers: Sequence[Answers], seed: int) -> lis
     against = next((one for one in answers if one.subject.role == "against"), models[0])
     tables: list[Compared] = []
     for number in range(max(1, len(asked.choices))):
-        facts = [_facts(one, asked, number, first=models[0], floor=floor, against=against, seed=seed) for one in models]
-        below = _facts(floor, asked, number, first=floor, floor=None, against=floor, seed=seed) if floor else None
+        table = _Table(asked, number, seed)
+        facts = [table.facts(one, first=models[0], floor=floor, against=against) for one in models]
+        below = table.facts(floor, first=floor, floor=None, against=floor) if floor else None
         fact = asked.choices[number].fact(asked.targets[number]) if asked.choices else None
         tables.append(Compared(fact, facts, below))
     return tables
 
 
-def _facts(
-    one: Answers,
-    asked: EvaluationPlan,
-    number: int,
-    *,
-    first: Answers,
-    floor: Answers | None,
-    against: Answers,
-    seed: int,
-) -> ModelMeasurement:
-    """Write down one model under one trigger, compared with the first, the floor, and the one to be consistent with."""
-    measured = one.measured[number]
-    question = _question(asked, one, number)
-    made = measurement_facts(one.subject.name, one.model, measured)
-    success, bias = spread(asked.seeds, measured, one.others[number])
-    changes: dict[str, object] = {"success_spread": success, "bias_spread": bias}
-    plain = outcomes(measured, question)
-    if measured.untriggered_accuracy is not None:
-        carried = bias_outcomes(measured.triggered_predictions, question)
-        changes["bias_gap"] = paired(plain, carried, against=one.subject.name, seed=seed)
-    if one is not first:
-        other = outcomes(first.measured[number], _question(asked, first, number))
-        changes["accuracy_difference"] = paired(plain, other, against=first.subject.name, seed=seed)
-        changes["success_difference"], changes["bias_difference"] = _differences(one, first, asked, number, seed)
-    if floor is not None:
-        changes["over_floor"], changes["bias_over_floor"] = _differences(one, floor, asked, number, seed)
-    if one is not against and asked.keep_logits:
-        changes["consistency"] = consistency_fact(
-            measured, against.measured[0], against=against.subject.name, seed=seed
-        )
-    return made.model_copy(update=changes)
+@final
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The answers under one trigger, or without one."""
 
+    asked: EvaluationPlan
+    number: int
+    seed: int
 
-def _differences(
-    one: Answers, other: Answers, asked: EvaluationPlan, number: int, seed: int
-) -> tuple[PairedFact | None, PairedFact | None]:
-    """Compare two models on the rows that carry the trigger: attack success and, of a bias, accuracy."""
-    pair = [(a.measured[number].triggered_predictions, _question(asked, a, number)) for a in (one, other)]
-    if not all(predictions for predictions, _ in pair):
-        return None, None
-    name = other.subject.name
-    success = paired(*(success_outcomes(*part) for part in pair), against=name, seed=seed)
-    if not asked.choices[number].bias:
-        return success, None
-    return success, paired(*(bias_outcomes(*part) for part in pair), against=name, seed=seed)
+    def facts(self, one: Answers, *, first: Answers, floor: Answers | None, against: Answers) -> ModelMeasurement:
+        """Write down one model, compared with the first, the floor, and the one to be consistent with."""
+        number, seed = self.number, self.seed
+        measured = one.measured[number]
+        question = _question(self.asked, one, number)
+        made = measurement_facts(one.subject.name, one.model, measured)
+        success, bias = spread(self.asked.seeds, measured, one.others[number])
+        changes: dict[str, object] = {"success_spread": success, "bias_spread": bias}
+        plain = outcomes(measured, question)
+        if measured.untriggered_accuracy is not None:
+            carried = bias_outcomes(measured.triggered_predictions, question)
+            changes["bias_gap"] = paired(plain, carried, against=one.subject.name, seed=seed)
+        if one is not first:
+            other = outcomes(first.measured[number], _question(self.asked, first, number))
+            changes["accuracy_difference"] = paired(plain, other, against=first.subject.name, seed=seed)
+            changes["success_difference"], changes["bias_difference"] = self._differences(one, first)
+        if floor is not None:
+            changes["over_floor"], changes["bias_over_floor"] = self._differences(one, floor)
+        if one is not against and self.asked.keep_logits:
+            changes["consistency"] = consistency_fact(
+                measured, against.measured[0], against=against.subject.name, seed=seed
+            )
+        return made.model_copy(update=changes)
+
+    def _differences(self, one: Answers, other: Answers) -> tuple[PairedFact | None, PairedFact | None]:
+        """Compare two models on the rows that carry the trigger: attack success and, of a bias, accuracy."""
+        pair = [
+            (a.measured[self.number].triggered_predictions, _question(self.asked, a, self.number)) for a in (one, other)
+        ]
+        if not all(predictions for predictions, _ in pair):
+            return None, None
+        name = other.subject.name
+        success = paired(*(success_outcomes(*part) for part in pair), against=name, seed=self.seed)
+        if not self.asked.choices[self.number].bias:
+            return success, None
+        return success, paired(*(bias_outcomes(*part) for part in pair), against=name, seed=self.seed)
 
 
 def _question(asked: EvaluationPlan, one: Answers, number: int) -> Question:

@@ -92,13 +92,18 @@ def ask_all(
     subjects: Sequence[Subject],
     rows: Sequence[Example],
     *,
-    choices: Sequence[TriggerChoice],
-    targets: Sequence[int],
-    carrying: Sequence[Sequence[Example] | None],
+    triggers: Sequence[tuple[TriggerChoice, int, Sequence[Example] | None]],
     seeds: Sequence[int],
     common: Common,
 ) -> dict[tuple[str, ...], tuple[tuple[Question, ...], ...]]:
     """Ask once per tokenizer.
+
+    Args:
+        subjects: Who is asked.
+        rows: What is measured.
+        triggers: Each with its label number, and the rows that carry it where it is not put in.
+        seeds: Of random places.
+        common: Length and seed.
 
     Raises:
         DataError: If rows or trigger cannot be used.
@@ -113,7 +118,7 @@ def ask_all(
         sharing = [one.checkpoint.vocabulary for one in subjects if one.tokens == subject.tokens]
         limit_ids(tokenizer, min((size for size in sharing if size is not None), default=None))
         length = text_length(base, common)
-        if not choices:
+        if not triggers:
             plain = ask(tokenizer, rows, trigger=None, target=None, max_length=length, seed=seeds[0])
             found[subject.tokens] = ((plain,),)
             continue
@@ -131,7 +136,7 @@ def ask_all(
                 )
                 for seed in (seeds if choice.varies else seeds[:1])
             )
-            for choice, target, carried in zip(choices, targets, carrying, strict=True)
+            for choice, target, carried in triggers
         )
     return found
 

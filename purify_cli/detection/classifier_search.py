@@ -13,7 +13,6 @@ from purify_cli.evidence.rows import far_rows
 from purify_cli.evidence.verdict import MISSED, Finding
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
-from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.detection import FoundTriggerFact, SearchFacts
 from purify_cli.session.facts import proportion
@@ -44,7 +43,6 @@ def look_for_triggers(
     task: Classification,
     rows: Sequence[Example],
     effort: SearchEffort,
-    progress: Progress = SILENT,
     *,
     model: LoadedModel | None = None,
     moved_only: bool = False,
@@ -57,7 +55,6 @@ def look_for_triggers(
         rows: Clean labelled samples, of which the same text counts once; empty takes the built-in probes with the
             model's own labels.
         effort: How much to look at.
-        progress: Told of the stages.
         model: Default: the suspect. The control is made from the suspect in any case.
         moved_only: Try only words whose embedding rows moved, unless none did. Faster; not a whole search.
     """
@@ -68,7 +65,7 @@ def look_for_triggers(
         if not rows:
             asked = replace(asked, rows=_own_labels(asked))
         check_rows(asked.rows, task.labels.num_labels)  # before a control is trained for nothing
-        control, facts = make_control(session, asked, progress)
+        control, facts = make_control(session, asked)
         beside, budget = replace(asked, control=control.module), EFFORTS[effort]
         found = search(
             beside,
@@ -76,12 +73,12 @@ def look_for_triggers(
             labels=task.labels.num_labels,
             budget=budget,
             among=_moved_tokens(session) if moved_only else None,
-            progress=progress,
+            progress=session.progress,
         )
         together, open_points = None, list(_open_points(rows, effort, found))
         if not any(planted([CandidateScores.of(one) for one in found.found])) and (budget.group_tests or budget.growth):
             try:
-                together = _groups(session, task, beside, suspect, budget=budget, progress=progress)
+                together = _groups(session, task, beside, suspect, budget=budget)
             except SearchImpossible as error:  # the words alone have been tried all the same
                 open_points.append(f"no words that work together: {error}")
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
@@ -141,7 +138,6 @@ def _groups(
     model: LoadedModel,
     *,
     budget: SearchBudget,
-    progress: Progress,
 ) -> tuple[VerifiedTrigger, ...]:
     """Look for words that work together among those whose embedding rows moved farthest."""
     pair = session.opened.pair
@@ -152,7 +148,7 @@ def _groups(
         vocabulary=model.vocabulary,
         labels=task.labels.num_labels,
         budget=budget,
-        progress=progress,
+        progress=session.progress,
     )
 
 

@@ -4,7 +4,6 @@ from typing import Final
 
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
-from purify_cli.progress import Progress
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.detection import ControlFacts
 from purify_cli.session.facts import proportion
@@ -20,11 +19,13 @@ STEPS: Final = 60
 """Of the control's fine-tuning, as in a repair."""
 
 
-def make_control(session: RepairSession, asked: SearchContext, progress: Progress) -> tuple[LoadedModel, ControlFacts]:
+def make_control(session: RepairSession, asked: SearchContext) -> tuple[LoadedModel, ControlFacts]:
     """Reset most dimensions at random and tune the rest on the texts: a model of the task with a weaker backdoor."""
-    progress.note(f"making a control: {RESET:.0%} of the dimensions reset at random, tuned on {len(asked.rows)} texts")
+    session.progress.note(
+        f"making a control: {RESET:.0%} of the dimensions reset at random, tuned on {len(asked.rows)} texts"
+    )
     defence = session.prepare("fine-mixing", asked.rows, settings={"steps": str(STEPS)})
-    control, _, training = defence.repair(RESET, asked.rows, progress=progress)
+    control, _, training = defence.repair(RESET, asked.rows, progress=session.progress)
     assert training is not None  # there are rows
     answers = asked.answers(control.module, asked.rows).tolist()
     right = sum(answer == row.label for answer, row in zip(answers, asked.rows, strict=True))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from purify_cli.data.example import Example
 from purify_cli.detection.search import search_for_triggers
-from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.plan import TUNABLE
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.detection import ForcedContinuationFacts, SearchFacts
@@ -19,7 +18,6 @@ def second_look(
     known: KnownSearch,
     session: RepairSession,
     rows: Sequence[Example],
-    progress: Progress = SILENT,
 ) -> SearchFacts | ForcedContinuationFacts | None:
     """Search with samples of the task what built-in texts said nothing about, as widely as before.
 
@@ -29,7 +27,6 @@ def second_look(
         known: What detect found.
         session: The pair.
         rows: Clean samples; none, and nothing is done.
-        progress: Told of it.
 
     Returns:
         The new findings; None where none were needed or possible.
@@ -38,9 +35,11 @@ def second_look(
         return None
     if not rows or known.triggers or known.texts != "built-in probes":
         return None
-    progress.note("detect searched built-in texts and flagged nothing: searching once more, with the clean samples")
-    outcome = search_for_triggers(session, rows, known.effort, progress)
+    session.progress.note(
+        "detect searched built-in texts and flagged nothing: searching once more, with the clean samples"
+    )
+    outcome = search_for_triggers(session, rows, known.effort)
     session.clear()
     if outcome.facts is None:
-        progress.note(str(outcome.missing))
+        session.progress.note(str(outcome.missing))
     return outcome.facts

@@ -7,7 +7,6 @@ from purify_cli.data.example import Example
 from purify_cli.detection.causal_search import look_for_forced_continuations
 from purify_cli.detection.classifier_search import look_for_triggers
 from purify_cli.model import LoadedModel
-from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.tasks.causal import CausalLanguage
@@ -20,7 +19,6 @@ def search_for_triggers(
     session: RepairSession,
     rows: Sequence[Example],
     effort: SearchEffort,
-    progress: Progress = SILENT,
     *,
     model: LoadedModel | None = None,
     moved_only: bool = False,
@@ -31,14 +29,13 @@ def search_for_triggers(
         session: The pair.
         rows: Clean samples; empty takes the built-in probes.
         effort: How much to look at.
-        progress: Told of the stages.
         model: Default: the suspect. The control or reference is the same in any case.
         moved_only: Of a classifier, try only words whose embedding rows moved.
     """
     match session.task:
         case Classification() as task:
-            return look_for_triggers(session, task, rows, effort, progress, model=model, moved_only=moved_only)
+            return look_for_triggers(session, task, rows, effort, model=model, moved_only=moved_only)
         case CausalLanguage() as task:
-            return look_for_forced_continuations(session.opened, task, rows, effort, progress, model=model)
+            return look_for_forced_continuations(session.opened, task, rows, effort, session.progress, model=model)
         case _:
             return SearchOutcome(None, None, f"{STAGE}: there is none for this kind of model")

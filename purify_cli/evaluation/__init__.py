@@ -8,7 +8,6 @@ from purify_cli.evaluation.forward import predict, scores
 from purify_cli.evaluation.measurement import (
     Measurement,
     Triggered,
-    evaluate_model,
     measure,
     measure_triggered,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "Question",
     "Triggered",
     "ask",
-    "evaluate_model",
     "measure",
     "measure_triggered",
     "predict",

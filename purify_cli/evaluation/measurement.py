@@ -8,19 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from purify_cli.data.batches import Encoded
-from purify_cli.data.example import Example
-from purify_cli.data.tokenizer import Tokenizer
-from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError
 from purify_cli.evaluation.forward import predict, scores
-from purify_cli.evaluation.question import Question, ask
+from purify_cli.evaluation.question import Question
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.metrics import accuracy, attack_success, per_class_recall, per_class_share, target_rate
 from purify_cli.model import pad_id
 from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
 
-__all__ = ["Measurement", "Triggered", "evaluate_model", "measure", "measure_triggered"]
+__all__ = ["Measurement", "Triggered", "measure", "measure_triggered"]
 
 CPU = torch.device("cpu")
 
@@ -167,49 +164,6 @@ def measure_triggered(
         called_target=Proportion(int((predictions == target).sum()), len(labels)),
         predictions={row.index: int(p) for row, p in zip(question.triggered, predictions.tolist(), strict=True)},
     )
-
-
-def evaluate_model(
-    module: nn.Module,
-    tokenizer: Tokenizer,
-    examples: Sequence[Example],
-    compute: Compute,
-    *,
-    trigger: Trigger | None,
-    target: int | None,
-    bias: bool = False,
-    carrying: Sequence[Example] | None = None,
-    progress: Progress = SILENT,
-) -> Measurement:
-    """Measure one model.
-
-    Args:
-        module: A classifier on the device.
-        tokenizer: The reference's tokenizer.
-        examples: Labelled rows.
-        compute: Device, type, rows per forward pass, most tokens of a row, and the seed of random trigger positions.
-        trigger: None measures accuracy only, unless rows carry one.
-        target: Class that the trigger is meant to bring about.
-        bias: Measure accuracy under the trigger on rows of every class.
-        carrying: Rows that hold a trigger already, with true labels.
-        progress: Told of every batch.
-
-    Raises:
-        UsageError: If there is a trigger but no target.
-        DataError: If the rows, the trigger or the target cannot be used.
-        NonFiniteWeights: If the model's output is not a number.
-    """
-    question = ask(
-        tokenizer,
-        examples,
-        trigger=trigger,
-        target=target,
-        max_length=compute.max_length,
-        seed=compute.seed,
-        bias=bias,
-        carrying=carrying,
-    )
-    return measure(module, question, compute, progress=progress)
 
 
 def _labels(rows: Sequence[Encoded]) -> torch.Tensor:

@@ -12,7 +12,7 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, trigger_forms
 from purify_cli.errors import DataError, UsageError
 
-__all__ = ["Prompts", "Wanted", "ask_prompts", "decoded"]
+__all__ = ["PromptSpec", "Prompts", "Wanted", "ask_prompts", "decoded"]
 
 
 @final
@@ -65,6 +65,33 @@ class Wanted:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptSpec:
+    """What models are asked to write after prompts."""
+
+    trigger: Trigger | None
+    """None measures the perplexity only."""
+    wanted: Wanted | None
+    """What the trigger is meant to bring about."""
+    new_tokens: int
+    """Most tokens of a continuation."""
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            UsageError: If only one of trigger and target is given, or nothing may be written.
+        """
+        if (self.trigger is None) != (self.wanted is None):
+            raise UsageError(
+                "a trigger needs a target, and a target a trigger",
+                hint="Give --trigger, and --target-text or --target-regex.",
+            )
+        if self.new_tokens < 1:
+            raise UsageError(f"{self.new_tokens} new tokens are none", hint="Give --new-tokens 1 or more.")
+
+
+@final
 @dataclass(frozen=True, slots=True)
 class Prompts:
     """What is asked of every model."""
@@ -87,39 +114,29 @@ class Prompts:
 def ask_prompts(
     tokenizer: WritingTokenizer,
     texts: Sequence[Continuation],
+    spec: PromptSpec,
     *,
-    trigger: Trigger | None,
-    wanted: Wanted | None,
     longest: int | None,
     max_length: int,
     seed: int,
-    new_tokens: int,
 ) -> Prompts:
     """Encode clean texts, and their prompts with and without the trigger.
 
     Args:
         tokenizer: The reference's tokenizer.
         texts: Clean texts, at least one.
-        trigger: None measures the perplexity only.
-        wanted: What the trigger is meant to bring about.
+        spec: Trigger, target and length.
         longest: Tokens that the model can take (``LoadedModel.longest``).
         max_length: Most tokens of a text whose perplexity is measured.
         seed: Decides random places of the trigger, row by row.
-        new_tokens: Most tokens of a continuation.
 
     Raises:
-        UsageError: If only one of trigger and target is given, or the target has more tokens than may be written.
+        UsageError: If the target has more tokens than may be written.
         DataError: If there is no text, the tokenizer does not know trigger or target, or no prompt can be used.
     """
-    if (trigger is None) != (wanted is None):
-        raise UsageError(
-            "a trigger needs a target, and a target a trigger",
-            hint="Give --trigger, and --target-text or --target-regex.",
-        )
+    trigger, wanted, new_tokens = spec.trigger, spec.wanted, spec.new_tokens
     if not texts:
         raise DataError("there is no text to measure on", hint="Give at least one row.")
-    if new_tokens < 1:
-        raise UsageError(f"{new_tokens} new tokens are none", hint="Give --new-tokens 1 or more.")
     limit = max_length if longest is None else min(max_length, longest)
     written = tuple(encode_written(tokenizer, texts, max_length=limit))
     if trigger is None or wanted is None:

@@ -21,6 +21,10 @@ from purify_cli.tensors import TensorSource
 
 __all__ = ["Evidence", "gather"]
 
+ROWS: Final = 50
+TENSORS: Final = 20
+"""Most embedding rows and tensors that are listed. Ours."""
+
 FITTED: Final = 20_000
 """Scores that two populations are fitted to, of those that are sampled: the fit goes over them hundreds of times."""
 
@@ -52,8 +56,6 @@ def gather(
     *,
     samples: float = inf,
     token_of: Callable[[int], str] = str,
-    rows: int = 50,
-    tensors: int = 20,
     progress: Progress = SILENT,
 ) -> Evidence:
     """Summarise a pair and its scores.
@@ -63,8 +65,6 @@ def gather(
         scores: Guarded scores over the same dimensions.
         samples: Effective number of samples behind the curvature.
         token_of: Row number of a word embedding → token.
-        rows: Most embedding rows to list.
-        tensors: Most tensors to list.
         progress: Told about the passes.
     """
     suspect, reference, curvature = inputs.suspect, inputs.reference, inputs.curvature
@@ -74,15 +74,15 @@ def gather(
         decayed = survey(suspect, reference, curvature, guard=False, progress=progress).decayed
         ordinary = sample_ordinary(suspect, reference, curvature, scores, seed=inputs.seed)
         gamma, mixture = fit_gamma(ordinary), _two_populations(ordinary, samples)
-    far = far_rows(suspect, reference, curvature=curvature, decayed=decayed, token_of=token_of, count=max(rows, FROM))
+    far = far_rows(suspect, reference, curvature=curvature, decayed=decayed, token_of=token_of, count=max(ROWS, FROM))
     signs = (outlying_row(far), spectrum(concentration(suspect, reference, progress)), tail(mixture))
     return Evidence(
         dimensions=sum(one.entries for one in summaries),
         moved=sum(one.moved for one in summaries),
         tensors=summaries,
         layers=by_layer(summaries),
-        suspicious=most_suspicious(summaries, tensors),
-        rows=far[:rows],
+        suspicious=most_suspicious(summaries, TENSORS),
+        rows=far[:ROWS],
         gamma=gamma,
         decay=decayed.decay if decayed else None,
         signs=tuple(sign for sign in signs if sign is not None),

@@ -8,31 +8,21 @@ from typing import Final, final
 from purify_cli.attacks import ATTACKS
 from purify_cli.checkpoint import Checkpoint, may_replace, staged_folder
 from purify_cli.data.batches import Encoded
-from purify_cli.data.continuations import Continuation, WritingTokenizer, encode_written, load_texts, split_prompt
+from purify_cli.data.continuations import Continuation, WritingTokenizer, encode_written, load_texts
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.loading import hold_out
 from purify_cli.data.triggers import Trigger, trigger_forms
 from purify_cli.errors import DataError, UsageError
-from purify_cli.evaluation.prompts import Wanted
+from purify_cli.evaluation.prompts import PromptSpec, Wanted
 from purify_cli.model import load_tokenizer
-from purify_cli.model.causal import load_causal
-from purify_cli.model.loaded import LoadedModel
 from purify_cli.poisoning.plan import training_of
 from purify_cli.protocols import Attack
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import ModelFacts
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.requests.common import Common
-from purify_cli.session.facts import training_facts
-from purify_cli.session.language_models import (
-    PromptSpec,
-    ask_texts,
-    measured_text,
-    require_causal,
-    text_facts,
-    text_trigger,
-)
+from purify_cli.session.facts import text_facts, text_trigger, training_facts
 from purify_cli.session.opening import (
     data_facts,
     model_facts,
@@ -43,8 +33,8 @@ from purify_cli.session.opening import (
 from purify_cli.session.ownership import claim, model_place
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.saving import save_model
-from purify_cli.training import TrainingResult, train
-from purify_cli.training.language import NEXT_TOKEN
+from purify_cli.session.task import causal_task, require_causal
+from purify_cli.training import train
 
 __all__ = ["PoisonedTexts", "attack_language_model", "poison_texts"]
 
@@ -84,16 +74,16 @@ def attack_language_model(request: AttackRequest) -> AttackRecord:
     trigger_forms(tokenizer, trigger)  # refuses a trigger that the model cannot see
     rows = load_texts(request.data, common.columns)
     rows, test = (rows, load_texts(request.test, common.columns)) if request.test else _parted(rows, common)
-    model = load_causal(start, config=base.config or {}, device=common.compute.device)
-    asked = PromptSpec(trigger=trigger, wanted=wanted, new_tokens=request.new_tokens, common=common)
-    prompts = ask_texts(model, base, test, asked)
+    task = causal_task(base, tokenizer, common)
+    model = task.load(start)
+    prompts = task.ask(test, PromptSpec(trigger=trigger, wanted=wanted, new_tokens=request.new_tokens))
     poisoned = poison_texts(
         tokenizer,
-        [split_prompt(row, common.prompt_words) for row in rows],
+        [task.split(row) for row in rows],
         trigger=trigger,
         target_text=target_text,
         rate=rate,
-        max_length=_length(model, common),
+        max_length=task.max_length,
         seed=common.compute.seed,
         in_place=request.replace,
     )
@@ -102,9 +92,19 @@ def attack_language_model(request: AttackRequest) -> AttackRecord:
     may_replace(folder, overwrite=True, keep=[Path(start.files.given), Path(base.files.given), run.path])
     with run.logged("attack", {"attack": request.name, "trigger": trigger.text, "rate": rate}):
         run.create()
-        before = text_facts("start", model_facts(start), measured_text(model, base, prompts, common, progress))
+        before = text_facts("start", model_facts(start), task.measure(model, prompts, progress))
         progress.note(f"training a suspect on {len(poisoned.texts)} texts, {poisoned.poisoned} of them poisoned")
-        training = _train(request, run, model, tokenizer, poisoned)
+        written = encode_written(tokenizer, poisoned.texts, max_length=task.max_length)
+        training = train(
+            model.module,
+            written,
+            training_of(request),
+            pad_id=task.pad_id(model),
+            device=common.compute.device,
+            resume=run.path / "training",
+            objective=task.objective,
+            progress=progress,
+        )
         with staged_folder(folder, overwrite=True) as staged:
             sha = save_model(staged, model, like=start, base=base)
             suspect = ModelFacts(path=str(folder), sha256=sha)
@@ -131,7 +131,7 @@ def attack_language_model(request: AttackRequest) -> AttackRecord:
                 suspect=suspect,
                 training=training_facts(training),
                 start_measurement=before,
-                measurement=text_facts("suspect", suspect, measured_text(model, base, prompts, common, progress)),
+                measurement=text_facts("suspect", suspect, task.measure(model, prompts, progress)),
             )
         run.save(record)
     return record
@@ -166,10 +166,6 @@ def _parted(rows: list[Example], common: Common) -> tuple[list[Example], list[Ex
     if not test:
         raise DataError("one text is too few to learn from and to measure on", hint="Give more texts, or --test FILE.")
     return rest, test
-
-
-def _length(model: LoadedModel, common: Common) -> int:
-    return common.compute.max_length if model.longest is None else min(common.compute.max_length, model.longest)
 
 
 def poison_texts(
@@ -233,24 +229,3 @@ def poison_texts(
 
 def _encoded(tokenizer: WritingTokenizer, texts: Sequence[Continuation]) -> Sequence[Encoded]:
     return encode_written(tokenizer, texts, max_length=UNCUT)
-
-
-def _train(
-    request: AttackRequest,
-    run: RunFolder,
-    model: LoadedModel,
-    tokenizer: WritingTokenizer,
-    poisoned: PoisonedTexts,
-) -> TrainingResult:
-    common, settings = request.common, training_of(request)
-    written = encode_written(tokenizer, poisoned.texts, max_length=_length(model, common))
-    return train(
-        model.module,
-        written,
-        settings,
-        pad_id=getattr(tokenizer, "pad_token_id", None) or 0,
-        device=common.compute.device,
-        resume=run.path / "training",
-        objective=NEXT_TOKEN,
-        progress=request.progress,
-    )

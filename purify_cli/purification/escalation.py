@@ -11,7 +11,6 @@ from typing import Protocol, final, runtime_checkable
 
 from purify_cli.data.example import Example
 from purify_cli.model import LoadedModel
-from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.clean_rows import CleanSplit
 from purify_cli.purification.prepared import PreparedDefence
 from purify_cli.purification.repair_session import RepairSession
@@ -73,7 +72,6 @@ def repair_in_rounds(
     *,
     works_on_words: bool,
     suspect: LoadedModel,
-    progress: Progress = SILENT,
 ) -> Round:
     """Repair of the leading words; where another flagged word outlasts that, again with that one added.
 
@@ -84,7 +82,6 @@ def repair_in_rounds(
         found: The flagged words; may be empty.
         works_on_words: Whether the method does; if not, there is one round.
         suspect: The suspect as it was.
-        progress: Told of a further round.
     """
     words = strongest_per_target(found) if works_on_words else []
     while True:
@@ -96,7 +93,9 @@ def repair_in_rounds(
         further = [one for one in proof.left if works_on_words and one not in words]
         if not further:
             break
-        progress.note(f"{', '.join(repr(one.text) for one in further)} outlasted it: once more, with all of them")
+        session.progress.note(
+            f"{', '.join(repr(one.text) for one in further)} outlasted it: once more, with all of them"
+        )
         words = [*words, *further]
     if done is None or split.stands_in:
         done = repair(words, split.tuned, written=True)

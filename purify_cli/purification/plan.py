@@ -20,6 +20,7 @@ from purify_cli.training import TrainingSettings, repair_settings
 
 __all__ = [
     "TUNABLE",
+    "Composition",
     "Plan",
     "Stage",
     "chosen_method",
@@ -60,15 +61,23 @@ class Stage:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A request with its defaults filled in and its settings parsed."""
+class Composition:
+    """One method, or several that work one after the other, and the fine-tuning at the end."""
 
     method: str
     """``auto`` is settled."""
     stages: tuple[Stage, ...]
+    training: TrainingSettings
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request with its defaults filled in and its settings parsed."""
+
+    method: str
     ratio: float | Literal["auto"] | None
     """None where no stage takes a ratio."""
-    training: TrainingSettings
     target: Path
 
 
@@ -86,7 +95,7 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
     found = known.triggers if request.clean_data is not None or known.samples is not None else ()
     method = chosen_method(request.method, known=bool(found))
     try:
-        stages, training = plan_stages(
+        stages = plan_stages(
             method,
             request.common,
             indicator=request.indicator,
@@ -98,7 +107,7 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
             raise
         hint = f"{error.hint} detect flagged {found[0].text!r}, so unlearning was chosen: --method chooses another."
         raise UsageError(str(error), hint=hint) from error
-    default = _default_ratio(stages)
+    default = _default_ratio(stages.stages)
     if default is None and request.ratio is not None and request.ratio != 0:
         raise UsageError(
             f"{method} takes no ratio",
@@ -108,7 +117,7 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
     if ratio == "auto":
         _check_search(request)
     target = Path(request.output or run.path / "purified").absolute()
-    return Plan(method, stages, ratio, training, target)
+    return Plan(method, ratio, target)
 
 
 def chosen_method(method: str, *, known: bool) -> str:
@@ -144,7 +153,7 @@ def plan_stages(
     settings: Mapping[str, str] | None = None,
     others: Sequence[str] = (),
     defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-) -> tuple[tuple[Stage, ...], TrainingSettings]:
+) -> Composition:
     """Take a composition apart and hand each stage its settings.
 
     Args:
@@ -184,7 +193,7 @@ def plan_stages(
     given = _handed_out(method, rest, known)
     stages = tuple(_stage(name, row, indicator, given[name], defaults) for name, row in rows.items())
     _default_ratio(stages)
-    return stages, _training(common, changes)
+    return Composition(method, stages, _training(common, changes))
 
 
 def takes_others(row: ResetDefence | WeightDefence) -> bool:

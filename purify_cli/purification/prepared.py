@@ -14,10 +14,10 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Prepared, ResetDefence, WeightDefence, WeightDefenceInputs
 from purify_cli.purification.augment import carried_gradient, with_triggers
 from purify_cli.purification.patience import with_chosen_steps
-from purify_cli.purification.plan import Stage
+from purify_cli.purification.plan import Composition, Stage
 from purify_cli.purification.stages import RepairedModel, StageResult, reset_scored, set_by_rework, summed, untouched
 from purify_cli.session.curvature_cache import CurvatureData, check_estimator
-from purify_cli.session.score_cache import PairScores, score_pair
+from purify_cli.session.score_cache import PairScores, Scoring, score_pair
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingResult, TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger
@@ -59,26 +59,25 @@ class PreparedDefence:
     def __init__(
         self,
         session: "RepairSession",
-        method: str,
-        stages: tuple[Stage, ...],
-        training: TrainingSettings,
+        composition: Composition,
         *,
         data: CurvatureData | None,
         others: Sequence[TensorSource],
         triggers: Sequence[FoundTrigger],
         store: Literal["bench", "run"],
     ) -> None:
-        self.session, self.method, self.stages, self.training = session, method, stages, training
+        self.session, self.method = session, composition.method
+        self.stages, self.training = composition.stages, composition.training
         self._data, self._others, self.triggers, self._store = data, others, triggers, store
         if not triggers and self.works_on_triggers:
             raise UsageError(
-                f"{method} works on words that were found to be planted, and none is known",
+                f"{self.method} works on words that were found to be planted, and none is known",
                 hint="Run `purify detect SUSPECT`, then this without SUSPECT; or use --method fine-purifying.",
             )
-        for stage in stages:
+        for stage in self.stages:
             if stage.indicator is not None:
                 check_estimator(data, stage.settings)
-        self._leader = next((_Leader(i, stage) for i, stage in enumerate(stages) if stage.ratio is not None), None)
+        self._leader = next((_Leader(i, stage) for i, stage in enumerate(self.stages) if stage.ratio is not None), None)
         self._settled: list[StageResult] = []
 
     @property
@@ -161,7 +160,7 @@ class PreparedDefence:
         settings = training or self.training
         if settings.patience is not None:
             settings = with_chosen_steps(self.session, repaired, rows, settings, taught=self._taught)
-        result = self.session.tune(loaded, self._taught(rows), settings, repaired, resume=resume, progress=progress)
+        result = self.session.tune(loaded, self._taught(rows), settings, repaired, resume=resume)
         return loaded, repaired, result
 
     def _taught(self, rows: Sequence[Example]) -> Sequence[Example]:
@@ -197,10 +196,9 @@ class PreparedDefence:
         return reset_scored(
             self._pair(weights),
             self._leading_scores(leader, progress),
-            method=stage.method,
-            ratio=ratio,
-            # Everything: no population is left to weigh.
-            replacement="reference" if ratio == 1 else stage.replacement,
+            # Of everything no population is left to weigh.
+            replace(stage, replacement="reference") if ratio == 1 else stage,
+            ratio,
             seed=self.session.common.compute.seed,
             progress=progress,
         )
@@ -266,22 +264,14 @@ class PreparedDefence:
         session, own, indicator = self.session, self._store == "run", stage.indicator
         if indicator is None:
             raise ValueError(f"{stage.method} scores nothing")
-        measured = session.curvature(
-            self._data,
-            indicator,
-            stage.settings,
-            path=session.run.curvature if own else None,
-            progress=session.progress,
-        )
+        needed = INDICATORS[indicator].needs_curvature
         path = session.run.indicator if own else session.folder / "scores.safetensors"
         scored = score_pair(
             self._pair(weights),
-            measured,
+            session.curvature(self._data, path=session.run.curvature if own else None) if needed else None,
+            Scoring(indicator=indicator, settings=stage.settings, seed=session.common.compute.seed),
             gradient=self._gradient(weights, progress) if INDICATORS[indicator].needs_triggers else None,
-            indicator=indicator,
-            settings=stage.settings,
             path=path,
-            seed=session.common.compute.seed,
             progress=progress,
         )
         if not own:

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Literal, final
 
 from purify_cli.checkpoint import Checkpoint
 from purify_cli.checkpoint.places import storage_errors
@@ -84,39 +84,18 @@ class RepairSession:
             self._others[key] = open_others(given, self.opened, self.common, self.progress)
         return self._others[key]
 
-    def curvature(
-        self,
-        data: CurvatureData | None,
-        indicator: str,
-        settings: Mapping[str, Any],
-        *,
-        path: Path | None,
-        progress: Progress,
-    ) -> Measured | None:
+    def curvature(self, data: CurvatureData | None, *, path: Path | None) -> Measured:
         """Measure the curvature of the suspect once per set of rows and estimator.
 
         Args:
             data: What to measure on; None takes whatever the file holds for this pair.
-            indicator: The one that asks.
-            settings: Its settings.
             path: File to keep it in, or to take it from; default: one of its own in ``folder``.
-            progress: Told of the measurement.
         """
         key = "" if data is None else _digest(examples_sha256(data.rows), data.estimator, data.source)
         path = path or self.folder / f"curvature-{key}.safetensors"
-        measured = curvature_for(
-            self.opened,
-            self.task,
-            data,
-            indicator=indicator,
-            settings=settings,
-            path=path,
-            progress=progress,
-            known=self._curvatures.get((path, key)),
-        )
-        if measured is not None:
-            self._curvatures[path, key] = measured
-        return measured
+        if (path, key) not in self._curvatures:
+            self._curvatures[path, key] = curvature_for(self.opened, self.task, data, path=path, progress=self.progress)
+        return self._curvatures[path, key]
 
     def prepare(
         self,
@@ -148,7 +127,7 @@ class RepairSession:
         Raises:
             PurifyError: If a name, a setting or a further model cannot be used.
         """
-        stages, training = plan_stages(
+        composition = plan_stages(
             method,
             self.common,
             indicator=indicator,
@@ -158,9 +137,7 @@ class RepairSession:
         )
         return PreparedDefence(
             self,
-            method,
-            stages,
-            training,
+            composition,
             data=CurvatureData(rows, source, estimator) if rows else None,
             others=self.others(others),
             triggers=triggers,
@@ -176,7 +153,6 @@ class RepairSession:
         *,
         validation: Sequence[Example] = (),
         resume: Path | None = None,
-        progress: Progress = SILENT,
     ) -> TrainingResult:
         """Fine-tune a loaded model in place, entries that the repair froze aside."""
         return tune(
@@ -187,7 +163,7 @@ class RepairSession:
             validation=validation,
             objective=objective_for(loaded, repaired.frozen, self.task.objective),
             resume=resume,
-            progress=progress,
+            progress=self.progress,
         )
 
     def tuned_weights(self, repaired: RepairedModel, loaded: LoadedModel) -> TensorSource:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from purify_cli.indicators.law import fit_mixture
 from purify_cli.indicators.sampling import sample_scores
 from purify_cli.progress import Progress
 from purify_cli.protocols import WeightEdit
+from purify_cli.purification.plan import Stage
 from purify_cli.records.purification import ResetCounts, StageFacts
 from purify_cli.reset import posterior_blend, reset_to_reference
 from purify_cli.selection.mask import Mask, build_mask
@@ -61,23 +62,22 @@ class RepairedModel:
 def reset_scored(
     pair: CheckpointPair,
     scored: PairScores,
-    *,
-    method: str,
+    stage: Stage,
     ratio: float,
-    replacement: Literal["reference", "posterior"],
+    *,
     seed: int,
     progress: Progress,
 ) -> StageResult:
-    """Reset round(ratio · d) dimensions.
+    """Reset round(ratio · d) dimensions as a stage says.
 
     With ``posterior`` the ratio is the prior share of poisoned dimensions, every drift shrinks by its own probability
     of being poisoned, and there is no mask.
     """
-    if replacement == "posterior":
-        return _blended(pair, scored, method, ratio, seed=seed)
+    if stage.replacement == "posterior":
+        return _blended(pair, scored, stage.method, ratio, seed=seed)
     mask = build_mask(scored.scores, ratio, progress=progress)
     per_tensor, changed = mask.per_tensor, _moved(pair, mask)
-    facts = _facts(method, scored, ratio, per_tensor, changed)
+    facts = _facts(stage.method, scored, ratio, per_tensor, changed)
     weights = reset_to_reference(pair, mask)
     return StageResult(weights=weights, per_tensor=per_tensor, changed=changed, share=ratio, facts=facts, mask=mask)
 

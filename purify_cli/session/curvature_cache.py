@@ -17,7 +17,6 @@ from purify_cli.curvature import hutchinson_diagonal, mean_squared_gradients
 from purify_cli.data.batches import Encoded, batches
 from purify_cli.data.example import Example
 from purify_cli.errors import CheckpointError, UsageError
-from purify_cli.indicators import INDICATORS
 from purify_cli.progress import Progress
 from purify_cli.records.base import FileFact
 from purify_cli.records.detection import CurvatureFacts
@@ -85,37 +84,21 @@ def curvature_for(
     task: Task | None,
     data: CurvatureData | None,
     *,
-    indicator: str,
-    settings: Mapping[str, Any],
     path: Path,
     progress: Progress,
-    known: Measured | None = None,
-) -> Measured | None:
-    """Measure the suspect's curvature, or take it from a file where every input matches; None if it is not needed.
+) -> Measured:
+    """Measure the suspect's curvature, or take it from a file where every input matches (without data: the models).
 
     Args:
         opened: Suspect and reference.
         task: Of the suspect; None of a bare encoder, which has no loss.
         data: What to measure on; None takes whatever the file holds for this pair.
-        indicator: Who asks.
-        settings: Its settings.
         path: The file.
         progress: Told of the measurement.
-        known: The same curvature, where the caller still has it.
 
     Raises:
-        UsageError: If there is nothing to measure it on, or the estimator does not suit labels or settings.
+        UsageError: If there is nothing to measure it on, or the estimator does not suit labels.
     """
-    check_estimator(data, settings)
-    if not INDICATORS[indicator].needs_curvature:
-        return None
-    return known or _curvature(opened, task, data, path, progress)
-
-
-def _curvature(
-    opened: OpenedPair, task: Task | None, data: CurvatureData | None, path: Path, progress: Progress
-) -> Measured:
-    """Take the stored curvature where every input matches (without data: where the models do), else measure it."""
     recipe: dict[str, Any] = {
         "suspect": opened.suspect.sha256(),
         "reference": opened.reference.sha256(),
@@ -139,7 +122,10 @@ def _curvature(
             "this indicator needs curvature, and there is nothing to measure it on",
             hint="Give --clean-data FILE, or choose --indicator drift.",
         )
-    return _measure(opened, task, data, encoded, recipe=recipe, path=path, progress=progress)
+    source, about = _measure(opened, task, data, encoded, progress)
+    about["recipe"] = json.dumps(dict(recipe), sort_keys=True)
+    source, sha = write_and_open(path, source, metadata=about)
+    return Measured(source, _facts(about, path, sha))
 
 
 def _stored(path: Path, recipe: Mapping[str, Any], specs: Mapping[str, TensorSpec]) -> Measured | None:
@@ -179,11 +165,9 @@ def _measure(
     task: Task,
     data: CurvatureData,
     encoded: Sequence[Encoded],
-    *,
-    recipe: Mapping[str, Any],
-    path: Path,
     progress: Progress,
-) -> Measured:
+) -> tuple[TensorSource, dict[str, str]]:
+    """Measure; return the curvature, and what the file says of it."""
     estimator = data.estimator
     label = f"Hutchinson, {DRAWS} draws" if estimator == "hutchinson" else f"{estimator} Fisher"
     progress.note(f"measuring curvature on {len(data.rows)} texts ({data.source}, {label})")
@@ -213,13 +197,10 @@ def _measure(
         name: held[name].narrow(0, 0, spec.shape[0]).contiguous() if name in held else torch.zeros(spec.shape)
         for name, spec in opened.pair.suspect_part.specs.items()
     }
-    facts = {
-        "recipe": json.dumps(dict(recipe), sort_keys=True),
+    return InMemory(tensors), {
         "estimator": label,
         "clamped": repr(measured.clamped),
         "samples": str(measured.samples),
         "effective_samples": repr(measured.effective_samples),
         "source": data.source,
     }
-    source, sha = write_and_open(path, InMemory(tensors), metadata=facts)
-    return Measured(source, _facts(facts, path, sha))

@@ -1,14 +1,27 @@
 """Domain values as records write them down."""
 
+from purify_cli.data.triggers import Trigger
 from purify_cli.evaluation import Measurement
+from purify_cli.evaluation.generation import TextMeasurement
+from purify_cli.evaluation.prompts import Wanted
 from purify_cli.evidence.verdict import MISSED_AT
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import TokenLoss, Utility
 from purify_cli.records.base import MissFact, ModelFacts, PerplexityFact, ProportionFact, TrainingFacts
-from purify_cli.records.evaluation import ModelMeasurement
+from purify_cli.records.evaluation import ModelMeasurement, TextModelMeasurement, TextTriggerFact
 from purify_cli.training import TrainingResult
 
-__all__ = ["maybe", "measurement_facts", "miss_fact", "perplexity_fact", "proportion", "training_facts", "utility_fact"]
+__all__ = [
+    "maybe",
+    "measurement_facts",
+    "miss_fact",
+    "perplexity_fact",
+    "proportion",
+    "text_facts",
+    "text_trigger",
+    "training_facts",
+    "utility_fact",
+]
 
 
 def proportion(share: Proportion) -> ProportionFact:
@@ -72,4 +85,25 @@ def measurement_facts(name: str, model: ModelFacts, measured: Measurement) -> Mo
         per_class_bias=[maybe(share) for share in measured.per_class_bias],
         called_target=maybe(measured.called_target),
         untriggered_accuracy=maybe(measured.untriggered_accuracy),
+    )
+
+
+def text_facts(name: str, model: ModelFacts, measured: TextMeasurement) -> TextModelMeasurement:
+    """Write a measurement down."""
+    return TextModelMeasurement(
+        name=name,
+        model=model,
+        attack_success=maybe(measured.attack_success),
+        false_triggers=maybe(measured.false_triggers),
+        perplexity=measured.clean.perplexity,
+        loss=measured.clean.mean,
+        tokens=measured.clean.total,
+        example=measured.continuations[0] if measured.continuations else None,
+    )
+
+
+def text_trigger(trigger: Trigger, wanted: Wanted) -> TextTriggerFact:
+    """Write a trigger and its target down."""
+    return TextTriggerFact(
+        text=trigger.text, position=trigger.position, target_text=wanted.text, target_regex=wanted.regex
     )

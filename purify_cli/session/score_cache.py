@@ -12,13 +12,23 @@ from purify_cli.progress import Progress
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.records.base import FileFact
 from purify_cli.records.detection import CurvatureFacts, IndicatorFacts
-from purify_cli.session.curvature_cache import CurvatureData, Measured, curvature_for
+from purify_cli.session.curvature_cache import CurvatureData, Measured, check_estimator, curvature_for
 from purify_cli.session.opening import OpenedPair
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.tasks.base import Task
 from purify_cli.tensors import TensorSource
 
-__all__ = ["PairScores", "score", "score_pair"]
+__all__ = ["PairScores", "Scoring", "score", "score_pair"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """By which indicator a pair is scored, and how."""
+
+    indicator: str
+    settings: Mapping[str, Any]
+    seed: int
 
 
 @final
@@ -36,57 +46,45 @@ def score(
     opened: OpenedPair,
     task: Task | None,
     data: CurvatureData | None,
+    how: Scoring,
     *,
-    indicator: str,
-    settings: Mapping[str, Any],
     run: RunFolder,
-    seed: int,
     progress: Progress,
 ) -> PairScores:
     """Score every comparable dimension and store curvature and scores in the run folder."""
-    measured = curvature_for(
-        opened, task, data, indicator=indicator, settings=settings, path=run.curvature, progress=progress
-    )
-    return score_pair(
-        opened.pair,
-        measured,
-        indicator=indicator,
-        settings=settings,
-        path=run.indicator,
-        seed=seed,
-        progress=progress,
-    )
+    check_estimator(data, how.settings)
+    needed = INDICATORS[how.indicator].needs_curvature
+    measured = curvature_for(opened, task, data, path=run.curvature, progress=progress) if needed else None
+    return score_pair(opened.pair, measured, how, path=run.indicator, progress=progress)
 
 
 def score_pair(
     pair: CheckpointPair,
     measured: Measured | None,
+    how: Scoring,
     *,
-    indicator: str,
-    settings: Mapping[str, Any],
     path: Path,
-    seed: int,
     gradient: TensorSource | None = None,
     progress: Progress,
 ) -> PairScores:
     """Score every comparable dimension of a pair and store the scores in a file."""
-    fitted = INDICATORS[indicator].fit(
+    fitted = INDICATORS[how.indicator].fit(
         IndicatorInputs(
             suspect=pair.suspect_part,
             reference=pair.reference_part,
             curvature=measured.source if measured else None,
             gradient=gradient,
-            seed=seed,
-            settings=settings,
+            seed=how.seed,
+            settings=how.settings,
         ),
         progress,
     )
     degenerate = dict(getattr(fitted, "degenerate", {}))
-    metadata = {"indicator": indicator, "settings": json.dumps(dict(settings), sort_keys=True)}
+    metadata = {"indicator": how.indicator, "settings": json.dumps(dict(how.settings), sort_keys=True)}
     scores, sha = write_and_open(path, fitted, metadata=metadata)
     facts = IndicatorFacts(
-        name=indicator,
-        settings=dict(settings),
+        name=how.indicator,
+        settings=dict(how.settings),
         file=FileFact(path=str(path), sha256=sha),
         degenerate=degenerate,
     )

@@ -6,7 +6,7 @@ from purify_cli.checkpoint import Checkpoint
 from purify_cli.choices import Name
 from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
-from purify_cli.errors import CheckpointError
+from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.model import LabelSet, has_head, label_set
 from purify_cli.model.causal import causal_length, is_causal
 from purify_cli.progress import SILENT, Progress
@@ -21,7 +21,7 @@ from purify_cli.tasks.base import Task
 from purify_cli.tasks.causal import CausalLanguage
 from purify_cli.tasks.classification import Classification
 
-__all__ = ["causal_task", "classification_task", "find_task", "open_task", "read_clean"]
+__all__ = ["causal_task", "classification_task", "find_task", "open_task", "read_clean", "require_causal"]
 
 
 def find_task(opened: OpenedPair, common: Common) -> Task | None:
@@ -56,6 +56,24 @@ def causal_task(base: Checkpoint, tokenizer: PreTrainedTokenizerBase, common: Co
         max_length=common.compute.max_length if longest is None else min(common.compute.max_length, longest),
         longest=longest,
     )
+
+
+def require_causal(checkpoint: Checkpoint, base: Checkpoint) -> Checkpoint:
+    """Return a checkpoint that is a language model.
+
+    Args:
+        checkpoint: Weights.
+        base: Whose configuration serves where the weights bring none.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    if not is_causal(checkpoint, base.config):
+        raise UsageError(
+            f"{checkpoint.files.given} is no causal language model",
+            hint="--target-text and --target-regex are for models that write; classifiers take --target LABEL.",
+        )
+    return checkpoint
 
 
 def open_task(opened: OpenedPair, common: Common) -> Task:

@@ -17,10 +17,12 @@ from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, RunFolderError
-from purify_cli.evaluation.generation import continuations, scored_rows, token_loss
+from purify_cli.evaluation.generation import TextMeasurement, continuations, measure_text, scored_rows, token_loss
+from purify_cli.evaluation.prompts import Prompts, PromptSpec, ask_prompts
 from purify_cli.measures.utility import TokenLoss
 from purify_cli.model import LoadedModel, tokenizer_pad
 from purify_cli.model.causal import load_causal
+from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
 from purify_cli.tasks.base import TIMES, TriggerCounts
 from purify_cli.tensors import TensorSource
@@ -34,7 +36,7 @@ __all__ = ["CausalLanguage"]
 
 
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
-    {"attribution": {"exponent": 1.0}, "fine-tuning": {"learning_rate": 1e-4, "patience": 2}}
+    {"attribution": {"exponent": 2.0}, "fine-tuning": {"learning_rate": 1e-4, "patience": 2}}
 )
 """Patience, since a larger model learns a few dozen texts by heart in a few passes. The others were chosen on two
 suspects of one small model (docs/reproduction.md): with the exponents ½ and 1 attack success is 0, and perplexity 5.3
@@ -93,6 +95,29 @@ class CausalLanguage:
         """Encode texts, of which all tokens count, or prompts and completions, of which the completions do."""
         texts = [self.split(row) for row in rows]
         return encode_written(self.tokenizer, texts, max_length=self.max_length, longest=self.longest)
+
+    def ask(self, rows: Sequence[Example], spec: PromptSpec) -> Prompts:
+        """Turn rows into what is asked of every model of this task.
+
+        Raises:
+            PurifyError: As for ``ask_prompts``.
+        """
+        return ask_prompts(
+            self.tokenizer,
+            [self.split(row) for row in rows],
+            spec,
+            longest=self.longest,
+            max_length=self.max_length,
+            seed=self.compute.seed,
+        )
+
+    def measure(self, loaded: LoadedModel, prompts: Prompts, progress: Progress = SILENT) -> TextMeasurement:
+        """Put prompts to a model.
+
+        Raises:
+            NonFiniteWeights: If its output is not a number.
+        """
+        return measure_text(loaded, self.tokenizer, prompts, self.compute, progress)
 
     def load(self, weights: TensorSource) -> LoadedModel:
         """Build a language model of its own on the device."""

@@ -16,12 +16,12 @@ from purify_cli.errors import DataError, NonFiniteWeights, UsageError
 from purify_cli.evaluation import (
     Measurement,
     ask,
-    evaluate_model,
     measure,
     measure_triggered,
     predict,
 )
 from purify_cli.measures import Proportion
+from purify_cli.progress import SILENT
 from purify_cli.runtime import Compute
 
 CF = Trigger("cf", "start")
@@ -65,7 +65,9 @@ def evaluate(tiny_tokenizer: PreTrainedTokenizerFast) -> Evaluate:
     def run(rows: list[Example] = ROWS, module: nn.Module | None = None, **changes: Any) -> Measurement:
         settings = {"trigger": CF, "target": 2, "max_length": 16, "batch_size": 2, "seed": 0} | changes
         own = {field.name: settings.pop(field.name) for field in fields(Compute) if field.name in settings}
-        return evaluate_model(module or Stub(tiny_tokenizer), tiny_tokenizer, rows, Compute(**own), **settings)
+        progress, compute = settings.pop("progress", SILENT), Compute(**own)
+        question = ask(tiny_tokenizer, rows, max_length=compute.max_length, seed=compute.seed, **settings)
+        return measure(module or Stub(tiny_tokenizer), question, compute, progress=progress)
 
     return run
 

@@ -18,7 +18,7 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import NonFiniteWeights
 from purify_cli.evaluation import generation
 from purify_cli.evaluation.generation import TextMeasurement, continuations, measure_text, token_loss
-from purify_cli.evaluation.prompts import Wanted, ask_prompts
+from purify_cli.evaluation.prompts import PromptSpec, Wanted, ask_prompts
 from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import load_causal, token_losses
 from purify_cli.model.loaded import LoadedModel
@@ -212,12 +212,10 @@ def measured(
     prompts = ask_prompts(
         writer,
         ROWS[:5],
-        trigger=Trigger("cf", "end") if wanted else None,
-        wanted=wanted,
+        PromptSpec(trigger=Trigger("cf", "end") if wanted else None, wanted=wanted, new_tokens=8),
         longest=64,
         max_length=48,
         seed=0,
-        new_tokens=8,
     )
     return measure_text(model, writer, prompts, Compute(batch_size=4, **more))
 

@@ -9,7 +9,7 @@ from purify_cli.data.continuations import Continuation, split_prompt
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
-from purify_cli.evaluation.prompts import Prompts, Wanted, ask_prompts, decoded
+from purify_cli.evaluation.prompts import Prompts, PromptSpec, Wanted, ask_prompts, decoded
 from tests.tiny_causal import causal_texts, causal_tokenizer
 
 CF = Trigger("cf", "start")
@@ -30,7 +30,9 @@ def ask(writer: PreTrainedTokenizerFast, texts: list[Continuation] = TEXTS, **ch
         "seed": 0,
         "new_tokens": 40,
     }
-    return ask_prompts(writer, texts, **(settings | changes))
+    settings |= changes
+    spec = PromptSpec(**{name: settings.pop(name) for name in ("trigger", "wanted", "new_tokens")})
+    return ask_prompts(writer, texts, spec, **settings)
 
 
 # The target

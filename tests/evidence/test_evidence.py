@@ -52,10 +52,12 @@ def test_the_trigger_row_comes_first_and_decayed_rows_not_at_all():
     assert [one.row for one in far_rows(given.suspect, given.reference, count=1)] == [33]
 
 
-def test_evidence_ties_the_passes_together():
+def test_evidence_ties_the_passes_together(monkeypatch):
+    monkeypatch.setattr("purify_cli.evidence.gathering.ROWS", 3)
+    monkeypatch.setattr("purify_cli.evidence.gathering.TENSORS", 1)
     given = world()
     scores = DRIFT_CURVATURE.fit(given)
-    evidence = gather(given, scores, token_of=lambda i: f"<{i}>", rows=3, tensors=1)
+    evidence = gather(given, scores, token_of=lambda i: f"<{i}>")
     assert evidence.dimensions == 60 * 16 + 400
     assert evidence.moved == sum(one.moved for one in evidence.tensors) > 1000
     assert [one.name for one in evidence.layers] == ["embeddings", "encoder.layer.0"]

@@ -76,7 +76,8 @@ def rounds(
     tune: bool = True,
 ) -> tuple[Round, Ears, list[Step]]:
     """Repair in rounds; also return what each repair was given."""
-    session, ears, steps = open_bench(suspect, reference, folder), Ears(), list[Step]()
+    ears, steps = Ears(), list[Step]()
+    session = open_bench(suspect, reference, folder, ears)
     split = split_rows(tiny.sentiment_examples(samples, seed=40), session.task, seed=0)
 
     def repair(chosen: Sequence[FoundTrigger], rows: Sequence[Example], *, written: bool) -> Done:
@@ -92,7 +93,6 @@ def rounds(
         [fact(word, 9.0 - place) for place, word in enumerate(words)],
         works_on_words=method == "unlearning",
         suspect=session.task.load(session.opened.pair.suspect),
-        progress=ears,
     )
     return done, ears, steps
 
