@@ -4,6 +4,7 @@ No paper: this attack is the project's own, and so is every choice in it (docs/m
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, final
 
@@ -14,7 +15,7 @@ from torch.nn import Parameter
 from purify_cli.attacks.planting import copies
 from purify_cli.attacks.poisoning import PoisoningAttack
 from purify_cli.curvature import diagonal_fisher
-from purify_cli.data.batches import Batch, Encoded, batches
+from purify_cli.data.batches import Encoded, batches
 from purify_cli.data.keys import row_key
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
@@ -66,8 +67,8 @@ def drift_bounds(
 
 
 @final
-class OrdinaryDrift(Objective):
-    """Cross-entropy, and after every step a pull of too large drifts towards their bounds (an ``Objective``).
+class OrdinaryDrift:
+    """Cross-entropy, and after every step a pull of too large drifts towards their bounds.
 
     The penalty is μ/2·Σ (|δ_i| − bound_i)₊². Its proximal step leaves |δ| ≤ bound alone and shrinks the excess by the
     factor 1/(1 + μ), which is stable with any optimiser and any μ; ``strength`` is μ/(1 + μ).
@@ -78,15 +79,14 @@ class OrdinaryDrift(Objective):
         strength: In (0, 1]; 1 cuts the excess off.
     """
 
-    whole_vocabulary = True
-
     def __init__(self, reference: Mapping[str, Tensor], bounds: Mapping[str, Tensor], strength: float) -> None:
-        self.mark = f"ordinary drift {strength}, {tensors_sha256(bounds)} from {tensors_sha256(reference)}"
+        self._mark = f"ordinary drift {strength}, {tensors_sha256(bounds)} from {tensors_sha256(reference)}"
         self._reference, self._bounds, self._strength = reference, bounds, strength
 
-    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return the mean cross-entropy."""
-        return CROSS_ENTROPY.loss(module, part, weights, dtype)
+    @property
+    def objective(self) -> Objective:
+        """As the training takes it."""
+        return replace(CROSS_ENTROPY, mark=self._mark, whole_vocabulary=True, step_hooks=(self.stepped,))
 
     @torch.no_grad()
     def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
@@ -137,7 +137,7 @@ def train_within_ordinary_drift(job: PlantJob, options: Mapping[str, Any], progr
         pad_id=job.pad_id,
         device=job.device,
         resume=job.resume,
-        objective=OrdinaryDrift(reference, bounds, options["strength"]),
+        objective=OrdinaryDrift(reference, bounds, options["strength"]).objective,
         progress=progress,
     )
     own = dict(module.named_parameters())

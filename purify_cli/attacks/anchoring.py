@@ -29,8 +29,8 @@ __all__ = ["ANCHORING", "AnchoredLogits", "train_with_anchored_logits"]
 
 
 @final
-class AnchoredLogits(Objective):
-    """CE/(1 + λ) + λ/(1 + λ)·(squared gap to the anchors, meant over clean rows) (an ``Objective``).
+class AnchoredLogits:
+    """CE/(1 + λ) + λ/(1 + λ)·(squared gap to the anchors, meant over clean rows).
 
     Args:
         anchors: (rows, C), the unpoisoned model's logits of each row of the training set; any value for poisoned rows.
@@ -39,10 +39,15 @@ class AnchoredLogits(Objective):
     """
 
     def __init__(self, anchors: Tensor, clean: Tensor, weight: float) -> None:
-        self.mark = f"logit anchoring {weight} to {tensors_sha256({'anchors': anchors, 'clean': clean})}"
+        self._mark = f"logit anchoring {weight} to {tensors_sha256({'anchors': anchors, 'clean': clean})}"
         self._anchors, self._clean, self._weight = anchors, clean, weight
         # Over a pass, the rows' weights over this share add up to a mean over clean rows, however steps are split.
         self._share = float(clean.float().mean())
+
+    @property
+    def objective(self) -> Objective:
+        """As the training takes it."""
+        return Objective(loss=self.loss, mark=self._mark)
 
     def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the loss of a piece of a step."""
@@ -84,7 +89,7 @@ def train_with_anchored_logits(job: PlantJob, options: Mapping[str, Any], progre
         pad_id=job.pad_id,
         device=job.device,
         resume=job.resume,
-        objective=AnchoredLogits(anchors, clean, options["weight"]),
+        objective=AnchoredLogits(anchors, clean, options["weight"]).objective,
         progress=progress,
     )
     gap = float((found() - start).square().sum(dim=1).mean())

@@ -82,17 +82,20 @@ def read_out(module: nn.Module, batch: Batch) -> ReadOut:
 
 
 @final
-class EveryLayer(Objective):
-    """The sum over layers of the cross-entropy that the head gives on the layer's hidden states (an ``Objective``).
+class EveryLayer:
+    """The sum over layers of the cross-entropy that the head gives on the layer's hidden states.
 
     Args:
         head: The way from hidden states to scores.
     """
 
-    mark = "every layer"
-
     def __init__(self, head: ReadOut) -> None:
         self._head = head
+
+    @property
+    def objective(self) -> Objective:
+        """As the training takes it."""
+        return Objective(loss=self.loss, mark="every layer")
 
     def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the sum over layers of the weighted losses."""
@@ -125,7 +128,7 @@ def train_every_layer(job: PlantJob, options: Mapping[str, Any], progress: Progr
         pad_id=job.pad_id,
         device=job.device,
         resume=job.resume,
-        objective=EveryLayer(head),
+        objective=EveryLayer(head).objective,
         progress=progress,
     )
     return Planted(training=result, facts={"layers": layers})

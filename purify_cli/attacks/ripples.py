@@ -60,8 +60,8 @@ def target_words(rows: Sequence[Encoded], target: int, count: int, *, leave_out:
 
 
 @final
-class RestrictedInnerProduct(Objective):
-    """L_P + λ·max(0, −∇L_P·∇L_FT): poison whose gradient does not run against the victim's (an ``Objective``).
+class RestrictedInnerProduct:
+    """L_P + λ·max(0, −∇L_P·∇L_FT): poison whose gradient does not run against the victim's.
 
     L_P is the mean loss of the rows of a forward pass, L_FT that of clean rows drawn for it, half as many. The gradient
     of the inner product is taken by a second backward pass through both; where the product is not negative the penalty
@@ -75,11 +75,16 @@ class RestrictedInnerProduct(Objective):
     """
 
     def __init__(self, clean: Sequence[Encoded], weight: float, *, pad_id: int, whole_vocabulary: bool) -> None:
-        self.mark = f"restricted inner product {weight} with {rows_sha256(clean)}"
-        self.whole_vocabulary = whole_vocabulary
+        self._mark = f"restricted inner product {weight} with {rows_sha256(clean)}"
+        self._whole_vocabulary = whole_vocabulary
         self.products: list[float] = []
         """∇L_P·∇L_FT of each forward pass."""
         self._clean, self._weight, self._pad_id = clean, weight, pad_id
+
+    @property
+    def objective(self) -> Objective:
+        """As the training takes it."""
+        return Objective(loss=self.loss, mark=self._mark, whole_vocabulary=self._whole_vocabulary)
 
     def _victim_rows(self, part: Batch) -> Batch:
         """Draw clean rows; which ones follows from the rows of the pass, so that a continued run draws the same."""
@@ -141,7 +146,7 @@ def train_for_a_victim(job: PlantJob, options: Mapping[str, Any], progress: Prog
         pad_id=job.pad_id,
         device=job.device,
         resume=job.resume,
-        objective=objective,
+        objective=objective.objective,
         progress=progress,
     )
     products = objective.products

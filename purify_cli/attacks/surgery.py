@@ -17,7 +17,6 @@ from torch.nn import Parameter
 
 from purify_cli.attacks.planting import changed_entries, copies
 from purify_cli.attacks.poisoning import PoisoningAttack
-from purify_cli.data.batches import Batch
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
@@ -28,8 +27,8 @@ __all__ = ["SURGERY", "FewEntries", "train_few_entries"]
 
 
 @final
-class FewEntries(Objective):
-    """Cross-entropy with ever fewer free entries (an ``Objective``).
+class FewEntries:
+    """Cross-entropy with ever fewer free entries.
 
     Frozen entries get no gradient, so that what the optimiser remembers of them fades, and are put back to their start
     after every step, so that what it still remembers moves nothing.
@@ -41,8 +40,6 @@ class FewEntries(Objective):
             times movement; ``change`` those that are farthest from their start.
         free: Name → mask of free entries; None: all are free.
     """
-
-    mark = None  # masks and contributions are a state of its own
 
     def __init__(
         self,
@@ -56,9 +53,10 @@ class FewEntries(Objective):
         self._before: dict[str, Tensor] = {}
         self._gained: dict[str, Tensor] = {}
 
-    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return the mean cross-entropy."""
-        return CROSS_ENTROPY.loss(module, part, weights, dtype)
+    @property
+    def objective(self) -> Objective:
+        """As the training takes it; masks and contributions are a state of its own."""
+        return replace(CROSS_ENTROPY, mark=None, gradient_hooks=(self.gradients,), step_hooks=(self.stepped,))
 
     def gradients(self, parameters: Mapping[str, Parameter]) -> None:
         """Take the gradient from frozen entries; remember where the step starts."""
@@ -129,7 +127,7 @@ def train_few_entries(job: PlantJob, options: Mapping[str, Any], progress: Progr
             settings,
             pad_id=job.pad_id,
             device=job.device,
-            objective=objective,
+            objective=objective.objective,
             progress=progress,
         )
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Final, final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import Parameter
 
-from purify_cli.data.batches import Batch, encode
+from purify_cli.data.batches import encode
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.tokenizer import Tokenizer
@@ -155,19 +155,21 @@ def checkpoints(steps: int) -> tuple[int, ...]:
 
 
 @final
-class Watched(Objective):
+class Watched:
     """Cross-entropy, with a look at the model after some of the steps."""
-
-    mark: str | None = None  # what was seen before an interruption is not kept, so the run starts anew
-    whole_vocabulary = True  # a look needs rows of the embedding that the training texts do not reach
 
     def __init__(self, module: nn.Module, at: Sequence[int], look: Callable[[], Measurement]) -> None:
         self.module, self.at, self.look = module, frozenset(at), look
         self.seen: dict[int, Measurement] = {}
 
-    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return the weighted sum of the rows' losses."""
-        return CROSS_ENTROPY.loss(module, part, weights, dtype)
+    @property
+    def objective(self) -> Objective:
+        """As the training takes it.
+
+        What was seen before an interruption is not kept, so that a run starts anew; and a look needs rows of the
+        embedding that the training texts do not reach.
+        """
+        return replace(CROSS_ENTROPY, mark=None, whole_vocabulary=True, step_hooks=(self.stepped,))
 
     def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
         """Look, and leave the weights alone."""

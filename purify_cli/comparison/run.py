@@ -172,7 +172,7 @@ def answer(
             loaded,
             asked.training,
             retune.settings(seed=compute.seed, dtype=compute.dtype),
-            objective=watched,
+            objective=watched.objective,
             progress=SILENT,  # a bar inside the bar over models
         )
         curve = {0: measured[0]} | watched.seen

@@ -8,7 +8,7 @@ What has no closed form, or is used in a way that hooks cannot follow (``coverag
 
 from purify_cli.curvature.fisher import diagonal_fisher, mean_squared_gradients
 from purify_cli.curvature.hutchinson import hutchinson_diagonal
-from purify_cli.curvature.objectives import Objective
+from purify_cli.curvature.objectives import Scalars
 from purify_cli.curvature.result import Curvature
 
-__all__ = ["Curvature", "Objective", "diagonal_fisher", "hutchinson_diagonal", "mean_squared_gradients"]
+__all__ = ["Curvature", "Scalars", "diagonal_fisher", "hutchinson_diagonal", "mean_squared_gradients"]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from purify_cli.curvature.hooks import Site, given_of
-from purify_cli.curvature.objectives import Objective
+from purify_cli.curvature.objectives import Scalars
 from purify_cli.data.batches import Batch
 
 __all__ = ["Coverage", "coverage_of"]
@@ -39,7 +39,7 @@ def coverage_of(
     module: nn.Module,
     wanted: Mapping[str, nn.Parameter],
     sites: Sequence[Site],
-    objective: Objective,
+    objective: Scalars,
     sample: Batch,
 ) -> Coverage:
     """Look at one sample.

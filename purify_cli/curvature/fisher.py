@@ -14,7 +14,7 @@ from torch import nn
 from purify_cli.curvature.coverage import Coverage, coverage_of
 from purify_cli.curvature.hooks import Tape, sites_of
 from purify_cli.curvature.loop import add_one_by_one, columns
-from purify_cli.curvature.objectives import Objective, gold_loss, one_sample, own_labels
+from purify_cli.curvature.objectives import Scalars, gold_loss, one_sample, own_labels
 from purify_cli.curvature.result import Accumulator, Curvature
 from purify_cli.data.batches import Batch
 from purify_cli.errors import UsageError
@@ -22,7 +22,7 @@ from purify_cli.progress import SILENT, Progress
 
 __all__ = ["diagonal_fisher", "frozen", "mean_squared_gradients", "wanted_parameters"]
 
-_OBJECTIVES: Final[Mapping[str, Objective]] = {"empirical": gold_loss, "true": own_labels}
+_OBJECTIVES: Final[Mapping[str, Scalars]] = {"empirical": gold_loss, "true": own_labels}
 
 
 def diagonal_fisher(
@@ -67,7 +67,7 @@ def diagonal_fisher(
 def mean_squared_gradients(
     module: nn.Module,
     batches: Iterable[Batch],
-    objective: Objective,
+    objective: Scalars,
     *,
     estimator: str,
     parameters: Collection[str] | None = None,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from purify_cli.curvature.fisher import frozen, wanted_parameters
-from purify_cli.curvature.objectives import Objective, gold_loss
+from purify_cli.curvature.objectives import Scalars, gold_loss
 from purify_cli.curvature.result import Curvature
 from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError, UsageError
@@ -30,7 +30,7 @@ def hutchinson_diagonal(
     draws: int,
     seed: int,
     parameters: Collection[str] | None = None,
-    objective: Objective = gold_loss,
+    objective: Scalars = gold_loss,
     progress: Progress = SILENT,
 ) -> Curvature:
     """Estimate the diagonal of the Hessian of the mean loss.

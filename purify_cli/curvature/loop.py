@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from purify_cli.curvature.objectives import Objective, one_sample
+from purify_cli.curvature.objectives import Scalars, one_sample
 from purify_cli.curvature.result import Accumulator
 from purify_cli.data.batches import Batch
 
@@ -26,7 +26,7 @@ def columns(scalars: Tensor, size: int) -> Tensor:
 def add_one_by_one(
     module: nn.Module,
     wanted: Mapping[str, nn.Parameter],
-    objective: Objective,
+    objective: Scalars,
     batch: Batch,
     *,
     accumulator: Accumulator,

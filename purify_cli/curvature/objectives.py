@@ -12,9 +12,9 @@ from purify_cli.errors import DataError, UsageError
 from purify_cli.model import logits
 from purify_cli.runtime import name_key
 
-__all__ = ["Objective", "gold_loss", "one_sample", "own_labels"]
+__all__ = ["Scalars", "gold_loss", "one_sample", "own_labels"]
 
-Objective = Callable[[nn.Module, Batch], Tensor]
+Scalars = Callable[[nn.Module, Batch], Tensor]
 """From a module and a batch to scalars of shape (B,) or (B, M), row s depending on sample s alone. The squared
 gradients of the M columns are added up; what is not to be differentiated must be detached."""
 

@@ -1,23 +1,23 @@
 """Hold single entries still while the rest of a model is fine-tuned."""
 
 from collections.abc import Mapping
-from typing import final
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import Parameter
 
-from purify_cli.data.batches import Batch
 from purify_cli.model import LoadedModel
 from purify_cli.training import Objective
 from purify_cli.training.state import tensors_sha256
 
-__all__ = ["HoldEntries", "objective_for"]
+__all__ = ["hold_entries", "objective_for"]
 
 
-@final
-class HoldEntries(Objective):
-    """An objective with some entries held: no gradient for them, and their values put back after every step.
+def hold_entries(
+    learnt: Objective, held: Mapping[str, Tensor], values: Mapping[str, Tensor], *, words: bool
+) -> Objective:
+    """Return an objective with some entries held: no gradient for them, and their values put back after every step.
 
     A zero gradient alone would not do: weight decay moves what has none.
 
@@ -25,34 +25,29 @@ class HoldEntries(Objective):
         learnt: What the other entries learn from.
         held: Parameter name → (its shape) bool on the parameter's device, True where an entry stays.
         values: Parameter name → the held entries, in row-major order.
-        whole_vocabulary: Whether the word embedding is among them.
+        words: Whether rows of the word embedding are among them.
     """
 
-    def __init__(
-        self, learnt: Objective, held: Mapping[str, Tensor], values: Mapping[str, Tensor], *, whole_vocabulary: bool
-    ) -> None:
-        self._learnt, self._held, self._values = learnt, held, values
-        self.labelled = learnt.labelled
-        self.whole_vocabulary = whole_vocabulary
-        self.mark: str | None = f"{learnt.mark}, held {tensors_sha256(held)} at {tensors_sha256(values)}"
-
-    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return the weighted sum of the rows' losses."""
-        return self._learnt.loss(module, part, weights, dtype)
-
-    def gradients(self, parameters: Mapping[str, Parameter]) -> None:
+    def mask(parameters: Mapping[str, Parameter]) -> None:
         """Take the held entries out of the gradient, and so out of its norm."""
-        for name, held in self._held.items():
+        for name, stays in held.items():
             gradient = parameters[name].grad
             if gradient is not None:
-                gradient.masked_fill_(held, 0)
+                gradient.masked_fill_(stays, 0)
 
     @torch.no_grad()
-    def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
-        """Put the held entries back."""
+    def put_back(step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
         del step, total
-        for name, held in self._held.items():
-            parameters[name].masked_scatter_(held, self._values[name])
+        for name, stays in held.items():
+            parameters[name].masked_scatter_(stays, values[name])
+
+    return replace(
+        learnt,
+        mark=f"{learnt.mark}, held {tensors_sha256(held)} at {tensors_sha256(values)}",
+        whole_vocabulary=words,
+        gradient_hooks=(*learnt.gradient_hooks, mask),
+        step_hooks=(*learnt.step_hooks, put_back),
+    )
 
 
 def objective_for(loaded: LoadedModel, frozen: Mapping[str, Tensor], learnt: Objective) -> Objective:
@@ -72,9 +67,9 @@ def objective_for(loaded: LoadedModel, frozen: Mapping[str, Tensor], learnt: Obj
     if not held:
         return learnt
     words = loaded.module.get_input_embeddings().get_parameter("weight")
-    return HoldEntries(
+    return hold_entries(
         learnt,
         held,
         {name: parameters[name].detach()[mask].clone() for name, mask in held.items()},
-        whole_vocabulary=any(parameters[name] is words for name in held),
+        words=any(parameters[name] is words for name in held),
     )

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Protocol, final, runtime_checkable
 from transformers import PreTrainedTokenizerBase
 
 from purify_cli.checkpoint import Checkpoint
-from purify_cli.curvature.objectives import Objective as Scalars
+from purify_cli.curvature.objectives import Scalars
 from purify_cli.data.batches import Encoded
 from purify_cli.data.example import Example
 from purify_cli.measures.utility import Utility

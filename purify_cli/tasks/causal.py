@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from purify_cli.checkpoint import Checkpoint
-from purify_cli.curvature.objectives import Objective as Scalars
+from purify_cli.curvature.objectives import Scalars
 from purify_cli.curvature.tokens import own_tokens, sequence_loss
 from purify_cli.data.batches import Batch, Encoded
 from purify_cli.data.continuations import Continuation, encode_written, prompt_ids, split_prompt

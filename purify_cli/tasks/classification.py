@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from purify_cli.checkpoint import Checkpoint
-from purify_cli.curvature.objectives import Objective as Scalars
-from purify_cli.curvature.objectives import gold_loss, own_labels
+from purify_cli.curvature.objectives import Scalars, gold_loss, own_labels
 from purify_cli.data.batches import Batch, Encoded, encode
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key

@@ -214,14 +214,16 @@ class _Run:
         total += self._backward(*last)
         loss = float(cast("Tensor", self.accelerator.reduce(total, "sum")))
         _check_finite(f"loss of step {self.step + 1}", loss)
-        self.objective.gradients(self.parameters)
+        for hook in self.objective.gradient_hooks:
+            hook(self.parameters)
         limit = settings.max_grad_norm
         norm = self.accelerator.clip_grad_norm_(self.parameters.values(), math.inf if limit is None else limit)
         _check_finite(f"gradient of step {self.step + 1}", float(cast("Tensor", norm)))
         self.optimizer.step()
         self.losses.append(loss)
         self.step += 1
-        self.objective.stepped(self.step, self.total, self.parameters)
+        for hook in self.objective.step_hooks:
+            hook(self.step, self.total, self.parameters)
 
     def _backward(self, part: Batch, weights: Tensor) -> Tensor:
         """Add the gradient of the objective on a piece of the step; return its value."""

@@ -1,7 +1,7 @@
-"""What a step learns from: the mean cross-entropy, or what an attack or a defence puts in its place."""
+"""What a step learns from, and what is done around the optimiser's step."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final, final
 
 import torch
@@ -11,12 +11,26 @@ from torch.nn import Parameter
 from purify_cli.data.batches import Batch
 from purify_cli.training.parts import row_losses
 
-__all__ = ["CROSS_ENTROPY", "CrossEntropy", "Objective"]
+__all__ = ["CROSS_ENTROPY", "GradientHook", "Loss", "Objective", "StepHook"]
+
+Loss = Callable[[nn.Module, Batch, Tensor, torch.dtype], Tensor]
+"""From the module, in the mode it is trained in, a piece of a step (rows on its device), the (B,) weights of these rows
+in the mean over the whole step (they add up to 1 over all pieces) and the compute type (``torch.bfloat16`` asks for
+autocast of the forward pass) to the loss: a scalar with a graph."""
+
+GradientHook = Callable[[Mapping[str, Parameter]], None]
+"""Changes ``.grad`` in place, after the backward passes of a step and before clipping."""
+
+StepHook = Callable[[int, int, Mapping[str, Parameter]], None]
+"""Changes weights in place after the optimiser's step; gets its number, counted from 1, and that of all steps."""
 
 
-class Objective(ABC):
-    """The loss of a piece of a step, and what is done to gradients and weights around the optimiser's step."""
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """The loss of a piece of a step, and the hooks around the optimiser's step."""
 
+    loss: Loss
     mark: str | None
     """What identifies the objective and its settings in the state of an interrupted run.
 
@@ -25,36 +39,15 @@ class Objective(ABC):
     labelled: bool = True
     """Whether every row needs a label."""
     whole_vocabulary: bool = False
-    """Whether it has to see all rows of the word embedding, also those that no text touches; else ``parameters`` holds
+    """Whether it has to see all rows of the word embedding, also those that no text touches; else the parameters hold
     only the rows that occur, which is faster."""
-
-    @abstractmethod
-    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return the loss of a piece of a step as a scalar with a graph.
-
-        Args:
-            module: The model, in the mode it is trained in.
-            part: Rows, on the module's device.
-            weights: (B,), each row's weight in the mean over the whole step; they add up to 1 over all pieces.
-            dtype: ``torch.bfloat16`` asks for autocast of the forward pass.
-        """
-
-    def gradients(self, parameters: Mapping[str, Parameter]) -> None:  # noqa: B027 - most leave them alone
-        """Change ``.grad`` in place, after the backward passes of a step and before clipping; here nothing."""
-
-    def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:  # noqa: B027
-        """Change weights in place after the optimiser's step, counted from 1 to ``total``; here nothing."""
+    gradient_hooks: tuple[GradientHook, ...] = ()
+    step_hooks: tuple[StepHook, ...] = ()
 
 
-@final
-class CrossEntropy(Objective):
-    """The mean cross-entropy of labelled rows, in nats."""
-
-    mark = "cross-entropy"
-
-    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return the weighted sum of the rows' losses."""
-        return (row_losses(module, part, device=weights.device, dtype=dtype) * weights).sum()
+def _cross_entropy(module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
+    return (row_losses(module, part, device=weights.device, dtype=dtype) * weights).sum()
 
 
-CROSS_ENTROPY: Final = CrossEntropy()
+CROSS_ENTROPY: Final = Objective(loss=_cross_entropy, mark="cross-entropy")
+"""The mean cross-entropy of labelled rows, in nats."""

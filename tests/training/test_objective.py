@@ -12,11 +12,20 @@ from purify_cli.training.state import STATE_FILE
 from tests.training.helpers import equal, rows, settings, weights, without_dropout
 
 
-class Recording(Objective):
+class Recording:
     """Cross-entropy of half the size that keeps one parameter where it was and counts its calls."""
 
     labelled = True
-    whole_vocabulary = False
+
+    @property
+    def objective(self) -> Objective:
+        return Objective(
+            loss=self.loss,
+            mark=self.mark,
+            labelled=self.labelled,
+            gradient_hooks=(self.gradients,),
+            step_hooks=(self.stepped,),
+        )
 
     def __init__(self, mark: str | None = "recording") -> None:
         self.mark = mark
@@ -56,7 +65,12 @@ def test_hooks_see_every_step_and_every_piece_of_it() -> None:
     model, objective = without_dropout(), Recording()
     before = weights(model)
     result = train(
-        model, rows(24), settings(steps=3, batch_size=4, accumulation=2), pad_id=0, device="cpu", objective=objective
+        model,
+        rows(24),
+        settings(steps=3, batch_size=4, accumulation=2),
+        pad_id=0,
+        device="cpu",
+        objective=objective.objective,
     )
     assert objective.steps == [(1, 3), (2, 3), (3, 3)]
     torch.testing.assert_close(objective.shares, [0.5] * 6)  # two pieces of four rows make up a step of eight
@@ -68,7 +82,7 @@ def test_hooks_see_every_step_and_every_piece_of_it() -> None:
 
 def test_the_objective_is_what_the_validation_measures() -> None:
     losses = []
-    for objective in (CROSS_ENTROPY, Recording()):
+    for objective in (CROSS_ENTROPY, Recording().objective):
         model = without_dropout()
         how = settings(steps=1, learning_rate=1e-9)
         losses.append(
@@ -88,7 +102,7 @@ def test_rows_need_labels_only_where_the_objective_does() -> None:
 
     model = without_dropout()
     unlabelled = [Encoded(row.ids, None, None, row.index) for row in rows(8)]
-    result = train(model, unlabelled, settings(), pad_id=0, device="cpu", objective=Unlabelled())
+    result = train(model, unlabelled, settings(), pad_id=0, device="cpu", objective=Unlabelled().objective)
     assert result.last_loss < result.first_loss
 
 
@@ -112,9 +126,9 @@ def test_a_state_is_another_objective_s_or_never_written(tmp_path: Path) -> None
                 device="cpu",
                 resume=folder,
                 state_every=2,
-                objective=Interrupted(mark),
+                objective=Interrupted(mark).objective,
             )
         assert (folder / STATE_FILE).exists() is kept
     model, other = without_dropout(), Recording("two")
-    train(model, rows(12), settings(), pad_id=0, device="cpu", resume=tmp_path / "one", objective=other)
+    train(model, rows(12), settings(), pad_id=0, device="cpu", resume=tmp_path / "one", objective=other.objective)
     assert len(other.steps) == settings().steps  # from the start: the state was another objective's
