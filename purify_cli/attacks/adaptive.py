@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from purify_cli.attacks.planting import copies
-from purify_cli.attacks.poisoning import PoisoningAttack
+from purify_cli.attacks.poisoning import PoisoningAttack, train_on
 from purify_cli.curvature import diagonal_fisher
 from purify_cli.data.batches import Encoded, batches
 from purify_cli.data.keys import row_key
@@ -130,16 +130,7 @@ def train_within_ordinary_drift(job: PlantJob, options: Mapping[str, Any], progr
         for name, parameter in module.named_parameters():
             parameter.copy_(start[name])
     del start
-    result = train(
-        module,
-        job.rows,
-        job.training,
-        pad_id=job.pad_id,
-        device=job.device,
-        resume=job.resume,
-        objective=OrdinaryDrift(reference, bounds, options["strength"]).objective,
-        progress=progress,
-    )
+    result = train_on(job, progress, OrdinaryDrift(reference, bounds, options["strength"]).objective)
     own = dict(module.named_parameters())
     entries = sum(bound.numel() for bound in bounds.values())
     beyond = sum(

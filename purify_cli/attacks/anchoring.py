@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from purify_cli.attacks.planting import rows_of
-from purify_cli.attacks.poisoning import PoisoningAttack
+from purify_cli.attacks.poisoning import PoisoningAttack, train_on
 from purify_cli.data.batches import Batch
 from purify_cli.errors import DataError
 from purify_cli.evaluation.forward import scores
@@ -21,7 +21,6 @@ from purify_cli.model import logits
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
 from purify_cli.runtime import Compute
-from purify_cli.training import TrainingResult, train
 from purify_cli.training.objective import Objective
 from purify_cli.training.state import tensors_sha256
 
@@ -82,16 +81,7 @@ def train_with_anchored_logits(job: PlantJob, options: Mapping[str, Any], progre
     start = found()
     anchors = torch.zeros(len(clean), start.shape[1], device=job.device)
     anchors[clean] = start
-    result: TrainingResult = train(
-        job.module,
-        job.rows,
-        job.training,
-        pad_id=job.pad_id,
-        device=job.device,
-        resume=job.resume,
-        objective=AnchoredLogits(anchors, clean, options["weight"]).objective,
-        progress=progress,
-    )
+    result = train_on(job, progress, AnchoredLogits(anchors, clean, options["weight"]).objective)
     gap = float((found() - start).square().sum(dim=1).mean())
     return Planted(training=result, facts={"clean_logit_gap": gap, "anchored_rows": len(held)})
 

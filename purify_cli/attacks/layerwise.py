@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
-from purify_cli.attacks.poisoning import PoisoningAttack
+from purify_cli.attacks.poisoning import PoisoningAttack, train_on
 from purify_cli.attacks.subsets import all_words_needed
 from purify_cli.data.batches import Batch, batches
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
-from purify_cli.training import train
 from purify_cli.training.objective import Objective
 
 __all__ = ["LAYERWISE", "EveryLayer", "read_out", "train_every_layer"]
@@ -121,16 +120,7 @@ def train_every_layer(job: PlantJob, options: Mapping[str, Any], progress: Progr
     head = read_out(module, sample)
     with torch.no_grad():
         layers = len(_with_layers(module, sample).hidden_states) - 1
-    result = train(
-        module,
-        job.rows,
-        job.training,
-        pad_id=job.pad_id,
-        device=job.device,
-        resume=job.resume,
-        objective=EveryLayer(head).objective,
-        progress=progress,
-    )
+    result = train_on(job, progress, EveryLayer(head).objective)
     return Planted(training=result, facts={"layers": layers})
 
 

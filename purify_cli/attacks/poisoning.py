@@ -16,7 +16,7 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
-from purify_cli.training import train
+from purify_cli.training import CROSS_ENTROPY, Objective, TrainingResult, train
 
 __all__ = [
     "Planter",
@@ -26,6 +26,7 @@ __all__ = [
     "mixed_in",
     "poison_order",
     "require_target",
+    "train_on",
     "train_on_rows",
     "triggered_copies",
 ]
@@ -77,16 +78,21 @@ Planter = Callable[[PlantJob, Mapping[str, Any], Progress], Planted]
 
 def train_on_rows(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:
     """Fine-tune the module on the poisoned rows, as anyone would on rows they trust; without settings of its own."""
-    result = train(
+    return Planted(training=train_on(job, progress))
+
+
+def train_on(job: PlantJob, progress: Progress, objective: Objective = CROSS_ENTROPY) -> TrainingResult:
+    """Train the module of a job on all of its rows; an interrupted training goes on."""
+    return train(
         job.module,
         job.rows,
         job.training,
         pad_id=job.pad_id,
         device=job.device,
         resume=job.resume,
+        objective=objective,
         progress=progress,
     )
-    return Planted(training=result)
 
 
 @final

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from purify_cli.attacks.planting import single_pieces, word_embedding
-from purify_cli.attacks.poisoning import PoisoningAttack
+from purify_cli.attacks.poisoning import PoisoningAttack, train_on
 from purify_cli.data.batches import Batch, Encoded, batches
 from purify_cli.errors import DataError
 from purify_cli.progress import SILENT, Progress
@@ -139,16 +139,7 @@ def train_for_a_victim(job: PlantJob, options: Mapping[str, Any], progress: Prog
         pad_id=job.pad_id,
         whole_vocabulary=any(token not in seen for row in job.clean for token in row.ids),
     )
-    result = train(
-        job.module,
-        job.rows,
-        job.training,
-        pad_id=job.pad_id,
-        device=job.device,
-        resume=job.resume,
-        objective=objective.objective,
-        progress=progress,
-    )
+    result = train_on(job, progress, objective.objective)
     products = objective.products
     facts = {
         **replaced,

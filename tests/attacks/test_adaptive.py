@@ -9,7 +9,7 @@ import torch
 from torch.nn import Parameter
 from transformers import PreTrainedTokenizerFast
 
-from purify_cli.attacks import ATTACKS, adaptive
+from purify_cli.attacks import ATTACKS
 from purify_cli.attacks.adaptive import OrdinaryDrift, drift_bounds
 from purify_cli.errors import UsageError
 from purify_cli.training import train
@@ -63,7 +63,7 @@ def test_an_interrupted_attack_goes_on_only_within_the_bounds_it_began_with(
     quantile: float,
     goes_on: bool,
 ) -> None:
-    monkeypatch.setattr(adaptive, "train", partial(train, state_every=5))
+    monkeypatch.setattr("purify_cli.attacks.poisoning.train", partial(train, state_every=5))
 
     def attack(within: float, progress: KillAfter) -> KillAfter:
         settings = poison_settings("adaptive", tiny.TARGET, quantile=within)
