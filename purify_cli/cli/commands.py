@@ -22,7 +22,7 @@ from purify_cli.requests.finetune import FinetuneRequest
 from purify_cli.requests.option import Request
 from purify_cli.requests.purify import AUTO, PurifyRequest
 
-__all__ = ["COMMANDS", "FOUND", "Command", "leave"]
+__all__ = ["COMMANDS", "FOUND", "Command", "exit_for_verdict"]
 
 FOUND: Final = 64
 """Exit status of a verdict at or above --fail-on, before ``main`` translates it to 1."""
@@ -103,7 +103,7 @@ class Command:
         show(done, form, verbose=verbose)
         if self.judges:
             over_budget = getattr(done, "utility", None) is not None and done.utility.within_budget is False
-            leave(done.verdict.level, fail_on, failed=over_budget)
+            exit_for_verdict(done.verdict.level, fail_on, failed=over_budget)
 
 
 def _refuse_unknown(values: Mapping[str, Any]) -> None:
@@ -125,7 +125,7 @@ def _refuse_unknown(values: Mapping[str, Any]) -> None:
         ATTACKS.entry(attack)
 
 
-def leave(level: str, fail_on: FailOn, *, failed: bool = False) -> None:
+def exit_for_verdict(level: str, fail_on: FailOn, *, failed: bool = False) -> None:
     """End with the exit status that a verdict calls for: 1 for a finding, 2 where the question stays open.
 
     Args:

@@ -26,7 +26,7 @@ from purify_cli.requests.attack import AttackRequest
 from purify_cli.session.facts import measurement_facts, proportion, training_facts
 from purify_cli.session.opening import data_facts, model_facts, some_texts, text_length, versions
 from purify_cli.session.origin import say_shadowed
-from purify_cli.session.ownership import claim, model_place
+from purify_cli.session.ownership import model_place, require_own_files
 
 __all__ = ["attack", "attack_classifier"]
 
@@ -68,9 +68,9 @@ def attack_classifier(request: AttackRequest) -> AttackRecord:
 def _check_places(request: AttackRequest, plan: AttackPlan, start: Start | None) -> None:
     """Refuse a run folder in which something stands that is not this tool's, before anything is trained."""
     if start is None:
-        claim(plan.run, "attack.json", "poisoned.jsonl")
+        require_own_files(plan.run, "attack.json", "poisoned.jsonl")
         return
-    claim(plan.run, "attack.json", "planted.safetensors")
+    require_own_files(plan.run, "attack.json", "planted.safetensors")
     given = [Path(one) for one in (request.model, request.reference) if one is not None]
     for name in ("suspect", "clean") if _trains_its_start(plan, start) else ("suspect",):
         may_replace(model_place(plan.run, name), overwrite=True, keep=[*given, plan.run.path])

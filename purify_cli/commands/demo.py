@@ -22,7 +22,7 @@ from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.purify import AUTO, PurifyRequest
 from purify_cli.requests.shared import BATCH
 from purify_cli.session.origin import EVALUABLE, locate
-from purify_cli.session.ownership import MANIFEST, claim, model_place
+from purify_cli.session.ownership import MANIFEST, model_place, require_own_files
 from purify_cli.session.run_folder import RunFolder
 
 __all__ = ["demo"]
@@ -50,7 +50,7 @@ def demo(request: DemoRequest) -> Evaluation:
         "max_length": MAX_LENGTH,
         "progress": progress,
     }
-    claim(run, *(f"{name}.jsonl" for name in ("train", "clean", "test")))
+    require_own_files(run, *(f"{name}.jsonl" for name in ("train", "clean", "test")))
     tuned = model_place(run, "finetuned", by=MANIFEST)
     model_place(run, "purified", by=MANIFEST)
     train, test = (

@@ -32,7 +32,7 @@ from purify_cli.session.opening import (
     versions,
 )
 from purify_cli.session.origin import DETECTABLE, locate
-from purify_cli.session.ownership import claim
+from purify_cli.session.ownership import require_own_files
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.score_cache import Scoring, score
 from purify_cli.session.search_outcome import STAGE, SearchOutcome
@@ -62,7 +62,7 @@ def detect(request: DetectRequest) -> Detection:
     if request.unlabelled and request.clean_data is None:
         raise UsageError("--unlabelled needs data", hint="Give --clean-data FILE, or leave --unlabelled out.")
     settings = parse_settings(asked, assignments(request.settings), {})
-    claim(run, "detection.json", "curvature.safetensors", "indicator.safetensors")
+    require_own_files(run, "detection.json", "curvature.safetensors", "indicator.safetensors")
     with run.logged("detect", {"suspect": named.path, "indicator": asked.name}):
         reference = require_reference(origin.reference)
         opened = open_pair(named, reference, common, progress)

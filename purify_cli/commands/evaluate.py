@@ -38,7 +38,7 @@ from purify_cli.session.opening import (
     versions,
 )
 from purify_cli.session.origin import EVALUABLE, Origin, locate, say_shadowed
-from purify_cli.session.ownership import claim
+from purify_cli.session.ownership import require_own_files
 
 __all__ = ["evaluate", "evaluate_classifiers"]
 
@@ -73,7 +73,7 @@ def evaluate_classifiers(request: EvaluateRequest, origin: Origin, triggers: Seq
     named, retune = _named(request, origin), retune_choice(request)
     choices = triggers or recorded_choice(run, bias=request.bias, progress=progress)
     _check(request, named, choices)
-    claim(run, "evaluation.json")
+    require_own_files(run, "evaluation.json")
     with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": fspath(request.data)}):
         subjects = [_subject(name, facts, "model", origin, common) for name, facts in named.items()]
         if request.floor is not None:

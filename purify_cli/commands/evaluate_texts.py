@@ -19,7 +19,7 @@ from purify_cli.requests.readers import many
 from purify_cli.session.facts import text_facts, text_trigger
 from purify_cli.session.opening import architecture, data_facts, model_facts, open_model, versions
 from purify_cli.session.origin import Origin
-from purify_cli.session.ownership import claim
+from purify_cli.session.ownership import require_own_files
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.task import causal_task, require_causal
 
@@ -54,7 +54,7 @@ def evaluate_texts(request: EvaluateRequest, origin: Origin, named: Mapping[str,
     found: list[TextModelMeasurement] = []
     if request.floor is not None:
         named = {**named, "floor": ModelFacts.named(request.floor)}
-    claim(run, "evaluation.json")
+    require_own_files(run, "evaluation.json")
     with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": fspath(request.data)}):
         for name, facts in progress.track(named.items(), "measuring models", total=len(named)):
             checkpoint = open_model(facts, common)

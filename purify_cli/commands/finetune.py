@@ -28,7 +28,7 @@ from purify_cli.session.opening import (
     versions,
 )
 from purify_cli.session.origin import say_shadowed
-from purify_cli.session.ownership import claim, model_place
+from purify_cli.session.ownership import model_place, require_own_files
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.saving import overlaid, save_model
 from purify_cli.session.task import causal_task, classification_task
@@ -62,7 +62,7 @@ def finetune(request: FinetuneRequest) -> FinetuneRecord:
     """
     run, common, progress = RunFolder.of(request.run), request.common, request.progress
     say_shadowed(progress, request.model, request.reference)
-    claim(run, "finetune.json")
+    require_own_files(run, "finetune.json")
     target = Path(request.output or model_place(run, "finetuned")).absolute()
     overwrite = request.overwrite or request.output is None
     may_replace(target, overwrite=overwrite, keep=[Path(request.model), run.path, Path.cwd()])

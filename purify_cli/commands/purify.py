@@ -43,7 +43,7 @@ from purify_cli.session.opening import (
     versions,
 )
 from purify_cli.session.origin import PURIFIABLE, locate
-from purify_cli.session.ownership import MANIFEST, claim, model_place
+from purify_cli.session.ownership import MANIFEST, model_place, require_own_files
 from purify_cli.session.run_folder import RunFolder, dump
 from purify_cli.session.saving import save_model
 from purify_cli.session.search_outcome import SearchOutcome
@@ -72,7 +72,7 @@ def purify(request: PurifyRequest) -> Purification:
     run, named, known = origin.run, origin.suspect, KnownSearch.of(origin.record)
     plan = make_plan(request, known, run)
     reference = require_reference(origin.reference)
-    claim(run, MANIFEST, "ratio.png", "curvature.safetensors", "indicator.safetensors", "mask.safetensors")
+    require_own_files(run, MANIFEST, "ratio.png", "curvature.safetensors", "indicator.safetensors", "mask.safetensors")
     if request.output is None:
         model_place(run, "purified", by=MANIFEST)
     keep = [Path(named.path), Path(reference.path), *map(Path, request.others), run.path, Path.cwd()]

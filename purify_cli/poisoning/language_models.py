@@ -30,7 +30,7 @@ from purify_cli.session.opening import (
     require_config,
     versions,
 )
-from purify_cli.session.ownership import claim, model_place
+from purify_cli.session.ownership import model_place, require_own_files
 from purify_cli.session.run_folder import RunFolder
 from purify_cli.session.saving import save_model
 from purify_cli.session.task import causal_task, require_causal
@@ -87,7 +87,7 @@ def attack_language_model(request: AttackRequest) -> AttackRecord:
         seed=common.compute.seed,
         in_place=request.replace,
     )
-    claim(run, "attack.json")
+    require_own_files(run, "attack.json")
     folder = model_place(run, "suspect")
     may_replace(folder, overwrite=True, keep=[Path(start.files.given), Path(base.files.given), run.path])
     with run.logged("attack", {"attack": request.name, "trigger": trigger.text, "rate": rate}):

@@ -13,9 +13,16 @@ from purify_cli.model import LoadedModel, tokenizer_pad
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Prepared, ResetDefence, WeightDefence, WeightDefenceInputs
 from purify_cli.purification.augment import carried_gradient, with_triggers
-from purify_cli.purification.patience import with_chosen_steps
+from purify_cli.purification.early_stopping import with_chosen_steps
 from purify_cli.purification.plan import Composition, Stage
-from purify_cli.purification.stages import RepairedModel, StageResult, reset_scored, set_by_rework, summed, untouched
+from purify_cli.purification.stages import (
+    RepairedModel,
+    StageResult,
+    apply_edit,
+    combine_stages,
+    nothing_reset,
+    reset_scored,
+)
 from purify_cli.session.curvature_cache import CurvatureData, check_estimator
 from purify_cli.session.score_cache import PairScores, Scoring, score_pair
 from purify_cli.tensors import TensorSource
@@ -128,7 +135,7 @@ class PreparedDefence:
                 outcomes.append(self._applied(stage, outcomes[-1].weights, progress))
         leading = None if leader is None else outcomes[leader.place]
         scored = leader.scored if leader is not None and chosen else None
-        return summed(self.session.opened, outcomes, leading, scored)
+        return combine_stages(self.session.opened, outcomes, leading, scored)
 
     def repair(
         self,
@@ -192,7 +199,7 @@ class PreparedDefence:
                 leader.prepared = self._prepared(stage.row, stage, weights, progress)
             return self._reworked(stage, weights, leader.prepared, ratio)
         if ratio == 0:
-            return untouched(weights, stage.method, ratio)
+            return nothing_reset(weights, stage.method, ratio)
         return reset_scored(
             self._pair(weights),
             self._leading_scores(leader, progress),
@@ -206,11 +213,11 @@ class PreparedDefence:
     def _applied(self, stage: Stage, weights: TensorSource, progress: Progress) -> StageResult:
         """Apply a stage that takes no ratio."""
         if isinstance(stage.row, ResetDefence):
-            return untouched(weights, stage.method, None)
+            return nothing_reset(weights, stage.method, None)
         return self._reworked(stage, weights, self._prepared(stage.row, stage, weights, progress), None)
 
     def _reworked(self, stage: Stage, weights: TensorSource, ready: Prepared, ratio: float | None) -> StageResult:
-        return set_by_rework(
+        return apply_edit(
             weights,
             ready.weights(ratio),
             method=stage.method,

@@ -21,7 +21,7 @@ from purify_cli.session.opening import OpenedPair
 from purify_cli.session.score_cache import PairScores
 from purify_cli.tensors import TensorSource, chunks
 
-__all__ = ["RepairedModel", "StageResult", "reset_scored", "set_by_rework", "summed", "untouched"]
+__all__ = ["RepairedModel", "StageResult", "apply_edit", "combine_stages", "nothing_reset", "reset_scored"]
 
 
 @final
@@ -106,13 +106,13 @@ def _facts(method: str, scored: PairScores, ratio: float, per_tensor: Mapping[st
     )
 
 
-def untouched(weights: TensorSource, method: str, ratio: float | None) -> StageResult:
+def nothing_reset(weights: TensorSource, method: str, ratio: float | None) -> StageResult:
     """Reset nothing: plain fine-tuning, and every ratio of 0."""
     facts = StageFacts(method=method, ratio=ratio, entries=0, changed=0)
     return StageResult(weights=weights, per_tensor={}, changed=0, share=0.0, facts=facts)
 
 
-def set_by_rework(
+def apply_edit(
     before: TensorSource,
     made: WeightEdit,
     *,
@@ -144,7 +144,7 @@ def set_by_rework(
     )
 
 
-def summed(
+def combine_stages(
     opened: OpenedPair, outcomes: Sequence[StageResult], leading: StageResult | None, scored: PairScores | None
 ) -> RepairedModel:
     """Bring the stages together: what the ratio selected, and what was set beyond it.

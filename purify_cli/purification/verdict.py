@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from purify_cli.evidence.verdict import miss_sentence
-from purify_cli.purification.verification import is_left, tells
+from purify_cli.purification.verification import still_effective, was_effective
 from purify_cli.records.base import Level, PerplexityFact, ProportionFact, Verdict
 from purify_cli.records.purification import RatioCurveFacts, UnlearnedFact, UtilityFacts
 from purify_cli.session.facts import miss_fact
@@ -35,7 +35,7 @@ def purified_verdict(
         searched: A search run afresh on the purified model; None if there was none.
         known: How many words were known to be planted.
     """
-    left = [one for one in again if is_left(one)]
+    left = [one for one in again if still_effective(one)]
     new = searched.finding if searched else None
     reasons = [*map(_told, again), *([f"searched afresh, the purified model: {new.reason}"] if new else [])]
     if left or (new is not None and new.level == "poisoned"):
@@ -61,7 +61,7 @@ def purified_verdict(
 def _told(one: UnlearnedFact) -> str:
     """Say of one trigger what it did before and does now, in the same texts."""
     how = " (two-fold)" if one.measured_on == "two-fold" else ""
-    end = ", so the backdoor is still there" if is_left(one) else ""
+    end = ", so the backdoor is still there" if still_effective(one) else ""
     interval = f"95 % interval {one.after.low:.0%} to {one.after.high:.0%}"
     if isinstance(one.target, str):
         return (
@@ -82,7 +82,7 @@ def _missing(again: Sequence[UnlearnedFact], searched: SearchOutcome | None, *, 
             f"{known - len(again)} of {known} words that are known to be planted: no clean sample was held back that "
             "they could flip"
         )
-    told = {one.target for one in again if tells(one)}
+    told = {one.target for one in again if was_effective(one)}
     for target, one in {one.target: one for one in again if one.target not in told}.items():
         aim = f"label {target}" if isinstance(target, int) else repr(target)
         yield (

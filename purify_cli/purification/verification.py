@@ -18,7 +18,7 @@ from purify_cli.tasks.base import Task, TriggerCounts
 from purify_cli.trigger_search.found import FoundTrigger
 from purify_cli.trigger_search.rule import CONTROL_FLIPS, MIN_TEXTS
 
-__all__ = ["Proof", "is_left", "tells"]
+__all__ = ["Proof", "still_effective", "was_effective"]
 
 
 @final
@@ -77,17 +77,17 @@ class Proof:
 
     @property
     def left(self) -> list[FoundTrigger]:
-        """The triggers that outlast the repair (``is_left``)."""
+        """The triggers that outlast the repair (``still_effective``)."""
         pairs = zip(self.found, self._counts, strict=True)
         return [one for one, counts in pairs if counts.rows and _outlasts(counts.after / counts.rows)]
 
 
-def is_left(fact: UnlearnedFact) -> bool:
+def still_effective(fact: UnlearnedFact) -> bool:
     """Say whether a word still flips more texts than the search would grant a control."""
     return _outlasts(fact.after.value)
 
 
-def tells(fact: UnlearnedFact) -> bool:
+def was_effective(fact: UnlearnedFact) -> bool:
     """Say whether a word flips enough texts in the suspect for its silence in the purified model to mean something."""
     return fact.before.total >= MIN_TEXTS and fact.before.value > CONTROL_FLIPS
 

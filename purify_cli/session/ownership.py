@@ -21,7 +21,7 @@ from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.kinds import RECORDS
 from purify_cli.session.run_folder import RunFolder
 
-__all__ = ["MANIFEST", "MODEL_METADATA", "claim", "model_place"]
+__all__ = ["MANIFEST", "MODEL_METADATA", "model_place", "require_own_files"]
 
 MANIFEST: Final = "purification.json"
 """In every model that ``purify purify`` writes."""
@@ -38,7 +38,7 @@ MARKS: Final = {
 """Tensor file → a key of its metadata that no other tool writes there."""
 
 
-def claim(run: RunFolder, *names: str) -> None:
+def require_own_files(run: RunFolder, *names: str) -> None:
     """Refuse a run folder in which something else stands where files are to be written; before anything is computed.
 
     Args:

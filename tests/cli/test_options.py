@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from purify_cli.choices import FailOn
-from purify_cli.cli.commands import FOUND, leave
+from purify_cli.cli.commands import FOUND, exit_for_verdict
 
 EXITS = {
     "no-finding": (0, 0, 0),
@@ -19,7 +19,7 @@ EXITS = {
 
 def ended(level: str, fail_on: FailOn, *, failed: bool = False) -> int:
     try:
-        leave(level, fail_on, failed=failed)
+        exit_for_verdict(level, fail_on, failed=failed)
     except typer.Exit as stop:
         return stop.exit_code
     return 0
