@@ -38,9 +38,8 @@ __all__ = ["CausalLanguage"]
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {"attribution": {"exponent": 2.0}, "fine-tuning": {"learning_rate": 1e-4, "patience": 2}}
 )
-"""Patience, since a larger model learns a few dozen texts by heart in a few passes. The others were chosen on two
-suspects of one small model (docs/reproduction.md): with the exponents ½ and 1 attack success is 0, and perplexity 5.3
-and 3.2 % above plain fine-tuning's for a word, 6.7 and 3.5 % for a sentence."""
+"""Patience, since a larger model learns a few dozen texts by heart in a few passes. Exponent and rate were chosen on
+two suspects of one small model (docs/methods/attribution.md)."""
 
 
 @final

@@ -127,14 +127,15 @@ def test_a_word_that_turns_nothing_over_any_more_takes_no_part(
 ) -> None:
     done, ears, _ = rounds(tiny_suspect, tiny_reference, tmp_path, tiny, "unlearning", "cf", "anvil")
     assert [one.text for one in done.worked_on] == ["cf"]
-    assert ears.notes == []
+    assert not any("outlasted" in note for note in ears.notes)
 
 
 def test_a_method_that_leaves_words_alone_takes_one_round(
     two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
 ) -> None:
     done, ears, _ = rounds(two_triggers, tiny_reference, tmp_path, tiny, "fine-tuning", "cf", "mn", ratio=None)
-    assert (done.worked_on, ears.notes) == ((), [])
+    assert done.worked_on == ()
+    assert not any("outlasted" in note for note in ears.notes)
     assert [one.text for one in done.proof.left] == ["cf", "mn"]
 
 
