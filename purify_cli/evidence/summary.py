@@ -52,11 +52,6 @@ class GroupSummary:
     """Entries among the top 1 % of all scores."""
 
     @property
-    def moved_share(self) -> float:
-        """Share of entries that moved."""
-        return self.moved / self.entries
-
-    @property
     def relative_drift(self) -> float | None:
         """Norm of the drift over norm of the reference, None for a reference of zeros."""
         return self.drift_norm / self.reference_norm if self.reference_norm else None
