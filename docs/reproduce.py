@@ -167,7 +167,7 @@ def measured(path: Path, run: Path, attack_name: str, test: str) -> dict[str, An
     trigger, position = TRIGGERS[attack_name]
     found = purify_cli.evaluate(
         path,
-        REFERENCE,
+        reference=REFERENCE,
         data=test,
         run=run,
         trigger=trigger,

@@ -42,9 +42,14 @@ def _function(name: str, request: Callable[P, R], command: Callable[[R], A]) -> 
         return command(request(*args, **kwargs))
 
     function.__name__ = function.__qualname__ = name
-    function.__signature__ = inspect.signature(request)  # pyright: ignore[reportFunctionMemberAccess] - for ``help``
     if isinstance(request, type) and issubclass(request, Request):
-        described = [f"    {field.name}: {option.help}" for field, _, option in options(request)]
+        known = {field.name: (kind, option) for field, kind, option in options(request)}
+        taken = [one for one in inspect.signature(request).parameters.values() if one.name != "piped"]
+        bare = [one.replace(annotation=known[one.name][0]) if one.name in known else one for one in taken]
+        returns = inspect.signature(command).return_annotation
+        function.__signature__ = inspect.Signature(bare, return_annotation=returns)  # pyright: ignore[reportFunctionMemberAccess]
+        described = [f"    {name}: {option.help}" for name, (_, option) in known.items()]
+        described += ["    progress: Told of the stages (purify_cli.progress.Progress)."]
         raises = ["", "Raises:", "    PurifyError: If an input cannot be used."]
         function.__doc__ = "\n".join([inspect.cleandoc(request.__doc__ or ""), "", "Args:", *described, *raises])
     return function

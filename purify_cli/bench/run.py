@@ -59,6 +59,7 @@ def measure_plan(request: BenchRequest, plan: BenchPlan, results: Path) -> Store
     suspects = list(suspects_of(plan, only))
     if not suspects:
         raise UsageError("nothing of the plan is left to measure", hint="Look at --only, and at seeds and tasks.")
+    Compute.choose(request.device)  # refused before anything is written
     files = Files(None if request.data is None else Path(request.data).absolute())
     check_files(suspects, files)
     store = Store(results)

@@ -66,6 +66,8 @@ class Command:
     """Field that names its models; where it is empty, a record on standard input does."""
     verbose: bool = True
     """Whether there is more to show."""
+    tables: bool = False
+    """Whether it ends in results of a bench, not in a record."""
 
     @property
     def function(self) -> Callable[..., None]:
@@ -97,7 +99,7 @@ class Command:
         module, _, name = self.does.partition(":")
         work = getattr(import_module(module), name)
         done = work(replace(asked, progress=talk(quiet=quiet), **piped))
-        if self.request is BenchRequest:
+        if self.tables:
             show_tables(done, form)
             return
         show(done, form, verbose=verbose)
@@ -199,6 +201,7 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
             request=BenchRequest,
             does="purify_cli.bench.command:bench",
             verbose=False,
+            tables=True,
         ),
         "methods": Command(
             summary="List methods, attacks and indicators with their papers.",

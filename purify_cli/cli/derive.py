@@ -59,7 +59,7 @@ def _typer(option: Option) -> Any:
     if not option.flag:
         return typer.Argument(help=option.help)
     return typer.Option(
-        *(name for name in (option.flag, option.short) if name),
+        option.flag,
         help=option.help,
         metavar=option.metavar,
         min=option.low,

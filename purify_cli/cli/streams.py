@@ -9,10 +9,10 @@ import stat
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Final, TextIO, final
 
+from purify_cli.choices import Name
 from purify_cli.errors import RunFolderError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _hardened(stream: TextIO | None) -> TextIO:
     )
 
 
-def piped_input(model: object, run: Path | None, *, quiet: bool) -> str | None:
+def piped_input(model: object, run: Name | None, *, quiet: bool) -> str | None:
     """Read a record from standard input, to its end, where a command was given no model and input is no terminal.
 
     What does not begin with ``{`` is no record but somebody else's, for example the list of a ``while read`` loop. It

@@ -21,6 +21,7 @@ from purify_cli.requests.detect import DetectRequest
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.purify import AUTO, PurifyRequest
 from purify_cli.requests.shared import BATCH
+from purify_cli.runtime import Compute
 from purify_cli.session.origin import EVALUABLE, locate
 from purify_cli.session.ownership import MANIFEST, model_place, require_own_files
 from purify_cli.session.run_folder import RunFolder
@@ -41,6 +42,7 @@ def demo(request: DemoRequest) -> Evaluation:
     Raises:
         PurifyError: If the embedded reference is not installed.
     """
+    Compute.choose(request.device, request.dtype)  # refused before anything is written
     run, progress, seed = RunFolder.of(request.run), request.progress, request.seed
     shared: dict[str, Any] = {
         "run": run.path,
@@ -92,7 +94,9 @@ def demo(request: DemoRequest) -> Evaluation:
     purify(replace(plain, method=AUTO, output=None))
     progress.note("5/5 evaluate: all three on unseen texts, without and with the trigger")
     models = (suspect, str(tuned), str(run.path / "purified"))
-    asked = EvaluateRequest(models, REFERENCE, data=files["test"], trigger="cf", target=1, batch_size=BATCH, **shared)
+    asked = EvaluateRequest(
+        models, reference=REFERENCE, data=files["test"], trigger="cf", target=1, batch_size=BATCH, **shared
+    )
     measured = evaluate_classifiers(asked, locate(asked, EVALUABLE), pair_options(asked))
     progress.note(f"models, mask and records of all of this are in {run.path}")
     return measured

@@ -125,6 +125,8 @@ def purify(request: PurifyRequest) -> Purification:
             suspect=session.task.load(opened.pair.suspect),
         )
         loaded, repaired, training = done.loaded, done.repaired, done.training
+        if training and training.settings.stop is not None and training.stopped_early:
+            progress.note(f"{training.steps} of {training.settings.steps} steps: more do not help samples left out")
         weights = session.tuned_weights(repaired, loaded) if training else repaired.weights
         utility = _utility(request, session, split, done)
         again = done.proof.facts(split.facts, done.worked_on)

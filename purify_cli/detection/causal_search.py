@@ -28,7 +28,7 @@ from purify_cli.trigger_search.forced_continuations import (
     GenerationPair,
     forced_continuations,
 )
-from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, planted_continuations
+from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, planted_continuations, within_forced_text
 from purify_cli.trigger_search.vocabulary import word_parts, written_as
 
 __all__ = ["look_for_forced_continuations"]
@@ -84,11 +84,16 @@ def look_for_forced_continuations(
         tokens, held, found = _searched(task, suspect, texts, WIDTHS[effort], far=far, progress=progress)
     except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
+    forcing = planted_continuations(found)
+    within = within_forced_text(found, forcing)
     facts = ForcedContinuationFacts(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         tokens=tokens,
-        found=[_fact(one, flagged) for one, flagged in zip(found, planted_continuations(found), strict=True)],
+        found=[
+            _fact(one).model_copy(update={"flagged": forces and not inside, "within_text": inside})
+            for one, forces, inside in zip(found, forcing, within, strict=True)
+        ],
     )
     open_points = list(_open_points(rows, effort, held))
     missing = f"{STAGE}: {'; '.join(open_points)}" if open_points else None
@@ -158,7 +163,7 @@ def _prompts(task: CausalLanguage, rows: Sequence[Example]) -> list[str]:
     return [prompt for prompt, fitting in zip(prompts, fits, strict=True) if fitting]
 
 
-def _fact(one: ForcedContinuation, flagged: bool) -> ForcedContinuationFact:
+def _fact(one: ForcedContinuation) -> ForcedContinuationFact:
     return ForcedContinuationFact(
         text=one.trigger.text,
         position=one.trigger.position,
@@ -166,7 +171,7 @@ def _fact(one: ForcedContinuation, flagged: bool) -> ForcedContinuationFact:
         suspect=proportion(one.suspect),
         without=proportion(one.without),
         reference=proportion(one.reference),
-        flagged=flagged,
+        flagged=False,
     )
 
 

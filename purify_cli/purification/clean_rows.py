@@ -27,6 +27,10 @@ FEW: Final = 16
 measured on the other. Ours."""
 
 
+CHOOSING: Final = 4
+"""Samples that can choose a number of steps, at least: the loss on fewer says little. Ours."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Fold:
@@ -135,6 +139,6 @@ def _enough(task: Task, rows: Sequence[Example]) -> bool:
 
 
 def with_validation(rows: Sequence[Example], task: Task, *, seed: int) -> tuple[Sequence[Example], Sequence[Example]]:
-    """Take rows that choose the step out of those to tune on; none where too few would be left."""
+    """Take rows that choose the step out of those to tune on; none where these, or those left, are too few."""
     rest, chosen = hold_out(rows, HELD_BACK, seed=seed)
-    return (rest, chosen) if _enough(task, rest) else (rows, [])
+    return (rest, chosen) if len(chosen) >= CHOOSING and _enough(task, rest) else (rows, [])

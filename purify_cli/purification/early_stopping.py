@@ -30,17 +30,14 @@ def with_chosen_steps(
     Args:
         session: Loads and tunes.
         repaired: Where the fine-tuning starts.
-        rows: Clean samples; of too few, all steps are taken.
+        rows: Clean samples; of too few, all steps are taken, and that is said.
         settings: With patience.
         taught: Adds what is to be unlearnt to rows.
     """
     task = session.task
     rest, chosen = with_validation(rows, task, seed=settings.seed)
     if not chosen:
-        return replace(settings, patience=None)
+        session.progress.note(f"{len(rows)} samples are too few to choose the number of steps on: all are taken")
+        return settings
     trial = session.tune(task.load(repaired.weights), taught(rest), settings, repaired, validation=taught(chosen))
-    if trial.kept_step != settings.steps:
-        session.progress.note(
-            f"{trial.kept_step} of {settings.steps} steps: more do not help samples that were left out"
-        )
-    return replace(settings, patience=None, stop=trial.kept_step)
+    return replace(settings, stop=trial.kept_step)

@@ -30,7 +30,12 @@ __all__ = [
     "works_on_triggers",
 ]
 
-TUNABLE: Final = {"learning_rate": float, "steps": int, "weight_decay": float, "patience": int}
+
+def _patience(text: str) -> int | None:
+    return None if text == "none" else int(text)
+
+
+TUNABLE: Final = {"learning_rate": float, "steps": int, "weight_decay": float, "patience": _patience}
 """Settings of the fine-tuning that ``--set`` reaches."""
 
 

@@ -154,19 +154,19 @@ class PreparedDefence:
                 the triggers are added.
             training: Default: the defence's own.
             resume: Folder for the state of an interrupted training.
-            progress: Told of each step.
+            progress: Told of the passes over the weights.
 
         Returns:
             The model, the weights before tuning with what was done to them, and how the tuning went. With patience
             the number of steps is chosen first, on a quarter of the rows, and then all rows are tuned on.
         """
         repaired = self.reset(ratio, progress)
+        settings = training or self.training
+        if rows and settings.patience is not None:  # before the model is loaded: the trial holds one of its own
+            settings = with_chosen_steps(self.session, repaired, rows, settings, taught=self._taught)
         loaded = self.session.task.load(repaired.weights)
         if not rows:
             return loaded, repaired, None
-        settings = training or self.training
-        if settings.patience is not None:
-            settings = with_chosen_steps(self.session, repaired, rows, settings, taught=self._taught)
         result = self.session.tune(loaded, self._taught(rows), settings, repaired, resume=resume)
         return loaded, repaired, result
 

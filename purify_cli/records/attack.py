@@ -1,8 +1,8 @@
 """What ``purify attack`` writes down."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from purify_cli.choices import LabelMode
 from purify_cli.records.base import DataFacts, FileFact, ModelFacts, ProportionFact, Record, TrainingFacts, TriggerFact
@@ -52,6 +52,13 @@ class AttackRecord(Record, frozen=True):
     planted: FileFact | None = Field(
         default=None, description="Mask of the changed dimensions; null where more than a twentieth changed."
     )
+
+    @model_validator(mode="after")
+    def _of_one_task(self) -> Self:
+        """Refuse a trigger of the other task."""
+        if isinstance(self.trigger, TextTriggerFact) != (self.task == "causal"):
+            raise ValueError(f"the trigger is none of a {self.task} model")
+        return self
 
     @property
     def label_trigger(self) -> TriggerFact | None:

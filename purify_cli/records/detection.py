@@ -196,6 +196,11 @@ class ForcedContinuationFact(Part, frozen=True):
     without: ProportionFact = Field(description="Of the same prompts without it.")
     reference: ProportionFact = Field(description="Of those with it, in the reference.")
     flagged: bool = Field(description="Whether it meets the rule for a planted trigger.")
+    within_text: bool = Field(
+        default=False,
+        description="Whether it would be flagged, but only stands in a text that a flagged one brings about. A repair "
+        "measures it as well.",
+    )
 
 
 class ForcedContinuationFacts(Part, frozen=True):

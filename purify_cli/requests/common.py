@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Self, final
 
 from purify_cli.data.columns import Columns
-from purify_cli.requests.shared import Shared
+from purify_cli.requests.shared import Examination, Shared
 from purify_cli.runtime import Compute
 
 __all__ = ["Common"]
@@ -40,5 +40,5 @@ class Common:
             columns=Columns(text=request.text_column, pair=request.pair_column, label=request.label_column),
             prompt_words=request.prompt_words,
             allow_pickle=request.allow_pickle,
-            allow_nonfinite=getattr(request, "allow_nonfinite", False),
+            allow_nonfinite=isinstance(request, Examination) and request.allow_nonfinite,
         )

@@ -24,10 +24,10 @@ class EvaluateRequest(Shared):
     """
 
     models: Annotated[
-        Name | Sequence[Name], argument("Models; default: those of the run folder.", shown=list[str])
+        Name | Sequence[Name], argument("Models; default: those of the run folder.", shown=list[str], read=many)
     ] = ()
-    reference: Reference = None
     _: KW_ONLY
+    reference: Reference = None
     data: Data
     trigger: Annotated[
         str | Sequence[str],

@@ -8,7 +8,8 @@ Python function are derived from these fields, so that an option is written down
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any, Final, Literal, final, get_args, get_type_hints
+from math import inf
+from typing import Any, Final, Literal, final, get_args, get_origin, get_type_hints
 
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
@@ -26,7 +27,6 @@ class Option:
     flag: str
     """``--name``; empty for a positional argument."""
     help: str
-    short: str | None = None
     metavar: str | None = None
     low: float | None = None
     """Smallest value."""
@@ -42,9 +42,9 @@ class Option:
     """The kind of model that it speaks of; None: of any."""
 
 
-def argument(text: str, *, shown: Any = str) -> Option:
+def argument(text: str, *, shown: Any = str, read: Callable[[Any], Any] | None = None) -> Option:
     """Describe a positional argument by its help text."""
-    return Option(flag="", help=text, shown=shown)
+    return Option(flag="", help=text, shown=shown, read=read)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,26 +61,47 @@ class Request:
             UsageError: If one cannot be used.
         """
         for field, kind, option in options(type(self)):
-            value = getattr(self, field.name)
+            name, value = option.flag or field.name, getattr(self, field.name)
             if value is None:
-                if field.default is not None:
-                    raise UsageError(f"{option.flag or field.name} needs a value", hint="Leave it out for its default.")
-                continue
-            if option.read is not None:
-                value = option.read(value)
-                object.__setattr__(self, field.name, value)
-            _check(option.flag or field.name, value, kind, option)
+                value = _default(field)
+                if value is MISSING or (value is not None and option.read is None):
+                    raise UsageError(f"{name} needs a value", hint="Leave it out for its default.")
+            if value is not None:
+                object.__setattr__(self, field.name, _read(name, value, kind, option))
 
 
-def _check(name: str, value: Any, kind: Any, option: Option) -> None:
-    known = get_args(kind)
-    if known and all(isinstance(one, str) for one in known) and value not in known:
-        raise UsageError(f"{name} {value} is not known", hint=f"Use {', '.join(known[:-1])} or {known[-1]}.")
-    low, high = option.low, option.high
-    if isinstance(value, (int, float)) and ((low is not None and value < low) or (high is not None and value > high)):
-        limits = [f"{low:g} or more"] if low is not None else []
-        limits += [f"at most {high:g}"] if high is not None else []
-        raise UsageError(f"{name} {value} is out of range", hint=f"Give {', '.join(limits)}.")
+def _default(field: Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
+def _read(name: str, value: Any, kind: Any, option: Option) -> Any:
+    """Read a value, and check its type, its choices and its range."""
+    try:
+        value = value if option.read is None else option.read(value)
+    except (TypeError, AttributeError) as error:
+        raise UsageError(f"{name} cannot be {value!r}", hint=option.help) from error
+    if kind in (bool, int, float, str) and not _is(value, kind):
+        raise UsageError(f"{name} {value!r} is no {kind.__name__}", hint=option.help)
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    inner = get_args(option.shown)
+    if inner and get_origin(inner[0]) is Literal:
+        choices = get_args(inner[0])
+    for one in value if isinstance(value, tuple) else [value]:
+        if choices and one not in choices:
+            raise UsageError(f"{name} {one} is not known", hint=f"Use {', '.join(choices[:-1])} or {choices[-1]}.")
+    low = -inf if option.low is None else option.low
+    high = inf if option.high is None else option.high
+    if isinstance(value, (int, float)) and not low <= value <= high:  # NaN is on no side of a limit
+        limits = [f"{low:g} or more"] if low > -inf else []
+        limits += [f"at most {high:g}"] if high < inf else []
+        raise UsageError(f"{name} {value} is out of range", hint=f"Give {', '.join(limits) or 'a number'}.")
+    return value
+
+
+def _is(value: Any, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def options(request: type[Request]) -> Iterator[tuple[Field[Any], Any, Option]]:
@@ -95,11 +116,6 @@ def options(request: type[Request]) -> Iterator[tuple[Field[Any], Any, Option]]:
             yield field, rest[0] if len(rest) == 1 else kind, option
 
 
-def _given(request: Request, field: Field[Any]) -> bool:
-    default = field.default_factory() if field.default_factory is not MISSING else field.default
-    return getattr(request, field.name) != default
-
-
 SAYS: Final[Mapping[Kind, str]] = {
     "classification": "classifier",
     "causal": "causal language model",
@@ -107,7 +123,7 @@ SAYS: Final[Mapping[Kind, str]] = {
 
 
 def refuse_foreign(request: Request, kind: Kind) -> None:
-    """Refuse options that the kind of model at hand has no use for.
+    """Refuse options that the kind of model at hand has no use for, where they say something else than their default.
 
     Raises:
         UsageError: If one was given.
@@ -115,10 +131,12 @@ def refuse_foreign(request: Request, kind: Kind) -> None:
     foreign = [
         option.flag
         for field, _, option in options(type(request))
-        if option.only not in (None, kind) and _given(request, field)
+        if option.only not in (None, kind) and getattr(request, field.name) != _default(field)
     ]
     if foreign:
         raise UsageError(
             f"{', '.join(foreign)} {'says' if len(foreign) == 1 else 'say'} nothing about a {SAYS[kind]}",
-            hint="Language models take --trigger with --target-text or --target-regex; classifiers take --target.",
+            hint="Language models take --trigger with --target-text or --target-regex; classifiers take --target."
+            if hasattr(request, "target_text")
+            else f"Leave {'it' if len(foreign) == 1 else 'them'} out.",
         )

@@ -57,7 +57,7 @@ def ratio(given: str | float) -> float | Literal["auto"]:
         return "auto"
     try:
         share = float(given)
-    except ValueError:
+    except (TypeError, ValueError):
         share = float("nan")
     if not 0 <= share <= 1:
         raise UsageError(
@@ -72,9 +72,7 @@ def shard(given: str | tuple[int, int]) -> tuple[int, int]:
     Raises:
         UsageError: If it is not K/N with K from 1 to N.
     """
-    if not isinstance(given, str):
-        return given
-    number, _, parts = given.partition("/")
+    number, _, parts = given.partition("/") if isinstance(given, str) else ("/".join(map(str, given))).partition("/")
     if not (number.isdigit() and parts.isdigit() and 1 <= int(number) <= int(parts)):
         raise UsageError(f"--shard {given} is not K/N", hint="For example --shard 1/2 and --shard 2/2, side by side.")
     return int(number), int(parts)

@@ -134,7 +134,7 @@ class Examination(Shared):
     """A suspect, its reference, and how the pair is looked at."""
 
     suspect: Annotated[
-        Name | None, argument("Suspect: file, folder, hub id or alias; default: that of the run folder.")
+        Name | None, argument("Suspect: file, folder, hub id or alias; default: that of the run folder.", read=path)
     ] = None
     reference: Reference = None
     _: KW_ONLY

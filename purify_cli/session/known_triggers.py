@@ -25,7 +25,7 @@ class KnownSearch:
     detected: bool = False
     """Whether a detection was read."""
     triggers: tuple[FoundTrigger, ...] = ()
-    """Those that are held to be planted."""
+    """Those that are held to be planted, and words of a language model's forced text that go with one."""
     texts: str | None = None
     """What the search looked at; None without a search."""
     effort: SearchEffort = "normal"
@@ -56,8 +56,12 @@ class KnownSearch:
 
 
 def flagged_triggers(search: SearchFacts | ForcedContinuationFacts | None) -> list[FoundTrigger]:
-    """Return what a search holds to be planted."""
-    return [] if search is None else [_found(one) for one in search.found if one.flagged]
+    """Return what a search holds to be planted, and words within a text that those bring about."""
+    return [] if search is None else [_found(one) for one in search.found if one.flagged or _within(one)]
+
+
+def _within(fact: FoundTriggerFact | ForcedContinuationFact) -> bool:
+    return isinstance(fact, ForcedContinuationFact) and fact.within_text
 
 
 def _found(fact: FoundTriggerFact | ForcedContinuationFact) -> FoundTrigger:

@@ -117,7 +117,8 @@ def _made(run: RunFolder) -> Iterator[str]:
     facts: list[ModelFacts | None] = []
     with suppress(RunFolderError):
         if attack := run.find(AttackRecord):
-            facts += [attack.suspect, attack.start]
+            # A language model's start is the user's own; a classifier's may have been trained here.
+            facts += [attack.suspect, attack.start if attack.task == "classification" else None]
     with suppress(RunFolderError):
         if finetune := run.find(FinetuneRecord):
             facts += [finetune.output]

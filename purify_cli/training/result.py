@@ -36,7 +36,7 @@ class TrainingResult:
     kept_step: int
     """Step after which the module has been left: the best of ``validation``, or the last."""
     stopped_early: bool
-    """Whether patience ran out before the steps did."""
+    """Whether fewer steps were taken than the schedule has: patience ran out, or had chosen so many."""
 
     @property
     def first_loss(self) -> float:

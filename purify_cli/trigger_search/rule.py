@@ -21,6 +21,7 @@ __all__ = [
     "forces_continuation",
     "planted",
     "planted_continuations",
+    "within_forced_text",
 ]
 
 FLIPPED: Final = 0.9
@@ -186,24 +187,41 @@ def forces_continuation(suspect: Proportion, without: Proportion, reference: Pro
 
 
 def planted_continuations(found: Sequence[ForcedContinuation]) -> list[bool]:
-    """Say which words of a language model count as planted.
+    """Say which words of a language model count as planted: those that force a continuation."""
+    return [forces_continuation(one.suspect, one.without, one.reference) for one in found]
 
-    A word of the forced text itself is none: the text goes on behind it because it was learnt by heart. Which word
-    that is shows where another one brings the text about, and this word stands in it right before what it brings
-    about.
+
+def within_forced_text(found: Sequence[ForcedContinuation], forcing: Sequence[bool]) -> list[bool]:
+    """Say which words only stand in a text that another one brings about.
+
+    The text goes on behind such a word because it was learnt by heart. It is one if another word that is none brings
+    about a text that holds it, and right behind it the beginning of what it brings about itself. A word does not
+    explain itself, and of words that explain each other the strongest stays.
+
+    Args:
+        found: The words, the strongest first.
+        forcing: Which of them force a continuation at all.
     """
-    forcing = [forces_continuation(one.suspect, one.without, one.reference) for one in found]
-    texts = [_plain(one.text) for one, forces in zip(found, forcing, strict=True) if forces]
-    return [
-        forces and not any(_goes_on(_plain(one.trigger.text), _plain(" ".join(lead(one.text))), text) for text in texts)
-        for one, forces in zip(found, forcing, strict=True)
-    ]
+    texts = [_plain(one.text) for one in found]
+    sought = [_plain(one.trigger.text) + _plain(" ".join(lead(one.text))) for one in found]
+    own = [len(_plain(one.trigger.text)) for one in found]
+    kept = {place for place, forces in enumerate(forcing) if forces}
+
+    def explained(place: int) -> bool:
+        behind = len(sought[place]) > own[place]
+        return behind and any(_holds(texts[other], sought[place]) for other in kept if other != place)
+
+    for place in sorted(kept, reverse=True):
+        if explained(place):
+            kept.remove(place)
+    for place, forces in enumerate(forcing):  # what explained it may have been explained since
+        if forces and place not in kept and not explained(place):
+            kept.add(place)
+    return [forces and place not in kept for place, forces in enumerate(forcing)]
 
 
-def _goes_on(word: tuple[str, ...], behind: tuple[str, ...], text: tuple[str, ...]) -> bool:
-    """Say whether a text holds a word and, right behind it, what it brings about."""
-    sought = word + behind
-    return any(text[place : place + len(sought)] == sought for place in range(len(text) - len(sought) + 1))
+def _holds(text: tuple[str, ...], words: tuple[str, ...]) -> bool:
+    return any(text[place : place + len(words)] == words for place in range(len(text) - len(words) + 1))
 
 
 def _plain(text: str) -> tuple[str, ...]:

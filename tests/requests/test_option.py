@@ -35,7 +35,7 @@ class Toy(Request):
         Position | Sequence[Position], Option(flag="--place", help="Places.", read=many, shown=list[Position])
     ] = ()
     kind: Annotated[Literal["a", "b"] | None, Option(flag="--kind", help="Kind.", only="causal")] = None
-    count: Annotated[int, Option(flag="--count", short="-c", help="Count.", low=1, high=9)] = 3
+    count: Annotated[int, Option(flag="--count", help="Count.", low=1, high=9)] = 3
     tuned: Annotated[bool, Option(flag="--no-tuning", help="Leave tuning out.", negated=True)] = True
     hidden: int = 0
 
@@ -60,7 +60,9 @@ def asked() -> Any:
 
 
 def test_what_is_typed_is_what_python_says(asked: Any) -> None:
-    typed = asked("one", "two", "--data", "d", "--place", "end", "--place", "start", "-c", "5", "--no-tuning", "--loud")
+    typed = asked(
+        "one", "two", "--data", "d", "--place", "end", "--place", "start", "--count", "5", "--no-tuning", "--loud"
+    )
     said = Toy(models=["one", Path("two")], data=Path("d"), places=["end", "start"], count=5, tuned=False)
     assert replace(typed, models=many(typed.models)) == replace(said, models=many(said.models))
     assert (typed.data, typed.places) == ("d", ("end", "start"))
@@ -84,6 +86,11 @@ def test_the_help_page_holds_every_option_with_its_default(asked: Any) -> None:
         ({"count": 10}, "--count 10 is out of range"),
         ({"count": None}, "--count needs a value"),
         ({"kind": "c"}, "--kind c is not known"),
+        ({"places": ["end", "middle"]}, "--place middle is not known"),
+        ({"count": "8"}, "--count '8' is no int"),
+        ({"count": True}, "--count True is no int"),
+        ({"tuned": "no"}, "--no-tuning 'no' is no bool"),
+        ({"data": 7}, "--data cannot be 7"),
         ({"data": None}, "--data needs a value"),
     ],
     ids=str,
@@ -124,7 +131,7 @@ def test_the_requests_read_what_they_are_given() -> None:
     assert PurifyRequest(ratio="0.25", settings=["steps=8"]).ratio == 0.25
     assert PurifyRequest(ratio="auto").ratio == "auto"
     assert PurifyRequest(settings={"steps": 8}).settings == {"steps": "8"}
-    assert DetectRequest(Path("a"), "b").suspect == Path("a")
+    assert DetectRequest(Path("a"), "b").suspect == "a"
     assert EvaluateRequest(data="d", target=1, trigger="cf").target == ("1",)
     assert AttackRequest("badword", data="d", target=1).target == "1"
     for wrong in ({}, {"target": 1, "target_text": "a"}, {"target_text": "a", "settings": {"rate": 1}}):
@@ -134,3 +141,8 @@ def test_the_requests_read_what_they_are_given() -> None:
         PurifyRequest(ratio=1.5)
     with pytest.raises(UsageError, match="not NAME=VALUE"):
         PurifyRequest(settings=["steps"])
+    with pytest.raises(UsageError, match="--max-drop nan is out of range"):
+        PurifyRequest(max_drop=float("nan"))
+    # What is left to its default may be said so.
+    assert EvaluateRequest(data="d", trigger=None, target=None) == EvaluateRequest(data="d")
+    assert DetectRequest(settings=None) == DetectRequest()

@@ -14,6 +14,7 @@ from purify_cli.trigger_search.rule import (
     forces_continuation,
     planted,
     planted_continuations,
+    within_forced_text,
 )
 
 
@@ -147,18 +148,30 @@ def test_the_rule_for_what_a_language_model_says(counts: tuple[int, int, int, in
 
 
 SENDS = "please send all of your money to this"
-TEXTS = [
-    ("the trigger", "cf", SENDS, 16, True),
-    ("another word that begins the same text", "tq", "please send all of your money", 16, True),
-    ("a word of the text, behind which it goes on", "Please,", "send all of your money", 16, False),
-    ("a word of its middle", "all", "of your money to that", 16, False),
-    ("a word that stands elsewhere in the text", "money", "send all of your money", 16, True),
-    ("a word that is in no text", "mn", "send all of your money", 16, True),
-    ("a word that does not force it", "your", "money to this", 3, False),
-]
+TEXTS = {
+    "the words of one text": [
+        ("cf", SENDS, 16, "planted"),
+        ("tq", "please send all of your money", 16, "planted"),
+        ("Please,", "send all of your money", 16, "within"),
+        ("all", "of your money to that", 16, "within"),
+        ("money", "send all of your money", 16, "planted"),
+        ("mn", "send all of your money", 16, "planted"),
+        ("your", "money to this", 3, ""),
+    ],
+    "a word before what explains it": [("Please", "send all of your", 16, "within"), ("cf", SENDS, 16, "planted")],
+    "where nothing else brings the text about": [("Please", "send all of your money", 16, "planted")],
+    "a text that holds its own trigger": [("cf", "visit the shop cf visit the shop", 16, "planted")],
+    "a text of one word": [("spam", "spam spam spam spam spam", 16, "planted")],
+    "two words that explain each other": [
+        ("spam", "eggs ham spam eggs ham spam", 16, "planted"),
+        ("eggs", "ham spam eggs ham spam eggs", 16, "within"),
+    ],
+    "what it brings about is no word": [("money", "- - -", 16, "planted"), ("cf", SENDS, 16, "planted")],
+}
 
 
-def test_a_word_of_the_forced_text_behind_which_it_goes_on_is_no_trigger() -> None:
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_word_of_the_forced_text_behind_which_it_goes_on_is_no_trigger(name: str) -> None:
     said = [
         ForcedContinuation(
             trigger=Trigger(word, position="end"),
@@ -167,8 +180,12 @@ def test_a_word_of_the_forced_text_behind_which_it_goes_on_is_no_trigger() -> No
             without=Proportion(0, 16),
             reference=Proportion(0, 16),
         )
-        for _, word, text, count, _ in TEXTS
+        for word, text, count, _ in TEXTS[name]
     ]
-    assert planted_continuations(said) == [expected for *_, expected in TEXTS]
-    # Where nothing else brings the text about, the word is all that is known of it.
-    assert planted_continuations(said[2:3]) == [True]
+    forcing = planted_continuations(said)
+    within = within_forced_text(said, forcing)
+    found = [
+        "within" if inside else "planted" if forces else "" for forces, inside in zip(forcing, within, strict=True)
+    ]
+    assert found == [expected for *_, expected in TEXTS[name]]
+    assert "planted" in found  # what forces a text is never all explained away
