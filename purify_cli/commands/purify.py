@@ -26,7 +26,7 @@ from purify_cli.purification.ratio_search import search_ratio
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verdict import purified_verdict
-from purify_cli.records.base import DataFacts, FileFact, ModelFacts
+from purify_cli.records.base import DataFacts, FileFact, ModelFacts, TrainingFacts
 from purify_cli.records.purification import Purification, RatioCurveFacts, UtilityFacts
 from purify_cli.report.card import model_card
 from purify_cli.report.curve import draw_curve
@@ -49,6 +49,7 @@ from purify_cli.session.saving import save_model
 from purify_cli.session.search_outcome import SearchOutcome
 from purify_cli.session.task import open_task
 from purify_cli.session.tokens import read_tokens
+from purify_cli.training import TrainingResult
 from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["purify"]
@@ -125,8 +126,6 @@ def purify(request: PurifyRequest) -> Purification:
             suspect=session.task.load(opened.pair.suspect),
         )
         loaded, repaired, training = done.loaded, done.repaired, done.training
-        if training and training.settings.stop is not None and training.stopped_early:
-            progress.note(f"{training.steps} of {training.settings.steps} steps: more do not help samples left out")
         weights = session.tuned_weights(repaired, loaded) if training else repaired.weights
         utility = _utility(request, session, split, done)
         again = done.proof.facts(split.facts, done.worked_on)
@@ -152,7 +151,7 @@ def purify(request: PurifyRequest) -> Purification:
                 curvature=scored.curvature_facts if scored else None,
                 reset=repaired.counts,
                 mask=mask,
-                training=training_facts(training) if training else None,
+                training=_told(training, progress),
                 utility=utility,
                 held_back=split.facts,
                 triggers=again,
@@ -167,6 +166,15 @@ def purify(request: PurifyRequest) -> Purification:
         run.save(record)
         _plot(run, curve, plan.method, progress)
     return record
+
+
+def _told(training: TrainingResult | None, progress: Progress) -> TrainingFacts | None:
+    """Write the fine-tuning down; tell of a number of steps that it chose itself."""
+    if training is None:
+        return None
+    if training.settings.stop is not None and training.stopped_early:
+        progress.note(f"{training.steps} of {training.settings.steps} steps: more do not help samples left out")
+    return training_facts(training)
 
 
 def _settings(request: PurifyRequest, stages: Sequence[Stage]) -> dict[str, Any]:
