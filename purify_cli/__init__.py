@@ -12,8 +12,9 @@ result on the clean texts; ``evaluation`` measures suspect and purified model si
 scores and ends in a verdict; ``report`` says what was found, in records with a published schema.
 
 ``defences`` and ``attacks`` are tables: a published method is a row that names the parts above. ``purification`` is
-the engine of a repair, ``trigger_search`` that of a search; ``commands`` holds one function per command, ``api`` the
-same for Python, and ``cli`` is the command line around them.
+the engine of a repair, ``trigger_search`` that of a search. What a command is asked stands in ``requests``, once;
+``commands`` holds one function per command, and ``api`` and ``cli`` make the functions for Python and the command line
+out of the two.
 
 Everything between the two checkpoints and the purified one is a ``tensors.TensorSource``, keyed by parameter name and
 read piece by piece; nothing as large as a model is held. Importing this package is cheap: public names are
