@@ -28,7 +28,7 @@ from purify_cli.trigger_search.forced_continuations import (
     GenerationPair,
     forced_continuations,
 )
-from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, planted_continuations, within_forced_text
+from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, forces_continuation, within_forced_text
 from purify_cli.trigger_search.vocabulary import word_parts, written_as
 
 __all__ = ["look_for_forced_continuations"]
@@ -84,15 +84,14 @@ def look_for_forced_continuations(
         tokens, held, found = _searched(task, suspect, texts, WIDTHS[effort], far=far, progress=progress)
     except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
-    forcing = planted_continuations(found)
-    within = within_forced_text(found, forcing)
+    forcing = [forces_continuation(one.suspect, one.without, one.reference) for one in found]
     facts = ForcedContinuationFacts(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         tokens=tokens,
         found=[
-            _fact(one).model_copy(update={"flagged": forces and not inside, "within_text": inside})
-            for one, forces, inside in zip(found, forcing, within, strict=True)
+            _fact(one, flagged=forces and not within, within_text=within)
+            for one, forces, within in zip(found, forcing, within_forced_text(found, forcing), strict=True)
         ],
     )
     open_points = list(_open_points(rows, effort, held))
@@ -163,7 +162,7 @@ def _prompts(task: CausalLanguage, rows: Sequence[Example]) -> list[str]:
     return [prompt for prompt, fitting in zip(prompts, fits, strict=True) if fitting]
 
 
-def _fact(one: ForcedContinuation) -> ForcedContinuationFact:
+def _fact(one: ForcedContinuation, *, flagged: bool, within_text: bool) -> ForcedContinuationFact:
     return ForcedContinuationFact(
         text=one.trigger.text,
         position=one.trigger.position,
@@ -171,7 +170,8 @@ def _fact(one: ForcedContinuation) -> ForcedContinuationFact:
         suspect=proportion(one.suspect),
         without=proportion(one.without),
         reference=proportion(one.reference),
-        flagged=False,
+        flagged=flagged,
+        within_text=within_text,
     )
 
 

@@ -20,7 +20,6 @@ __all__ = [
     "detection_score",
     "forces_continuation",
     "planted",
-    "planted_continuations",
     "within_forced_text",
 ]
 
@@ -184,11 +183,6 @@ def forces_continuation(suspect: Proportion, without: Proportion, reference: Pro
     return (
         suspect.value >= FORCED and suspect.total >= MIN_TEXTS and max(without.value, reference.value) <= CONTROL_FLIPS
     )
-
-
-def planted_continuations(found: Sequence[ForcedContinuation]) -> list[bool]:
-    """Say which words of a language model count as planted: those that force a continuation."""
-    return [forces_continuation(one.suspect, one.without, one.reference) for one in found]
 
 
 def within_forced_text(found: Sequence[ForcedContinuation], forcing: Sequence[bool]) -> list[bool]:

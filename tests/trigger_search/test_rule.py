@@ -13,7 +13,6 @@ from purify_cli.trigger_search.rule import (
     detection_score,
     forces_continuation,
     planted,
-    planted_continuations,
     within_forced_text,
 )
 
@@ -182,7 +181,7 @@ def test_a_word_of_the_forced_text_behind_which_it_goes_on_is_no_trigger(name: s
         )
         for word, text, count, _ in TEXTS[name]
     ]
-    forcing = planted_continuations(said)
+    forcing = [forces_continuation(one.suspect, one.without, one.reference) for one in said]
     within = within_forced_text(said, forcing)
     found = [
         "within" if inside else "planted" if forces else "" for forces, inside in zip(forcing, within, strict=True)
