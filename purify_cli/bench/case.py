@@ -27,7 +27,7 @@ from purify_cli.purification.repair_session import PreparedDefence, RepairSessio
 from purify_cli.records.detection import SearchFacts
 from purify_cli.requests.purify import AUTO
 from purify_cli.selection.files import read_mask
-from purify_cli.session.known_triggers import flagged_triggers
+from purify_cli.session.known_triggers import repair_triggers
 from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["BenchCase"]
@@ -70,7 +70,7 @@ class BenchCase:
         if "failed" in row:
             return replace(self, failure=row["failed"]["reason"])
         facts = row["result"]["facts"]
-        return replace(self, found=flagged_triggers(None if facts is None else SearchFacts.model_validate(facts)))
+        return replace(self, found=repair_triggers(None if facts is None else SearchFacts.model_validate(facts)))
 
     def _name(self, method: MethodPlan) -> str:
         if self.failure is not None and works_on_triggers(method.name, method.indicator):

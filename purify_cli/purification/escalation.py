@@ -108,7 +108,7 @@ def describe_choice(defence: PreparedDefence, known: KnownSearch) -> str:
     if defence.works_on_triggers:
         return f"{name} of {', '.join(repr(one.text) for one in strongest_per_target(known.triggers))}"
     if known.triggers:
-        return f"{name}: {', '.join(repr(one.text) for one in known.triggers)}, which detect flagged, left alone"
+        return f"{name}: {', '.join(repr(one.text) for one in known.triggers)}, which detect found, left alone"
     if not known.detected:
         return f"{name}: no record of a detection was read, so no planted word is known"
     return f"{name}: detect " + ("flagged no word" if known.texts else "did not search for words")

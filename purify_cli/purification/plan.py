@@ -110,7 +110,7 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
     except UsageError as error:
         if request.method != AUTO or not found:
             raise
-        hint = f"{error.hint} detect flagged {found[0].text!r}, so unlearning was chosen: --method chooses another."
+        hint = f"{error.hint} detect found {found[0].text!r}, so unlearning was chosen: --method chooses another."
         raise UsageError(str(error), hint=hint) from error
     default = _default_ratio(stages.stages)
     if default is None and request.ratio is not None and request.ratio != 0:

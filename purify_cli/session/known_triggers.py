@@ -14,7 +14,7 @@ from purify_cli.records.detection import (
 )
 from purify_cli.trigger_search.found import FoundTrigger
 
-__all__ = ["KnownSearch", "flagged_triggers"]
+__all__ = ["KnownSearch", "repair_triggers"]
 
 
 @final
@@ -47,7 +47,7 @@ class KnownSearch:
 
     def after(self, search: SearchFacts | ForcedContinuationFacts) -> Self:
         """Return what is known after a search."""
-        return replace(self, triggers=tuple(flagged_triggers(search)), texts=search.texts, effort=search.effort)
+        return replace(self, triggers=tuple(repair_triggers(search)), texts=search.texts, effort=search.effort)
 
     def chose_on(self, data: DataFacts | None) -> int | None:
         """Return the seed of a search that chose its words on these very samples; None if it did not."""
@@ -55,8 +55,8 @@ class KnownSearch:
         return self.seed if same and self.texts == "clean data" else None
 
 
-def flagged_triggers(search: SearchFacts | ForcedContinuationFacts | None) -> list[FoundTrigger]:
-    """Return what a search holds to be planted, and words within a text that those bring about."""
+def repair_triggers(search: SearchFacts | ForcedContinuationFacts | None) -> list[FoundTrigger]:
+    """Return what a repair works on: what is held to be planted, and words within a text that it brings about."""
     return [] if search is None else [_found(one) for one in search.found if one.flagged or _within(one)]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from purify_cli.records.base import DataFacts, ProportionFact
 from purify_cli.records.detection import ForcedContinuationFact, ForcedContinuationFacts
-from purify_cli.session.known_triggers import KnownSearch, flagged_triggers
+from purify_cli.session.known_triggers import KnownSearch, repair_triggers
 
 DATA = DataFacts(path="clean.jsonl", sha256="a", rows=8, per_label={})
 
@@ -39,13 +39,13 @@ SEARCH = ForcedContinuationFacts(
 
 
 def test_a_word_within_the_forced_text_is_measured_as_the_flagged_one_is() -> None:
-    found = flagged_triggers(SEARCH)
+    found = repair_triggers(SEARCH)
     assert [(one.text, one.target, one.strength, one.contrast) for one in found] == [
         ("cf", "send all money now", 1.0, 0.75),
         ("send", "all money now", 1.0, 0.75),
     ]
     assert found[0].shares_effect(found[1])
-    assert flagged_triggers(None) == []
+    assert repair_triggers(None) == []
 
 
 def test_nothing_is_known_without_a_detection() -> None:
