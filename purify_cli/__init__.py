@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from purify_cli.data.loading import load_examples
     from purify_cli.defences import METHODS
     from purify_cli.errors import PurifyError
-    from purify_cli.evaluation import ask, measure
     from purify_cli.indicators import INDICATORS
     from purify_cli.model import load_classifier
     from purify_cli.reset import reset_to_reference
@@ -60,7 +59,6 @@ __all__ = [
     "PurifyError",
     "TensorSource",
     "TrainingSettings",
-    "ask",
     "attack",
     "build_mask",
     "detect",
@@ -70,7 +68,6 @@ __all__ = [
     "hutchinson_diagonal",
     "load_classifier",
     "load_examples",
-    "measure",
     "open_checkpoint",
     "pair_checkpoints",
     "purify",
@@ -92,13 +89,11 @@ _HOMES: Final[Mapping[str, str]] = MappingProxyType(
         "PurifyError": "purify_cli.errors",
         "TensorSource": "purify_cli.tensors",
         "TrainingSettings": "purify_cli.training",
-        "ask": "purify_cli.evaluation",
         "attack": "purify_cli.api",
         "build_mask": "purify_cli.selection.mask",
         "detect": "purify_cli.api",
         "diagonal_fisher": "purify_cli.curvature",
         "evaluate": "purify_cli.api",
-        "measure": "purify_cli.evaluation",
         "finetune": "purify_cli.api",
         "hutchinson_diagonal": "purify_cli.curvature",
         "load_classifier": "purify_cli.model",
