@@ -3,7 +3,18 @@
 from os import PathLike
 from typing import Final, Literal
 
-__all__ = ["LEVELS", "Effort", "Estimator", "FailOn", "LabelMode", "Name", "Position", "Precision", "SearchEffort"]
+__all__ = [
+    "LEVELS",
+    "Effort",
+    "Estimator",
+    "FailOn",
+    "Format",
+    "LabelMode",
+    "Name",
+    "Position",
+    "Precision",
+    "SearchEffort",
+]
 
 Name = str | PathLike[str]
 """A file, a folder, a hub id or an alias."""
@@ -28,6 +39,9 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 FailOn = Literal["never", "suspicious", "poisoned"]
 """From which verdict on a command ends in 1."""
+
+Format = Literal["text", "json"]
+"""How a record is shown."""
 
 LEVELS: Final = ("no-finding", "suspicious", "poisoned")
 """Verdicts in the order of their weight; ``incomplete`` stands beside them."""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, final
+from typing import Annotated, Any, Final, final
 
 import typer
 
-from purify_cli.choices import LEVELS, FailOn
+from purify_cli.choices import LEVELS, FailOn, Format
 from purify_cli.cli import methods
 from purify_cli.cli.console import show, show_tables, talk
 from purify_cli.cli.derive import derived
@@ -26,9 +26,6 @@ __all__ = ["COMMANDS", "FOUND", "Command", "exit_for_verdict"]
 
 FOUND: Final = 64
 """Exit status of a verdict at or above --fail-on, before ``main`` translates it to 1."""
-
-Format = Literal["text", "json"]
-"""How a record is shown."""
 
 FORMAT: Final = (
     Annotated[Format | None, typer.Option("--format", help="Default: text on a terminal, json in a pipe.")],

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Literal, TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, final
 
+from purify_cli.choices import Format
 from purify_cli.errors import printable
 from purify_cli.progress import SILENT, Progress
 
@@ -66,12 +67,12 @@ def talk(*, quiet: bool) -> Progress:
     return Bars() if sys.stderr.isatty() else Lines()
 
 
-def as_document(form: Literal["text", "json"] | None) -> bool:
+def as_document(form: Format | None) -> bool:
     """Tell whether the result is for a program: asked for, or because nobody looks at it."""
     return form == "json" or (form is None and not sys.stdout.isatty())
 
 
-def show(record: "Record", form: Literal["text", "json"] | None, *, verbose: bool) -> None:
+def show(record: "Record", form: Format | None, *, verbose: bool) -> None:
     """Write a record to stdout: JSON as one document, or tables."""
     if as_document(form):
         from purify_cli.session.run_folder import dump
@@ -90,7 +91,7 @@ def show(record: "Record", form: Literal["text", "json"] | None, *, verbose: boo
         show_part(console, part)
 
 
-def show_tables(store: "Store", form: Literal["text", "json"] | None) -> None:
+def show_tables(store: "Store", form: Format | None) -> None:
     """Write the results of a bench to stdout: the rows that count, or tables."""
     from purify_cli.bench.reporting import as_json, as_text
 

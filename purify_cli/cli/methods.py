@@ -2,10 +2,11 @@
 
 import json
 import sys
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from purify_cli.choices import Format
 from purify_cli.cli.console import as_document
 
 __all__ = ["command"]
@@ -13,7 +14,7 @@ __all__ = ["command"]
 
 def command(
     form: Annotated[
-        Literal["text", "json"] | None, typer.Option("--format", help="Default: text on a terminal, json in a pipe.")
+        Format | None, typer.Option("--format", help="Default: text on a terminal, json in a pipe.")
     ] = None,
 ) -> None:
     """List methods, attacks and indicators, each with its paper and its page in the documentation."""

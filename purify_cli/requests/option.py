@@ -1,8 +1,8 @@
 """How a field of a request says what it is on the command line.
 
-A request is a frozen dataclass. A field that a user may set is annotated with an ``Option``: its
-name, its help, its range, how text becomes its value, and which kind of model it speaks of. The command line and the
-Python function are derived from these fields, so that an option is written down once.
+A request is a frozen dataclass. A field that a user may set is annotated with an ``Option``: its name, its help, its
+range, how text becomes its value, and which kind of model it speaks of. The command line and the Python function are
+derived from these fields, so that an option is written down once.
 """
 
 import inspect
@@ -55,7 +55,7 @@ class Request:
     """Told of the stages."""
 
     def __post_init__(self) -> None:
-        """Read every value and check its range.
+        """Read every value, and check its type, its choices and its range.
 
         Raises:
             UsageError: If one cannot be used.
