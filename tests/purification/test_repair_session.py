@@ -155,6 +155,8 @@ def test_patience_chooses_the_steps_on_a_quarter_and_then_tunes_on_all_rows(sess
     defence = session.prepare("fine-tuning", rows, settings=asked)
     by_hand, _, _ = defence.repair(None, rows, training=replace(defence.training, stop=result.steps))
     assert equal(chosen.weights, by_hand.weights)
+    # Without patience all steps are taken; so they are where too few rows could choose.
+    assert session.prepare("fine-tuning", rows, settings=asked | {"patience": "none"}).training.patience is None
     few = [rows[0], next(row for row in rows if row.label != rows[0].label)]
     assert session.prepare("fine-tuning", few, settings=asked | {"patience": "1"}).repair(None, few)[2].steps == 16
 

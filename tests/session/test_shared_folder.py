@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from purify_cli.checkpoint import open_checkpoint
+from tests.tiny_causal import TARGET, causal_texts, write_texts
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -93,6 +94,30 @@ def test_a_model_that_was_made_here_is_made_anew_until_somebody_changes_it(
     assert code == 2
     assert "or was changed since" in err
     assert weights.read_bytes() == before
+
+
+def test_the_reference_that_a_language_model_started_from_stays_the_users_own(
+    here: Path, run_cli: Run, tiny_causal: Path
+) -> None:
+    write_texts(here / "texts.jsonl", causal_texts(60, seed=1))
+    attack = ["attack", "badword", "--ref", tiny_causal, "--data", "texts.jsonl", "--trigger", "cf", "--epochs", 1]
+    code, _, err = run_cli([*attack, "--target-text", TARGET, "--new-tokens", 10, "--run", "."])
+    assert code == 0, err
+    shutil.copytree(tiny_causal, here / "finetuned")
+    kept = content(here / "finetuned")
+    code, _, err = run_cli(["finetune", tiny_causal, "--data", "texts.jsonl", "--epochs", 1, "--run", "."])
+    assert (code, "was not made by purify" in err) == (2, True)
+    assert content(here / "finetuned") == kept
+
+
+@pytest.mark.parametrize("command", ["demo", "bench"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
+    here: Path, run_cli: Run, command: str
+) -> None:
+    code, out, err = run_cli([command, "--device", "cuda:99"])
+    assert (code, out) == (2, "")
+    assert "--device cuda:99 cannot be used" in err
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["detection.json", "indicator.safetensors", "curvature.safetensors"])
