@@ -186,3 +186,10 @@ def test_an_empty_place_is_a_refusal_with_a_hint(tmp_path: Path) -> None:
         find_origin(None, None, tmp_path / "none", None)
     assert "purify detect" in caught.value.hint
     assert not (tmp_path / "none").exists()
+
+
+def test_an_attack_record_holds_a_trigger_of_its_own_task(tmp_path: Path) -> None:
+    document = attack(tmp_path).model_dump(mode="json")
+    assert AttackRecord.model_validate(document) == attack(tmp_path)
+    with pytest.raises(ValueError, match="none of a causal model"):
+        AttackRecord.model_validate(document | {"task": "causal"})
