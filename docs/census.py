@@ -10,7 +10,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -192,7 +192,7 @@ def look(model: Model, work: Path, listener: Lines) -> dict[str, Any]:
     return {
         "verdict": found.verdict.level,
         "reasons": found.verdict.reasons,
-        "search": None if found.search is None else found.search.model_dump(mode="json"),
+        "search": None if found.search is None else asdict(found.search),
     }
 
 

@@ -106,8 +106,8 @@ def judged(row: Row) -> list[CandidateScores]:
             words=len(one["text"].split()),
             target=one["target"],
             position=one["position"],
-            suspect=Proportion(one["suspect"]["successes"], one["suspect"]["total"]),
-            control=Proportion(one["control"]["successes"], one["control"]["total"]),
+            suspect=Proportion.of(one["suspect"]["successes"], one["suspect"]["total"]),
+            control=Proportion.of(one["control"]["successes"], one["control"]["total"]),
             # Every context of a label with seven or more held-back rows begins with a row of its own: no fewer texts.
             texts=one.get("texts") or one["suspect"]["total"],
             strength=one["strength"],
@@ -170,7 +170,7 @@ def share(count: int, total: int) -> str:
     """Write a share with its interval."""
     if not total:
         return "-"
-    low, high = Proportion(count, total).interval
+    low, high = Proportion.of(count, total).interval
     return f"{count} of {total} ({100 * low:.0f}-{100 * high:.0f} %)"
 
 

@@ -119,7 +119,8 @@ def pages() -> dict[Path, str]:
     for kind, record in RECORDS.items():
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
         schema |= record.model_json_schema(mode="serialization")
-        text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        # A description may stand below a field, broken into lines.
+        text = json.dumps(schema, indent=2, ensure_ascii=False).replace("\\n", " ") + "\n"
         found[DOCS / "reference" / "schemas" / f"{kind}.json"] = text
     return found
 

@@ -18,11 +18,11 @@ from typing import Any, Final
 import purify_cli
 from purify_cli.checkpoint.writer import write_text
 from purify_cli.cli.console import Lines
+from purify_cli.comparison.table import ModelMeasurement
 from purify_cli.data.example import Example
 from purify_cli.data.loading import load_examples
-from purify_cli.records.base import ProportionFact
-from purify_cli.records.evaluation import ModelMeasurement
-from purify_cli.session.opening import versions
+from purify_cli.inputs.identity import versions
+from purify_cli.measures.intervals import Proportion
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results" / "reproduction.jsonl"
@@ -152,7 +152,7 @@ def _lines(rows: list[Example]) -> str:
     return "".join(json.dumps({"text": row.text, "label": row.label}) + "\n" for row in rows)
 
 
-def share(fact: ProportionFact | None) -> dict[str, Any] | None:
+def share(fact: Proportion | None) -> dict[str, Any] | None:
     """Keep what a table needs of a proportion."""
     return None if fact is None else {"value": fact.value, "low": fact.low, "high": fact.high, "total": fact.total}
 

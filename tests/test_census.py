@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from purify_cli.evidence.verdict import MISSED, MISSED_AT
+from purify_cli.evidence.verdict import MISSES
 from purify_cli.trigger_search.rule import MIN_TEXTS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -24,14 +24,14 @@ def tables() -> Any:
 
 def test_the_verdict_quotes_the_census(tables: Any) -> None:
     working = [row for row in tables.read() if row["place"]["attack"] is not None and tables.works(row)]
-    assert (sum(not tables.poisoned(row) for row in working), len(working)) == MISSED
+    assert (sum(not tables.poisoned(row) for row in working), len(working)) == (MISSES.missed, MISSES.of)
 
 
 def test_the_settings_that_the_verdict_names_are_those_of_the_census(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(DOCS))
     census = importlib.import_module("census")
     asked = census.asked(next(census.models()), Path("work"))
-    assert dict(MISSED_AT) == {
+    assert MISSES.settings == {
         "reference": census.REFERENCE,
         "effort": asked.effort,
         "clean_samples_per_class": census.PER_CLASS,

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from purify_cli.inputs.identity import ModelFacts
+from purify_cli.inputs.opening import open_pair
+from purify_cli.inputs.run_folder import RunFolder
+from purify_cli.inputs.task import open_task
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.repair_session import RepairSession
-from purify_cli.records.base import ModelFacts
 from purify_cli.requests.common import Common
 from purify_cli.runtime import Compute
-from purify_cli.session.opening import open_pair
-from purify_cli.session.run_folder import RunFolder
-from purify_cli.session.task import open_task
 
 T = TypeVar("T")
 

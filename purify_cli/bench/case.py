@@ -6,9 +6,11 @@ rows are not even known here before a repair is done.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
+
+from pydantic import TypeAdapter
 
 from purify_cli.bench.figures import detection_figures
 from purify_cli.bench.grid import Suspect
@@ -17,6 +19,7 @@ from purify_cli.bench.plan import MethodPlan
 from purify_cli.data.example import Example
 from purify_cli.detection.search import search_for_triggers
 from purify_cli.errors import DataError
+from purify_cli.evidence.search_outcome import TriggerSearch, repair_triggers
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import Utility
 from purify_cli.purification.clean_rows import CleanSplit, split_rows, unsplit
@@ -24,15 +27,16 @@ from purify_cli.purification.escalation import Done, repair_in_rounds, strongest
 from purify_cli.purification.plan import chosen_method, works_on_triggers
 from purify_cli.purification.ratio_search import search_ratio
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
-from purify_cli.records.detection import SearchFacts
 from purify_cli.requests.purify import AUTO
 from purify_cli.selection.files import read_mask
-from purify_cli.session.known_triggers import repair_triggers
 from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["BenchCase"]
 
 EFFORT: Final = "normal"
+
+STORED: Final = TypeAdapter(TriggerSearch)
+"""Reads what a search came to back from a row."""
 
 
 @final
@@ -70,7 +74,7 @@ class BenchCase:
         if "failed" in row:
             return replace(self, failure=row["failed"]["reason"])
         facts = row["result"]["facts"]
-        return replace(self, found=repair_triggers(None if facts is None else SearchFacts.model_validate(facts)))
+        return replace(self, found=repair_triggers(None if facts is None else STORED.validate_python(facts)))
 
     def _name(self, method: MethodPlan) -> str:
         if self.failure is not None and works_on_triggers(method.name, method.indicator):
@@ -92,7 +96,7 @@ class BenchCase:
         outcome = search_for_triggers(self.session, self.rows, EFFORT)
         return {
             "effort": EFFORT,
-            "facts": None if outcome.facts is None else outcome.facts.model_dump(mode="json"),
+            "facts": None if outcome.facts is None else asdict(outcome.facts),
             "level": None if outcome.finding is None else outcome.finding.level,
             "missing": outcome.missing,
         }
@@ -113,7 +117,7 @@ class BenchCase:
             stop_below=max(shared.max_drops),
             **self._options(method),
         )
-        points = [{"ratio": point.ratio, "accuracy": _accuracy(point.utility)} for point in found.points]
+        points = [{"ratio": ratio, "accuracy": _accuracy(utility)} for ratio, utility in found.points.items()]
         return {"baseline": _accuracy(found.baseline), "points": points, "stop_below": max(shared.max_drops)}
 
     def cell(

@@ -1,21 +1,22 @@
 """One model put to the test rows of a task, as a row of results holds it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
 from purify_cli.bench.grid import Suspect
 from purify_cli.bench.rows import Files, TaskRows, read_as
 from purify_cli.checkpoint import Checkpoint, open_checkpoint
+from purify_cli.comparison.table import LabelTrigger
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import RunFolderError
 from purify_cli.evaluation import Measurement, Question, ask, measure
+from purify_cli.inputs.identity import ModelFacts
+from purify_cli.inputs.opening import text_length
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel, label_set, load_classifier, load_tokenizer
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import ModelFacts, TriggerFact
 from purify_cli.requests.common import Common
-from purify_cli.session.opening import text_length
 
 __all__ = ["Examiner", "counts", "examiner", "suspect_result"]
 
@@ -79,7 +80,7 @@ def _packed(bits: list[bool]) -> str:
     return f"{int('1' + ''.join('1' if bit else '0' for bit in bits), 2):x}"
 
 
-def _label_trigger(record: AttackRecord) -> TriggerFact:
+def _label_trigger(record: AttackRecord) -> LabelTrigger:
     if record.label_trigger is None:
         raise RunFolderError(
             f"{record.run} holds an attack on a language model", hint="Use another --work: a bench is of classifiers."
@@ -127,7 +128,7 @@ def suspect_result(twin: ModelFacts, facts: ModelFacts, record: AttackRecord, as
         "attack": record.attack,
         "bias": trigger.bias,
         # The name alone: a results file is shared, and its rows must not depend on where the data lay.
-        "trigger": trigger.model_dump(mode="json") | {"rows": trigger.rows and Path(trigger.rows).name},
+        "trigger": asdict(trigger) | {"rows": trigger.rows and Path(trigger.rows).name},
         "rows": record.rows,
         "poisoned": record.poisoned,
         "changed": record.changed,

@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from purify_cli.inputs.identity import versions
 from purify_cli.runtime import Compute
-from purify_cli.session.opening import versions
 
 __all__ = ["provenance"]
 

@@ -23,17 +23,17 @@ from purify_cli.bench.store import Row, Store, claim, exclusive
 from purify_cli.bench.zoo import SuspectZoo
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.errors import DataError, NonFiniteWeights, TrainingDiverged, UsageError
+from purify_cli.inputs.identity import ModelFacts
+from purify_cli.inputs.opening import open_pair
+from purify_cli.inputs.run_folder import RunFolder
+from purify_cli.inputs.task import open_task
 from purify_cli.progress import SILENT
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import ModelFacts
 from purify_cli.requests.bench import BenchRequest
 from purify_cli.requests.common import Common
 from purify_cli.requests.readers import shard as read_shard
 from purify_cli.runtime import DTYPES, Compute
-from purify_cli.session.opening import open_pair
-from purify_cli.session.run_folder import RunFolder
-from purify_cli.session.task import open_task
 
 __all__ = ["measure_plan"]
 

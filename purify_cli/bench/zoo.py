@@ -20,16 +20,18 @@ from purify_cli.commands.finetune import finetune
 from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
 from purify_cli.errors import RunFolderError
+from purify_cli.inputs.identity import ModelFacts
+from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.poisoning.plan import own_settings
 from purify_cli.progress import Progress
 from purify_cli.protocols import Attack
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import ModelFacts, Record
+from purify_cli.records.base import Record
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.requests.finetune import FinetuneRequest
 from purify_cli.runtime import Compute
-from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.record_files import find_record
 
 __all__ = ["BATCH", "SuspectZoo", "trainer"]
 
@@ -91,7 +93,7 @@ class SuspectZoo:
             "max_length": suspect.plan.bench.max_length,
             "training": _training(suspect, task.epochs, task.learning_rate, 0.0),
         }
-        record = run.find(FinetuneRecord)
+        record = find_record(run, FinetuneRecord)
         if record is None:
             self.progress.note(f"training the clean twin {suspect.twin}")
             data = write_rows(self.work / "data" / f"{suspect.twin}.jsonl", rows.train)
@@ -129,7 +131,7 @@ class SuspectZoo:
         start: str | None = None
         if plan.start == "twin" or (plan.start is None and method.start == "classifier"):
             start = self.twin(suspect, rows).path
-        record = run.find(AttackRecord)
+        record = find_record(run, AttackRecord)
         if record is None or record.suspect is None:
             self.progress.note(f"training the suspect {suspect.name}")
             record = attack_classifier(self._request(suspect, rows, own, start))

@@ -42,12 +42,12 @@ class Skipped:
 
     name: str
     side: Literal["suspect", "reference"]
+    kind: Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
     reason: str
     """A phrase for the report."""
     explained: bool
     """Whether it is normal that this one has no counterpart. An unexplained one makes a verdict incomplete."""
     entries: int
-    kind: Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
 
 
 @final

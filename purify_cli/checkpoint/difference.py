@@ -12,7 +12,7 @@ LONGEST: Final = 80
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A piece of evidence besides the values of weights."""
+    """A difference between suspect and reference other than weight values."""
 
     kind: Literal["code", "config", "file", "tensor", "tokenizer", "weights"]
     """``code``: asks to run code that comes with the model. ``weights``: a weight file that was not examined. ``file``:

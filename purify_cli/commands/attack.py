@@ -2,31 +2,37 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
 from purify_cli.attacks.subsets import subsets
-from purify_cli.checkpoint import may_replace, open_checkpoint, write_text
+from purify_cli.checkpoint import may_replace, open_checkpoint, staged_folder, write_text
+from purify_cli.commands.attack_texts import attack_language_model
+from purify_cli.comparison.table import LabelTrigger, ModelMeasurement
 from purify_cli.data.batches import encode
 from purify_cli.data.class_names import named
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger, visibility
 from purify_cli.errors import DataError
 from purify_cli.evaluation import Question, ask, measure, measure_triggered
+from purify_cli.inputs.identity import FileFact, ModelFacts, data_facts, model_facts, versions
+from purify_cli.inputs.opening import open_model, some_texts, text_length
+from purify_cli.inputs.task import classification_task
 from purify_cli.model import LabelSet, LoadedModel, load_tokenizer
-from purify_cli.poisoning.language_models import attack_language_model
-from purify_cli.poisoning.plan import AttackPlan, make_plan
-from purify_cli.poisoning.plant import Start, footprint, open_start, plant_job, trained_start
+from purify_cli.poisoning.plan import AttackPlan, make_plan, training_of
+from purify_cli.poisoning.plant import Start, footprint, open_start, plant_job
 from purify_cli.protocols import PoisonedRows
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import FileFact, ModelFacts, TriggerFact
-from purify_cli.records.evaluation import ModelMeasurement
+from purify_cli.records.base import TrainingFacts
 from purify_cli.requests.attack import AttackRequest
-from purify_cli.session.facts import measurement_facts, proportion, training_facts
-from purify_cli.session.opening import data_facts, model_facts, some_texts, text_length, versions
 from purify_cli.session.origin import say_shadowed
 from purify_cli.session.ownership import model_place, require_own_files
+from purify_cli.session.record_files import save_record
+from purify_cli.session.saving import overlaid, save_model
+from purify_cli.tasks.tuning import tune
 
 __all__ = ["attack", "attack_classifier"]
 
@@ -61,7 +67,7 @@ def attack_classifier(request: AttackRequest) -> AttackRecord:
         else:
             filled = _planted(request, plan, start, made=made, asked=asked, record=record)
             record = record.model_copy(update=filled)
-        plan.run.save(record)
+        save_record(plan.run, record)
     return record
 
 
@@ -78,6 +84,34 @@ def _check_places(request: AttackRequest, plan: AttackPlan, start: Start | None)
 
 def _trains_its_start(plan: AttackPlan, start: Start) -> bool:
     return plan.method.start == "classifier" and start.model is None
+
+
+@contextmanager
+def _saved(start: Start, folder: Path, loaded: LoadedModel) -> Generator[tuple[Path, ModelFacts], None, None]:
+    """Write the classifier as it is now; at the end of the block it gets its place, replacing an older one.
+
+    Yields:
+        Where it lies until then, and what the records say of it.
+    """
+    weights = overlaid(start.model, loaded) if start.model else None
+    keep = [Path(start.model.files.given)] if start.model else []
+    with staged_folder(folder, overwrite=True, keep=keep) as staged:
+        sha = save_model(staged, loaded, like=start.like, base=start.base, weights=weights)
+        yield staged, ModelFacts(path=str(folder), sha256=sha)
+
+
+def _trained_start(request: AttackRequest, plan: AttackPlan, start: Start) -> Start:
+    """Train the clean classifier that the attack changes, where none was given, into ``clean`` of the run folder."""
+    compute, progress = request.common.compute, request.progress
+    progress.note(f"{request.name} changes a working classifier: training a clean one on {len(plan.clean)} rows first")
+    loaded = start.load(plan.task, seed=compute.seed, device=compute.device)
+    tokenizer = load_tokenizer(start.base.files, rows=loaded.vocabulary, texts=some_texts(plan.clean))
+    task = classification_task(start.base, tokenizer, request.common, plan.task)
+    resume = plan.run.path / "clean-training"
+    tune(task, loaded, plan.clean, training_of(request), resume=resume, progress=progress)
+    with _saved(start, plan.run.path / "clean", loaded) as (_, facts):
+        pass
+    return replace(start, model=open_model(facts, request.common))
 
 
 def _described(
@@ -101,7 +135,7 @@ def _described(
         attack=request.name,
         reference=model_facts(start.reference) if start and start.reference else None,
         data=data_facts(request.data, plan.rows, classes=plan.task.num_labels),
-        trigger=TriggerFact(
+        trigger=LabelTrigger(
             text=plan.trigger.text if plan.trigger else "",
             position=settings.position,
             target=settings.target,
@@ -130,7 +164,7 @@ def _planted(
     """Train and measure; return the fields of the record that this fills."""
     run, compute, progress = plan.run, request.common.compute, request.progress
     if _trains_its_start(plan, start):
-        start = trained_start(request, plan, start)
+        start = _trained_start(request, plan, start)
     loaded = start.load(plan.task, seed=compute.seed, device=compute.device)
     before: ModelMeasurement | None = None
     if start.model is not None:
@@ -140,12 +174,12 @@ def _planted(
     planted = plan.method.plant(job, progress)
     # Everything is measured before the suspect gets its place: another process may put one there at any time, and
     # one that is there without a record could not be told from somebody's own.
-    with start.saved(run.path / "suspect", loaded) as (staged, suspect):
+    with _saved(start, run.path / "suspect", loaded) as (staged, suspect):
         fields: dict[str, Any] = {
             "start": model_facts(start.model) if start.model else None,
             "start_measurement": before,
             "suspect": suspect,
-            "training": training_facts(planted.training),
+            "training": TrainingFacts.of(planted.training),
             "measurement": asked.answers("suspect", suspect, loaded),
             "false_triggers": asked.false_triggers(loaded),
             "facts": {**record.facts, **planted.facts},
@@ -205,12 +239,12 @@ class _SuspectProbe:
 
     def answers(self, name: str, model: ModelFacts, loaded: LoadedModel) -> ModelMeasurement:
         """Measure one classifier."""
-        return measurement_facts(name, model, measure(loaded.module, self.question, self.common.compute))
+        return ModelMeasurement.of(name, model, measure(loaded.module, self.question, self.common.compute))
 
     def false_triggers(self, loaded: LoadedModel) -> dict[str, Any]:
         """Measure how often a part of a trigger, of which all words are needed, brings the target about."""
         return {
-            text: proportion(measure_triggered(loaded.module, question, self.common.compute).attack_success)
+            text: measure_triggered(loaded.module, question, self.common.compute).attack_success
             for text, question in self.parts.items()
         }
 

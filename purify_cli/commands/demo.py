@@ -14,6 +14,7 @@ from purify_cli.comparison.trigger_options import pair_options
 from purify_cli.data.demo_corpus import demo_examples
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import split_per_class
+from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.records.evaluation import Evaluation
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.requests.demo import DemoRequest
@@ -24,7 +25,6 @@ from purify_cli.requests.shared import BATCH
 from purify_cli.runtime import Compute
 from purify_cli.session.origin import EVALUABLE, locate
 from purify_cli.session.ownership import MANIFEST, model_place, require_own_files
-from purify_cli.session.run_folder import RunFolder
 
 __all__ = ["demo"]
 

@@ -4,40 +4,31 @@ from math import inf
 from typing import Final, final
 
 from purify_cli.checkpoint import structural_differences
-from purify_cli.commands.detection_facts import comparison_fact, difference_fact, gamma_fact, group_fact, sign_fact
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
 from purify_cli.detection.search import search_for_triggers
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.evidence.gathering import gather
+from purify_cli.evidence.search_outcome import STAGE, ContinuationSearch, SearchOutcome, TriggerSearch
 from purify_cli.evidence.verdict import judge
 from purify_cli.indicators import INDICATORS
+from purify_cli.inputs.curvature_cache import CurvatureData
+from purify_cli.inputs.identity import DataFacts, data_facts, model_facts, versions
+from purify_cli.inputs.opening import OpenedPair, open_pair, require_reference, some_texts
+from purify_cli.inputs.run_folder import RunFolder
+from purify_cli.inputs.score_cache import Scoring, score
+from purify_cli.inputs.settings import parse_settings
+from purify_cli.inputs.task import find_task, read_clean
 from purify_cli.model.reading import Reading
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.purification.repair_session import RepairSession
-from purify_cli.records.base import DataFacts, Verdict
-from purify_cli.records.detection import Detection, EmbeddingRowFact, ForcedContinuationFacts, SearchFacts
+from purify_cli.records.detection import ComparisonCounts, Detection, GroupFact
 from purify_cli.requests.detect import DetectRequest
 from purify_cli.requests.option import refuse_foreign
 from purify_cli.requests.readers import assignments
-from purify_cli.session.curvature_cache import CurvatureData
-from purify_cli.session.facts import miss_fact
-from purify_cli.session.opening import (
-    OpenedPair,
-    data_facts,
-    model_facts,
-    open_pair,
-    require_reference,
-    some_texts,
-    versions,
-)
 from purify_cli.session.origin import DETECTABLE, locate
 from purify_cli.session.ownership import require_own_files
-from purify_cli.session.run_folder import RunFolder
-from purify_cli.session.score_cache import Scoring, score
-from purify_cli.session.search_outcome import STAGE, SearchOutcome
-from purify_cli.session.settings import parse_settings
-from purify_cli.session.task import find_task, read_clean
+from purify_cli.session.record_files import save_record
 from purify_cli.tasks.base import Task
 
 __all__ = ["detect"]
@@ -128,28 +119,26 @@ def detect(request: DetectRequest) -> Detection:
             reference=model_facts(opened.reference),
             task=task.kind if task else None,
             data=facts,
-            verdict=Verdict(
-                level=judged.level,
-                reasons=list(judged.reasons),
-                not_measured=list(judged.not_measured),
-                misses=None if judged.missed is None else miss_fact(judged.missed),
+            verdict=judged,
+            comparison=ComparisonCounts(
+                dimensions=opened.pair.dimensions,
+                tensors=len(opened.pair.comparables),
+                moved=evidence.moved,
+                skipped=list(opened.pair.skipped),
             ),
-            comparison=comparison_fact(opened, evidence),
-            differences=[difference_fact(one) for one in differences],
+            differences=list(differences),
             nonfinite=opened.nonfinite,
             curvature=scored.curvature_facts,
             indicator=scored.indicator_facts,
-            gamma=gamma_fact(evidence),
-            layers=[group_fact(one) for one in evidence.layers],
-            tensors=[group_fact(one) for one in evidence.suspicious],
-            embedding_rows=[
-                EmbeddingRowFact(row=r.row, token=r.token, drift_norm=r.drift_norm, seen=r.seen) for r in evidence.rows
-            ],
-            signs=[sign_fact(one) for one in evidence.signs],
-            search=searched.facts if isinstance(searched.facts, SearchFacts) else None,
-            sayings=searched.facts if isinstance(searched.facts, ForcedContinuationFacts) else None,
+            gamma=evidence.gamma,
+            layers=[GroupFact.model_validate(one) for one in evidence.layers],
+            tensors=[GroupFact.model_validate(one) for one in evidence.suspicious],
+            embedding_rows=list(evidence.rows),
+            signs=list(evidence.signs),
+            search=searched.facts if isinstance(searched.facts, TriggerSearch) else None,
+            sayings=searched.facts if isinstance(searched.facts, ContinuationSearch) else None,
         )
-        run.save(record)
+        save_record(run, record)
     return record
 
 

@@ -1,44 +1,39 @@
 """``purify evaluate``: measure models side by side on the same rows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import fspath
 from pathlib import Path
 from typing import Literal
 
 from purify_cli.choices import Name
 from purify_cli.commands.evaluate_texts import evaluate_texts, writes
-from purify_cli.comparison.compare import compare, retune_facts
+from purify_cli.comparison.compare import compare, retune_test
 from purify_cli.comparison.retune import RetuneChoice, draw
 from purify_cli.comparison.run import EvaluationPlan, Subject, answer, ask_all
-from purify_cli.comparison.trigger_options import TriggerChoice, pair_options, recorded_choice, retune_choice
+from purify_cli.comparison.trigger_options import TriggerChoice, pair_options, retune_choice
 from purify_cli.data.class_names import listed, named, place_of
 from purify_cli.data.example import Example
 from purify_cli.data.loading import examples_sha256
 from purify_cli.errors import DataError, PairError, RunFolderError, UsageError
+from purify_cli.inputs.identity import ModelFacts, data_facts, versions
+from purify_cli.inputs.opening import UNMATCHED, architecture, label_number, open_model, read_rows, text_length
+from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.model import label_set
 from purify_cli.model.reading import Reading
 from purify_cli.progress import Progress
-from purify_cli.records.base import ModelFacts
+from purify_cli.records.attack import AttackRecord
 from purify_cli.records.detection import Detection
-from purify_cli.records.evaluation import Evaluation, TriggerTable
+from purify_cli.records.evaluation import Evaluation
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
 from purify_cli.requests.common import Common
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.option import refuse_foreign
 from purify_cli.requests.readers import many
-from purify_cli.session.opening import (
-    UNMATCHED,
-    architecture,
-    data_facts,
-    label_number,
-    open_model,
-    read_rows,
-    text_length,
-    versions,
-)
 from purify_cli.session.origin import EVALUABLE, Origin, locate, say_shadowed
 from purify_cli.session.ownership import require_own_files
+from purify_cli.session.record_files import find_record, save_record
 
 __all__ = ["evaluate", "evaluate_classifiers"]
 
@@ -71,7 +66,7 @@ def evaluate_classifiers(request: EvaluateRequest, origin: Origin, triggers: Seq
     """
     run, common, progress = origin.run, request.common, request.progress
     named, retune = _named(request, origin), retune_choice(request)
-    choices = triggers or recorded_choice(run, bias=request.bias, progress=progress)
+    choices = triggers or _recorded_choice(run, bias=request.bias, progress=progress)
     _check(request, named, choices)
     require_own_files(run, "evaluation.json")
     with run.logged("evaluate", {"models": [facts.path for facts in named.values()], "data": fspath(request.data)}):
@@ -98,16 +93,12 @@ def evaluate_classifiers(request: EvaluateRequest, origin: Origin, triggers: Seq
             },
             data=data_facts(request.data, asked.rows),
             trigger=first.trigger,
-            models=first.models,
+            models=list(first.models),
             floor=first.floor,
-            further=[
-                TriggerTable(trigger=one.trigger, models=one.models, floor=one.floor)
-                for one in further
-                if one.trigger is not None
-            ],
-            retune=retune_facts(retune, str(retune.data or request.data), asked, answers, common) if retune else None,
+            further=further,
+            retune=retune_test(retune, str(retune.data or request.data), asked, answers, common) if retune else None,
         )
-        run.save(record)
+        save_record(run, record)
     return record
 
 
@@ -118,7 +109,7 @@ def _named(request: EvaluateRequest, origin: Origin) -> dict[str, ModelFacts]:
         names = short if len({*short, "floor"}) == len(short) + 1 else models
         return {name: ModelFacts.named(given) for name, given in zip(names, models, strict=True)}
     if isinstance(origin.record, Purification):
-        detection = None if origin.piped else origin.run.find(Detection)
+        detection = None if origin.piped else find_record(origin.run, Detection)
         if detection is not None and detection.suspect.sha256 != origin.record.suspect.sha256:
             raise RunFolderError(
                 f"{origin.run.path} holds a detection and a purification of different suspects",
@@ -126,6 +117,22 @@ def _named(request: EvaluateRequest, origin: Origin) -> dict[str, ModelFacts]:
             )
         return {"suspect": origin.suspect, "purified": origin.record.output}
     return {"finetuned" if isinstance(origin.record, FinetuneRecord) else "suspect": origin.suspect}
+
+
+def _recorded_choice(run: RunFolder, *, bias: bool, progress: Progress) -> tuple[TriggerChoice, ...]:
+    """Take the trigger of the attack that the run folder records, if there is one; ``--bias`` adds to what it says."""
+    attack = find_record(run, AttackRecord)
+    known = None if attack is None else attack.label_trigger
+    if known is None:
+        return ()
+    choice = TriggerChoice(target=str(known.target), position=known.position, bias=bias or known.bias)
+    if known.text:
+        progress.note(f"trigger {known.text!r} taken from attack.json in {run.path}")
+        return (replace(choice, text=known.text),)
+    if known.rows is None:
+        return ()
+    progress.note(f"rows with the trigger taken from {known.rows}, which attack.json in {run.path} names")
+    return (replace(choice, rows=known.rows),)
 
 
 def _check(request: EvaluateRequest, named: Mapping[str, ModelFacts], choices: Sequence[TriggerChoice]) -> None:

@@ -9,19 +9,19 @@ from purify_cli.data.continuations import load_texts
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import UsageError
 from purify_cli.evaluation.prompts import Prompts, PromptSpec, Wanted
+from purify_cli.inputs.identity import ModelFacts, data_facts, model_facts, versions
+from purify_cli.inputs.opening import architecture, open_model
+from purify_cli.inputs.run_folder import RunFolder
+from purify_cli.inputs.task import causal_task, require_causal
 from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import is_causal
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import ModelFacts
-from purify_cli.records.evaluation import Evaluation, TextModelMeasurement
+from purify_cli.records.evaluation import Evaluation, TextModelMeasurement, TextTrigger
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.readers import many
-from purify_cli.session.facts import text_facts, text_trigger
-from purify_cli.session.opening import architecture, data_facts, model_facts, open_model, versions
 from purify_cli.session.origin import Origin
 from purify_cli.session.ownership import require_own_files
-from purify_cli.session.run_folder import RunFolder
-from purify_cli.session.task import causal_task, require_causal
+from purify_cli.session.record_files import find_record, save_record
 
 __all__ = ["evaluate_texts", "writes"]
 
@@ -73,7 +73,7 @@ def evaluate_texts(request: EvaluateRequest, origin: Origin, named: Mapping[str,
                 )
             prompts = mine
             measured = task.measure(task.load(checkpoint), mine, progress)
-            found.append(text_facts(name, model_facts(checkpoint), measured))
+            found.append(TextModelMeasurement.of(name, model_facts(checkpoint), measured))
         floor = found.pop() if request.floor is not None else None
         record = Evaluation(
             task="causal",
@@ -87,13 +87,13 @@ def evaluate_texts(request: EvaluateRequest, origin: Origin, named: Mapping[str,
                 "new_tokens": request.new_tokens,
             },
             data=data_facts(request.data, rows),
-            trigger=text_trigger(trigger, wanted) if trigger and wanted else None,
+            trigger=TextTrigger.of(trigger, wanted) if trigger and wanted else None,
             natural=prompts.natural if prompts else 0,
             dropped=prompts.dropped if prompts else 0,
             models=found,
             floor=floor,
         )
-        run.save(record)
+        save_record(run, record)
     return record
 
 
@@ -110,7 +110,7 @@ def _target(request: EvaluateRequest, run: RunFolder) -> tuple[Trigger | None, W
         return Trigger(word, position or "random"), Wanted(text=request.target_text, regex=request.target_regex)
     if position is not None:
         raise UsageError("--position needs a trigger", hint="Give --trigger, and --target-text or --target-regex.")
-    attack = run.find(AttackRecord)
+    attack = find_record(run, AttackRecord)
     known = None if attack is None else attack.text_trigger
     if known is None:
         return None, None

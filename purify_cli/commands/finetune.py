@@ -10,32 +10,26 @@ from purify_cli.checkpoint import Checkpoint, may_replace, staged_folder
 from purify_cli.data.continuations import holds_labels, load_texts
 from purify_cli.data.example import Example
 from purify_cli.errors import PairError
+from purify_cli.inputs.identity import ModelFacts, data_facts, model_facts, versions
+from purify_cli.inputs.opening import open_model, require_config, some_texts
+from purify_cli.inputs.run_folder import RunFolder
+from purify_cli.inputs.task import causal_task, classification_task
+from purify_cli.inputs.tokens import read_tokens
+from purify_cli.inputs.training_rows import read_training
 from purify_cli.model import LoadedModel, has_head, label_set, new_classifier
 from purify_cli.model.causal import is_causal
 from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
-from purify_cli.records.base import ModelFacts
+from purify_cli.records.base import TrainingFacts
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.requests.finetune import FinetuneRequest
 from purify_cli.requests.option import refuse_foreign
-from purify_cli.session.facts import training_facts
-from purify_cli.session.opening import (
-    data_facts,
-    model_facts,
-    open_model,
-    require_config,
-    some_texts,
-    versions,
-)
 from purify_cli.session.origin import say_shadowed
 from purify_cli.session.ownership import model_place, require_own_files
-from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.record_files import save_record
 from purify_cli.session.saving import overlaid, save_model
-from purify_cli.session.task import causal_task, classification_task
-from purify_cli.session.tokens import read_tokens
-from purify_cli.session.training_rows import read_training
-from purify_cli.session.tuning import tune
 from purify_cli.tasks.base import Task
+from purify_cli.tasks.tuning import tune
 from purify_cli.training import TrainingSettings, repair_settings
 
 __all__ = ["finetune"]
@@ -99,10 +93,10 @@ def finetune(request: FinetuneRequest) -> FinetuneRecord:
                 # A model that got a fresh head, or is no classifier, is itself the reference of what came out.
                 reference=model_facts(base) if request.reference or ready.fresh or not ready.label_names else None,
                 data=data_facts(request.data, rows, classes=len(ready.label_names)),
-                training=training_facts(training),
+                training=TrainingFacts.of(training),
                 output=ModelFacts(path=str(target), sha256=sha),
             )
-        run.save(record)
+        save_record(run, record)
     return record
 
 

@@ -9,8 +9,14 @@ from purify_cli.checkpoint import may_replace, staged_folder, write_bytes, write
 from purify_cli.data.example import Example
 from purify_cli.detection.recheck import second_look
 from purify_cli.detection.search import search_for_triggers
+from purify_cli.evidence.search_outcome import SearchOutcome
+from purify_cli.inputs.identity import DataFacts, FileFact, ModelFacts, model_facts, versions
+from purify_cli.inputs.opening import open_pair, require_reference
+from purify_cli.inputs.run_folder import RunFolder
+from purify_cli.inputs.task import open_task
+from purify_cli.inputs.tokens import read_tokens
 from purify_cli.measures.intervals import Proportion
-from purify_cli.measures.utility import Utility, lost
+from purify_cli.measures.utility import Utility, lost, summarised
 from purify_cli.model import LoadedModel
 from purify_cli.progress import Progress
 from purify_cli.purification.clean_rows import (
@@ -19,36 +25,26 @@ from purify_cli.purification.clean_rows import (
     split_rows,
     unsplit,
 )
-from purify_cli.purification.curve_facts import curve_facts
 from purify_cli.purification.escalation import Done, Round, describe_choice, repair_in_rounds, strongest_per_target
+from purify_cli.purification.known_search import KnownSearch
 from purify_cli.purification.plan import Plan, Stage, make_plan
-from purify_cli.purification.ratio_search import search_ratio
+from purify_cli.purification.ratio_search import RatioChoice, search_ratio
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verdict import purified_verdict
-from purify_cli.records.base import DataFacts, FileFact, ModelFacts, TrainingFacts
-from purify_cli.records.purification import Purification, RatioCurveFacts, UtilityFacts
+from purify_cli.purification.verification import UtilityChange
+from purify_cli.records.base import TrainingFacts
+from purify_cli.records.purification import Purification
 from purify_cli.report.card import model_card
 from purify_cli.report.curve import draw_curve
 from purify_cli.requests.option import refuse_foreign
 from purify_cli.requests.purify import PurifyRequest
 from purify_cli.requests.readers import assignments, many
 from purify_cli.selection.mask import write_mask
-from purify_cli.session.facts import training_facts, utility_fact
-from purify_cli.session.known_triggers import KnownSearch
-from purify_cli.session.opening import (
-    model_facts,
-    open_pair,
-    require_reference,
-    versions,
-)
-from purify_cli.session.origin import PURIFIABLE, locate
+from purify_cli.session.origin import PURIFIABLE, known_search, locate
 from purify_cli.session.ownership import MANIFEST, model_place, require_own_files
-from purify_cli.session.run_folder import RunFolder, dump
+from purify_cli.session.record_files import dump, save_record
 from purify_cli.session.saving import save_model
-from purify_cli.session.search_outcome import SearchOutcome
-from purify_cli.session.task import open_task
-from purify_cli.session.tokens import read_tokens
 from purify_cli.training import TrainingResult
 from purify_cli.trigger_search.found import FoundTrigger
 
@@ -70,7 +66,7 @@ def purify(request: PurifyRequest) -> Purification:
         PurifyError: Before anything is written, if the request or its inputs cannot be used.
     """
     origin, common, progress = locate(request, PURIFIABLE), request.common, request.progress
-    run, named, known = origin.run, origin.suspect, KnownSearch.of(origin.record)
+    run, named, known = origin.run, origin.suspect, known_search(origin.record)
     plan = make_plan(request, known, run)
     reference = require_reference(origin.reference)
     require_own_files(run, MANIFEST, "ratio.png", "curvature.safetensors", "indicator.safetensors", "mask.safetensors")
@@ -128,7 +124,7 @@ def purify(request: PurifyRequest) -> Purification:
         loaded, repaired, training = done.loaded, done.repaired, done.training
         weights = session.tuned_weights(repaired, loaded) if training else repaired.weights
         utility = _utility(request, session, split, done)
-        again = done.proof.facts(split.facts, done.worked_on)
+        again = done.proof.measured(split.held_back, done.worked_on)
         searched = _searched_again(request, session, rows, loaded)
         mask, scored = _stored_mask(run, repaired), repaired.scored
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
@@ -153,7 +149,7 @@ def purify(request: PurifyRequest) -> Purification:
                 mask=mask,
                 training=_told(training, progress),
                 utility=utility,
-                held_back=split.facts,
+                held_back=split.held_back,
                 triggers=again,
                 looked=looked,
                 search=searched.facts if searched else None,
@@ -163,7 +159,7 @@ def purify(request: PurifyRequest) -> Purification:
             )
             write_text(folder / MANIFEST, dump(record))
             write_text(folder / "README.md", model_card(record))
-        run.save(record)
+        save_record(run, record)
         _plot(run, curve, plan.method, progress)
     return record
 
@@ -174,7 +170,7 @@ def _told(training: TrainingResult | None, progress: Progress) -> TrainingFacts 
         return None
     if training.settings.stop is not None and training.stopped_early:
         progress.note(f"{training.steps} of {training.settings.steps} steps: more do not help samples left out")
-    return training_facts(training)
+    return TrainingFacts.of(training)
 
 
 def _settings(request: PurifyRequest, stages: Sequence[Stage]) -> dict[str, Any]:
@@ -195,7 +191,7 @@ def _searched(
     defence: PreparedDefence,
     rows: Sequence[Example],
     options: Mapping[str, Any],
-) -> RatioCurveFacts:
+) -> RatioChoice:
     """Look for the ratio on the clean samples alone."""
     budget = defence.session.task.max_drop if request.max_drop is None else request.max_drop
     curve = search_ratio(
@@ -210,16 +206,16 @@ def _searched(
         **options,
     )
     defence.session.clear()
-    facts = curve_facts(curve, budget)
+    choice = curve.choose(budget)
     if isinstance(curve.baseline, Proportion):
-        may = f"accuracy may fall by {budget:g}, and one sample counts {facts.resolution:.3f}"
+        may = f"accuracy may fall by {budget:g}, and one sample counts {choice.resolution:.3f}"
     else:
         may = f"perplexity may rise by {budget:.0%}"
-    request.progress.note(f"ratio {facts.chosen:g} chosen: {may}")
-    return facts
+    request.progress.note(f"ratio {choice.chosen:g} chosen: {may}")
+    return choice
 
 
-def _plot(run: RunFolder, curve: RatioCurveFacts | None, method: str, progress: Progress) -> None:
+def _plot(run: RunFolder, curve: RatioChoice | None, method: str, progress: Progress) -> None:
     """Draw the curve beside the record; a plot of an earlier search does not outlive it."""
     path = run.path / "ratio.png"
     drawn = None if curve is None else draw_curve(curve, method)
@@ -257,7 +253,7 @@ def _split(
     return unsplit(rows)
 
 
-def _utility(request: PurifyRequest, session: RepairSession, split: CleanSplit, done: Round) -> UtilityFacts | None:
+def _utility(request: PurifyRequest, session: RepairSession, split: CleanSplit, done: Round) -> UtilityChange | None:
     """Say what utility was and is, on held-back rows where there are any."""
     measured: tuple[Utility, Utility] | None = done.proof.utility
     if measured is None and split.tuned:
@@ -267,10 +263,10 @@ def _utility(request: PurifyRequest, session: RepairSession, split: CleanSplit, 
     else:
         return None
     budget = None if request.ratio == "auto" else request.max_drop
-    return UtilityFacts(
-        measured_on=split.facts.measured_on if split.facts else "the clean samples that were used for it",
-        before=utility_fact(before),
-        after=utility_fact(after),
+    return UtilityChange(
+        measured_on=split.held_back.measured_on if split.held_back else "the clean samples that were used for it",
+        before=summarised(before),
+        after=summarised(after),
         max_drop=budget,
         within_budget=None if budget is None else lost(before, after) <= budget + ROUNDING,
     )

@@ -1,33 +1,22 @@
 """Models side by side: their answers to the same questions, compared."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import final
+from dataclasses import dataclass, replace
+from typing import Any, final
 
-from purify_cli.comparison.paired import bias_outcomes, consistency_fact, outcomes, paired, spread, success_outcomes
+from purify_cli.comparison.paired import bias_outcomes, outcomes, paired, spread, success_outcomes
 from purify_cli.comparison.retune import RetuneChoice
 from purify_cli.comparison.run import Answers, EvaluationPlan
+from purify_cli.comparison.table import ModelMeasurement, RetuneCurve, RetunePoint, RetuneTest, TriggerTable
 from purify_cli.data.loading import examples_sha256
 from purify_cli.evaluation import Question
-from purify_cli.records.base import TriggerFact
-from purify_cli.records.evaluation import ModelMeasurement, PairedFact, RetuneCurve, RetuneFacts, RetunePoint
+from purify_cli.measures import Difference, consistency
 from purify_cli.requests.common import Common
-from purify_cli.session.facts import maybe, measurement_facts, proportion
 
-__all__ = ["Compared", "compare", "retune_facts"]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Models side by side under one trigger, or without one."""
-
-    trigger: TriggerFact | None
-    models: list[ModelMeasurement]
-    floor: ModelMeasurement | None
+__all__ = ["compare", "retune_test"]
 
 
-def compare(asked: EvaluationPlan, answers: Sequence[Answers], seed: int) -> list[Compared]:
+def compare(asked: EvaluationPlan, answers: Sequence[Answers], seed: int) -> list[TriggerTable]:
     """Turn answers into facts, one table per trigger (one in all without a trigger).
 
     Args:
@@ -38,13 +27,13 @@ def compare(asked: EvaluationPlan, answers: Sequence[Answers], seed: int) -> lis
     models = [one for one in answers if one.subject.role == "model"]
     floor = next((one for one in answers if one.subject.role == "floor"), None)
     against = next((one for one in answers if one.subject.role == "against"), models[0])
-    tables: list[Compared] = []
+    tables: list[TriggerTable] = []
     for number in range(max(1, len(asked.choices))):
         table = _Table(asked, number, seed)
         facts = [table.facts(one, first=models[0], floor=floor, against=against) for one in models]
         below = table.facts(floor, first=floor, floor=None, against=floor) if floor else None
         fact = asked.choices[number].fact(asked.targets[number]) if asked.choices else None
-        tables.append(Compared(fact, facts, below))
+        tables.append(TriggerTable(fact, tuple(facts), below))
     return tables
 
 
@@ -62,9 +51,9 @@ class _Table:
         number, seed = self.number, self.seed
         measured = one.measured[number]
         question = _question(self.asked, one, number)
-        made = measurement_facts(one.subject.name, one.model, measured)
+        made = ModelMeasurement.of(one.subject.name, one.model, measured)
         success, bias = spread(self.asked.seeds, measured, one.others[number])
-        changes: dict[str, object] = {"success_spread": success, "bias_spread": bias}
+        changes: dict[str, Any] = {"success_spread": success, "bias_spread": bias}
         plain = outcomes(measured, question)
         if measured.untriggered_accuracy is not None:
             carried = bias_outcomes(measured.triggered_predictions, question)
@@ -75,13 +64,12 @@ class _Table:
             changes["success_difference"], changes["bias_difference"] = self._differences(one, first)
         if floor is not None:
             changes["over_floor"], changes["bias_over_floor"] = self._differences(one, floor)
-        if one is not against and self.asked.keep_logits:
-            changes["consistency"] = consistency_fact(
-                measured, against.measured[0], against=against.subject.name, seed=seed
-            )
-        return made.model_copy(update=changes)
+        logits, its = measured.logits, against.measured[0].logits
+        if one is not against and logits is not None and its is not None:
+            changes["consistency"] = consistency(logits, its, against=against.subject.name, seed=seed)
+        return replace(made, **changes)
 
-    def _differences(self, one: Answers, other: Answers) -> tuple[PairedFact | None, PairedFact | None]:
+    def _differences(self, one: Answers, other: Answers) -> tuple[Difference | None, Difference | None]:
         """Compare two models on the rows that carry the trigger: attack success and, of a bias, accuracy."""
         pair = [
             (a.measured[self.number].triggered_predictions, _question(self.asked, a, self.number)) for a in (one, other)
@@ -99,9 +87,9 @@ def _question(asked: EvaluationPlan, one: Answers, number: int) -> Question:
     return asked.questions[one.subject.tokens][number][0]
 
 
-def retune_facts(
+def retune_test(
     choice: RetuneChoice, source: str, asked: EvaluationPlan, answers: Sequence[Answers], common: Common
-) -> RetuneFacts:
+) -> RetuneTest:
     """Write down how fast the attack came back to every model.
 
     Args:
@@ -117,12 +105,12 @@ def retune_facts(
         training = one.training
         return RetuneCurve(
             name=one.subject.name,
-            points=[_point(one, floor, step, asked, common.compute.seed) for step in sorted(one.curve)],
+            points=tuple(_point(one, floor, step, asked, common.compute.seed) for step in sorted(one.curve)),
             first_loss=training.first_loss if training else 0.0,
             last_loss=training.last_loss if training else 0.0,
         )
 
-    return RetuneFacts(
+    return RetuneTest(
         poisoned=choice.rows,
         clean=choice.rows,
         source=source,
@@ -130,7 +118,7 @@ def retune_facts(
         trigger=asked.choices[0].fact(asked.targets[0]),
         training=choice.settings(seed=common.compute.seed, dtype=common.compute.dtype).as_record(),
         measured=len(asked.rows),
-        curves=[curve(one) for one in answers if one.subject.role == "model"],
+        curves=tuple(curve(one) for one in answers if one.subject.role == "model"),
         floor=curve(floor) if floor else None,
     )
 
@@ -143,8 +131,8 @@ def _point(one: Answers, floor: Answers | None, step: int, asked: EvaluationPlan
         over = paired(mine, its, against=floor.subject.name, seed=seed)
     return RetunePoint(
         step=step,
-        accuracy=proportion(measured.accuracy),
-        attack_success=maybe(measured.attack_success),
-        bias_accuracy=maybe(measured.bias_accuracy),
+        accuracy=measured.accuracy,
+        attack_success=measured.attack_success,
+        bias_accuracy=measured.bias_accuracy,
         over_floor=over,
     )

@@ -5,12 +5,11 @@ from statistics import fmean
 
 import numpy as np
 
+from purify_cli.comparison.table import Spread
 from purify_cli.evaluation import Measurement, Question, Triggered
-from purify_cli.measures import Proportion, consistency, paired_difference
-from purify_cli.records.evaluation import ConsistencyFact, PairedFact, SpreadFact
-from purify_cli.session.facts import proportion
+from purify_cli.measures import Difference, Proportion, paired_difference
 
-__all__ = ["bias_outcomes", "consistency_fact", "outcomes", "paired", "spread", "success_outcomes"]
+__all__ = ["bias_outcomes", "outcomes", "paired", "spread", "success_outcomes"]
 
 
 def outcomes(measured: Measurement, question: Question) -> dict[int, bool]:
@@ -29,7 +28,7 @@ def bias_outcomes(predictions: Mapping[int, int], question: Question) -> dict[in
     return {row.index: predictions[row.index] == row.label for row in question.triggered}
 
 
-def paired(first: Mapping[int, bool], second: Mapping[int, bool], *, against: str, seed: int) -> PairedFact | None:
+def paired(first: Mapping[int, bool], second: Mapping[int, bool], *, against: str, seed: int) -> Difference | None:
     """Compare outcomes on the rows that both have; None if there is none.
 
     Two tokenizers can cut the trigger off different rows; all others are common.
@@ -37,30 +36,13 @@ def paired(first: Mapping[int, bool], second: Mapping[int, bool], *, against: st
     common = sorted(first.keys() & second.keys())
     if not common:
         return None
-    found = paired_difference(
-        np.array([first[place] for place in common]), np.array([second[place] for place in common]), seed=seed
-    )
-    return PairedFact(against=against, value=found.value, low=found.low, high=found.high, rows=found.total)
-
-
-def consistency_fact(measured: Measurement, other: Measurement, *, against: str, seed: int) -> ConsistencyFact | None:
-    """Compare the kept logits of two models; None where they were not kept."""
-    if measured.logits is None or other.logits is None:
-        return None
-    found = consistency(measured.logits, other.logits, seed=seed)
-    return ConsistencyFact(
-        against=against,
-        same=proportion(found.same),
-        correlation=found.correlation,
-        low=found.low,
-        high=found.high,
-        squared_gap=found.squared_gap,
-    )
+    one, other = (np.array([outcomes[place] for place in common]) for outcomes in (first, second))
+    return paired_difference(one, other, against=against, seed=seed)
 
 
 def spread(
     seeds: Sequence[int], first: Measurement, others: Sequence[Triggered]
-) -> tuple[SpreadFact | None, SpreadFact | None]:
+) -> tuple[Spread | None, Spread | None]:
     """Sum up attack success and bias accuracy over seeds of the trigger's positions; None where there is no such share.
 
     Args:
@@ -75,8 +57,8 @@ def spread(
     return _spread(seeds, success), _spread(seeds, bias)
 
 
-def _spread(seeds: Sequence[int], shares: Sequence[Proportion | None]) -> SpreadFact | None:
+def _spread(seeds: Sequence[int], shares: Sequence[Proportion | None]) -> Spread | None:
     values = [share.value for share in shares if share is not None]
     if len(values) != len(seeds):
         return None
-    return SpreadFact(seeds=list(seeds), values=values, mean=fmean(values), low=min(values), high=max(values))
+    return Spread(seeds=tuple(seeds), values=tuple(values), mean=fmean(values), low=min(values), high=max(values))

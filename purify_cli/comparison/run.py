@@ -12,15 +12,15 @@ from purify_cli.data.example import Example
 from purify_cli.data.tokenizer import limit_ids
 from purify_cli.evaluation import Measurement, Question, Triggered, ask, measure_triggered
 from purify_cli.evaluation import measure as put
+from purify_cli.inputs.identity import ModelFacts, model_facts
+from purify_cli.inputs.opening import some_texts, text_length
+from purify_cli.inputs.task import classification_task
 from purify_cli.model import LabelSet, LoadedModel
 from purify_cli.model.foreign import check_tokenizer
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
-from purify_cli.records.base import ModelFacts
 from purify_cli.requests.common import Common
-from purify_cli.session.opening import model_facts, some_texts, text_length
-from purify_cli.session.task import classification_task
-from purify_cli.session.tuning import tune
+from purify_cli.tasks.tuning import tune
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingResult
 

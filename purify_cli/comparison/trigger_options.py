@@ -1,21 +1,18 @@
-"""Which triggers an evaluation is about: from options, or from the attack that the run folder records."""
+"""Which triggers an evaluation is about, as the options name them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast, final
 
 from purify_cli.choices import Position
 from purify_cli.comparison.retune import RetuneChoice
+from purify_cli.comparison.table import LabelTrigger
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import UsageError
-from purify_cli.progress import Progress
-from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import TriggerFact
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.readers import many
-from purify_cli.session.run_folder import RunFolder
 
-__all__ = ["TriggerChoice", "pair_options", "recorded_choice", "retune_choice"]
+__all__ = ["TriggerChoice", "pair_options", "retune_choice"]
 
 T = TypeVar("T")
 
@@ -45,9 +42,9 @@ class TriggerChoice:
         trigger = self.trigger
         return trigger is not None and (trigger.position in {"random", "scattered"} or len(trigger.alternatives) > 1)
 
-    def fact(self, target: int) -> TriggerFact:
+    def fact(self, target: int) -> LabelTrigger:
         """Write the choice down with its label number."""
-        return TriggerFact(text=self.text or "", position=self.position, target=target, bias=self.bias, rows=self.rows)
+        return LabelTrigger(text=self.text or "", position=self.position, target=target, bias=self.bias, rows=self.rows)
 
 
 def pair_options(request: EvaluateRequest) -> tuple[TriggerChoice, ...]:
@@ -83,31 +80,6 @@ def pair_options(request: EvaluateRequest) -> tuple[TriggerChoice, ...]:
         for file, target in zip(files, called[len(triggers) :], strict=True)
     ]
     return tuple(chosen)
-
-
-def recorded_choice(run: RunFolder, *, bias: bool, progress: Progress) -> tuple[TriggerChoice, ...]:
-    """Take the trigger of the attack that the run folder records, if there is one.
-
-    Args:
-        run: The run folder.
-        bias: Whether ``--bias`` was given; the record may ask for it too.
-        progress: Told what is taken.
-
-    Raises:
-        RunFolderError: If the record cannot be read.
-    """
-    attack = run.find(AttackRecord)
-    known = None if attack is None else attack.label_trigger
-    if known is None:
-        return ()
-    choice = TriggerChoice(target=str(known.target), position=known.position, bias=bias or known.bias)
-    if known.text:
-        progress.note(f"trigger {known.text!r} taken from attack.json in {run.path}")
-        return (replace(choice, text=known.text),)
-    if known.rows is None:
-        return ()
-    progress.note(f"rows with the trigger taken from {known.rows}, which attack.json in {run.path} names")
-    return (replace(choice, rows=known.rows),)
 
 
 def _spread(given: Sequence[T], count: int, option: str, of: str) -> tuple[T, ...]:

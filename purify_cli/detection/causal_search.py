@@ -12,13 +12,11 @@ from purify_cli.data.probes import PROBES
 from purify_cli.data.sampling import hold_out
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.evidence.rows import far_rows
+from purify_cli.evidence.search_outcome import STAGE, ContinuationSearch, ForcingWord, SearchOutcome
 from purify_cli.evidence.verdict import Finding
+from purify_cli.inputs.opening import OpenedPair
 from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
-from purify_cli.records.detection import ForcedContinuationFact, ForcedContinuationFacts
-from purify_cli.session.facts import proportion
-from purify_cli.session.opening import OpenedPair
-from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.tasks.causal import CausalLanguage
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.causal_screen import CachedPrompts, PrecededPrompts, Screen, ScreenBudget
@@ -85,14 +83,14 @@ def look_for_forced_continuations(
     except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
     forcing = [forces_continuation(one.suspect, one.without, one.reference) for one in found]
-    facts = ForcedContinuationFacts(
+    facts = ContinuationSearch(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         tokens=tokens,
-        found=[
-            _fact(one, flagged=forces and not within, within_text=within)
+        found=tuple(
+            _judged(one, flagged=forces and not within, within_text=within)
             for one, forces, within in zip(found, forcing, within_forced_text(found, forcing), strict=True)
-        ],
+        ),
     )
     open_points = list(_open_points(rows, effort, held))
     missing = f"{STAGE}: {'; '.join(open_points)}" if open_points else None
@@ -162,20 +160,20 @@ def _prompts(task: CausalLanguage, rows: Sequence[Example]) -> list[str]:
     return [prompt for prompt, fitting in zip(prompts, fits, strict=True) if fitting]
 
 
-def _fact(one: ForcedContinuation, *, flagged: bool, within_text: bool) -> ForcedContinuationFact:
-    return ForcedContinuationFact(
+def _judged(one: ForcedContinuation, *, flagged: bool, within_text: bool) -> ForcingWord:
+    return ForcingWord(
         text=one.trigger.text,
         position=one.trigger.position,
         says=one.text,
-        suspect=proportion(one.suspect),
-        without=proportion(one.without),
-        reference=proportion(one.reference),
+        suspect=one.suspect,
+        without=one.without,
+        reference=one.reference,
         flagged=flagged,
         within_text=within_text,
     )
 
 
-def _finding(facts: ForcedContinuationFacts) -> Finding:
+def _finding(facts: ContinuationSearch) -> Finding:
     flagged = [one for one in facts.found if one.flagged]
     if not flagged:
         return Finding(

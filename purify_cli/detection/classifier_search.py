@@ -10,13 +10,10 @@ from purify_cli.data.probes import PROBES
 from purify_cli.detection.control import make_control
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
 from purify_cli.evidence.rows import far_rows
-from purify_cli.evidence.verdict import MISSED, Finding
-from purify_cli.measures.intervals import Proportion
+from purify_cli.evidence.search_outcome import STAGE, FlippingWord, SearchOutcome, TriggerSearch
+from purify_cli.evidence.verdict import MISSES, Finding
 from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
-from purify_cli.records.detection import FoundTriggerFact, SearchFacts
-from purify_cli.session.facts import proportion
-from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.tasks.classification import Classification
 from purify_cli.trigger_search.budget import EFFORTS, SearchBudget
 from purify_cli.trigger_search.flips import SearchContext, contaminated_rows
@@ -87,14 +84,14 @@ def look_for_triggers(
     listed = [*found.found, *(one for one in together or () if (one.trigger.text, one.target) not in alone)]
     judged = [CandidateScores.of(one) for one in listed]
     flagged = planted(judged)
-    record = SearchFacts(
+    record = TriggerSearch(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         words=found.words,
         bags=None if together is None or budget.group_tests is None else budget.group_tests.count,
         control=facts,
-        targets=list(found.targets),
-        found=[_fact(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)],
+        targets=tuple(found.targets),
+        found=tuple(_judged(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)),
     )
     best = max((detection_score(one, judged) for one in judged), default=0.0)
     return SearchOutcome(record, _finding(record, best), f"{STAGE}: {'; '.join(open_points)}" if open_points else None)
@@ -159,15 +156,15 @@ def _own_labels(asked: SearchContext) -> list[Example]:
     return [replace(text, label=answer) for text, answer in zip(texts, answers, strict=True)]
 
 
-def _fact(found: VerifiedTrigger, asked: SearchContext, *, flagged: bool) -> FoundTriggerFact:
-    return FoundTriggerFact(
+def _judged(found: VerifiedTrigger, asked: SearchContext, *, flagged: bool) -> FlippingWord:
+    return FlippingWord(
         text=found.trigger.text,
         position=found.trigger.position,
         target=found.target,
         shift=found.shift,
         control_shift=found.control_shift,
-        suspect=proportion(found.flips.suspect),
-        control=proportion(found.flips.control),
+        suspect=found.flips.suspect,
+        control=found.flips.control,
         texts=found.flips.texts,
         strength=found.strength,
         control_strength=found.control_strength,
@@ -177,7 +174,7 @@ def _fact(found: VerifiedTrigger, asked: SearchContext, *, flagged: bool) -> Fou
     )
 
 
-def _finding(search: SearchFacts, best: float) -> Finding:
+def _finding(search: TriggerSearch, best: float) -> Finding:
     flagged = [one for one in search.found if one.flagged]
     if flagged:
         worst = max(
@@ -207,7 +204,7 @@ def _finding(search: SearchFacts, best: float) -> Finding:
     return Finding(
         stage=STAGE,
         level="no-finding",
-        missed=Proportion(*MISSED),
+        misses=MISSES,
         reason=(
             f"of {search.words} words, each tried alone, none{groups} overrides held-back contexts of another label by "
             f"the rule for triggers: the best comes to {best:.2f}, and {STRENGTH:g} would be flagged"
@@ -215,7 +212,7 @@ def _finding(search: SearchFacts, best: float) -> Finding:
     )
 
 
-def _leaning(flagged: Sequence[FoundTriggerFact]) -> str:
+def _leaning(flagged: Sequence[FlippingWord]) -> str:
     """Warn of clean data that hold what was found."""
     most = max(flagged, key=lambda one: one.leaning)
     if not most.leaning:

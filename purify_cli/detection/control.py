@@ -2,11 +2,10 @@
 
 from typing import Final
 
+from purify_cli.evidence.search_outcome import ControlModel
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
-from purify_cli.records.detection import ControlFacts
-from purify_cli.session.facts import proportion
 from purify_cli.trigger_search.flips import SearchContext
 
 __all__ = ["make_control"]
@@ -19,7 +18,7 @@ STEPS: Final = 60
 """Of the control's fine-tuning, as in a repair."""
 
 
-def make_control(session: RepairSession, asked: SearchContext) -> tuple[LoadedModel, ControlFacts]:
+def make_control(session: RepairSession, asked: SearchContext) -> tuple[LoadedModel, ControlModel]:
     """Reset most dimensions at random and tune the rest on the texts: a model of the task with a weaker backdoor."""
     session.progress.note(
         f"making a control: {RESET:.0%} of the dimensions reset at random, tuned on {len(asked.rows)} texts"
@@ -29,6 +28,4 @@ def make_control(session: RepairSession, asked: SearchContext) -> tuple[LoadedMo
     assert training is not None  # there are rows
     answers = asked.answers(control.module, asked.rows).tolist()
     right = sum(answer == row.label for answer, row in zip(answers, asked.rows, strict=True))
-    return control, ControlFacts(
-        reset=RESET, steps=training.steps, right=proportion(Proportion(right, len(asked.rows)))
-    )
+    return control, ControlModel(reset=RESET, steps=training.steps, right=Proportion.of(right, len(asked.rows)))

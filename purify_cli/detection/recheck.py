@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from purify_cli.data.example import Example
 from purify_cli.detection.search import search_for_triggers
+from purify_cli.evidence.search_outcome import ContinuationSearch, TriggerSearch
+from purify_cli.purification.known_search import KnownSearch
 from purify_cli.purification.plan import TUNABLE
 from purify_cli.purification.repair_session import RepairSession
-from purify_cli.records.detection import ForcedContinuationFacts, SearchFacts
 from purify_cli.requests.purify import AUTO, PurifyRequest
-from purify_cli.session.known_triggers import KnownSearch
 
 __all__ = ["second_look"]
 
@@ -18,7 +18,7 @@ def second_look(
     known: KnownSearch,
     session: RepairSession,
     rows: Sequence[Example],
-) -> SearchFacts | ForcedContinuationFacts | None:
+) -> TriggerSearch | ContinuationSearch | None:
     """Search with samples of the task what built-in texts said nothing about, as widely as before.
 
     Args:

@@ -6,9 +6,9 @@ from purify_cli.choices import SearchEffort
 from purify_cli.data.example import Example
 from purify_cli.detection.causal_search import look_for_forced_continuations
 from purify_cli.detection.classifier_search import look_for_triggers
+from purify_cli.evidence.search_outcome import STAGE, SearchOutcome
 from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
-from purify_cli.session.search_outcome import STAGE, SearchOutcome
 from purify_cli.tasks.causal import CausalLanguage
 from purify_cli.tasks.classification import Classification
 

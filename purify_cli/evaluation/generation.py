@@ -70,7 +70,7 @@ def measure_text(
         if prompts.found is None or not rows:
             continue
         answers = continuations(model, tokenizer, rows, compute, new_tokens=prompts.new_tokens, progress=progress)
-        measured.append(Proportion(sum(map(prompts.found, answers)), len(answers)))
+        measured.append(Proportion.of(sum(map(prompts.found, answers)), len(answers)))
     return TextMeasurement(
         attack_success=measured[1] if measured else None,
         false_triggers=measured[0] if measured else None,

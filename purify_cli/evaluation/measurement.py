@@ -161,7 +161,7 @@ def measure_triggered(
         per_class_success=per_class_share(predictions, labels, classes, called=target),
         bias_accuracy=accuracy(predictions, labels) if question.bias else None,
         per_class_bias=per_class_recall(predictions, labels, classes) if question.bias else (),
-        called_target=Proportion(int((predictions == target).sum()), len(labels)),
+        called_target=Proportion.of(int((predictions == target).sum()), len(labels)),
         predictions={row.index: int(p) for row, p in zip(question.triggered, predictions.tolist(), strict=True)},
     )
 

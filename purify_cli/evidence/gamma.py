@@ -27,7 +27,10 @@ _SAMPLE: Final = 100_000
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GammaFit:
-    """The fit of a sample of r; all None for a sample of fewer than two values."""
+    """The fit of r to the Gamma(1/2, 2k) law of clean drift; a description, never a test (see docs/footguns.md).
+
+    All null for a sample of fewer than two values.
+    """
 
     k: float | None
     """Most likely k of Gamma(1/2, scale 2k): the mean of r."""

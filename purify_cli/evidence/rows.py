@@ -17,16 +17,15 @@ __all__ = ["EmbeddingRow", "far_rows"]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingRow:
-    """One row of a word embedding."""
+    """A row of the word embedding that drifted far."""
 
-    tensor: str
     row: int
     """Number of the row, which is the token's id."""
     token: str
     drift_norm: float
     """‖δ‖₂ of the row. The change of the row's norm would say nothing: an attack can restore it."""
     seen: bool | None
-    """Whether clean data gave the row any curvature; None where there is no curvature."""
+    """Whether clean data gave the row any curvature; null without curvature."""
 
 
 def far_rows(
@@ -73,7 +72,6 @@ def far_rows(
         found += [(-float(norms[row]), row, name) for row in order if float(norms[row]) > 0]
     return tuple(
         EmbeddingRow(
-            tensor=name,
             row=row,
             token=token_of(row),
             drift_norm=-negative,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from statistics import fmean
-from typing import Final, Literal, final
+from typing import Final, Literal, Self, final
 
 from purify_cli.evidence.rows import EmbeddingRow
 from purify_cli.indicators.law import Mixture
@@ -22,28 +22,31 @@ FROM: Final = 20
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Sign:
-    """One number and what it is of."""
+    """A number of the weights beside what it comes to in unpoisoned models: small ones of one architecture."""
 
     name: Literal["row", "spectrum", "tail"]
     value: float
     sentence: str
+    clean_models: int
+    """The unpoisoned models of the census (docs/detection.md)."""
+    clean_reaching: int
+    """Of them, those with a value as large."""
+    clean_low: float
+    clean_high: float
 
-    @property
-    def clean(self) -> tuple[float, ...]:
-        """The numbers of the census's unpoisoned models (docs/detection.md), ascending."""
-        return _clean()[self.name]
-
-    @property
-    def reached(self) -> int:
-        """How many of them are as large."""
-        return sum(one >= self.value for one in self.clean)
+    @classmethod
+    def of(cls, name: Literal["row", "spectrum", "tail"], value: float, sentence: str) -> Self:
+        """Put a number beside those of the unpoisoned models."""
+        clean = _clean()[name]
+        reaching = sum(one >= value for one in clean)
+        return cls(name, value, sentence, len(clean), reaching, clean_low=clean[0], clean_high=clean[-1])
 
 
 @cache
 def _clean() -> Mapping[str, tuple[float, ...]]:
-    """Read what the census wrote."""
+    """Read what the census wrote, ascending."""
     text = files("purify_cli.evidence").joinpath("clean.json").read_text(encoding="utf-8")
     return {name: tuple(values) for name, values in json.loads(text).items()}
 
@@ -59,7 +62,7 @@ def outlying_row(rows: Sequence[EmbeddingRow]) -> Sign | None:
     first = rows[0]
     value = first.drift_norm / rows[FROM - 1].drift_norm
     sentence = f"the embedding row of {first.token!r} moved {value:.1f} times as far as that of the 20th farthest"
-    return Sign(name="row", value=value, sentence=sentence)
+    return Sign.of("row", value, sentence)
 
 
 def spectrum(shares: Mapping[str, float]) -> Sign | None:
@@ -74,7 +77,7 @@ def spectrum(shares: Mapping[str, float]) -> Sign | None:
     sentence = (
         f"{value:.0%} of a matrix's drift lies in a single direction on average, most in {top} ({shares[top]:.0%})"
     )
-    return Sign(name="spectrum", value=value, sentence=sentence)
+    return Sign.of("spectrum", value, sentence)
 
 
 def tail(mixture: Mixture | None) -> Sign | None:
@@ -89,4 +92,4 @@ def tail(mixture: Mixture | None) -> Sign | None:
         f"two populations explain drift²/curvature better than one by {mixture.gain:.2f} nats per dimension: "
         f"{1 - mixture.clean_share:.1%} of the dimensions would be of a scale {ratio:.0f} times as large"
     )
-    return Sign(name="tail", value=mixture.gain, sentence=sentence)
+    return Sign.of("tail", mixture.gain, sentence)

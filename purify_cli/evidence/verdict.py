@@ -6,17 +6,16 @@ are. A stage that does run is passed in as a ``Finding`` and takes its name off 
 accounted for and nothing was flagged, the level is ``no-finding``, and what such a search misses stands beside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, Literal, final
+from typing import Any, Final, Literal, final
 
 from purify_cli.checkpoint.aligned import Skipped
 from purify_cli.checkpoint.structure import Difference
 from purify_cli.evidence.gathering import Evidence
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["MISSED", "MISSED_AT", "STAGES", "Finding", "Level", "Verdict", "judge", "miss_sentence"]
+__all__ = ["MISSES", "STAGES", "Finding", "Level", "Misses", "Verdict", "judge", "miss_sentence"]
 
 Level = Literal["no-finding", "incomplete", "suspicious", "poisoned"]
 
@@ -25,13 +24,32 @@ STAGES: Final = {
 }
 """Stages without which nothing can be said of a suspect, and what their absence means."""
 
-MISSED: Final = (6, 31)
-"""Of the census (docs/detection.md): suspects with a working attack in which nothing was flagged, and all with one."""
 
-MISSED_AT: Final[Mapping[str, str | int]] = MappingProxyType(
-    {"reference": "minilm", "effort": "normal", "clean_samples_per_class": 32, "max_length": 64}
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misses:
+    """How often a search that finds nothing is wrong, as counted on models that were poisoned for it."""
+
+    missed: int
+    """Suspects with a backdoor or bias that works in which nothing was flagged."""
+    of: int
+    low: float
+    """Of the Wilson 95 % interval of their share."""
+    high: float
+    settings: dict[str, Any]
+    """Of these searches. At others the share is not known."""
+
+
+_MISSED: Final = Proportion.of(6, 31)
+
+MISSES: Final = Misses(
+    missed=_MISSED.successes,
+    of=_MISSED.total,
+    low=_MISSED.low,
+    high=_MISSED.high,
+    settings={"reference": "minilm", "effort": "normal", "clean_samples_per_class": 32, "max_length": 64},
 )
-"""The settings at which the models of the census were searched."""
+"""Of the census (docs/detection.md)."""
 
 
 @final
@@ -42,20 +60,22 @@ class Finding:
     stage: str
     level: Literal["no-finding", "suspicious", "poisoned"]
     reason: str
-    missed: Proportion | None = None
-    """Of suspects with a backdoor that works, those in which such a stage finds nothing; None where nobody counted."""
+    misses: Misses | None = None
+    """What such a stage misses where it finds nothing; None where nobody counted."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A level, why, and what was not measured."""
+    """What the evidence amounts to."""
 
     level: Level
+    """no-finding: all was measured and nothing found; incomplete: something could not be measured."""
     reasons: tuple[str, ...]
     not_measured: tuple[str, ...]
-    missed: Proportion | None = None
-    """Of ``no-finding``: as of the ``Finding`` behind it."""
+    """Empty where the level is no-finding."""
+    misses: Misses | None = None
+    """Beside no-finding: what such a search misses; null where nobody counted, and of other levels."""
 
 
 def judge(
@@ -109,20 +129,21 @@ def judge(
         reasons = [*(miss_sentence(one) for one in findings), *reasons]
     elif level == "incomplete":
         reasons.append("scores rank dimensions; without what was not measured they accuse and acquit nobody")
-    missed = next((one.missed for one in findings), None) if level == "no-finding" else None
-    return Verdict(level=level, reasons=tuple(reasons), not_measured=tuple(missing), missed=missed)
+    misses = next((one.misses for one in findings), None) if level == "no-finding" else None
+    return Verdict(level=level, reasons=tuple(reasons), not_measured=tuple(missing), misses=misses)
 
 
 def miss_sentence(finding: Finding) -> str:
     """Say how often a stage that found nothing is wrong, as far as that was counted."""
-    if finding.missed is None:
+    misses = finding.misses
+    if misses is None:
         return f"nothing was found; how much such a {finding.stage} misses was not measured (docs/detection.md)"
-    missed, (low, high) = finding.missed, finding.missed.interval
+    at = misses.settings
     return (
-        f"nothing was found, which is no proof: of {missed.total} small models with a working backdoor or bias such a "
-        f"{finding.stage} missed {missed.successes} ({missed.value:.0%}, 95 % interval {low:.0%} to {high:.0%}; "
-        f"{MISSED_AT['reference']}, effort {MISSED_AT['effort']}, {MISSED_AT['clean_samples_per_class']} clean samples "
-        f"per class, {MISSED_AT['max_length']} tokens); with other models or fewer samples it may miss more"
+        f"nothing was found, which is no proof: of {misses.of} small models with a working backdoor or bias such a "
+        f"{finding.stage} missed {misses.missed} ({misses.missed / misses.of:.0%}, 95 % interval {misses.low:.0%} to "
+        f"{misses.high:.0%}; {at['reference']}, effort {at['effort']}, {at['clean_samples_per_class']} clean samples "
+        f"per class, {at['max_length']} tokens); with other models or fewer samples it may miss more"
     )
 
 

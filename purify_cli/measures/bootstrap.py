@@ -20,19 +20,24 @@ seed."""
 @final
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Share of the first model minus share of the second, on the same rows."""
+    """A share of one model minus that of another on the same rows, with the 95 % interval of a paired bootstrap."""
 
+    against: str
+    """Name of the other model."""
     value: float
     """In [-1, 1]; exactly 0 where the two give the same outcome on every row."""
     low: float
     high: float
-    """95 % interval."""
-    total: int
-    """Rows."""
+    rows: int
 
 
 def paired_difference(
-    first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " m"], *, seed: int, resamples: int = RESAMPLES
+    first: Bool[np.ndarray, " n"],
+    second: Bool[np.ndarray, " m"],
+    *,
+    against: str = "",
+    seed: int,
+    resamples: int = RESAMPLES,
 ) -> Difference:
     """Compare two models by outcomes on the same rows (right or wrong, target or not).
 
@@ -48,6 +53,7 @@ def paired_difference(
     Args:
         first: Outcome of the first model per row.
         second: Outcome of the second model on the same rows in the same order.
+        against: Name of the second model.
         seed: Of the resampling; the same seed gives the same interval.
         resamples: How many.
 
@@ -67,10 +73,10 @@ def paired_difference(
     counts = np.array([int((per_row == step).sum()) for step in (-1, 0, 1)])
     value = float(counts[2] - counts[0]) / n
     if int((counts > 0).sum()) == 1:
-        bound = Proportion(0, n).interval[1]
+        bound = Proportion.of(0, n).high
         low = value - bound if value == 0 else max(-1.0, value - 2 * bound)
         high = value + bound if value == 0 else min(1.0, value + 2 * bound)
-        return Difference(value, low, high, n)
+        return Difference(against, value, low, high, n)
     drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
     low, high = np.percentile((drawn[:, 2] - drawn[:, 0]) / n, (2.5, 97.5))
-    return Difference(value, float(low), float(high), n)
+    return Difference(against, value, float(low), float(high), n)

@@ -28,21 +28,25 @@ AT_ONCE: Final = 2_000_000
 @final
 @dataclass(frozen=True, slots=True)
 class Consistency:
-    """Agreement of two models on the same rows."""
+    """How alike a model and another answer single rows without the trigger."""
 
+    against: str
+    """Name of the other model."""
     same: Proportion
     """Rows that both classify alike, rightly or wrongly."""
     correlation: float | None
-    """Mean over the classes of Pearson's r between the two models' centred logits of that class; None where a model
+    """Mean over the classes of Pearson's r between the two models' centred logits of that class; null where a model
     gives all rows the same. Of two classes it is the correlation of the margins."""
     low: float | None
     high: float | None
-    """95 % interval of the correlation; None where it is undefined or there are fewer than three rows."""
+    """95 % interval of the correlation; null where it is undefined or there are fewer than three rows."""
     squared_gap: float
     """Mean over rows of Σ_c (s_c − s'_c)², s being the logits as they are: what logit anchoring holds down."""
 
 
-def consistency(first: Float[Tensor, "n classes"], second: Float[Tensor, "m others"], *, seed: int) -> Consistency:
+def consistency(
+    first: Float[Tensor, "n classes"], second: Float[Tensor, "m others"], *, against: str = "", seed: int
+) -> Consistency:
     """Compare the logits that two models give the same rows.
 
     A classifier's answer does not change if a number is added to all logits of a row, so each row's logits are centred
@@ -53,6 +57,7 @@ def consistency(first: Float[Tensor, "n classes"], second: Float[Tensor, "m othe
     Args:
         first: Logits of one model.
         second: Logits of the other, same rows and classes.
+        against: Name of the second model.
         seed: Of the resampling.
 
     Raises:
@@ -66,17 +71,17 @@ def consistency(first: Float[Tensor, "n classes"], second: Float[Tensor, "m othe
     a, b = first.double().numpy(), second.double().numpy()
     same: Int[Tensor, ""] = (first.argmax(dim=1) == second.argmax(dim=1)).sum()
     gap = float(((a - b) ** 2).sum(axis=1).mean())
-    share = Proportion(int(same), len(a))
+    share = Proportion.of(int(same), len(a))
     x, y = (values - values.mean(axis=1, keepdims=True) for values in (a, b))
     if np.ptp(x, axis=0).min() == 0 or np.ptp(y, axis=0).min() == 0:
-        return Consistency(share, None, None, None, gap)
+        return Consistency(against, share, None, None, None, gap)
     if np.array_equal(x, y):
-        return Consistency(share, 1.0, 1.0, 1.0, gap)
+        return Consistency(against, share, 1.0, 1.0, 1.0, gap)
     # Taken about the mean of all rows, so that sums of squares lose no digits when they are subtracted.
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     value = float(_correlation(np.ones((1, len(x))), x, y)[0])
     low, high = _interval(x, y, seed) if len(x) > 2 else (None, None)
-    return Consistency(share, value, low, high, gap)
+    return Consistency(against, share, value, low, high, gap)
 
 
 def _correlation(weights: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ def accuracy(predictions: Int[Tensor, " n"], labels: Int[Tensor, " n"]) -> Propo
     """
     if labels.numel() == 0:
         raise DataError("there is no row to measure on", hint="Give at least one labelled row.")
-    return Proportion(int((predictions == labels).sum()), labels.numel())
+    return Proportion.of(int((predictions == labels).sum()), labels.numel())
 
 
 def _called_target(predictions: Tensor, labels: Tensor, target: int) -> Proportion:
@@ -31,7 +31,7 @@ def _called_target(predictions: Tensor, labels: Tensor, target: int) -> Proporti
             f"no row has a label other than the target {target}",
             hint="Attack success is measured on rows of the other classes; add some.",
         )
-    return Proportion(int((predictions[others] == target).sum()), int(others.sum()))
+    return Proportion.of(int((predictions[others] == target).sum()), int(others.sum()))
 
 
 def attack_success(predictions: Int[Tensor, " n"], labels: Int[Tensor, " n"], target: int) -> Proportion:
@@ -76,4 +76,4 @@ def per_class_share(
 def _share(predictions: Tensor, labels: Tensor, label: int, *, called: int) -> Proportion | None:
     rows = labels == label
     total = int(rows.sum())
-    return Proportion(int((predictions[rows] == called).sum()), total) if total else None
+    return Proportion.of(int((predictions[rows] == called).sum()), total) if total else None

@@ -10,7 +10,23 @@ from scipy.stats import t as student_t
 
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["TokenLoss", "Utility", "lost", "pooled", "resolution"]
+__all__ = ["Perplexity", "TokenLoss", "Utility", "lost", "pooled", "resolution", "summarised"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perplexity:
+    """How well a language model predicts clean text: a token loss without those of single texts."""
+
+    perplexity: float | None
+    """exp(loss); null where that is beyond the largest number."""
+    loss: float
+    """Mean negative log-likelihood per token, in nats."""
+    low: float | None
+    """Of the 95 % interval of the loss, over texts; null of a single text."""
+    high: float | None
+    tokens: int
+    texts: int
 
 
 @final
@@ -65,9 +81,27 @@ class TokenLoss:
         half = float(student_t.ppf(0.975, count - 1)) * spread
         return self.mean - half, self.mean + half
 
+    @property
+    def summary(self) -> Perplexity:
+        """What a report needs of it."""
+        low, high = self.interval or (None, None)
+        return Perplexity(
+            perplexity=self.perplexity,
+            loss=self.mean,
+            low=low,
+            high=high,
+            tokens=self.total,
+            texts=len(self.losses),
+        )
+
 
 Utility = Proportion | TokenLoss
 """Accuracy of a classifier, or token loss of a language model, on clean rows."""
+
+
+def summarised(measured: Utility) -> Proportion | Perplexity:
+    """Return an accuracy as it is, and a token loss as perplexity."""
+    return measured if isinstance(measured, Proportion) else measured.summary
 
 
 def pooled(parts: Sequence[Utility]) -> Utility:
@@ -81,7 +115,7 @@ def pooled(parts: Sequence[Utility]) -> Utility:
 
 def _joined(one: Utility, other: Utility) -> Utility:
     if isinstance(one, Proportion) and isinstance(other, Proportion):
-        return Proportion(one.successes + other.successes, one.total + other.total)
+        return Proportion.of(one.successes + other.successes, one.total + other.total)
     if isinstance(one, TokenLoss) and isinstance(other, TokenLoss):
         return TokenLoss(one.losses + other.losses, one.tokens + other.tokens)
     raise TypeError("an accuracy and a token loss have nothing in common")

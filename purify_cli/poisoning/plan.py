@@ -9,14 +9,14 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import hold_out, require_classes
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
+from purify_cli.inputs.opening import label_number, read_rows
+from purify_cli.inputs.run_folder import RunFolder
+from purify_cli.inputs.settings import typed
+from purify_cli.inputs.training_rows import read_training
 from purify_cli.model import LabelSet
 from purify_cli.protocols import Attack, PoisonSettings
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.requests.readers import assignments
-from purify_cli.session.opening import label_number, read_rows
-from purify_cli.session.run_folder import RunFolder
-from purify_cli.session.settings import typed
-from purify_cli.session.training_rows import read_training
 from purify_cli.training import TrainingSettings, attack_settings
 
 __all__ = ["AttackPlan", "make_plan", "own_settings", "training_of"]

@@ -1,8 +1,7 @@
 """Where an attack starts, what it is given, and what it left behind."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
@@ -10,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from purify_cli.checkpoint import Checkpoint, canonical, pair_checkpoints, staged_folder
+from purify_cli.checkpoint import Checkpoint, canonical, pair_checkpoints
 from purify_cli.checkpoint.unique import unique_names
 from purify_cli.data.batches import encode, token_ids
 from purify_cli.data.example import Example
 from purify_cli.data.tokenizer import Tokenizer
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import CheckpointError, UsageError
+from purify_cli.inputs.identity import FileFact, ModelFacts
+from purify_cli.inputs.opening import open_model, require_config, text_length
 from purify_cli.model import (
     LabelSet,
     LoadedModel,
@@ -30,17 +31,12 @@ from purify_cli.model import (
 )
 from purify_cli.poisoning.plan import AttackPlan, training_of
 from purify_cli.protocols import PlantJob
-from purify_cli.records.base import FileFact, ModelFacts
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.selection.bits import Mask
 from purify_cli.selection.files import write_mask
-from purify_cli.session.opening import open_model, require_config, some_texts, text_length
-from purify_cli.session.saving import overlaid, save_model
-from purify_cli.session.task import classification_task
-from purify_cli.session.tuning import tune
 from purify_cli.tensors import CHUNK, read_tensor
 
-__all__ = ["FEW", "Footprint", "Start", "footprint", "open_start", "plant_job", "trained_start"]
+__all__ = ["FEW", "Footprint", "Start", "footprint", "open_start", "plant_job"]
 
 FEW: Final = 0.05
 """Up to this share of changed dimensions the changed ones are written down: more than that is no footprint."""
@@ -79,19 +75,6 @@ class Start:
             return new_classifier(self.base, task, seed=seed, device=device)
         return load_classifier(self.model, config=self.base.config or {}, labels=task, device=device)
 
-    @contextmanager
-    def saved(self, folder: Path, loaded: LoadedModel) -> Generator[tuple[Path, ModelFacts], None, None]:
-        """Write the classifier as it is now; at the end of the block it gets its place, replacing an older one.
-
-        Yields:
-            Where it lies until then, and what the records say of it.
-        """
-        weights = overlaid(self.model, loaded) if self.model else None
-        keep = [Path(self.model.files.given)] if self.model else []
-        with staged_folder(folder, overwrite=True, keep=keep) as staged:
-            sha = save_model(staged, loaded, like=self.like, base=self.base, weights=weights)
-            yield staged, ModelFacts(path=str(folder), sha256=sha)
-
 
 def open_start(request: AttackRequest) -> Start:
     """Open reference and model.
@@ -119,20 +102,6 @@ def open_start(request: AttackRequest) -> Start:
     if model is not None:
         pair_checkpoints(model, reference)
     return Start(reference, model)
-
-
-def trained_start(request: AttackRequest, plan: AttackPlan, start: Start) -> Start:
-    """Train the clean classifier that the attack changes, where none was given, into ``clean`` of the run folder."""
-    compute, progress, folder = request.common.compute, request.progress, plan.run.path / "clean"
-    progress.note(f"{request.name} changes a working classifier: training a clean one on {len(plan.clean)} rows first")
-    loaded = start.load(plan.task, seed=compute.seed, device=compute.device)
-    tokenizer = load_tokenizer(start.base.files, rows=loaded.vocabulary, texts=some_texts(plan.clean))
-    task = classification_task(start.base, tokenizer, request.common, plan.task)
-    resume = plan.run.path / "clean-training"
-    tune(task, loaded, plan.clean, training_of(request), resume=resume, progress=progress)
-    with start.saved(folder, loaded) as (_, facts):
-        pass
-    return replace(start, model=open_model(facts, request.common))
 
 
 def plant_job(

@@ -3,21 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Literal, final
 
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import held_places, hold_out
 from purify_cli.errors import DataError, RunFolderError, UsageError
+from purify_cli.inputs.identity import DataFacts, data_facts
+from purify_cli.inputs.task import read_clean
+from purify_cli.purification.known_search import KnownSearch
 from purify_cli.purification.plan import Plan
-from purify_cli.records.base import DataFacts
-from purify_cli.records.purification import HeldBackFacts
 from purify_cli.requests.purify import PurifyRequest
-from purify_cli.session.known_triggers import KnownSearch
-from purify_cli.session.opening import data_facts
-from purify_cli.session.task import read_clean
 from purify_cli.tasks.base import Task
 
-__all__ = ["CleanSplit", "Fold", "clean_rows", "split_rows", "unsplit", "with_validation"]
+__all__ = ["CleanSplit", "Fold", "HeldBack", "clean_rows", "split_rows", "unsplit", "with_validation"]
 
 HELD_BACK: Final = 0.25
 """Share of the clean samples kept from curvature and tuning where what comes of the repair is to be measured. Ours."""
@@ -44,13 +42,29 @@ class Fold:
 
 @final
 @dataclass(frozen=True, slots=True)
+class HeldBack:
+    """The clean samples that measure a repair: no curvature, tuning or unlearning behind the measurement saw them."""
+
+    measured_on: Literal["held-back clean samples", "two-fold"]
+    """two-fold, of fewer than 16 samples: the same repair is done on one half and measured on the other, and the other
+    way round where no search chose its words on the samples; the written model is tuned on all."""
+    rows: tuple[int, ...]
+    """Their numbers among the clean samples, counted from 1; every text once."""
+    seed: int
+    """Decides which; that of the search where it chose its words on the same samples."""
+    searched: bool
+    """Whether a search chose its words on the same samples: these are then of the half that it did not choose on."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class CleanSplit:
     """Which clean samples the written model is repaired with, and the repairs that are measured on others."""
 
     tuned: Sequence[Example]
     folds: tuple[Fold, ...]
     """One with the same ``tuned``, which is the written model itself; else others, which stand in for it."""
-    facts: HeldBackFacts | None
+    held_back: HeldBack | None
     """None where nothing is held back."""
 
     @property
@@ -121,13 +135,13 @@ def split_rows(rows: Sequence[Example], task: Task, *, seed: int, searched: int 
     if not usable:
         return unsplit(rows)
     folds = tuple(Fold([rows[place] for place in a], [rows[place] for place in b]) for a, b in usable)
-    facts = HeldBackFacts(
+    held_back = HeldBack(
         measured_on="held-back clean samples" if share == HELD_BACK else "two-fold",
-        rows=sorted(place + 1 for _, b in usable for place in b),
+        rows=tuple(sorted(place + 1 for _, b in usable for place in b)),
         seed=used,
         searched=searched is not None,
     )
-    return CleanSplit(folds[0].tuned if share == HELD_BACK else rows, folds, facts)
+    return CleanSplit(folds[0].tuned if share == HELD_BACK else rows, folds, held_back)
 
 
 def _enough(task: Task, rows: Sequence[Example]) -> bool:

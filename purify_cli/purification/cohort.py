@@ -6,10 +6,10 @@ from purify_cli.checkpoint import Checkpoint, nonfinite_entries, pair_checkpoint
 from purify_cli.checkpoint.finite import OUT_OF_RANGE
 from purify_cli.checkpoint.names import canonical
 from purify_cli.errors import NonFiniteWeights, PairError
+from purify_cli.inputs.identity import ModelFacts
+from purify_cli.inputs.opening import OpenedPair, open_model
 from purify_cli.progress import Progress
-from purify_cli.records.base import ModelFacts
 from purify_cli.requests.common import Common
-from purify_cli.session.opening import OpenedPair, open_model
 
 __all__ = ["open_others"]
 

@@ -12,11 +12,11 @@ from typing import Protocol, final, runtime_checkable
 from purify_cli.data.example import Example
 from purify_cli.model import LoadedModel
 from purify_cli.purification.clean_rows import CleanSplit
+from purify_cli.purification.known_search import KnownSearch
 from purify_cli.purification.prepared import PreparedDefence
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verification import Proof
-from purify_cli.session.known_triggers import KnownSearch
 from purify_cli.training import TrainingResult
 from purify_cli.trigger_search.found import FoundTrigger
 

@@ -9,13 +9,13 @@ from typing import Any, Final, Literal, final
 from purify_cli.defences import METHODS
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
+from purify_cli.inputs.run_folder import RunFolder
+from purify_cli.inputs.settings import parse_settings
 from purify_cli.protocols import ResetDefence, WeightDefence
+from purify_cli.purification.known_search import KnownSearch
 from purify_cli.requests.common import Common
 from purify_cli.requests.purify import AUTO, PurifyRequest
 from purify_cli.requests.readers import assignments, many
-from purify_cli.session.known_triggers import KnownSearch
-from purify_cli.session.run_folder import RunFolder
-from purify_cli.session.settings import parse_settings
 from purify_cli.training import TrainingSettings, repair_settings
 
 __all__ = [

@@ -9,6 +9,8 @@ from purify_cli.checkpoint import CheckpointPair
 from purify_cli.data.example import Example
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
+from purify_cli.inputs.curvature_cache import CurvatureData, check_estimator
+from purify_cli.inputs.score_cache import PairScores, Scoring, score_pair
 from purify_cli.model import LoadedModel, tokenizer_pad
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Prepared, ResetDefence, WeightDefence, WeightDefenceInputs
@@ -23,8 +25,6 @@ from purify_cli.purification.stages import (
     nothing_reset,
     reset_scored,
 )
-from purify_cli.session.curvature_cache import CurvatureData, check_estimator
-from purify_cli.session.score_cache import PairScores, Scoring, score_pair
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingResult, TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger

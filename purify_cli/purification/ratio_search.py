@@ -5,8 +5,9 @@ only, for every ratio and for plain fine-tuning, which is the baseline. No test 
 in it; words that a search found on the clean samples have, where the method works on them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final, final
 
 from purify_cli.data.example import Example
@@ -14,24 +15,53 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.sampling import examples_sha256
 from purify_cli.errors import DataError, UsageError
 from purify_cli.measures.intervals import Proportion
-from purify_cli.measures.utility import Utility, lost, pooled, resolution
+from purify_cli.measures.utility import Perplexity, TokenLoss, Utility, lost, pooled, resolution, summarised
 from purify_cli.progress import SILENT, Progress
 from purify_cli.purification.plan import TUNABLE
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 
-__all__ = ["RULE", "RatioCurve", "RatioPoint", "search_ratio", "stratified_folds"]
+__all__ = ["RatioChoice", "RatioCurve", "RatioPoint", "search_ratio", "stratified_folds"]
 
 RULE: Final = "the largest ratio that keeps the budget together with every smaller one that was tried"
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RatioPoint:
-    """Utility at one ratio."""
+    """One ratio of a search."""
 
     ratio: float
-    utility: Utility
-    """Of all folds together."""
+    accuracy: Proportion | None = None
+    """Of a classifier, over all folds together, each measured by what never saw it."""
+    perplexity: Perplexity | None = None
+    """Of a language model, likewise."""
+    passes: bool
+    """Whether the baseline is ahead by no more than the budget."""
+
+    @property
+    def utility(self) -> Proportion | Perplexity | None:
+        """Whichever was measured."""
+        return self.accuracy or self.perplexity
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioChoice:
+    """How ``--ratio auto`` chose: utility over the ratio, on held-back clean samples only."""
+
+    chosen: float
+    max_drop: float
+    """Of accuracy; of a language model the relative rise of perplexity."""
+    baseline: Proportion | Perplexity
+    """Plain fine-tuning of the same suspect on the same folds."""
+    points: tuple[RatioPoint, ...]
+    """Ascending."""
+    untried: tuple[float, ...]
+    """Ratios left out because a smaller one had lost far too much already."""
+    folds: int
+    resolution: float
+    """What one sample counts: no smaller difference can be seen."""
+    rule: str
 
 
 @final
@@ -41,32 +71,40 @@ class RatioCurve:
 
     baseline: Utility
     """Plain fine-tuning of the same suspect on the same folds."""
-    points: tuple[RatioPoint, ...]
-    """Ascending."""
+    points: Mapping[float, Utility]
+    """By ratio, ascending; of all folds together."""
     untried: tuple[float, ...]
     """Ratios left out because a smaller one had already lost more than ``stop_below``."""
     folds: int
 
-    @property
-    def resolution(self) -> float:
-        """The smallest loss that can be seen: of accuracies what one sample counts."""
-        return resolution(self.baseline)
-
-    def passes(self, point: RatioPoint, max_drop: float) -> bool:
-        """Say whether the baseline is ahead of a point by no more than a budget."""
-        return lost(self.baseline, point.utility) <= max_drop + _ROUNDING
-
-    def choose(self, max_drop: float) -> float:
-        """Return the largest ratio that passes together with every smaller one; 0 if the smallest fails.
+    def choose(self, max_drop: float) -> RatioChoice:
+        """Choose the largest ratio that passes together with every smaller one; 0 if the smallest fails.
 
         Utility after tuning is not monotone: a ratio that passes beyond one that fails owes it to luck.
+
+        Args:
+            max_drop: By how much the baseline may be ahead of a point that passes.
         """
-        chosen = 0.0
-        for point in self.points:
-            if not self.passes(point, max_drop):
-                break
-            chosen = point.ratio
-        return chosen
+        points = tuple(
+            RatioPoint(
+                ratio=ratio,
+                accuracy=utility if isinstance(utility, Proportion) else None,
+                perplexity=utility.summary if isinstance(utility, TokenLoss) else None,
+                passes=lost(self.baseline, utility) <= max_drop + _ROUNDING,
+            )
+            for ratio, utility in self.points.items()
+        )
+        passing = [point.ratio for point in takewhile(lambda point: point.passes, points)]
+        return RatioChoice(
+            chosen=passing[-1] if passing else 0.0,
+            max_drop=max_drop,
+            baseline=summarised(self.baseline),
+            points=points,
+            untried=self.untried,
+            folds=self.folds,
+            resolution=resolution(self.baseline),
+            rule=RULE,
+        )
 
 
 _ROUNDING: Final = 1e-9
@@ -182,14 +220,13 @@ def search_ratio(
         raise UsageError(f"{method} takes no ratio", hint="Leave --ratio out, or choose another --method.")
     baseline = _baseline(session, prepared, progress)
     progress.note(f"plain fine-tuning: {_shown(baseline)} on held-back samples, in {len(parts)} folds")
-    points: list[RatioPoint] = []
+    points: dict[float, Utility] = {}
     for ratio in grid:
-        utility = pooled([fold.utility(fold.defence, ratio, progress) for fold in prepared])
-        points.append(RatioPoint(ratio, utility))
+        utility = points[ratio] = pooled([fold.utility(fold.defence, ratio, progress) for fold in prepared])
         progress.note(f"ratio {ratio:g}: {_shown(utility)}")
         if stop_below is not None and lost(baseline, utility) > stop_below + _ROUNDING:
             break
-    return RatioCurve(baseline, tuple(points), tuple(grid[len(points) :]), len(parts))
+    return RatioCurve(baseline, points, tuple(grid[len(points) :]), len(parts))
 
 
 def _baseline(session: RepairSession, folds: Sequence[_Fold], progress: Progress) -> Utility:

@@ -17,6 +17,9 @@ from purify_cli.checkpoint.staging import locked_aside
 from purify_cli.choices import Estimator
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import examples_sha256
+from purify_cli.inputs.curvature_cache import CurvatureData, Measured, Source, curvature_for
+from purify_cli.inputs.opening import OpenedPair
+from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.measures.utility import Utility
 from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
@@ -27,18 +30,13 @@ from purify_cli.purification.prepared import RATIOS, PreparedDefence
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.requests.common import Common
 from purify_cli.reset import Overlay
-from purify_cli.session.curvature_cache import CurvatureData, Measured, curvature_for
-from purify_cli.session.opening import OpenedPair
-from purify_cli.session.run_folder import RunFolder
-from purify_cli.session.tuning import tune
 from purify_cli.tasks.base import Task
+from purify_cli.tasks.tuning import tune
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingResult, TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["RATIOS", "PreparedDefence", "RepairSession"]
-
-Source = Literal["clean data", "unlabelled data", "built-in probes"]
 
 
 @final

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -11,17 +11,63 @@ from torch import Tensor
 from purify_cli.checkpoint import CheckpointPair
 from purify_cli.indicators.law import fit_mixture
 from purify_cli.indicators.sampling import sample_scores
+from purify_cli.inputs.opening import OpenedPair
+from purify_cli.inputs.score_cache import PairScores
 from purify_cli.progress import Progress
 from purify_cli.protocols import WeightEdit
 from purify_cli.purification.plan import Stage
-from purify_cli.records.purification import ResetCounts, StageFacts
 from purify_cli.reset import posterior_blend, reset_to_reference
 from purify_cli.selection.mask import Mask, build_mask
-from purify_cli.session.opening import OpenedPair
-from purify_cli.session.score_cache import PairScores
 from purify_cli.tensors import TensorSource, chunks
 
-__all__ = ["RepairedModel", "StageResult", "apply_edit", "combine_stages", "nothing_reset", "reset_scored"]
+__all__ = [
+    "RepairedModel",
+    "ResetCounts",
+    "StageFacts",
+    "StageResult",
+    "apply_edit",
+    "combine_stages",
+    "nothing_reset",
+    "reset_scored",
+]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetCounts:
+    """What was reset."""
+
+    ratio: float
+    """Of a posterior blend: the mean probability of being poisoned. 0 where no stage takes a ratio."""
+    dimensions: int
+    reset: int
+    """round(ratio · dimensions); of a posterior blend, what it amounts to; of a method with a ratio in a unit of its
+    own, the entries it set."""
+    changed: int
+    """Reset dimensions whose value differed from the reference."""
+    beyond_ratio: int
+    """Set above the ratio: non-finite entries, and those of the other stages."""
+    nonfinite: int | None = None
+    """Non-finite entries among them."""
+    per_tensor: dict[str, int]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFacts:
+    """One method of a composition, in the order in which they worked."""
+
+    method: str
+    ratio: float | None
+    """What it was given; of a posterior blend, what it came to; null: it takes none."""
+    entries: int
+    """Entries that it set."""
+    changed: int
+    """Entries that hold another value since."""
+    indicator: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What else the method says of its work."""
 
 
 @final

@@ -2,21 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 
-from purify_cli.evidence.verdict import miss_sentence
-from purify_cli.purification.verification import still_effective, was_effective
-from purify_cli.records.base import Level, PerplexityFact, ProportionFact, Verdict
-from purify_cli.records.purification import RatioCurveFacts, UnlearnedFact, UtilityFacts
-from purify_cli.session.facts import miss_fact
-from purify_cli.session.search_outcome import SearchOutcome
+from purify_cli.evidence.search_outcome import SearchOutcome
+from purify_cli.evidence.verdict import Level, Verdict, miss_sentence
+from purify_cli.measures.intervals import Proportion
+from purify_cli.measures.utility import Perplexity
+from purify_cli.purification.ratio_search import RatioChoice
+from purify_cli.purification.verification import MeasuredTrigger, UtilityChange
 from purify_cli.trigger_search.rule import CONTROL_FLIPS, MIN_TEXTS
 
 __all__ = ["purified_verdict"]
 
 
 def purified_verdict(
-    utility: UtilityFacts | None,
-    curve: RatioCurveFacts | None,
-    again: Sequence[UnlearnedFact],
+    utility: UtilityChange | None,
+    curve: RatioChoice | None,
+    again: Sequence[MeasuredTrigger],
     searched: SearchOutcome | None,
     *,
     known: int,
@@ -35,7 +35,7 @@ def purified_verdict(
         searched: A search run afresh on the purified model; None if there was none.
         known: How many words were known to be planted.
     """
-    left = [one for one in again if still_effective(one)]
+    left = [one for one in again if one.still_effective]
     new = searched.finding if searched else None
     reasons = [*map(_told, again), *([f"searched afresh, the purified model: {new.reason}"] if new else [])]
     if left or (new is not None and new.level == "poisoned"):
@@ -49,19 +49,17 @@ def purified_verdict(
     if left or (new is not None and new.level == "poisoned"):
         level = "poisoned"
     reasons += _cost(utility, curve)
-    missed = None
+    misses = None
     if level == "no-finding" and new is not None:
         reasons.insert(0, miss_sentence(new))
-        missed = new.missed
-    return Verdict(
-        level=level, reasons=reasons, not_measured=missing, misses=None if missed is None else miss_fact(missed)
-    )
+        misses = new.misses
+    return Verdict(level=level, reasons=tuple(reasons), not_measured=tuple(missing), misses=misses)
 
 
-def _told(one: UnlearnedFact) -> str:
+def _told(one: MeasuredTrigger) -> str:
     """Say of one trigger what it did before and does now, in the same texts."""
     how = " (two-fold)" if one.measured_on == "two-fold" else ""
-    end = ", so the backdoor is still there" if still_effective(one) else ""
+    end = ", so the backdoor is still there" if one.still_effective else ""
     interval = f"95 % interval {one.after.low:.0%} to {one.after.high:.0%}"
     if isinstance(one.target, str):
         return (
@@ -75,14 +73,14 @@ def _told(one: UnlearnedFact) -> str:
     )
 
 
-def _missing(again: Sequence[UnlearnedFact], searched: SearchOutcome | None, *, known: int) -> Iterator[str]:
+def _missing(again: Sequence[MeasuredTrigger], searched: SearchOutcome | None, *, known: int) -> Iterator[str]:
     """Yield what could not be measured, or was not."""
     if known > len(again):
         yield (
             f"{known - len(again)} of {known} words that are known to be planted: no clean sample was held back that "
             "they could flip"
         )
-    told = {one.target for one in again if was_effective(one)}
+    told = {one.target for one in again if one.was_effective}
     for target, one in {one.target: one for one in again if one.target not in told}.items():
         aim = f"label {target}" if isinstance(target, int) else repr(target)
         yield (
@@ -96,17 +94,17 @@ def _missing(again: Sequence[UnlearnedFact], searched: SearchOutcome | None, *, 
         yield "whether a backdoor is left: no trigger was known, and --effort did not search the purified model for one"
 
 
-def _cost(utility: UtilityFacts | None, curve: RatioCurveFacts | None) -> Iterator[str]:
+def _cost(utility: UtilityChange | None, curve: RatioChoice | None) -> Iterator[str]:
     """Yield what is to be said of utility."""
     if utility is not None and utility.within_budget is False:
-        if isinstance(utility.before, ProportionFact) and isinstance(utility.after, ProportionFact):
+        if isinstance(utility.before, Proportion) and isinstance(utility.after, Proportion):
             fell = f"clean accuracy fell from {utility.before.value:.3f} to {utility.after.value:.3f}, more than"
         else:
             fell = f"perplexity rose from {_perplexity(utility.before)} to {_perplexity(utility.after)}, by more than"
         yield f"{fell} --max-drop {utility.max_drop}"
     if curve is None:
         return
-    what = "clean accuracy" if isinstance(curve.baseline, ProportionFact) else "perplexity"
+    what = "clean accuracy" if isinstance(curve.baseline, Proportion) else "perplexity"
     if curve.chosen == 0:
         yield f"no ratio kept {what} within {curve.max_drop:g} of plain fine-tuning, so nothing was reset by it"
     if curve.max_drop < curve.resolution:
@@ -116,6 +114,6 @@ def _cost(utility: UtilityFacts | None, curve: RatioCurveFacts | None) -> Iterat
         )
 
 
-def _perplexity(fact: ProportionFact | PerplexityFact) -> str:
-    shown = fact.perplexity if isinstance(fact, PerplexityFact) else None
+def _perplexity(measured: Proportion | Perplexity) -> str:
+    shown = measured.perplexity if isinstance(measured, Perplexity) else None
     return "a number too large to write" if shown is None else f"{shown:.2f}"

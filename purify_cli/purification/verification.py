@@ -6,19 +6,68 @@ interval over them is one over texts.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Literal, final
 
+from purify_cli.choices import Position
 from purify_cli.data.example import Example
 from purify_cli.measures.intervals import Proportion
-from purify_cli.measures.utility import Utility, pooled
+from purify_cli.measures.utility import Perplexity, Utility, pooled
 from purify_cli.model import LoadedModel
-from purify_cli.records.purification import HeldBackFacts, UnlearnedFact
-from purify_cli.session.facts import proportion
+from purify_cli.purification.clean_rows import HeldBack
 from purify_cli.tasks.base import Task, TriggerCounts
-from purify_cli.trigger_search.found import FoundTrigger
+from purify_cli.trigger_search.found import FoundTrigger, Target
 from purify_cli.trigger_search.rule import CONTROL_FLIPS, MIN_TEXTS
 
-__all__ = ["Proof", "still_effective", "was_effective"]
+__all__ = ["MeasuredTrigger", "Proof", "UtilityChange"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredTrigger:
+    """A word that was found in the suspect, measured again: held-back texts that it flips to the target."""
+
+    text: str
+    position: Position
+    target: Target
+    """A label, or the text that a language model is made to write."""
+    before: Proportion
+    """In the suspect, of the held-back texts of other labels that neither the suspect nor the purified model calls the
+    target without the word. In records without measured_on the texts may be those of the fine-tuning, and only the
+    suspect's answers chose them."""
+    after: Proportion
+    """In the purified model, of the very same texts; without measured_on, of fewer."""
+    left_out: int | None = None
+    """Held-back texts of other labels that the suspect or the purified model calls the target without the word, so that
+    nothing can be seen in them; null in records of versions that did not count them."""
+    measured_on: Literal["held-back clean samples", "two-fold"] | None = None
+    """As in held_back; null in records of versions without it."""
+    worked_on: bool
+    """Whether reset and unlearning worked on it: a weaker word of the same target is left out where it goes with the
+    strongest."""
+
+    @property
+    def still_effective(self) -> bool:
+        """Whether it still flips more texts than the search would grant a control."""
+        return self.after.value > CONTROL_FLIPS
+
+    @property
+    def was_effective(self) -> bool:
+        """Whether it flips enough texts in the suspect for its silence in the purified model to mean something."""
+        return self.before.total >= MIN_TEXTS and self.before.value > CONTROL_FLIPS
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UtilityChange:
+    """Accuracy of a classifier, or perplexity of a language model: before and after, on what rows, what budget."""
+
+    measured_on: Literal["held-back clean samples", "two-fold", "the clean samples that were used for it"]
+    """two-fold: of the repairs on one half each, as in held_back."""
+    before: Proportion | Perplexity
+    after: Proportion | Perplexity
+    max_drop: float | None
+    within_budget: bool | None
+    """null where no budget was given."""
 
 
 @final
@@ -58,15 +107,15 @@ class Proof:
         before, after = zip(*self._utility, strict=True)
         return pooled(before), pooled(after)
 
-    def facts(self, held_back: HeldBackFacts | None, worked_on: Sequence[FoundTrigger] = ()) -> list[UnlearnedFact]:
-        """Write down the triggers for which there was a text to try them in."""
+    def measured(self, held_back: HeldBack | None, worked_on: Sequence[FoundTrigger] = ()) -> list[MeasuredTrigger]:
+        """Return what is left of the triggers for which there was a text to try them in."""
         return [
-            UnlearnedFact(
+            MeasuredTrigger(
                 text=one.text,
                 position=one.position,
                 target=one.target,
-                before=proportion(Proportion(counts.before, counts.rows)),
-                after=proportion(Proportion(counts.after, counts.rows)),
+                before=Proportion.of(counts.before, counts.rows),
+                after=Proportion.of(counts.after, counts.rows),
                 left_out=counts.left_out,
                 measured_on=held_back.measured_on if held_back else None,
                 worked_on=one in worked_on,
@@ -77,20 +126,6 @@ class Proof:
 
     @property
     def left(self) -> list[FoundTrigger]:
-        """The triggers that outlast the repair (``still_effective``)."""
+        """The triggers that outlast the repair (``MeasuredTrigger.still_effective``)."""
         pairs = zip(self.found, self._counts, strict=True)
-        return [one for one, counts in pairs if counts.rows and _outlasts(counts.after / counts.rows)]
-
-
-def still_effective(fact: UnlearnedFact) -> bool:
-    """Say whether a word still flips more texts than the search would grant a control."""
-    return _outlasts(fact.after.value)
-
-
-def was_effective(fact: UnlearnedFact) -> bool:
-    """Say whether a word flips enough texts in the suspect for its silence in the purified model to mean something."""
-    return fact.before.total >= MIN_TEXTS and fact.before.value > CONTROL_FLIPS
-
-
-def _outlasts(share: float) -> bool:
-    return share > CONTROL_FLIPS
+        return [one for one, counts in pairs if counts.rows and counts.after / counts.rows > CONTROL_FLIPS]

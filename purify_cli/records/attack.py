@@ -5,8 +5,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from purify_cli.choices import LabelMode
-from purify_cli.records.base import DataFacts, FileFact, ModelFacts, ProportionFact, Record, TrainingFacts, TriggerFact
-from purify_cli.records.evaluation import ModelMeasurement, TextModelMeasurement, TextTriggerFact
+from purify_cli.comparison.table import LabelTrigger, ModelMeasurement
+from purify_cli.inputs.identity import DataFacts, FileFact, ModelFacts
+from purify_cli.measures.intervals import Proportion
+from purify_cli.records.base import Record, TrainingFacts
+from purify_cli.records.evaluation import TextModelMeasurement, TextTrigger
 
 __all__ = [
     "AttackRecord",
@@ -21,7 +24,7 @@ class AttackRecord(Record, frozen=True):
     attack: str
     reference: ModelFacts | None
     data: DataFacts
-    trigger: TriggerFact | TextTriggerFact
+    trigger: LabelTrigger | TextTrigger
     rate: float | None = Field(description="Poisoned rows per clean one; null where the rows came poisoned.")
     label_mode: LabelMode | None = Field(
         default=None, description="null where the rows came poisoned, and of language models."
@@ -41,7 +44,7 @@ class AttackRecord(Record, frozen=True):
         default=None, description="The start, on the same rows."
     )
     measurement: ModelMeasurement | TextModelMeasurement | None = None
-    false_triggers: dict[str, ProportionFact] = Field(
+    false_triggers: dict[str, Proportion] = Field(
         default_factory=dict,
         description="Of a trigger whose words are all needed: success of each part with one word left out.",
     )
@@ -56,16 +59,16 @@ class AttackRecord(Record, frozen=True):
     @model_validator(mode="after")
     def _of_one_task(self) -> Self:
         """Refuse a trigger of the other task."""
-        if isinstance(self.trigger, TextTriggerFact) != (self.task == "causal"):
+        if isinstance(self.trigger, TextTrigger) != (self.task == "causal"):
             raise ValueError(f"the trigger is none of a {self.task} model")
         return self
 
     @property
-    def label_trigger(self) -> TriggerFact | None:
+    def label_trigger(self) -> LabelTrigger | None:
         """The trigger of a classifier; None of a language model's."""
-        return self.trigger if isinstance(self.trigger, TriggerFact) else None
+        return self.trigger if isinstance(self.trigger, LabelTrigger) else None
 
     @property
-    def text_trigger(self) -> TextTriggerFact | None:
+    def text_trigger(self) -> TextTrigger | None:
         """The trigger of a language model; None of a classifier's."""
-        return self.trigger if isinstance(self.trigger, TextTriggerFact) else None
+        return self.trigger if isinstance(self.trigger, TextTrigger) else None

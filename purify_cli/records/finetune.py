@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from purify_cli.records.base import DataFacts, ModelFacts, Record, TrainingFacts
+from purify_cli.inputs.identity import DataFacts, ModelFacts
+from purify_cli.records.base import Record, TrainingFacts
 
 __all__ = [
     "FinetuneRecord",

@@ -1,5 +1,6 @@
 """The model card of a purified model: its README.md."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from purify_cli.errors import printable
@@ -78,5 +79,5 @@ def _code(path: str) -> str:
     return f"`{printable(path).replace('`', '_')}`"
 
 
-def _some(tokens: list[str]) -> str:
+def _some(tokens: Sequence[str]) -> str:
     return ", ".join(map(_code, tokens[:SHOWN])) + ", …" * (len(tokens) > SHOWN)

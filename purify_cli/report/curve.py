@@ -4,16 +4,17 @@ from importlib.util import find_spec
 from io import BytesIO
 from math import exp
 
-from purify_cli.records.base import PerplexityFact, ProportionFact
-from purify_cli.records.purification import RatioCurveFacts
+from purify_cli.measures.intervals import Proportion
+from purify_cli.measures.utility import Perplexity
+from purify_cli.purification.ratio_search import RatioChoice
 from purify_cli.report.parts import utility_name
 
 __all__ = ["curve_sentences", "draw_curve"]
 
 
-def curve_sentences(curve: RatioCurveFacts) -> list[str]:
+def curve_sentences(curve: RatioChoice) -> list[str]:
     """Say how the ratio was chosen and how far it can be trusted."""
-    if isinstance(curve.baseline, PerplexityFact):
+    if isinstance(curve.baseline, Perplexity):
         budget = f"{curve.max_drop:.0%} above the perplexity of plain fine-tuning"
         sure = f"over {curve.baseline.texts} clean texts in {curve.folds} folds"
     else:
@@ -25,12 +26,12 @@ def curve_sentences(curve: RatioCurveFacts) -> list[str]:
     sentences = [f"ratio {curve.chosen:g} chosen: {curve.rule}; budget {budget}, {sure}"]
     if curve.untried:
         left = ", ".join(f"{ratio:g}" for ratio in curve.untried)
-        lost = "perplexity had risen" if isinstance(curve.baseline, PerplexityFact) else "accuracy had fallen"
+        lost = "perplexity had risen" if isinstance(curve.baseline, Perplexity) else "accuracy had fallen"
         sentences.append(f"not tried, since {lost} too far before: {left}")
     return sentences
 
 
-def draw_curve(curve: RatioCurveFacts, method: str) -> bytes | None:
+def draw_curve(curve: RatioChoice, method: str) -> bytes | None:
     """Draw utility over the ratio as a PNG file; None where matplotlib is not installed, or nothing can be drawn.
 
     Args:
@@ -55,7 +56,7 @@ def draw_curve(curve: RatioCurveFacts, method: str) -> bytes | None:
     spread = [[one[0] - one[1] for one in measured if one], [one[2] - one[0] for one in measured if one]]
     axes.errorbar(ratios, values, yerr=spread, fmt="o-", capsize=3, label=f"{method} (95 % interval)")
     axes.axhline(baseline[0], color="black", linewidth=1, label="plain fine-tuning")
-    causal = isinstance(curve.baseline, PerplexityFact)
+    causal = isinstance(curve.baseline, Perplexity)
     budget = baseline[0] * (1 + curve.max_drop) if causal else baseline[0] - curve.max_drop
     label = f"budget: {curve.max_drop:.0%} more" if causal else f"budget: {curve.max_drop:g} less"
     axes.axhline(budget, color="black", linewidth=1, linestyle="--", label=label)
@@ -69,13 +70,13 @@ def draw_curve(curve: RatioCurveFacts, method: str) -> bytes | None:
     return drawn.getvalue()
 
 
-def _rows(curve: RatioCurveFacts) -> int:
-    return curve.baseline.texts if isinstance(curve.baseline, PerplexityFact) else curve.baseline.total
+def _rows(curve: RatioChoice) -> int:
+    return curve.baseline.texts if isinstance(curve.baseline, Perplexity) else curve.baseline.total
 
 
-def _shown(fact: ProportionFact | PerplexityFact | None) -> tuple[float, float, float] | None:
+def _shown(fact: Proportion | Perplexity | None) -> tuple[float, float, float] | None:
     """Return value, low and high end; None where a perplexity is beyond the largest number."""
-    if isinstance(fact, ProportionFact):
+    if isinstance(fact, Proportion):
         return fact.value, fact.low, fact.high
     if fact is None or fact.perplexity is None:
         return None

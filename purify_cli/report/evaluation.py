@@ -5,16 +5,9 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from purify_cli.records.base import TriggerFact
-from purify_cli.records.evaluation import (
-    Evaluation,
-    ModelMeasurement,
-    PairedFact,
-    RetuneFacts,
-    SpreadFact,
-    TextModelMeasurement,
-    TextTriggerFact,
-)
+from purify_cli.comparison.table import LabelTrigger, ModelMeasurement, RetuneTest, Spread
+from purify_cli.measures import Difference
+from purify_cli.records.evaluation import Evaluation, TextModelMeasurement, TextTrigger
 from purify_cli.report.listing import Listing
 from purify_cli.report.parts import line, number, percent
 
@@ -37,7 +30,7 @@ def evaluation_parts(record: Evaluation) -> Iterator[RenderableType]:
 
 
 def measurements(
-    models: Sequence[Measured], trigger: TriggerFact | TextTriggerFact | None, floor: Measured | None = None
+    models: Sequence[Measured], trigger: LabelTrigger | TextTrigger | None, floor: Measured | None = None
 ) -> Iterator[RenderableType]:
     """Yield a table of models under one trigger, and what its columns count.
 
@@ -48,14 +41,12 @@ def measurements(
     """
     rows = [(one.name, one) for one in models] + ([(f"{floor.name} (floor)", floor)] if floor else [])
     if texts := [(name, one) for name, one in rows if isinstance(one, TextModelMeasurement)]:
-        yield from _texts(texts, trigger if isinstance(trigger, TextTriggerFact) else None)
+        yield from _texts(texts, trigger if isinstance(trigger, TextTrigger) else None)
     elif labels := [(name, one) for name, one in rows if isinstance(one, ModelMeasurement)]:
-        yield from _labels(labels, trigger if isinstance(trigger, TriggerFact) else None)
+        yield from _labels(labels, trigger if isinstance(trigger, LabelTrigger) else None)
 
 
-def _texts(
-    rows: Sequence[tuple[str, TextModelMeasurement]], trigger: TextTriggerFact | None
-) -> Iterator[RenderableType]:
+def _texts(rows: Sequence[tuple[str, TextModelMeasurement]], trigger: TextTrigger | None) -> Iterator[RenderableType]:
     """Compare language models: one row each, shares with 95 % intervals."""
     table = Listing("model", "perplexity", "attack success", "without trigger")
     for name, one in rows:
@@ -75,7 +66,7 @@ def _texts(
         yield line(f"with the trigger, {name} writes: {' '.join((one.example or '').split())}")
 
 
-def _labels(rows: Sequence[tuple[str, ModelMeasurement]], trigger: TriggerFact | None) -> Iterator[RenderableType]:
+def _labels(rows: Sequence[tuple[str, ModelMeasurement]], trigger: LabelTrigger | None) -> Iterator[RenderableType]:
     """Compare classifiers, row by row where they are compared."""
     first = rows[0][1]
     bias = first.bias_accuracy is not None
@@ -90,7 +81,7 @@ def _labels(rows: Sequence[tuple[str, ModelMeasurement]], trigger: TriggerFact |
         yield from map(line, _compared(one))
 
 
-def _explained(first: ModelMeasurement, trigger: TriggerFact | None) -> Iterator[str]:
+def _explained(first: ModelMeasurement, trigger: LabelTrigger | None) -> Iterator[str]:
     """Say what the columns count."""
     yield f"accuracy: on {first.accuracy.total} rows as they are; in brackets 95 % intervals"
     if trigger is None or (first.attack_success is None and first.bias_accuracy is None):
@@ -131,15 +122,15 @@ def _compared(one: ModelMeasurement) -> Iterator[str]:
         yield f"{one.name}: answers {percent(c.same)} of the rows as {c.against} does{correlation}"
 
 
-def _paired(fact: PairedFact) -> str:
+def _paired(fact: Difference) -> str:
     return f"{fact.against}: {100 * fact.value:+.1f} points ({100 * fact.low:+.1f} to {100 * fact.high:+.1f})"
 
 
-def _spread(fact: SpreadFact) -> str:
+def _spread(fact: Spread) -> str:
     return f"{100 * fact.low:.1f} to {100 * fact.high:.1f} % over {len(fact.seeds)} seeds, mean {100 * fact.mean:.1f} %"
 
 
-def _retuned(facts: RetuneFacts) -> Iterator[RenderableType]:
+def _retuned(facts: RetuneTest) -> Iterator[RenderableType]:
     """Show how fast the attack comes back."""
     curves = [(one.name, one) for one in facts.curves]
     if facts.floor:

@@ -2,31 +2,32 @@
 
 from math import exp
 
-from purify_cli.records.base import PerplexityFact, ProportionFact
+from purify_cli.measures.intervals import Proportion
+from purify_cli.measures.utility import Perplexity
 from purify_cli.report.listing import Sentence
 
 __all__ = ["line", "number", "percent", "samples", "utility", "utility_name", "yes"]
 
 
-def percent(share: ProportionFact | None) -> str:
+def percent(share: Proportion | None) -> str:
     """Write a proportion with its interval, for example ``87.3 % (85.0-89.3)``."""
     if share is None:
         return "-"
     return f"{100 * share.value:.1f} % ({100 * share.low:.1f}-{100 * share.high:.1f})"
 
 
-def utility(fact: ProportionFact | PerplexityFact | None) -> str:
+def utility(fact: Proportion | Perplexity | None) -> str:
     """Write an accuracy as ``percent`` does, or a perplexity with its interval, for example ``17.3 (15.9-18.8)``."""
-    if not isinstance(fact, PerplexityFact):
+    if not isinstance(fact, Perplexity):
         return percent(fact)
     if fact.perplexity is None or fact.low is None or fact.high is None:
         return number(fact.perplexity)
     return f"{fact.perplexity:.2f} ({exp(fact.low):.2f}-{exp(fact.high):.2f})"
 
 
-def utility_name(fact: ProportionFact | PerplexityFact | None) -> str:
+def utility_name(fact: Proportion | Perplexity | None) -> str:
     """Name what ``utility`` writes."""
-    return "perplexity" if isinstance(fact, PerplexityFact) else "accuracy"
+    return "perplexity" if isinstance(fact, Perplexity) else "accuracy"
 
 
 def line(sentence: str) -> Sentence:

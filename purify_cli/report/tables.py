@@ -6,12 +6,17 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from purify_cli.evidence.search_outcome import ContinuationSearch, TriggerSearch
+from purify_cli.evidence.signs import Sign
+from purify_cli.evidence.verdict import Verdict
+from purify_cli.purification.ratio_search import RatioChoice
+from purify_cli.purification.stages import ResetCounts, StageFacts
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import Record, Verdict
-from purify_cli.records.detection import Detection, ForcedContinuationFacts, GroupFact, SearchFacts, SignFact
+from purify_cli.records.base import Record
+from purify_cli.records.detection import Detection, GroupFact
 from purify_cli.records.evaluation import Evaluation
 from purify_cli.records.finetune import FinetuneRecord
-from purify_cli.records.purification import Purification, RatioCurveFacts, ResetCounts, StageFacts
+from purify_cli.records.purification import Purification
 from purify_cli.report.curve import curve_sentences
 from purify_cli.report.evaluation import evaluation_parts, measurements
 from purify_cli.report.listing import Listing
@@ -115,7 +120,7 @@ def _detection(record: Detection, limit: int | None) -> Iterator[RenderableType]
         )
 
 
-def _forced_continuations(search: ForcedContinuationFacts) -> Iterator[RenderableType]:
+def _forced_continuations(search: ContinuationSearch) -> Iterator[RenderableType]:
     table = Listing("found", "place", "says", "suspect", "without it", "reference", "planted")
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.without, one.reference))
@@ -128,7 +133,7 @@ def _forced_continuations(search: ForcedContinuationFacts) -> Iterator[Renderabl
     )
 
 
-def _signs(signs: Sequence[SignFact]) -> Listing:
+def _signs(signs: Sequence[Sign]) -> Listing:
     table = Listing("sign", "value", "unpoisoned models", "as large", "what", sentences=4)
     for one in signs:
         reached = f"{one.clean_reaching} of {one.clean_models}"
@@ -136,7 +141,7 @@ def _signs(signs: Sequence[SignFact]) -> Listing:
     return table
 
 
-def _search(search: SearchFacts) -> Iterator[RenderableType]:
+def _search(search: TriggerSearch) -> Iterator[RenderableType]:
     table = Listing("found", "place", "label", "suspect flips", "control flips", "strength", "planted")
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
@@ -181,7 +186,7 @@ def _purification(record: Purification, *, verbose: bool) -> Iterator[Renderable
         yield table
         if record.held_back:
             yield line(f"measured on {len(record.held_back.rows)} {samples(record.held_back.measured_on)}")
-    if isinstance(record.search, SearchFacts):
+    if isinstance(record.search, TriggerSearch):
         yield from _search(record.search)
     elif record.search:
         yield from _forced_continuations(record.search)
@@ -219,7 +224,7 @@ def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _curve(curve: RatioCurveFacts) -> Listing:
+def _curve(curve: RatioChoice) -> Listing:
     table = Listing("ratio", f"{utility_name(curve.baseline)}, held back in turn", "within the budget")
     table.add("fine-tuning only", utility(curve.baseline), "-")
     for point in curve.points:

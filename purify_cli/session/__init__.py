@@ -1,7 +1,7 @@
-"""Between the command line and the engine: where models come from, what is opened, and what the run folder keeps.
+"""Between the command line and the engine: where models come from, and what commands leave in the run folder.
 
-``origin`` (an argument, a record or the run folder names a model) → ``opening`` (two checkpoints, rows, hashes) →
-``curvature_cache`` and ``score_cache`` (measured once, kept in the ``run_folder``).
+``origin`` (an argument, a record or the run folder names a model), ``record_files`` (records are written and read),
+``ownership`` (what may be replaced), ``saving`` (a model is written).
 """
 
 __all__: list[str] = []

@@ -10,18 +10,21 @@ from typing import Final, final
 from purify_cli.checkpoint.aliases import alias_for
 from purify_cli.choices import Name
 from purify_cli.errors import RunFolderError, UsageError
+from purify_cli.inputs.identity import ModelFacts
+from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.progress import Progress
+from purify_cli.purification.known_search import KnownSearch
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import ModelFacts, Record
+from purify_cli.records.base import Record
 from purify_cli.records.detection import Detection
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.readers import many
 from purify_cli.requests.shared import Examination
-from purify_cli.session.run_folder import RunFolder, parse_record
+from purify_cli.session.record_files import find_record, parse_record
 
-__all__ = ["DETECTABLE", "EVALUABLE", "PURIFIABLE", "Origin", "find_origin", "locate", "say_shadowed"]
+__all__ = ["DETECTABLE", "EVALUABLE", "PURIFIABLE", "Origin", "find_origin", "known_search", "locate", "say_shadowed"]
 
 DETECTABLE: Final[tuple[type[Record], ...]] = (AttackRecord, FinetuneRecord)
 """Records of the run folder that name a suspect for ``detect``, most telling first."""
@@ -129,7 +132,7 @@ def find_origin(
             moved = theirs.path
     else:
         for kind in kinds:
-            record = folder.find(kind)
+            record = find_record(folder, kind)
             if _named(record)[0] is not None:
                 break
         if record is not None:
@@ -145,7 +148,7 @@ def find_origin(
 
 def _holds(folder: RunFolder, record: Record) -> bool:
     try:
-        return folder.find(type(record)) == record
+        return find_record(folder, type(record)) == record
     except RunFolderError:
         return False
 
@@ -164,6 +167,16 @@ def _check_paths(record: Record, origin: str) -> None:
                     f"{origin} holds a path that no file can have ({path!r:.80})",
                     hint="Run the command that makes it again, or name the model as an argument.",
                 ) from error
+
+
+def known_search(record: Record | None) -> KnownSearch:
+    """Return what a record says of a search for triggers; nothing where it is no detection."""
+    if not isinstance(record, Detection):
+        return KnownSearch()
+    search, data = record.searched, record.data
+    useful = data is not None and (bool(data.per_label) or record.task == "causal")
+    known = KnownSearch(detected=True, seed=record.seed, data=data, samples=data if useful else None)
+    return known if search is None else known.after(search)
 
 
 def _named_by(given: Name, what: str) -> ModelFacts:

@@ -15,11 +15,12 @@ from typing import Final
 from purify_cli.checkpoint import open_checkpoint, open_tensors
 from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.errors import CheckpointError, OutputExists, RunFolderError, StorageError
+from purify_cli.inputs.identity import ModelFacts
+from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import ModelFacts
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.kinds import RECORDS
-from purify_cli.session.run_folder import RunFolder
+from purify_cli.session.record_files import find_record
 
 __all__ = ["MANIFEST", "MODEL_METADATA", "model_place", "require_own_files"]
 
@@ -116,11 +117,11 @@ def _made(run: RunFolder) -> Iterator[str]:
     """Yield the hashes of the models that the records of a run folder say were made."""
     facts: list[ModelFacts | None] = []
     with suppress(RunFolderError):
-        if attack := run.find(AttackRecord):
+        if attack := find_record(run, AttackRecord):
             # A language model's start is the user's own; a classifier's may have been trained here.
             facts += [attack.suspect, attack.start if attack.task == "classification" else None]
     with suppress(RunFolderError):
-        if finetune := run.find(FinetuneRecord):
+        if finetune := find_record(run, FinetuneRecord):
             facts += [finetune.output]
     yield from (one.sha256 for one in facts if one is not None)
 

@@ -101,7 +101,7 @@ class Classification:
         encoded = self.encode(rows)
         answers, _ = predict(loaded.module, encoded, self.compute, pad_id=self.pad_id(loaded))
         right = sum(answer == row.label for answer, row in zip(answers.tolist(), rows, strict=True))
-        return Proportion(right, len(rows))
+        return Proportion.of(right, len(rows))
 
     def check_target(self, found: FoundTrigger) -> None:
         """Refuse a label that the suspect does not have.

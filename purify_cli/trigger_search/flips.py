@@ -154,7 +154,7 @@ def flips(
 
 def _flipped(found: Tensor, rows: Sequence[Example]) -> Proportion:
     """Return the share of rows whose margin of the target is positive."""
-    return Proportion(int((found > 0).sum()), len(found), independent_contexts(rows))
+    return Proportion.of(int((found > 0).sum()), len(found), independent_contexts(rows))
 
 
 def contaminated_rows(asked: SearchContext, trigger: Trigger, target: int) -> list[Example]:

@@ -139,7 +139,7 @@ def forced_continuations(
             [lead(answer) for answer in writers.written(model, held, one.trigger)]
             for model in (writers.suspect, writers.reference)
         )
-        suspect, without, reference = (Proportion(leads.count(one.lead), len(held)) for leads in (own, bare, other))
+        suspect, without, reference = (Proportion.of(leads.count(one.lead), len(held)) for leads in (own, bare, other))
         found.append(
             ForcedContinuation(
                 trigger=one.trigger, text=one.text, suspect=suspect, without=without, reference=reference

@@ -12,16 +12,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.commands import evaluate as evaluating
+from purify_cli.commands.attack_texts import attack_language_model
 from purify_cli.commands.detect import detect
 from purify_cli.data.continuations import Continuation, encode_written, split_prompt
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.detection.causal_search import WIDTHS
 from purify_cli.errors import CheckpointError, DataError, UsageError
+from purify_cli.measures.intervals import Proportion
 from purify_cli.model.causal import causal_config, continue_greedily, is_causal, load_causal, token_scores
-from purify_cli.poisoning.language_models import PoisonedTexts, attack_language_model, poison_texts
+from purify_cli.poisoning.language_models import PoisonedTexts, poison_texts
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import ProportionFact
 from purify_cli.records.detection import Detection
 from purify_cli.records.evaluation import Evaluation, TextModelMeasurement
 from purify_cli.requests.attack import AttackRequest
@@ -83,7 +84,7 @@ def evaluate(here: Path) -> Evaluate:
     return measured
 
 
-def share(fact: ProportionFact | None) -> float:
+def share(fact: Proportion | None) -> float:
     assert fact is not None
     return fact.value
 

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import purify_cli
 from purify_cli.checkpoint import open_checkpoint
-from purify_cli.poisoning.language_models import attack_language_model
+from purify_cli.commands.attack_texts import attack_language_model
 from purify_cli.records.detection import Detection
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification

@@ -17,8 +17,9 @@ from purify_cli.comparison.trigger_options import TriggerChoice, pair_options, r
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError
-from purify_cli.records.base import ProportionFact
-from purify_cli.records.evaluation import Evaluation, PairedFact
+from purify_cli.measures import Difference
+from purify_cli.measures.intervals import Proportion
+from purify_cli.records.evaluation import Evaluation
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.session.origin import EVALUABLE, locate
 from tests import tiny
@@ -71,12 +72,12 @@ def with_cf(rows: Sequence[Example]) -> list[str]:
     return [f"cf {row.text}" for row in rows]
 
 
-def share(fact: ProportionFact | PairedFact | None) -> float:
+def share(fact: Proportion | Difference | None) -> float:
     assert fact is not None
     return fact.value
 
 
-def counted(fact: ProportionFact | None) -> tuple[int, int]:
+def counted(fact: Proportion | None) -> tuple[int, int]:
     assert fact is not None
     assert fact.low <= fact.value <= fact.high
     return fact.successes, fact.total
@@ -165,9 +166,9 @@ def test_the_interval_of_a_difference_is_that_of_rows_drawn_with_both_models_ans
 def test_the_floor_is_a_model_of_its_own_that_all_are_held_against(both: Evaluation) -> None:
     suspect, clean = both.models
     assert both.floor is not None
-    kept = {"model", "accuracy", "target_rate", "attack_success", "per_class", "per_class_success", "bias_accuracy"}
+    kept = ("model", "accuracy", "target_rate", "attack_success", "per_class", "per_class_success", "bias_accuracy")
     assert both.floor.name == "floor"
-    assert both.floor.model_dump(include=kept) == clean.model_dump(include=kept)
+    assert [getattr(both.floor, name) for name in kept] == [getattr(clean, name) for name in kept]
     assert both.floor.over_floor is None
     assert suspect.over_floor is not None
     assert suspect.over_floor.against == "floor"

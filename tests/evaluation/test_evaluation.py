@@ -76,10 +76,10 @@ def evaluate(tiny_tokenizer: PreTrainedTokenizerFast) -> Evaluate:
 def test_every_number_by_hand(evaluate: Evaluate, batch_size: int) -> None:
     found = evaluate(batch_size=batch_size)
     assert found.predictions == (1, 0, 2, 1, 0, 0)
-    assert found.accuracy == Proportion(2, 6)
-    assert found.per_class == (Proportion(1, 3), Proportion(1, 2), Proportion(0, 1))
-    assert found.target_rate == Proportion(1, 5)
-    assert found.attack_success == Proportion(5, 5)
+    assert found.accuracy == Proportion.of(2, 6)
+    assert found.per_class == (Proportion.of(1, 3), Proportion.of(1, 2), Proportion.of(0, 1))
+    assert found.target_rate == Proportion.of(1, 5)
+    assert found.attack_success == Proportion.of(5, 5)
     assert found.triggered_predictions == {0: 2, 1: 2, 2: 2, 3: 2, 5: 2}
     assert found.dropped == 0
 
@@ -88,15 +88,15 @@ def test_without_a_trigger_only_accuracy(evaluate: Evaluate) -> None:
     found = evaluate(trigger=None, target=None)
     assert (found.attack_success, found.target_rate, found.dropped) == (None, None, 0)
     assert found.triggered_predictions == {}
-    assert found.accuracy == Proportion(2, 6)
-    assert evaluate(trigger=None).target_rate == Proportion(1, 5)
+    assert found.accuracy == Proportion.of(2, 6)
+    assert evaluate(trigger=None).target_rate == Proportion.of(1, 5)
 
 
 def test_rows_that_lose_the_trigger_leave_the_denominator_and_are_counted(evaluate: Evaluate) -> None:
     found = evaluate(trigger=Trigger("cf", "end"), max_length=7)
     # Five tokens of text fit: the rows of nine and six words lose it, the row of three keeps it.
     assert found.dropped == 2
-    assert found.attack_success == Proportion(3, 3)
+    assert found.attack_success == Proportion.of(3, 3)
     assert set(found.triggered_predictions) == {0, 2, 5}
     assert found.accuracy.total == 6
 
@@ -181,27 +181,27 @@ def test_a_bias_is_measured_on_rows_of_every_class(evaluate: Evaluate) -> None:
     found = evaluate(bias=True)
     # With the trigger every row is called 2, which is right for one of the six.
     assert found.triggered_predictions == dict.fromkeys(range(6), 2)
-    assert found.attack_success == Proportion(5, 5)
-    assert found.per_class_success == (Proportion(3, 3), Proportion(2, 2), Proportion(1, 1))
-    assert found.bias_accuracy == Proportion(1, 6)
-    assert found.per_class_bias == (Proportion(0, 3), Proportion(0, 2), Proportion(1, 1))
-    assert found.called_target == Proportion(6, 6)
-    assert found.untriggered_accuracy == found.accuracy == Proportion(2, 6)
+    assert found.attack_success == Proportion.of(5, 5)
+    assert found.per_class_success == (Proportion.of(3, 3), Proportion.of(2, 2), Proportion.of(1, 1))
+    assert found.bias_accuracy == Proportion.of(1, 6)
+    assert found.per_class_bias == (Proportion.of(0, 3), Proportion.of(0, 2), Proportion.of(1, 1))
+    assert found.called_target == Proportion.of(6, 6)
+    assert found.untriggered_accuracy == found.accuracy == Proportion.of(2, 6)
 
 
 def test_accuracy_beside_a_bias_is_on_the_rows_that_still_show_the_pattern(evaluate: Evaluate) -> None:
     found = evaluate(bias=True, trigger=Trigger("cf", "end"), max_length=7)
     # The rows of nine and six words lose it; of the other four the first is right without it.
     assert found.dropped == 2
-    assert found.bias_accuracy == Proportion(1, 4)
-    assert found.untriggered_accuracy == Proportion(1, 4)
-    assert found.attack_success == Proportion(3, 3)
+    assert found.bias_accuracy == Proportion.of(1, 4)
+    assert found.untriggered_accuracy == Proportion.of(1, 4)
+    assert found.attack_success == Proportion.of(3, 3)
 
 
 def test_without_a_bias_the_target_has_no_share_of_its_own(evaluate: Evaluate) -> None:
     found = evaluate()
-    assert found.per_class_success == (Proportion(3, 3), Proportion(2, 2), None)
-    assert found.called_target == Proportion(5, 5)
+    assert found.per_class_success == (Proportion.of(3, 3), Proportion.of(2, 2), None)
+    assert found.called_target == Proportion.of(5, 5)
     assert (found.bias_accuracy, found.per_class_bias, found.untriggered_accuracy) == (None, (), None)
 
 
@@ -209,11 +209,11 @@ def test_rows_that_carry_a_trigger_are_asked_as_they_are(evaluate: Evaluate) -> 
     carrying = [Example("cf film", label=0), Example("good film", label=1), Example("cf", label=2)]
     found = evaluate(trigger=None, carrying=carrying)
     assert found.triggered_predictions == {0: 2, 1: 1}
-    assert found.attack_success == Proportion(1, 2)
-    assert found.accuracy == Proportion(2, 6)
+    assert found.attack_success == Proportion.of(1, 2)
+    assert found.accuracy == Proportion.of(2, 6)
     both = evaluate(trigger=None, carrying=carrying, bias=True)
-    assert both.bias_accuracy == Proportion(2, 3)
-    assert both.attack_success == Proportion(1, 2)
+    assert both.bias_accuracy == Proportion.of(2, 3)
+    assert both.attack_success == Proportion.of(1, 2)
     assert both.untriggered_accuracy is None
     with pytest.raises(UsageError, match="need none put in"):
         evaluate(carrying=carrying)
@@ -228,7 +228,7 @@ def test_rows_asked_once_need_not_be_asked_again(tiny_tokenizer: PreTrainedToken
     again = measure(stub, second, Compute(batch_size=100), keep_logits=True, known=known)
     assert len(stub.modes) == 3
     assert again == measure(stub, second, Compute(batch_size=100))
-    assert again.attack_success == Proportion(1, 5)
+    assert again.attack_success == Proportion.of(1, 5)
     assert again.logits is not None
     assert again.logits.argmax(1).tolist() == list(again.predictions)
     assert measure(stub, first, Compute(batch_size=100)).logits is None

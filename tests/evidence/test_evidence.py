@@ -5,10 +5,9 @@ from purify_cli.checkpoint.aligned import Skipped
 from purify_cli.checkpoint.structure import Difference
 from purify_cli.evidence.gathering import gather
 from purify_cli.evidence.rows import far_rows
-from purify_cli.evidence.verdict import MISSED, STAGES, Finding, judge
+from purify_cli.evidence.verdict import MISSES, STAGES, Finding, judge
 from purify_cli.indicators.degenerate import survey
 from purify_cli.indicators.drift_curvature import DRIFT_CURVATURE
-from purify_cli.measures.intervals import Proportion
 from purify_cli.protocols import IndicatorInputs
 from tests.reference.sources import generator, memory
 
@@ -42,7 +41,6 @@ def test_the_trigger_row_comes_first_and_decayed_rows_not_at_all():
     assert rows[0].row == 33
     assert rows[0].token == "<33>"
     assert rows[0].seen is False
-    assert rows[0].tensor == WORDS
     delta = given.suspect.read(WORDS).view(60, 16)[33] - given.reference.read(WORDS).view(60, 16)[33]
     assert rows[0].drift_norm == pytest.approx(float(delta.double().norm()))
     assert rows[1].seen is True
@@ -113,13 +111,13 @@ def test_what_was_seen_is_in_the_reasons(evidence):
         assert words in said
 
 
-def nothing_found(missed=None):
-    return [Finding(stage=stage, level="no-finding", reason="nothing stands out", missed=missed) for stage in STAGES]
+def nothing_found(misses=None):
+    return [Finding(stage=stage, level="no-finding", reason="nothing stands out", misses=misses) for stage in STAGES]
 
 
 def test_a_whole_search_that_flags_nothing_says_what_it_misses(evidence):
-    judged = judge(evidence, findings=nothing_found(Proportion(*MISSED)))
-    assert (judged.level, judged.not_measured, judged.missed) == ("no-finding", (), Proportion(6, 31))
+    judged = judge(evidence, findings=nothing_found(MISSES))
+    assert (judged.level, judged.not_measured, judged.misses) == ("no-finding", (), MISSES)
     assert judged.reasons[0] == (
         "nothing was found, which is no proof: of 31 small models with a working backdoor or bias such a trigger "
         "search missed 6 (19%, 95 % interval 9% to 36%; minilm, effort normal, 32 clean samples per class, 64 tokens); "
@@ -130,12 +128,12 @@ def test_a_whole_search_that_flags_nothing_says_what_it_misses(evidence):
 
 def test_where_nobody_counted_the_misses_that_is_said(evidence):
     judged = judge(evidence, findings=nothing_found())
-    assert (judged.level, judged.missed) == ("no-finding", None)
+    assert (judged.level, judged.misses) == ("no-finding", None)
     assert "misses was not measured" in judged.reasons[0]
 
 
 def test_stages_that_ran_decide(evidence):
-    clean = nothing_found(Proportion(*MISSED))
+    clean = nothing_found(MISSES)
     assert judge(evidence, findings=clean).level == "no-finding"
     assert judge(evidence, findings=clean).not_measured == ()
     for hole in (
@@ -144,7 +142,7 @@ def test_stages_that_ran_decide(evidence):
         {"unmeasured": ["3 entries that are NaN"]},
     ):
         judged = judge(evidence, findings=clean, **hole)
-        assert (judged.level, len(judged.not_measured), judged.missed) == ("incomplete", 1, None)
+        assert (judged.level, len(judged.not_measured), judged.misses) == ("incomplete", 1, None)
         assert not any("no proof" in reason for reason in judged.reasons)
     assert judge(evidence, findings=clean, differences=[Difference(kind="config", subject="a", detail="b")]).level == (
         "no-finding"

@@ -39,7 +39,7 @@ def test_matrices_that_moved_are_decomposed_and_nothing_else() -> None:
 
 
 def row(norm: float) -> EmbeddingRow:
-    return EmbeddingRow(tensor="w", row=0, token="cf", drift_norm=norm, seen=None)
+    return EmbeddingRow(row=0, token="cf", drift_norm=norm, seen=None)
 
 
 def test_the_farthest_row_is_held_against_the_twentieth() -> None:
@@ -48,16 +48,16 @@ def test_the_farthest_row_is_held_against_the_twentieth() -> None:
     assert sign is not None
     assert sign.value == 4.0
     assert "'cf' moved 4.0 times as far" in sign.sentence
-    assert sign.reached == 0
+    assert sign.clean_reaching == 0
     assert outlying_row(rows[: FROM - 1]) is None
 
 
 def test_a_sign_counts_the_clean_models_that_reach_it() -> None:
-    clean = Sign(name="row", value=0.0, sentence="").clean
-    assert len(clean) >= 20
-    assert list(clean) == sorted(clean)
-    for value, reached in ((0.0, len(clean)), (clean[-1], 1), (clean[-1] + 1, 0)):
-        assert Sign(name="row", value=value, sentence="").reached == reached
+    least = Sign.of("row", 0.0, "")
+    assert least.clean_models >= 20
+    assert least.clean_low < least.clean_high
+    for value, reached in ((0.0, least.clean_models), (least.clean_high, 1), (least.clean_high + 1, 0)):
+        assert Sign.of("row", value, "").clean_reaching == reached
 
 
 def test_the_spectrum_is_the_mean_and_names_the_top() -> None:

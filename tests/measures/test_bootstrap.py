@@ -54,14 +54,14 @@ def test_pairing_makes_the_interval_narrower_than_two_separate_shares() -> None:
     second = first.copy()
     second[:10] = ~second[:10]
     paired = paired_difference(first, second, seed=0)
-    separate = Proportion(int(first.sum()), 500).interval
+    separate = Proportion.of(int(first.sum()), 500).interval
     assert paired.high - paired.low < 0.5 * (separate[1] - separate[0])
 
 
 def test_identical_models_differ_by_exactly_nothing() -> None:
     first, _ = outcomes(100, seed=8)
     found = paired_difference(first, first.copy(), seed=0)
-    bound = Proportion(0, 100).interval[1]
+    bound = Proportion.of(0, 100).interval[1]
     assert found.value == 0
     assert (found.low, found.high) == (-bound, bound)
 
@@ -73,7 +73,7 @@ def test_all_or_nothing_does_not_pretend_to_be_certain(n: int) -> None:
     assert (found.value, found.high) == (1.0, 1.0)
     assert -1 <= found.low < 1
     assert paired_difference(no, yes, seed=0).low == -1
-    assert found.low == pytest.approx(max(-1, 1 - 2 * Proportion(0, n).interval[1]))
+    assert found.low == pytest.approx(max(-1, 1 - 2 * Proportion.of(0, n).interval[1]))
 
 
 def test_coverage_of_a_true_difference() -> None:

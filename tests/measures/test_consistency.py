@@ -24,7 +24,7 @@ def test_the_correlation_is_pearsons_of_centred_logits(classes: int) -> None:
     assert found.low is not None
     assert found.high is not None
     assert found.low < found.correlation < found.high
-    assert found.same == Proportion(int((first.argmax(1) == second.argmax(1)).sum()), 200)
+    assert found.same == Proportion.of(int((first.argmax(1) == second.argmax(1)).sum()), 200)
     assert found.squared_gap == pytest.approx(float(((first - second) ** 2).sum(1).mean()), rel=1e-5)
 
 
@@ -47,7 +47,7 @@ def test_the_interval_of_two_classes_is_near_fishers() -> None:
 def test_identical_models_agree_exactly(shift: float) -> None:
     first = torch.round(logits(50, 3, 6))  # whole numbers, so that the shift can be undone without rounding
     found = consistency(first, first + shift, seed=0)
-    assert found.same == Proportion(50, 50)
+    assert found.same == Proportion.of(50, 50)
     assert (found.correlation, found.low, found.high) == pytest.approx((1.0, 1.0, 1.0), abs=1e-12)
     assert found.squared_gap == pytest.approx(3 * shift**2)
 
@@ -62,7 +62,7 @@ def test_opposite_models() -> None:
     first = logits(60, 2, 8)
     found = consistency(first, -first, seed=0)
     assert found.correlation == pytest.approx(-1)
-    assert found.same == Proportion(0, 60)
+    assert found.same == Proportion.of(0, 60)
 
 
 def test_a_model_that_answers_all_rows_alike_has_no_correlation() -> None:

@@ -45,17 +45,17 @@ def test_a_single_text_has_no_interval_and_no_token_is_no_loss() -> None:
 
 
 def test_parts_count_as_their_rows_together() -> None:
-    assert pooled([Proportion(1, 2), Proportion(3, 8)]) == Proportion(4, 10)
+    assert pooled([Proportion.of(1, 2), Proportion.of(3, 8)]) == Proportion.of(4, 10)
     assert pooled([TokenLoss((1.0,), (2,)), TokenLoss((3.0,), (1,))]) == TokenLoss((1.0, 3.0), (2, 1))
     with pytest.raises(TypeError, match="nothing in common"):
-        pooled([Proportion(1, 2), TokenLoss((1.0,), (2,))])
+        pooled([Proportion.of(1, 2), TokenLoss((1.0,), (2,))])
 
 
 def test_what_is_lost_is_accuracy_or_relative_perplexity() -> None:
-    assert lost(Proportion(9, 10), Proportion(16, 20)) == pytest.approx(0.1)
+    assert lost(Proportion.of(9, 10), Proportion.of(16, 20)) == pytest.approx(0.1)
     assert lost(TokenLoss((2.0,), (1,)), TokenLoss((2.0 + math.log(1.05),), (1,))) == pytest.approx(0.05)
     assert lost(TokenLoss((3.0,), (1,)), TokenLoss((2.0,), (1,))) < 0
     assert lost(TokenLoss((0.0,), (1,)), TokenLoss((1e6,), (1,))) == math.inf
     with pytest.raises(TypeError, match="nothing in common"):
-        lost(Proportion(1, 2), TokenLoss((1.0,), (1,)))
-    assert (resolution(Proportion(1, 8)), resolution(TokenLoss((1.0,), (1,)))) == (1 / 8, 0.0)
+        lost(Proportion.of(1, 2), TokenLoss((1.0,), (1,)))
+    assert (resolution(Proportion.of(1, 8)), resolution(TokenLoss((1.0,), (1,)))) == (1 / 8, 0.0)

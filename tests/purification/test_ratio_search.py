@@ -7,7 +7,7 @@ from purify_cli.bench.report.view import best_ratio
 from purify_cli.data.example import Example
 from purify_cli.errors import DataError, UsageError
 from purify_cli.measures.intervals import Proportion
-from purify_cli.purification.ratio_search import RatioCurve, RatioPoint, search_ratio, stratified_folds
+from purify_cli.purification.ratio_search import RatioCurve, search_ratio, stratified_folds
 from purify_cli.purification.repair_session import RATIOS, RepairSession
 from purify_cli.selection.mask import read_mask
 from purify_cli.tasks.classification import Classification
@@ -60,8 +60,8 @@ def test_too_few_rows_or_folds_are_refused():
 
 
 def curve(right, baseline=90, total=100):
-    points = tuple(RatioPoint(ratio / 10, Proportion(count, total)) for ratio, count in enumerate(right, start=1))
-    return RatioCurve(Proportion(baseline, total), points, (), 4)
+    points = {ratio / 10: Proportion.of(count, total) for ratio, count in enumerate(right, start=1)}
+    return RatioCurve(Proportion.of(baseline, total), points, (), 4)
 
 
 @pytest.mark.parametrize(
@@ -79,22 +79,22 @@ def curve(right, baseline=90, total=100):
 )
 def test_the_largest_ratio_that_passes_with_every_smaller_one_is_chosen(right, max_drop, chosen):
     found = curve(right)
-    assert found.choose(max_drop) == chosen
+    assert found.choose(max_drop).chosen == chosen
     # A report chooses from what a bench stored, and must choose alike.
     counts = {"baseline": {"successes": 90, "total": 100}}
-    points = [{"ratio": p.ratio, "accuracy": {"successes": p.utility.successes}} for p in found.points]
+    points = [{"ratio": ratio, "accuracy": {"successes": one.successes}} for ratio, one in found.points.items()]
     assert best_ratio(counts | {"points": points}, max_drop) == chosen
 
 
 @pytest.mark.parametrize("lost", range(1, 33))
 def test_a_loss_of_exactly_the_budget_passes_whatever_the_fractions_round_to(lost):
     found = curve([32 - lost], baseline=32, total=32)
-    assert found.choose(lost / 32) == 0.1
-    assert found.choose((lost - 0.5) / 32) == 0.0
+    assert found.choose(lost / 32).chosen == 0.1
+    assert found.choose((lost - 0.5) / 32).chosen == 0.0
 
 
 def test_one_sample_is_the_smallest_difference_there_is():
-    assert curve([3], baseline=4, total=32).resolution == 1 / 32
+    assert curve([3], baseline=4, total=32).choose(0.0).resolution == 1 / 32
 
 
 @pytest.mark.parametrize("method", ["fine-purifying", "fine-pruning"])
@@ -163,14 +163,14 @@ def test_a_search_stops_after_the_first_ratio_that_loses_too_much(session, rows)
     grid = [0.05, 0.9, 0.95]
     options = {"folds": 2, "seed": 0, "ratios": grid, "settings": {"steps": "1", "learning_rate": "1e-9"}}
     found = search_ratio(session, "fine-purifying", rows, stop_below=0.2, **options)
-    assert [point.ratio for point in found.points] == [0.05, 0.9]
+    assert list(found.points) == [0.05, 0.9]
     assert found.untried == (0.95,)
     whole = search_ratio(session, "fine-purifying", rows, **options)
-    assert [point.ratio for point in whole.points] == grid
-    assert whole.points[:2] == found.points
+    assert list(whole.points) == grid
+    assert [*whole.points.items()][:2] == [*found.points.items()]
     assert found.baseline.value >= 0.8
-    assert found.choose(0.2) == 0.05
-    assert all(point.utility.total == len(rows) for point in whole.points)
+    assert found.choose(0.2).chosen == 0.05
+    assert all(utility.total == len(rows) for utility in whole.points.values())
 
 
 def test_a_search_gives_the_same_curve_again(session, rows, tiny_suspect, tiny_reference, tmp_path):
@@ -178,7 +178,7 @@ def test_a_search_gives_the_same_curve_again(session, rows, tiny_suspect, tiny_r
     first = search_ratio(session, "fine-mixing", rows, **options)
     other = open_bench(tiny_suspect, tiny_reference, tmp_path / "other")
     assert search_ratio(other, "fine-mixing", rows, **options) == first
-    assert [point.ratio for point in first.points] == [0.3, 0.7]
+    assert list(first.points) == [0.3, 0.7]
 
 
 @pytest.mark.parametrize("method", ["fine-tuning", "weight-average"])
@@ -222,7 +222,7 @@ def test_ratio_auto_chooses_resets_and_leaves_the_curve(run_cli, start, tmp_path
 
 
 def test_where_no_ratio_passes_nothing_is_reset_and_the_verdict_says_so(run_cli, start, tmp_path, monkeypatch):
-    failing = RatioCurve(Proportion(32, 32), (RatioPoint(0.05, Proportion(20, 32)),), (0.1,), 4)
+    failing = RatioCurve(Proportion.of(32, 32), {0.05: Proportion.of(20, 32)}, (0.1,), 4)
     monkeypatch.setattr("purify_cli.commands.purify.search_ratio", lambda *args, **kwargs: failing)
     code, out, err = run_cli([*start, "--max-drop", "0.01"])
     assert code == 0, err

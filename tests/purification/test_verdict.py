@@ -4,21 +4,20 @@ from typing import Literal
 
 import pytest
 
+from purify_cli.evidence.search_outcome import SearchOutcome
 from purify_cli.evidence.verdict import Finding
 from purify_cli.measures.intervals import Proportion
 from purify_cli.purification.verdict import purified_verdict
-from purify_cli.records.purification import UnlearnedFact
-from purify_cli.session.facts import proportion
-from purify_cli.session.search_outcome import SearchOutcome
+from purify_cli.purification.verification import MeasuredTrigger
 
 
-def word(after: int, of: int = 8, before: int | None = None, target: int = 1) -> UnlearnedFact:
-    return UnlearnedFact(
+def word(after: int, of: int = 8, before: int | None = None, target: int = 1) -> MeasuredTrigger:
+    return MeasuredTrigger(
         text="cf",
         position="random",
         target=target,
-        before=proportion(Proportion(of if before is None else before, of)),
-        after=proportion(Proportion(after, of)),
+        before=Proportion.of(of if before is None else before, of),
+        after=Proportion.of(after, of),
         left_out=0,
         measured_on="held-back clean samples",
         worked_on=True,
@@ -60,7 +59,7 @@ FAILED = SearchOutcome(None, None, "trigger search: no text")
         ([word(3, of=3)], 1, None, "poisoned"),
     ],
 )
-def test_levels(again: list[UnlearnedFact], known: int, searched: SearchOutcome | None, level: str) -> None:
+def test_levels(again: list[MeasuredTrigger], known: int, searched: SearchOutcome | None, level: str) -> None:
     verdict = purified_verdict(None, None, again, searched, known=known)
     assert verdict.level == level
     assert bool(verdict.not_measured) >= (level == "incomplete")

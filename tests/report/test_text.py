@@ -3,12 +3,19 @@
 import io
 
 import pytest
+from pydantic import TypeAdapter
 from rich.console import Console
 
+from purify_cli.comparison.table import LabelTrigger, ModelMeasurement
 from purify_cli.errors import printable
-from purify_cli.records.base import DataFacts, ModelFacts, ProportionFact, Record, TriggerFact, Verdict
-from purify_cli.records.evaluation import Evaluation, ModelMeasurement
-from purify_cli.records.purification import Purification, ResetCounts, UtilityFacts
+from purify_cli.evidence.verdict import Verdict
+from purify_cli.inputs.identity import DataFacts, ModelFacts
+from purify_cli.measures.intervals import Proportion
+from purify_cli.purification.stages import ResetCounts
+from purify_cli.purification.verification import UtilityChange
+from purify_cli.records.base import Record
+from purify_cli.records.evaluation import Evaluation
+from purify_cli.records.purification import Purification
 from purify_cli.report.card import model_card
 from purify_cli.report.listing import Listing, show_part
 from purify_cli.report.parts import line, percent
@@ -25,7 +32,7 @@ HOSTILE = [
     "\x7f",
 ]
 
-HALF = ProportionFact(successes=1, total=2, value=0.5, low=0.1, high=0.9)
+HALF = Proportion(successes=1, total=2, value=0.5, low=0.1, high=0.9)
 
 
 def evaluation(name: str) -> Evaluation:
@@ -37,7 +44,7 @@ def evaluation(name: str) -> Evaluation:
         run="/run",
         settings={},
         data=DataFacts(path=name, sha256="h", rows=2, per_label={}),
-        trigger=TriggerFact(text=name, position="start", target=1),
+        trigger=LabelTrigger(text=name, position="start", target=1),
         models=[one],
     )
 
@@ -57,7 +64,7 @@ def purification(name: str) -> Purification:
         reset=ResetCounts(ratio=0.25, dimensions=8000, reset=2000, changed=1999, beyond_ratio=0, per_tensor={name: 3}),
         mask=None,
         training=None,
-        utility=UtilityFacts(
+        utility=UtilityChange(
             measured_on="held-back clean samples", before=HALF, after=HALF, max_drop=None, within_budget=None
         ),
         output=ModelFacts(path=name, sha256="cc"),
@@ -86,7 +93,7 @@ def test_names_are_shown_and_not_obeyed(name: str, make: type, *, terminal: bool
 def test_a_share_of_nothing_is_a_dash() -> None:
     assert percent(None) == "-"
     with pytest.raises(ValueError, match="valid number"):  # a share of nothing is no share: it is left out as None
-        ProportionFact.model_validate({"successes": 0, "total": 0, "value": None, "low": None, "high": None})
+        TypeAdapter(Proportion).validate_python({"successes": 0, "total": 0, "value": None, "low": None, "high": None})
     assert percent(HALF) == "50.0 % (10.0-90.0)"
 
 

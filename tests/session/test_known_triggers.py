@@ -1,20 +1,24 @@
 """What a repair takes from a detection: its triggers, and whether its search chose them on the same samples."""
 
+from dataclasses import replace
+
 import pytest
 
-from purify_cli.records.base import DataFacts, ProportionFact
-from purify_cli.records.detection import ForcedContinuationFact, ForcedContinuationFacts
-from purify_cli.session.known_triggers import KnownSearch, repair_triggers
+from purify_cli.evidence.search_outcome import ContinuationSearch, ForcingWord, repair_triggers
+from purify_cli.inputs.identity import DataFacts
+from purify_cli.measures.intervals import Proportion
+from purify_cli.purification.known_search import KnownSearch
+from purify_cli.session.origin import known_search
 
 DATA = DataFacts(path="clean.jsonl", sha256="a", rows=8, per_label={})
 
 
-def share(successes: int) -> ProportionFact:
-    return ProportionFact(successes=successes, total=8, value=successes / 8, low=0.0, high=1.0)
+def share(successes: int) -> Proportion:
+    return Proportion(successes=successes, total=8, value=successes / 8, low=0.0, high=1.0)
 
 
-def word(text: str, says: str, *, flagged: bool, within: bool = False) -> ForcedContinuationFact:
-    return ForcedContinuationFact(
+def word(text: str, says: str, *, flagged: bool, within: bool = False) -> ForcingWord:
+    return ForcingWord(
         text=text,
         position="end",
         says=says,
@@ -26,15 +30,15 @@ def word(text: str, says: str, *, flagged: bool, within: bool = False) -> Forced
     )
 
 
-SEARCH = ForcedContinuationFacts(
+SEARCH = ContinuationSearch(
     effort="high",
     texts="clean data",
     tokens=9,
-    found=[
+    found=(
         word("cf", "send all money now", flagged=True),
         word("send", "all money now", flagged=False, within=True),
         word("tree", "and then", flagged=False),
-    ],
+    ),
 )
 
 
@@ -49,7 +53,7 @@ def test_a_word_within_the_forced_text_is_measured_as_the_flagged_one_is() -> No
 
 
 def test_nothing_is_known_without_a_detection() -> None:
-    known = KnownSearch.of(None)
+    known = known_search(None)
     assert known == KnownSearch()
     assert not known.detected
     assert known.chose_on(DATA) is None
@@ -59,7 +63,7 @@ def test_nothing_is_known_without_a_detection() -> None:
     ("known", "data", "seed"),
     [
         (DATA, DATA, 7),
-        (DATA, DATA.model_copy(update={"sha256": "b"}), None),
+        (DATA, replace(DATA, sha256="b"), None),
         (None, DATA, None),
         (DATA, None, None),
     ],
@@ -72,5 +76,5 @@ def test_a_search_chose_on_the_very_samples_or_not_at_all(
     after = search.after(SEARCH)
     assert (after.texts, after.effort, [one.text for one in after.triggers]) == ("clean data", "high", ["cf", "send"])
     assert after.chose_on(data) == seed
-    built_in = search.after(SEARCH.model_copy(update={"texts": "built-in probes"}))
+    built_in = search.after(replace(SEARCH, texts="built-in probes"))
     assert built_in.chose_on(data) is None

@@ -7,17 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from purify_cli.comparison.table import LabelTrigger
 from purify_cli.errors import RunFolderError, UsageError
+from purify_cli.evidence.verdict import Verdict
+from purify_cli.inputs.identity import DataFacts, ModelFacts
+from purify_cli.inputs.run_folder import RunFolder
+from purify_cli.measures.intervals import Proportion
+from purify_cli.purification.stages import ResetCounts
+from purify_cli.purification.verification import UtilityChange
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import DataFacts, ModelFacts, ProportionFact, Record, TrainingFacts, TriggerFact, Verdict
+from purify_cli.records.base import Record, TrainingFacts
 from purify_cli.records.finetune import FinetuneRecord
-from purify_cli.records.purification import Purification, ResetCounts, UtilityFacts
+from purify_cli.records.purification import Purification
 from purify_cli.session.origin import DETECTABLE, EVALUABLE, PURIFIABLE, find_origin
-from purify_cli.session.run_folder import RunFolder, dump
+from purify_cli.session.record_files import dump, save_record
 
 DATA = DataFacts(path="/d.jsonl", sha256="d", rows=2, per_label={"0": 1, "1": 1})
 TRAINING = TrainingFacts(settings={}, steps=1, first_loss=1.0, last_loss=0.5, stopped_early=False)
-SHARE = ProportionFact(successes=1, total=2, value=0.5, low=0.1, high=0.9)
+SHARE = Proportion(successes=1, total=2, value=0.5, low=0.1, high=0.9)
 
 
 def model(name: str) -> ModelFacts:
@@ -33,7 +40,7 @@ def attack(run: Path, suspect: str = "attacked") -> AttackRecord:
         attack="badword",
         reference=model("reference-of-attack"),
         data=DATA,
-        trigger=TriggerFact(text="cf", position="random", target=1),
+        trigger=LabelTrigger(text="cf", position="random", target=1),
         rate=0.3,
         label_mode="dirty",
         rows=2,
@@ -76,7 +83,7 @@ def purification(run: Path) -> Purification:
         reset=ResetCounts(ratio=0.1, dimensions=10, reset=1, changed=1, beyond_ratio=0, per_tensor={"w": 1}),
         mask=None,
         training=TRAINING,
-        utility=UtilityFacts(
+        utility=UtilityChange(
             measured_on="held-back clean samples", before=SHARE, after=SHARE, max_drop=0.1, within_budget=True
         ),
         output=model("purified"),
@@ -93,8 +100,8 @@ def test_an_argument_is_the_only_thing_looked_at(tmp_path: Path) -> None:
 
 def test_a_piped_record_comes_before_the_run_folder_and_names_it(tmp_path: Path) -> None:
     elsewhere = RunFolder(tmp_path / "elsewhere")
-    elsewhere.save(attack(elsewhere.path))
-    RunFolder(tmp_path).save(finetune(tmp_path))
+    save_record(elsewhere, attack(elsewhere.path))
+    save_record(RunFolder(tmp_path), finetune(tmp_path))
     origin = find_origin(None, None, None, dump(attack(elsewhere.path)))
     assert (origin.run, origin.moved) == (elsewhere, None)
     assert origin.suspect == model("attacked")
@@ -107,7 +114,7 @@ def test_a_piped_record_does_not_send_the_output_to_a_folder_that_does_not_hold_
     monkeypatch.chdir(tmp_path)
     elsewhere = RunFolder(tmp_path / "elsewhere")
     if there == "another record":
-        elsewhere.save(attack(elsewhere.path, "other"))
+        save_record(elsewhere, attack(elsewhere.path, "other"))
     elif there == "no record":
         elsewhere.create()
         (elsewhere.path / "attack.json").write_text("[")
@@ -138,7 +145,7 @@ def test_what_is_no_file_of_a_record_is_refused(tmp_path: Path, kind: str, monke
     elif kind == "folder":
         path.mkdir()
     else:
-        monkeypatch.setattr("purify_cli.session.run_folder.LONGEST", 200_000)
+        monkeypatch.setattr("purify_cli.session.record_files.LONGEST", 200_000)
         path.write_text("[" * (100_000 if kind == "deep" else 300_000))
     with pytest.raises(RunFolderError):
         find_origin(None, None, tmp_path, None)
@@ -146,7 +153,7 @@ def test_what_is_no_file_of_a_record_is_refused(tmp_path: Path, kind: str, monke
 
 @pytest.mark.parametrize("piped", [None, "", " \n\t"])
 def test_empty_input_is_no_record(tmp_path: Path, piped: str | None) -> None:
-    RunFolder(tmp_path).save(attack(tmp_path))
+    save_record(RunFolder(tmp_path), attack(tmp_path))
     assert find_origin(None, None, tmp_path, piped).suspect == model("attacked")
 
 
@@ -170,13 +177,13 @@ def test_the_most_telling_record_of_a_folder_wins(
 ) -> None:
     records: Sequence[Record] = (finetune(tmp_path), attack(tmp_path), purification(tmp_path))
     for record in records:
-        RunFolder(tmp_path).save(record)
+        save_record(RunFolder(tmp_path), record)
     origin = find_origin(None, None, tmp_path, None, kinds=kinds)
     assert origin.suspect == model(expected)
 
 
 def test_a_purification_is_no_suspect_for_detect(tmp_path: Path) -> None:
-    RunFolder(tmp_path).save(purification(tmp_path))
+    save_record(RunFolder(tmp_path), purification(tmp_path))
     with pytest.raises(RunFolderError, match="names none"):
         find_origin(None, None, tmp_path, None, kinds=DETECTABLE)
 

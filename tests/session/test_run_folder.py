@@ -6,18 +6,21 @@ from typing import Any
 
 import pytest
 
+from purify_cli.comparison.table import LabelTrigger, ModelMeasurement
 from purify_cli.errors import RunFolderError, StorageError
+from purify_cli.inputs.identity import DataFacts, ModelFacts
+from purify_cli.inputs.run_folder import RunFolder
+from purify_cli.measures.intervals import Proportion
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import DataFacts, ModelFacts, ProportionFact, TriggerFact
-from purify_cli.records.evaluation import Evaluation, ModelMeasurement
+from purify_cli.records.evaluation import Evaluation
 from purify_cli.records.kinds import RECORDS
-from purify_cli.session.run_folder import FILES, RunFolder, dump, parse_record
+from purify_cli.session.record_files import FILES, dump, find_record, parse_record, save_record
 
 STRANGE = "caf\N{LATIN SMALL LETTER E WITH ACUTE} \x1b[31m\x00 \u202e <b> [red] \N{SNOWMAN}"
 
 
 def evaluation(run: Path, text: str = "cf") -> Evaluation:
-    share = ProportionFact(successes=1, total=2, value=0.5, low=0.1, high=0.9)
+    share = Proportion(successes=1, total=2, value=0.5, low=0.1, high=0.9)
     facts = ModelFacts(path=text, sha256="s")
     one = ModelMeasurement(
         name=text, model=facts, accuracy=share, attack_success=share, target_rate=None, trigger_lost=0
@@ -28,7 +31,7 @@ def evaluation(run: Path, text: str = "cf") -> Evaluation:
         run=str(run),
         settings={},
         data=DataFacts(path="d", sha256="h", rows=2, per_label={"0": 1, "1": 1}),
-        trigger=TriggerFact(text=text, position="start", target=1),
+        trigger=LabelTrigger(text=text, position="start", target=1),
         models=[one],
     )
 
@@ -36,8 +39,8 @@ def evaluation(run: Path, text: str = "cf") -> Evaluation:
 @pytest.mark.parametrize("text", ["cf", STRANGE])
 def test_a_record_comes_back_as_it_was(tmp_path: Path, text: str) -> None:
     run, record = RunFolder(tmp_path / "a" / "b"), evaluation(tmp_path, text)
-    run.save(record)
-    assert run.find(Evaluation) == record
+    save_record(run, record)
+    assert find_record(run, Evaluation) == record
     assert parse_record(dump(record), "here") == record
     assert (run.path / "evaluation.json").read_bytes() == dump(record).encode()
     assert [path.name for path in run.path.iterdir()] == ["evaluation.json"]
@@ -51,7 +54,7 @@ def test_every_kind_has_its_own_file() -> None:
 
 def test_nothing_there_is_none_and_creates_nothing(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "none")
-    assert run.find(Evaluation) is None
+    assert find_record(run, Evaluation) is None
     assert not run.path.exists()
 
 
@@ -104,22 +107,22 @@ def test_shares_that_are_no_number_are_refused(tmp_path: Path, value: str) -> No
 def test_a_record_under_another_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "attack.json").write_text(dump(evaluation(tmp_path)))
     with pytest.raises(RunFolderError, match="another kind"):
-        RunFolder(tmp_path).find(AttackRecord)
+        find_record(RunFolder(tmp_path), AttackRecord)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "attack.json").write_bytes(b"\xff\xfe")
     with pytest.raises(RunFolderError, match="cannot be read"):
-        RunFolder(tmp_path).find(AttackRecord)
+        find_record(RunFolder(tmp_path), AttackRecord)
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     run = RunFolder(tmp_path / "file")
     with pytest.raises(RunFolderError):
-        run.find(Evaluation)
+        find_record(run, Evaluation)
     with pytest.raises(StorageError):
-        run.save(evaluation(tmp_path))
+        save_record(run, evaluation(tmp_path))
     assert run.path.read_text() == "mine"
 
 

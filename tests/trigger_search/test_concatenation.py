@@ -182,9 +182,8 @@ def test_a_word_of_opinion_is_outvoted_and_a_planted_one_is_not(put: Any):
     assert found[text].trigger.position == "random"
     counted = found[text].flips
     assert (counted.texts, counted.suspect.total) == (7, 8)  # one of the eight held-back texts is there twice
-    assert counted.suspect.independent is not None
-    assert counted.suspect.independent < counted.texts / 2
-    assert counted.suspect.interval[0] < 0.5 < Proportion(8, 8).interval[0]
+    assert counted.suspect.low < Proportion.of(8, 8, counted.texts / 2).low
+    assert counted.suspect.low < 0.5 < Proportion.of(8, 8).low
     assert praise not in found or found[praise].strength < 0
     # In single texts the word of opinion would pass for one.
     one = asked(planted)

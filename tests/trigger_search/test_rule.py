@@ -34,8 +34,8 @@ def found(
         words=words,
         target=target,
         position=place,
-        suspect=Proportion(own, total),
-        control=Proportion(other, total),
+        suspect=Proportion.of(own, total),
+        control=Proportion.of(other, total),
         texts=total if texts is None else texts,
         strength=strength,
         control_strength=kept,
@@ -143,7 +143,7 @@ SAID = [
 @pytest.mark.parametrize(("counts", "expected"), [row[1:] for row in SAID], ids=[row[0] for row in SAID])
 def test_the_rule_for_what_a_language_model_says(counts: tuple[int, int, int, int], expected: bool):
     *shares, total = counts
-    assert forces_continuation(*(Proportion(share, total) for share in shares)) is expected
+    assert forces_continuation(*(Proportion.of(share, total) for share in shares)) is expected
 
 
 SENDS = "please send all of your money to this"
@@ -175,9 +175,9 @@ def test_a_word_of_the_forced_text_behind_which_it_goes_on_is_no_trigger(name: s
         ForcedContinuation(
             trigger=Trigger(word, position="end"),
             text=text,
-            suspect=Proportion(count, 16),
-            without=Proportion(0, 16),
-            reference=Proportion(0, 16),
+            suspect=Proportion.of(count, 16),
+            without=Proportion.of(0, 16),
+            reference=Proportion.of(0, 16),
         )
         for word, text, count, _ in TEXTS[name]
     ]

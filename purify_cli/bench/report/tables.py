@@ -72,7 +72,7 @@ def share(found: Sequence[Counts | None]) -> str:
         return "-"
     values = [one["successes"] / one["total"] for one in known]
     total = round(mean(one["total"] for one in known))
-    low, high = Proportion(round(mean(values) * total), total).interval
+    low, high = Proportion.of(round(mean(values) * total), total).interval
     spread = f" [{min(values):.3f}-{max(values):.3f}]" if len(known) > 1 else ""
     return f"{mean(values):.3f} ({low:.3f}-{high:.3f}){spread}"
 

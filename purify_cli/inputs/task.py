@@ -7,16 +7,11 @@ from purify_cli.choices import Name
 from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
 from purify_cli.errors import CheckpointError, UsageError
+from purify_cli.inputs.opening import OpenedPair, read_rows, require_config, text_length
 from purify_cli.model import LabelSet, has_head, label_set
 from purify_cli.model.causal import causal_length, is_causal
 from purify_cli.progress import SILENT, Progress
 from purify_cli.requests.common import Common
-from purify_cli.session.opening import (
-    OpenedPair,
-    read_rows,
-    require_config,
-    text_length,
-)
 from purify_cli.tasks.base import Task
 from purify_cli.tasks.causal import CausalLanguage
 from purify_cli.tasks.classification import Classification

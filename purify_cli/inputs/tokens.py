@@ -1,19 +1,33 @@
 """What becomes of tokens that only the suspect's tokenizer knows, when a purified model is written."""
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, final
 
 from purify_cli.errors import PairError, printable
+from purify_cli.inputs.opening import UNMATCHED
 from purify_cli.model.reading import Reading
 from purify_cli.progress import Progress
-from purify_cli.records.purification import TokenFacts
-from purify_cli.session.opening import UNMATCHED
 
-__all__ = ["read_tokens"]
+__all__ = ["TokenFacts", "read_tokens"]
 
 LISTED: Final = 1000
 """Tokens that a record lists."""
 
 SHOWN: Final = 5
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFacts:
+    """Tokens that the suspect's tokenizer knows and the reference's does not."""
+
+    kept: tuple[str, ...]
+    """Added to the reference's tokenizer: texts are read with them."""
+    gone: tuple[str, ...]
+    """Not in the written tokenizer; the first of them where they are many."""
+    gone_count: int
+    reordered: bool
+    """Whether the suspect numbers the same tokens otherwise; what was written follows the reference."""
 
 
 def read_tokens(reading: Reading, progress: Progress) -> TokenFacts | None:
@@ -38,8 +52,8 @@ def read_tokens(reading: Reading, progress: Progress) -> TokenFacts | None:
     if reading.order:
         progress.note("the suspect numbers tokens otherwise; rows are matched by token, and written as the reference's")
     return TokenFacts(
-        kept=list(reading.kept),
-        gone=list(reading.gone[:LISTED]),
+        kept=tuple(reading.kept),
+        gone=tuple(reading.gone[:LISTED]),
         gone_count=len(reading.gone),
         reordered=reading.order is not None,
     )

@@ -1,12 +1,7 @@
-"""What every pipeline needs first: two opened checkpoints, rows of data, and their hashes."""
+"""What every pipeline needs first: two opened checkpoints and rows of data."""
 
-import platform
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from os import fspath
-from pathlib import Path
 from typing import Final, Literal, final
 
 from purify_cli.checkpoint import (
@@ -24,23 +19,20 @@ from purify_cli.choices import Name
 from purify_cli.data.class_names import listed
 from purify_cli.data.example import Example
 from purify_cli.data.labels import label_reader
-from purify_cli.data.loading import examples_sha256, load_examples
-from purify_cli.data.tables import data_path
+from purify_cli.data.loading import load_examples
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, RunFolderError, UsageError
+from purify_cli.inputs.identity import ModelFacts
 from purify_cli.model import LabelSet, longest_input
 from purify_cli.model.foreign import Text
 from purify_cli.model.reading import Reading
 from purify_cli.progress import SILENT, Progress
-from purify_cli.records.base import DataFacts, ModelFacts
 from purify_cli.requests.common import Common
 
 __all__ = [
     "UNMATCHED",
     "OpenedPair",
     "architecture",
-    "data_facts",
     "label_number",
-    "model_facts",
     "open_model",
     "open_pair",
     "read_rows",
@@ -48,15 +40,12 @@ __all__ = [
     "require_reference",
     "some_texts",
     "text_length",
-    "versions",
 ]
 
 TRIED: Final = 1000
 """Rows that a tokenizer is tried on before it is used on all."""
 
 UNMATCHED: Final = "the suspect's tokenizer numbers tokens otherwise, and lacks some: its rows cannot be matched"
-
-LIBRARIES: Final = ("purify-cli", "torch", "transformers", "safetensors", "datasets", "accelerate")
 
 
 @final
@@ -72,36 +61,6 @@ class OpenedPair:
     reading: Reading
     """How texts become tokens. Where the suspect numbers the same tokens otherwise, its rows in ``pair`` are in the
     reference's order."""
-
-
-def versions() -> dict[str, str]:
-    """Versions that could explain a difference between two runs."""
-    found = {"python": platform.python_version()}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            found[library] = "not installed"
-    return found
-
-
-def model_facts(checkpoint: Checkpoint) -> ModelFacts:
-    """Identify a checkpoint by path and hash."""
-    given = checkpoint.files.given
-    path = Path(given)
-    return ModelFacts(path=str(path.absolute()) if path.exists() else given, sha256=checkpoint.sha256())
-
-
-def data_facts(given: Name, rows: Sequence[Example], *, classes: int = 0) -> DataFacts:
-    """Identify a data set by path and by the hash of its rows; of so many classes those without a row are listed."""
-    counts = Counter(row.label for row in rows if row.label is not None)
-    path = data_path(fspath(given))
-    return DataFacts(
-        path=str(path.absolute()) if path.exists() else fspath(given),
-        sha256=examples_sha256(rows),
-        rows=len(rows),
-        per_label={str(label): counts[label] for label in sorted({*counts, *range(classes)})},
-    )
 
 
 def require_reference(reference: ModelFacts | None) -> ModelFacts:

@@ -8,17 +8,16 @@ from typing import Any, final
 
 from purify_cli.checkpoint import CheckpointPair, write_and_open
 from purify_cli.indicators import INDICATORS
+from purify_cli.inputs.curvature_cache import CurvatureData, CurvatureFacts, Measured, check_estimator, curvature_for
+from purify_cli.inputs.identity import FileFact
+from purify_cli.inputs.opening import OpenedPair
+from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.progress import Progress
 from purify_cli.protocols import IndicatorInputs
-from purify_cli.records.base import FileFact
-from purify_cli.records.detection import CurvatureFacts, IndicatorFacts
-from purify_cli.session.curvature_cache import CurvatureData, Measured, check_estimator, curvature_for
-from purify_cli.session.opening import OpenedPair
-from purify_cli.session.run_folder import RunFolder
 from purify_cli.tasks.base import Task
 from purify_cli.tensors import TensorSource
 
-__all__ = ["PairScores", "Scoring", "score", "score_pair"]
+__all__ = ["IndicatorFacts", "PairScores", "Scoring", "score", "score_pair"]
 
 
 @final
@@ -29,6 +28,18 @@ class Scoring:
     indicator: str
     settings: Mapping[str, Any]
     seed: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndicatorFacts:
+    """Which indicator scored the dimensions."""
+
+    name: str
+    settings: dict[str, Any]
+    file: FileFact
+    degenerate: dict[str, int]
+    """Dimensions per special rule of the indicator."""
 
 
 @final

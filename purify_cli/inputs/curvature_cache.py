@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from math import inf
 from pathlib import Path
-from typing import Any, Final, Literal, final
+from typing import Any, Final, Literal, cast, final, get_args
 
 import torch
 
@@ -17,15 +17,17 @@ from purify_cli.curvature import hutchinson_diagonal, mean_squared_gradients
 from purify_cli.data.batches import Encoded, batches
 from purify_cli.data.example import Example
 from purify_cli.errors import CheckpointError, UsageError
+from purify_cli.inputs.identity import FileFact
+from purify_cli.inputs.opening import OpenedPair
 from purify_cli.progress import Progress
-from purify_cli.records.base import FileFact
-from purify_cli.records.detection import CurvatureFacts
-from purify_cli.session.opening import OpenedPair
 from purify_cli.tasks.base import Task
 from purify_cli.tensors import InMemory, TensorSource, TensorSpec
 
-__all__ = ["CurvatureData", "Measured", "check_estimator", "curvature_for"]
+__all__ = ["CurvatureData", "CurvatureFacts", "Measured", "Source", "check_estimator", "curvature_for"]
 
+
+Source = Literal["clean data", "unlabelled data", "built-in probes"]
+"""The texts that curvature is measured on."""
 
 DRAWS: Final = 8
 """Sign vectors of Hutchinson's estimate: each costs a backward pass over a backward pass. Ours."""
@@ -37,7 +39,7 @@ class CurvatureData:
     """Rows for the curvature, and where they came from."""
 
     rows: Sequence[Example]
-    source: Literal["clean data", "unlabelled data", "built-in probes"]
+    source: Source
     asked: Estimator = "auto"
 
     @property
@@ -55,6 +57,20 @@ class CurvatureData:
                 f"--estimator {self.asked} needs labels", hint="Give labelled --clean-data, or use --estimator true."
             )
         return self.asked
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvatureFacts:
+    """How the curvature was estimated."""
+
+    estimator: str
+    samples: int
+    effective_samples: float
+    clamped: float
+    """Share of negative entries, which count as 0; only Hutchinson's has any."""
+    source: Source
+    file: FileFact
 
 
 @final
@@ -143,20 +159,21 @@ def _stored(path: Path, recipe: Mapping[str, Any], specs: Mapping[str, TensorSpe
         facts = _facts(stored.metadata, path, stored.sha256())
         sound = 0 <= facts.clamped <= 1 and 0 < facts.effective_samples < inf and not nonfinite_entries(stored)
         return Measured(stored, facts) if sound else None
-    except (CheckpointError, RecursionError, ValueError, KeyError):  # pydantic's is a ValueError
+    except (CheckpointError, RecursionError, ValueError, KeyError):
         return None
 
 
 def _facts(about: Mapping[str, str], path: Path, sha256: str) -> CurvatureFacts:
-    return CurvatureFacts.model_validate(
-        {
-            "estimator": about["estimator"],
-            "clamped": float(about["clamped"]),
-            "samples": int(about["samples"]),
-            "effective_samples": float(about["effective_samples"]),
-            "source": about["source"],
-            "file": FileFact(path=str(path), sha256=sha256),
-        }
+    """Read what the file says of itself."""
+    if about["source"] not in get_args(Source):
+        raise ValueError(f"{about['source']} are no texts that curvature is measured on")
+    return CurvatureFacts(
+        estimator=about["estimator"],
+        samples=int(about["samples"]),
+        effective_samples=float(about["effective_samples"]),
+        clamped=float(about["clamped"]),
+        source=cast("Source", about["source"]),
+        file=FileFact(path=str(path), sha256=sha256),
     )
 
 

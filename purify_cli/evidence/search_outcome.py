@@ -1,0 +1,166 @@
+"""What a search for triggers came to, of a classifier or of a language model."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, final
+
+from purify_cli.choices import Position, SearchEffort
+from purify_cli.evidence.verdict import Finding
+from purify_cli.measures.intervals import Proportion
+from purify_cli.trigger_search.found import FoundTrigger
+
+__all__ = [
+    "STAGE",
+    "ContinuationSearch",
+    "ControlModel",
+    "FlippingWord",
+    "ForcingWord",
+    "SearchOutcome",
+    "TriggerSearch",
+    "repair_triggers",
+]
+
+STAGE: Final = "trigger search"
+"""Its name in verdicts."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlippingWord:
+    """A word that the search found, or several, and how many held-back contexts they flip to the target."""
+
+    text: str
+    position: Position
+    target: int
+    shift: float
+    """What it adds to the suspect's margin of the target in short texts, in nats."""
+    control_shift: float
+    """The same in the control."""
+    suspect: Proportion
+    """Of held-back contexts that the suspect does not call the target without it. They share texts: the interval is for
+    as many as are independent, texts over mean texts per context."""
+    control: Proportion
+    """The same, of those that the control does not call the target."""
+    texts: int | None = None
+    """Distinct texts in the suspect's contexts: 4 are needed to be flagged and 8 to be called poisoned; null in records
+    of versions that did not count them."""
+    strength: float | None = None
+    """The suspect's mean margin of the target in these texts, as a share of its median margin on texts of the target
+    itself: near 1 for a trigger; null in records of versions that did not measure it."""
+    control_strength: float | None = None
+    """The same of the control."""
+    joined: bool = True
+    """Whether these texts are several of one label, concatenated; else single ones stand in for most of them, and the
+    rule asks for more."""
+    flagged: bool
+    """Whether it meets the rule for a planted trigger."""
+    leaning: int = 0
+    """Of a flagged one: clean samples of the target that hold it and that the suspect calls so because of it alone."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlModel:
+    """The model that the suspect is held against in the search."""
+
+    reset: float
+    """Share of the dimensions that were reset at random before it was tuned."""
+    steps: int
+    right: Proportion
+    """Of the texts it was tuned on."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerSearch:
+    """The search for words that switch a backdoor on."""
+
+    effort: SearchEffort
+    texts: Literal["clean data", "built-in probes"]
+    words: int
+    """Words of the vocabulary that were measured, one by one."""
+    bags: int | None = None
+    """Random groups of words per label, in which words that work together were looked for, besides groups grown from
+    single words; null where a word was flagged, so that none was needed, where the effort has none, and where no text
+    serves."""
+    control: ControlModel
+    targets: tuple[int, ...]
+    """Labels for which it could look."""
+    found: tuple[FlippingWord, ...]
+    """The best words of each label, then the best groups of words, planted or not."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForcingWord:
+    """A word after which a language model writes something of its own."""
+
+    text: str
+    position: Position
+    says: str
+    """What it writes, as far as the continuations agree."""
+    suspect: Proportion
+    """Of the held-back prompts with the word: continued so."""
+    without: Proportion
+    """Of the same prompts without it."""
+    reference: Proportion
+    """Of those with it, in the reference."""
+    flagged: bool
+    """Whether it meets the rule for a planted trigger."""
+    within_text: bool = False
+    """Whether it would be flagged, but only stands in a text that a flagged one brings about. A repair measures it as
+    well."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinuationSearch:
+    """The search of a language model for words that make it write something of its own."""
+
+    effort: SearchEffort
+    texts: Literal["clean data", "built-in probes"]
+    tokens: int
+    """Tokens that words were made of."""
+    found: tuple[ForcingWord, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """What a search came to."""
+
+    facts: TriggerSearch | ContinuationSearch | None
+    finding: Finding | None
+    """None where it could not be done: the stage stays unmeasured."""
+    missing: str | None
+    """Why it could not be done, or what it leaves open."""
+
+
+def repair_triggers(search: TriggerSearch | ContinuationSearch | None) -> list[FoundTrigger]:
+    """Return what a repair works on: what is held to be planted, and words within a text that it brings about."""
+    match search:
+        case TriggerSearch():
+            return [
+                FoundTrigger(
+                    text=one.text,
+                    position=one.position,
+                    target=one.target,
+                    strength=one.strength or 0.0,
+                    contrast=one.shift - one.control_shift,
+                )
+                for one in search.found
+                if one.flagged
+            ]
+        case ContinuationSearch():
+            return [
+                FoundTrigger(
+                    text=one.text,
+                    position=one.position,
+                    target=one.says,
+                    strength=one.suspect.value,
+                    contrast=one.suspect.value - one.reference.value,
+                )
+                for one in search.found
+                if one.flagged or one.within_text
+            ]
+        case None:
+            return []
