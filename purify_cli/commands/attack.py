@@ -186,8 +186,8 @@ def _planted(
         }
         if start.model is not None:
             with open_checkpoint(str(staged)) as written:
-                found = footprint(written, start, run.path / "planted.safetensors")
-            fields |= {"changed": found.changed, "dimensions": found.dimensions, "planted": found.planted}
+                changed, dimensions, mask = footprint(written, start, run.path / "planted.safetensors")
+            fields |= {"changed": changed, "dimensions": dimensions, "planted": mask}
     return fields
 
 

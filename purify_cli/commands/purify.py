@@ -140,11 +140,11 @@ def purify(request: PurifyRequest) -> Purification:
                 reference=model_facts(opened.reference),
                 data=facts,
                 method=plan.method,
-                indicator=scored.indicator_facts.name if scored else None,
+                indicator=scored.facts.name if scored else None,
                 stages=list(repaired.stages),
                 others=[model_facts(one) for one in session.others(many(request.others))],
                 curve=curve,
-                curvature=scored.curvature_facts if scored else None,
+                curvature=scored.curvature.facts if scored and scored.curvature else None,
                 reset=repaired.counts,
                 mask=mask,
                 training=_told(training, progress),
@@ -233,7 +233,7 @@ def _stored_mask(run: RunFolder, repaired: RepairedModel) -> FileFact | None:
         run.mask.unlink(missing_ok=True)
         return None
     run.create()
-    sha = write_mask(run.mask, repaired.mask, {"indicator": repaired.scored.indicator_facts.name})
+    sha = write_mask(run.mask, repaired.mask, {"indicator": repaired.scored.facts.name})
     return FileFact(path=str(run.mask), sha256=sha)
 
 

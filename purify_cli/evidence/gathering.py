@@ -36,16 +36,12 @@ class Evidence:
 
     dimensions: int
     moved: int
-    tensors: tuple[GroupSummary, ...]
-    """Every comparable tensor, in the suspect's order."""
     layers: tuple[GroupSummary, ...]
     suspicious: tuple[GroupSummary, ...]
     """The tensors that hold more of the top 1 % of scores than their share."""
     rows: tuple[EmbeddingRow, ...]
     gamma: GammaFit | None
     """None without curvature."""
-    decay: float | None
-    """Share of each weight that weight decay took, where rows without any use show it."""
     signs: tuple[Sign, ...]
     """Numbers beside those of unpoisoned models."""
 
@@ -79,12 +75,10 @@ def gather(
     return Evidence(
         dimensions=sum(one.entries for one in summaries),
         moved=sum(one.moved for one in summaries),
-        tensors=summaries,
         layers=by_layer(summaries),
         suspicious=most_suspicious(summaries, TENSORS),
         rows=far[:ROWS],
         gamma=gamma,
-        decay=decayed.decay if decayed else None,
         signs=tuple(sign for sign in signs if sign is not None),
     )
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Final, final
 
-import numpy as np
 import torch
 
 from purify_cli.checkpoint.names import canonical
@@ -21,9 +20,6 @@ __all__ = ["TOP_SHARE", "GroupSummary", "by_layer", "layer_of", "most_suspicious
 TOP_SHARE: Final = 0.01
 """The top of the ranking that summaries look at: the 1 % of the literature's H@1 %."""
 
-_BIN_SHIFT: Final = 20
-"""Bits of a score that its histogram ignores: 8 exponent and 3 fraction bits are left, bins of 6 to 12 %."""
-
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +28,6 @@ class GroupSummary:
 
     name: str
     layer: str
-    tensors: int
     entries: int
     moved: int
     """Entries whose drift is not exactly 0."""
@@ -46,8 +41,6 @@ class GroupSummary:
     """Entries with an ordinary score: those not of the class before all others."""
     mean_score: float
     """Mean of the ordinary scores; entries of the class before all others are left out."""
-    median_score: float | None
-    """Median of the ordinary scores within ± 6 %; None for layers."""
     top_count: int
     """Entries among the top 1 % of all scores."""
 
@@ -99,7 +92,6 @@ class _Sums:
     def __init__(self) -> None:
         self.moved = self.top = self.ordinary = 0
         self.drift = self.reference = self.largest = self.score = 0.0
-        self.histogram = np.zeros(1 << (31 - _BIN_SHIFT), dtype=np.int64)
 
     def add(self, delta: torch.Tensor, reference: torch.Tensor, score: torch.Tensor) -> None:
         self.moved += int(torch.count_nonzero(delta))
@@ -109,14 +101,11 @@ class _Sums:
         ordinary = score[score >= 0]
         self.ordinary += len(ordinary)
         self.score += float(ordinary.sum(dtype=torch.float64))
-        bins = (ordinary.view(torch.int32) >> _BIN_SHIFT).numpy()
-        self.histogram += np.bincount(bins, minlength=len(self.histogram))
 
     def summary(self, spec: TensorSpec) -> GroupSummary:
         return GroupSummary(
             name=spec.name,
             layer=layer_of(spec.name),
-            tensors=1,
             entries=spec.numel,
             moved=self.moved,
             drift_norm=sqrt(self.drift),
@@ -124,17 +113,8 @@ class _Sums:
             max_drift=self.largest,
             ordinary=self.ordinary,
             mean_score=self.score / max(self.ordinary, 1),
-            median_score=self._median(),
             top_count=self.top,
         )
-
-    def _median(self) -> float:
-        """Middle of the bin that holds the median; 0 for the bin that begins with 0."""
-        if not self.ordinary:
-            return 0.0
-        index = int(np.searchsorted(np.cumsum(self.histogram), (self.ordinary + 1) // 2))
-        edges = np.array([index << _BIN_SHIFT, (index << _BIN_SHIFT) + (1 << (_BIN_SHIFT - 1))], dtype=np.int32)
-        return float(edges.view(np.float32)[1]) if index else 0.0
 
 
 def layer_of(name: str) -> str:
@@ -160,7 +140,6 @@ def by_layer(summaries: Sequence[GroupSummary]) -> tuple[GroupSummary, ...]:
         GroupSummary(
             name=layer,
             layer=layer,
-            tensors=len(members),
             entries=sum(one.entries for one in members),
             moved=sum(one.moved for one in members),
             drift_norm=sqrt(sum(one.drift_norm**2 for one in members)),
@@ -168,7 +147,6 @@ def by_layer(summaries: Sequence[GroupSummary]) -> tuple[GroupSummary, ...]:
             max_drift=max(one.max_drift for one in members),
             ordinary=(ordinary := sum(one.ordinary for one in members)),
             mean_score=sum(one.mean_score * one.ordinary for one in members) / max(ordinary, 1),
-            median_score=None,
             top_count=sum(one.top_count for one in members),
         )
         for layer, members in layers.items()

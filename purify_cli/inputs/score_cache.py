@@ -8,7 +8,7 @@ from typing import Any, final
 
 from purify_cli.checkpoint import CheckpointPair, write_and_open
 from purify_cli.indicators import INDICATORS
-from purify_cli.inputs.curvature_cache import CurvatureData, CurvatureFacts, Measured, check_estimator, curvature_for
+from purify_cli.inputs.curvature_cache import CurvatureData, Measured, check_estimator, curvature_for
 from purify_cli.inputs.identity import FileFact
 from purify_cli.inputs.opening import OpenedPair
 from purify_cli.inputs.run_folder import RunFolder
@@ -48,9 +48,9 @@ class PairScores:
     """Scores as a source, with what the records say of them."""
 
     scores: TensorSource
-    curvature: TensorSource | None
-    curvature_facts: CurvatureFacts | None
-    indicator_facts: IndicatorFacts
+    facts: IndicatorFacts
+    curvature: Measured | None
+    """None where the indicator needs none."""
 
 
 def score(
@@ -99,5 +99,4 @@ def score_pair(
         file=FileFact(path=str(path), sha256=sha),
         degenerate=degenerate,
     )
-    source = measured.source if measured else None
-    return PairScores(scores, source, measured.facts if measured else None, facts)
+    return PairScores(scores, facts, measured)

@@ -36,7 +36,7 @@ from purify_cli.selection.bits import Mask
 from purify_cli.selection.files import write_mask
 from purify_cli.tensors import CHUNK, read_tensor
 
-__all__ = ["FEW", "Footprint", "Start", "footprint", "open_start", "plant_job"]
+__all__ = ["FEW", "Start", "footprint", "open_start", "plant_job"]
 
 FEW: Final = 0.05
 """Up to this share of changed dimensions the changed ones are written down: more than that is no footprint."""
@@ -157,26 +157,17 @@ class _ReferenceValues(Mapping[str, Tensor]):
         return len(self._names)
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """Which stored entries a suspect does not share with its start."""
-
-    changed: int
-    """Over all tensors, the head's included."""
-    dimensions: int
-    """Comparable dimensions of suspect and reference."""
-    planted: FileFact | None
-    """Mask of the changed ones among them; None where they are more than ``FEW``."""
-
-
-def footprint(suspect: Checkpoint, start: Start, path: Path) -> Footprint:
-    """Compare a suspect with the classifier that it was made from.
+def footprint(suspect: Checkpoint, start: Start, path: Path) -> tuple[int, int, FileFact | None]:
+    """Say which stored entries a suspect does not share with the classifier that it was made from.
 
     Args:
         suspect: As it was written.
         start: Its ``model`` is the classifier.
         path: Where the mask goes.
+
+    Returns:
+        How many differ over all tensors, the head's included; the comparable dimensions of suspect and reference; the
+        mask of those of them that differ, None where they are more than ``FEW``.
 
     Raises:
         CheckpointError: If the two do not hold the same tensors.
@@ -202,9 +193,9 @@ def footprint(suspect: Checkpoint, start: Start, path: Path) -> Footprint:
             count += int(common.sum())
             bits[name] = torch.from_numpy(np.packbits(common, bitorder="little"))
     if count > FEW * pair.dimensions:
-        return Footprint(changed, pair.dimensions, None)
+        return changed, pair.dimensions, None
     shapes = {name: one.shape for name, one in pair.comparables.items()}
     ordered = {name: bits[name] for name in shapes}
     mask = Mask(count / pair.dimensions, count, ordered, shapes)
     metadata = {"suspect": suspect.sha256(), "start": before.sha256()}
-    return Footprint(changed, pair.dimensions, FileFact(path=str(path), sha256=write_mask(path, mask, metadata)))
+    return changed, pair.dimensions, FileFact(path=str(path), sha256=write_mask(path, mask, metadata))

@@ -78,10 +78,6 @@ class StageResult:
     weights: TensorSource
     per_tensor: Mapping[str, int]
     """Entries that were set."""
-    changed: int
-    """How many of them hold another value now."""
-    share: float
-    """Of the comparable dimensions; of a ``WeightDefence``, the ratio it was given."""
     facts: StageFacts
     mask: Mask | None = None
     frozen: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -125,11 +121,11 @@ def reset_scored(
     per_tensor, changed = mask.per_tensor, _moved(pair, mask)
     facts = _facts(stage.method, scored, ratio, per_tensor, changed)
     weights = reset_to_reference(pair, mask)
-    return StageResult(weights=weights, per_tensor=per_tensor, changed=changed, share=ratio, facts=facts, mask=mask)
+    return StageResult(weights=weights, per_tensor=per_tensor, facts=facts, mask=mask)
 
 
 def _blended(pair: CheckpointPair, scored: PairScores, method: str, ratio: float, *, seed: int) -> StageResult:
-    samples = scored.curvature_facts.effective_samples if scored.curvature_facts else inf
+    samples = scored.curvature.facts.effective_samples if scored.curvature else inf
     fit = fit_mixture(sample_scores(scored.scores, seed=seed), samples, clean_share=1 - ratio)
     removed = {name: 0.0 for name in scored.scores.specs}
     for name, _, chunk in chunks(scored.scores):
@@ -138,7 +134,7 @@ def _blended(pair: CheckpointPair, scored: PairScores, method: str, ratio: float
     share, total = sum(removed.values()) / max(pair.dimensions, 1), sum(per_tensor.values())
     facts = _facts(method, scored, share, per_tensor, total)
     weights = posterior_blend(pair, scored.scores, fit)
-    return StageResult(weights=weights, per_tensor=per_tensor, changed=total, share=share, facts=facts)
+    return StageResult(weights=weights, per_tensor=per_tensor, facts=facts)
 
 
 def _facts(method: str, scored: PairScores, ratio: float, per_tensor: Mapping[str, int], changed: int) -> StageFacts:
@@ -147,15 +143,15 @@ def _facts(method: str, scored: PairScores, ratio: float, per_tensor: Mapping[st
         ratio=ratio,
         entries=sum(per_tensor.values()),
         changed=changed,
-        indicator=scored.indicator_facts.name,
-        settings=scored.indicator_facts.settings,
+        indicator=scored.facts.name,
+        settings=scored.facts.settings,
     )
 
 
 def nothing_reset(weights: TensorSource, method: str, ratio: float | None) -> StageResult:
     """Reset nothing: plain fine-tuning, and every ratio of 0."""
     facts = StageFacts(method=method, ratio=ratio, entries=0, changed=0)
-    return StageResult(weights=weights, per_tensor={}, changed=0, share=0.0, facts=facts)
+    return StageResult(weights=weights, per_tensor={}, facts=facts)
 
 
 def apply_edit(
@@ -180,14 +176,7 @@ def apply_edit(
         settings=dict(settings),
         facts=dict(made.facts),
     )
-    return StageResult(
-        weights=made.weights,
-        per_tensor=made.per_tensor,
-        changed=changed,
-        share=ratio or 0.0,
-        facts=facts,
-        frozen=made.frozen,
-    )
+    return StageResult(weights=made.weights, per_tensor=made.per_tensor, facts=facts, frozen=made.frozen)
 
 
 def combine_stages(
@@ -202,12 +191,12 @@ def combine_stages(
         scored: Its scores.
     """
     nonfinite = sum(opened.nonfinite.values())
-    others = sum(sum(one.per_tensor.values()) for one in outcomes if one is not leading)
+    others = sum(one.facts.entries for one in outcomes if one is not leading)
     counts = ResetCounts(
-        ratio=leading.share if leading else 0.0,
+        ratio=(leading.facts.ratio if leading else None) or 0.0,
         dimensions=opened.pair.dimensions,
-        reset=sum(leading.per_tensor.values()) if leading else 0,
-        changed=leading.changed if leading else 0,
+        reset=leading.facts.entries if leading else 0,
+        changed=leading.facts.changed if leading else 0,
         beyond_ratio=nonfinite + others,
         nonfinite=nonfinite,
         per_tensor=dict(leading.per_tensor) if leading else {},

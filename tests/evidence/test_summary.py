@@ -39,7 +39,6 @@ def test_summaries_equal_dense_sums(monkeypatch, chunk):
         assert one.reference_norm == pytest.approx(float(reference.read(one.name).double().norm()))
         assert one.max_drift == pytest.approx(float(delta.abs().max()))
         assert one.mean_score == pytest.approx(float(score.double().mean()))
-        assert one.median_score == pytest.approx(float(score.median()), rel=0.07)
         assert one.top_count == int(top[one.name].sum())
         if one.reference_norm:
             assert one.relative_drift == pytest.approx(one.drift_norm / one.reference_norm)
@@ -61,7 +60,8 @@ def test_layers_add_up():
     found = summarise(suspect, reference, memory(**scores))
     layers = by_layer(found)
     assert [one.name for one in layers] == ["embeddings", "encoder.layer.0", "encoder.layer.10"]
-    assert [one.tensors for one in layers] == [1, 2, 1]
+    sizes = [one.entries for one in found]
+    assert [one.entries for one in layers] == [sizes[0], sizes[1] + sizes[2], sizes[3]]
     for field in ("entries", "moved", "top_count"):
         assert sum(getattr(one, field) for one in layers) == sum(getattr(one, field) for one in found)
     first = layers[1]
