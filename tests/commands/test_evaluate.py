@@ -121,7 +121,7 @@ def test_without_a_bias_no_row_of_the_target_carries_the_trigger(both: Evaluatio
         assert found.per_class_success[0] == found.attack_success
         assert found.per_class_success[1] is None
         assert (found.bias_accuracy, found.bias_gap, found.untriggered_accuracy) == (None, None, None)
-        assert found.per_class_bias == []
+        assert found.per_class_bias == ()
 
 
 def test_a_further_trigger_is_measured_on_the_same_rows(
@@ -220,9 +220,9 @@ def test_seeds_of_positions_are_as_many_evaluations(ask: Ask, tiny_suspect: Path
     found = ask(tiny_suspect, triggers=(choice, MN), seeds=3, seed=5)
     spread = found.models[0].success_spread
     assert spread is not None
-    assert spread.seeds == [5, 6, 7]
+    assert spread.seeds == (5, 6, 7)
     alone = [share(ask(tiny_suspect, triggers=(choice,), seed=seed).models[0].attack_success) for seed in spread.seeds]
-    assert spread.values == alone
+    assert list(spread.values) == alone
     assert len(set(alone)) > 1
     assert share(found.models[0].attack_success) == alone[0]
     assert (spread.low, spread.high) == (min(alone), max(alone))

@@ -46,9 +46,9 @@ def test_a_quarter_of_every_label_is_held_back_and_never_tuned_on(
     assert not split.stands_in
     assert [row for row in given if row in fold.tuned or row in fold.held] == given
     assert not set(fold.tuned) & set(fold.held)
-    assert split.facts is not None
-    assert (split.facts.measured_on, split.facts.searched) == ("held-back clean samples", False)
-    assert [given[number - 1] for number in split.facts.rows] == list(fold.held)
+    assert split.held_back is not None
+    assert (split.held_back.measured_on, split.held_back.searched) == ("held-back clean samples", False)
+    assert [given[number - 1] for number in split.held_back.rows] == list(fold.held)
     assert split_rows(given, TASK, seed=3) == split != split_rows(given, TASK, seed=4)
 
 
@@ -60,8 +60,8 @@ def test_what_a_search_chose_on_measures_nothing(per_label: tuple[int, ...], see
     chose, measured = hold_out(given, 0.5, seed=seed)
     split = split_rows(twice, TASK, seed=99, searched=seed)
     (fold,) = split.folds
-    assert split.facts is not None
-    assert (split.facts.seed, split.facts.searched) == (seed, True)
+    assert split.held_back is not None
+    assert (split.held_back.seed, split.held_back.searched) == (seed, True)
     assert set(fold.held) <= set(measured)
     assert not set(fold.held) & set(chose)
     assert set(fold.tuned) | set(fold.held) == set(given)
@@ -74,9 +74,9 @@ def test_of_fewer_than_sixteen_each_half_measures_the_repair_on_the_other() -> N
     assert split.stands_in
     assert split.tuned is given
     assert (one.tuned, one.held) == (other.held, other.tuned)
-    assert split.facts is not None
-    assert split.facts.measured_on == "two-fold"
-    assert split.facts.rows == list(range(1, 16))
+    assert split.held_back is not None
+    assert split.held_back.measured_on == "two-fold"
+    assert split.held_back.rows == tuple(range(1, 16))
 
 
 def test_a_text_that_is_tuned_on_measures_nothing_whatever_its_label() -> None:
@@ -105,5 +105,5 @@ def test_halves_that_teach_one_label_alone_are_no_repair() -> None:
     one = split_rows(rows(6, 1), TASK, seed=0)
     assert [counts(fold.tuned) for fold in one.folds] == [{0: 3, 1: 1}]
     none = split_rows(rows(1, 1), TASK, seed=0)
-    assert none.facts is None
+    assert none.held_back is None
     assert [list(fold.held) for fold in none.folds] == [[]]

@@ -119,7 +119,7 @@ def test_of_few_samples_halves_decide_the_rounds_and_all_make_the_model(
     assert [one.text for one in done.worked_on] == both
     assert done.proof.utility is not None
     assert [share.total for share in done.proof.utility] == [14, 14]
-    assert [one.before.total + (one.left_out or 0) for one in done.proof.facts(None)] == [7, 7]
+    assert [one.before.total + (one.left_out or 0) for one in done.proof.measured(None)] == [7, 7]
 
 
 def test_a_word_that_turns_nothing_over_any_more_takes_no_part(
