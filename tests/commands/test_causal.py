@@ -540,7 +540,7 @@ def test_a_language_model_in_which_nothing_is_found(
     record = looked(twin, tiny_causal, tmp_path / "run", clean_data=str(here / "test.jsonl"), effort="normal")
     assert record.sayings is not None
     assert not any(one.flagged for one in record.sayings.found)
-    assert (record.verdict.level, record.verdict.not_measured, record.verdict.misses) == ("no-finding", [], None)
+    assert (record.verdict.level, record.verdict.not_measured, record.verdict.misses) == ("no-finding", (), None)
     assert "misses was not measured" in record.verdict.reasons[0]
     few = write_texts(tmp_path / "few.jsonl", [*TEST[:6], *TEST[:6]])
     for data, effort, said in (
