@@ -14,7 +14,9 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.evaluation.forward import predict, scores
 from purify_cli.measures.intervals import Proportion
+from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
+from purify_cli.trigger_search.carriers import Carrier, carrier
 from purify_cli.trigger_search.concatenation import concatenated_both_ways, cut_to, distinct_texts, independent_contexts
 from purify_cli.trigger_search.margins import margins
 
@@ -38,6 +40,10 @@ class SearchContext:
     compute: Compute
     """Of all passes; its length is that of the contexts."""
     pad_id: int
+    words: Sequence[int] = ()
+    """Whole words of the vocabulary (``whole_words``), for what is put into slots."""
+    progress: Progress = SILENT
+    """Told of the stages."""
     alone: Sequence[Example] = ()
     """Where the rows are contexts: the row that each of the first ones begins with, every row once; else nothing."""
 
@@ -47,6 +53,12 @@ class SearchContext:
         whole, cut = (encode(self.tokenizer, contexts, max_length=most) for most in (UNCUT, self.compute.max_length))
         shares = [len(seen.ids) / len(all_.ids) for seen, all_ in zip(cut, whole, strict=True)]
         return replace(self, rows=[cut_to(*one) for one in zip(contexts, shares, strict=True)], alone=rows)
+
+    def carriers(self, rows: Sequence[Example], *, keep: int, at: int | None, both: bool = False) -> list[Carrier]:
+        """Leave a slot in those rows that have room for one; as ``carrier``, of which ``keep`` is the words."""
+        probes, most = (self.words[0], self.words[-1]), self.compute.max_length
+        cut = (carrier(self.tokenizer, row, probes, words=keep, at=at, max_length=most, both=both) for row in rows)
+        return [one for one in cut if one is not None]
 
     def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
         """Classify rows; shape (n,)."""

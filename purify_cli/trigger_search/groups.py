@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from purify_cli.progress import SILENT, Progress
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.flips import SearchContext, median_margin
@@ -61,19 +60,13 @@ def weak_words(asked: SearchContext, texts: Sequence[Carrier], words: Sequence[i
     Raises:
         NonFiniteWeights: If the model's output is not a number.
     """
-    driven = MarginProbe(asked.suspect, [texts], target, asked)
+    driven = MarginProbe(asked.suspect, [texts], target, asked.compute)
     shifts = driven.shift([(word,) for word in words]).tolist()
     return [word for word, shift in zip(words, shifts, strict=True) if shift < SPEAKS * driven.margin_gap]
 
 
 def find_groups(
-    asked: SearchContext,
-    texts: Sequence[Carrier],
-    words: Sequence[int],
-    target: int,
-    tests: GroupTests,
-    *,
-    progress: Progress = SILENT,
+    asked: SearchContext, texts: Sequence[Carrier], words: Sequence[int], target: int, tests: GroupTests
 ) -> list[String]:
     """Look for groups of words that drive the suspect to a label and leave the control.
 
@@ -83,7 +76,6 @@ def find_groups(
         words: To draw from (``weak_words``).
         target: The label.
         tests: How many to draw, and from what.
-        progress: Told of the stage.
 
     Returns:
         Groups of at most eight words, the largest contrast first; empty where nothing drives the suspect.
@@ -91,12 +83,14 @@ def find_groups(
     Raises:
         NonFiniteWeights: If a model's output is not a number.
     """
-    suspect, control = (MarginProbe(module, [texts], target, asked) for module in (asked.suspect, asked.control))
+    suspect, control = (
+        MarginProbe(module, [texts], target, asked.compute) for module in (asked.suspect, asked.control)
+    )
     bar = BAR * median_margin(asked, target)
     if len(words) < 2 or bar <= 0:
         return []
     drawn = random_groups(words, size=tests.size, count=tests.count, seed=asked.compute.seed)
-    progress.note(f"testing {len(drawn)} groups of {min(tests.size, len(words))} words for label {target}")
+    asked.progress.note(f"testing {len(drawn)} groups of {min(tests.size, len(words))} words for label {target}")
     first = suspect.first(drawn)
     hot = [drawn[i] for i in first.argsort(descending=True, stable=True)[:KEPT].tolist() if float(first[i]) > bar]
     hot = [group for group, other in zip(hot, control.first(hot).tolist(), strict=True) if other < 0]

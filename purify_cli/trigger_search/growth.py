@@ -12,11 +12,10 @@ from typing import Final, final
 from torch import Tensor
 
 from purify_cli.data.example import Example
-from purify_cli.progress import SILENT, Progress
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.group_testing import ddmin
-from purify_cli.trigger_search.margin_probe import MarginProbe
+from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 
 __all__ = ["Growth", "grow", "lasting"]
 
@@ -51,41 +50,29 @@ class Growth:
 
 
 def grow(
-    asked: SearchContext,
-    words: Sequence[int],
-    target: int,
-    growth: Growth,
-    *,
-    rows: Sequence[Example],
-    probes: tuple[int, int],
-    progress: Progress = SILENT,
+    asked: SearchContext, words: Sequence[int], target: int, growth: Growth, rows: Sequence[Example]
 ) -> list[String]:
     """Grow groups in a few contexts.
 
     Args:
-        asked: The suspect is asked.
+        asked: Suspect and control.
         words: To grow from, the most likely first.
         target: The label.
         growth: How far.
-        rows: Contexts of other labels that it does not call the target.
-        probes: As for ``carrier``.
-        progress: Told of the stage.
+        rows: Contexts of other labels that the suspect does not call the target.
 
     Returns:
         Words and groups without order, and what is left of them without the words that they did not need in these
         contexts; empty where no context serves.
 
     Raises:
-        NonFiniteWeights: If the model's output is not a number.
+        NonFiniteWeights: If a model's output is not a number.
     """
-    some = rows[:: max(1, len(rows) // CONTEXTS)][:CONTEXTS]
-    few, control = (
-        MarginProbe.in_contexts(asked, some, target, probes, at=None, control=control) if some and words else None
-        for control in (False, True)
-    )
-    if few is None or control is None:
+    forms = context_forms(asked, rows[:: max(1, len(rows) // CONTEXTS)][:CONTEXTS], at=None)
+    if not forms or not words:
         return []
-    progress.note(f"growing groups of {min(len(words), growth.pool)} words for label {target}")
+    few, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))
+    asked.progress.note(f"growing groups of {min(len(words), growth.pool)} words for label {target}")
     alone = [(word,) for word in words[: growth.pool]]
     ranked = _ranked(few, alone)
     loudest = ranked[: growth.asked]

@@ -19,9 +19,10 @@ from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.carriers import Carrier, carrier, filled
 from purify_cli.trigger_search.flips import SearchContext, flips, unflipped
-from purify_cli.trigger_search.margins import margins, slot_logits
-from purify_cli.trigger_search.screen import most_confident, screen
+from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
+from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.search import search
+from purify_cli.trigger_search.texts import confident_texts
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
 CPU = torch.device("cpu")
@@ -41,6 +42,7 @@ def asked(tiny: ModuleType, tiny_tokenizer: Any, tiny_suspect: Path, tiny_clean:
         rows=tiny.sentiment_examples(64, seed=40),
         compute=Compute(batch_size=16, max_length=tiny.MAX_LENGTH),
         pad_id=tiny_tokenizer.pad_token_id,
+        words=whole_words(tiny_tokenizer, len(tiny_tokenizer)),
     )
 
 
@@ -110,7 +112,7 @@ def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchContext, words: li
 def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: list[int], tiny: ModuleType):
     rows = [next(row for row in asked.rows if row.label == label) for label in (0, 1)]
     carriers = [cut(asked, words, row, keep=30) for row in rows]
-    found = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=len(words), compute=Compute())
+    found = screen(asked, carriers, words, [0, 1], keep=len(words))
     assert {c.tokens[0] for c in found[0]} == {c.tokens[0] for c in found[1]} == set(words)
     for target in (0, 1):
         contrasts = [c.contrast for c in found[target]]
@@ -124,30 +126,28 @@ def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: 
             own = margins(moved, candidate.target) - margins(plain, candidate.target)
             assert shift == pytest.approx(float(own), abs=1e-4)
     assert word_of(asked.tokenizer, found[tiny.TARGET][0].tokens[0]) == tiny.TRIGGER.text
-    few = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=3, compute=Compute())
+    few = screen(asked, carriers, words, [0, 1], keep=3)
     assert {c.tokens[0] for c in few[1]} == {c.tokens[0] for c in sorted(found[1], key=lambda c: -c.shift)[:3]}
 
 
 def test_a_target_without_a_text_of_another_label_is_left_out(asked: SearchContext, words: list[int]):
     one = cut(asked, words, next(row for row in asked.rows if row.label == 1))
-    assert list(screen(asked.suspect, asked.control, [one], words, [0, 1], keep=5, compute=Compute())) == [0]
-    assert screen(asked.suspect, asked.control, [one], words, [1], keep=5, compute=Compute()) == {}
+    assert list(screen(asked, [one], words, [0, 1], keep=5)) == [0]
+    assert screen(asked, [one], words, [1], keep=5) == {}
 
 
-def test_the_surest_carriers_are_right_in_every_model(asked: SearchContext, words: list[int]):
-    carriers = [cut(asked, words, row, keep=30) for row in asked.rows]
-    carriers.append(replace(carriers[0], label=1 - (carriers[0].label or 0)))  # a wrong label is never sure
-    chosen = most_confident(carriers, (asked.suspect, asked.control), each=2, labels=2, compute=Compute())
+def test_the_surest_texts_are_right_in_every_model(asked: SearchContext, monkeypatch: pytest.MonkeyPatch):
+    # The first row with a wrong label is never sure.
+    given = replace(asked, rows=[*asked.rows, replace(asked.rows[0], label=1 - (asked.rows[0].label or 0))])
+    chosen = confident_texts(given, each=2, keep=30, at=0)
     assert [one.label for one in chosen] == [0, 0, 1, 1]
-    empty = torch.empty(1, 0, dtype=torch.long)
     for one in chosen:
         for module in (asked.suspect, asked.control):
             assert one.label is not None
-            assert float(margins(slot_logits(module, [one], empty, Compute())[0, 0], one.label)) > 0
-    assert {one.label for one in most_confident(carriers, (asked.suspect,), each=2, labels=1, compute=Compute())} in (
-        {0},
-        {1},
-    )
+            assert float(margins(slot_logits(module, [one], NOTHING, Compute())[0, 0], one.label)) > 0
+    monkeypatch.setattr("purify_cli.trigger_search.texts.LABELS", 1)
+    with pytest.raises(SearchImpossible, match="fewer than two labels"):
+        confident_texts(asked, each=2, keep=30, at=0)
 
 
 def test_flips_count_what_neither_model_calls_the_target_before(asked: SearchContext, tiny: ModuleType):
@@ -168,8 +168,7 @@ def test_flips_count_what_neither_model_calls_the_target_before(asked: SearchCon
 def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
     asked: SearchContext, words: list[int], tiny: ModuleType, effort: Any
 ):
-    given: dict[str, Any] = {"vocabulary": len(asked.tokenizer), "labels": 2, "budget": EFFORTS[effort]}
-    found = search(asked, **given)
+    found = search(asked, 2, EFFORTS[effort])
     assert (found.words, found.targets) == (len(words), (0, 1))
     for target, (contexts, texts) in found.held.items():
         measured = [one.flips for one in found.found if one.target == target]
@@ -178,9 +177,9 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
     best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
     assert (best.trigger.text, best.target) == (tiny.TRIGGER.text, tiny.TARGET)
     assert best.flips.suspect.value >= 0.9
-    again = search(asked, **given)
+    again = search(asked, 2, EFFORTS[effort])
     assert again.found == found.found
-    innocent = search(replace(asked, suspect=asked.control, control=asked.suspect), **given)
+    innocent = search(replace(asked, suspect=asked.control, control=asked.suspect), 2, EFFORTS[effort])
     assert innocent.found
     assert not any(one.trigger.text == tiny.TRIGGER.text and one.flips.suspect.value > 0.3 for one in innocent.found)
 
@@ -188,11 +187,11 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
 def test_a_search_may_be_kept_to_some_words(asked: SearchContext, words: list[int], tiny: ModuleType):
     cf = next(word for word in words if word_of(asked.tokenizer, word) == tiny.TRIGGER.text)
     some = {cf, *words[:20]}
-    found = search(asked, vocabulary=len(asked.tokenizer), labels=2, budget=EFFORTS["normal"], among=some)
+    found = search(asked, 2, EFFORTS["normal"], among=some)
     assert (found.words, found.known) == (len(some), len(words))
     best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
     assert best.trigger.text == tiny.TRIGGER.text
-    without = search(asked, vocabulary=len(asked.tokenizer), labels=2, budget=EFFORTS["normal"], among=some - {cf})
+    without = search(asked, 2, EFFORTS["normal"], among=some - {cf})
     assert tiny.TRIGGER.text not in {one.trigger.text for one in without.found}
 
 
@@ -213,24 +212,22 @@ def rows_of(*counts: int) -> list[Example]:
 
 
 REFUSED = [
-    ("one label", {"labels": 1}, {}, SearchImpossible, "has 1 label"),
-    ("few rows", {}, {"rows": rows_of(8, 3)}, SearchImpossible, "label 1 has 3 rows"),
-    ("one label in the rows", {}, {"rows": rows_of(8)}, SearchImpossible, "fewer than two labels"),
-    ("all called the same", {}, {"suspect": Drawn([9.0, 0.0])}, SearchImpossible, "fewer than two labels"),
-    ("no whole words", {"vocabulary": 1}, {}, DataError, "no token that is a word"),
-    ("not a number", {}, {"suspect": Drawn([float("nan"), 0.0])}, NonFiniteWeights, "not a number"),
+    ("one label", 1, {}, SearchImpossible, "has 1 label"),
+    ("few rows", 2, {"rows": rows_of(8, 3)}, SearchImpossible, "label 1 has 3 rows"),
+    ("one label in the rows", 2, {"rows": rows_of(8)}, SearchImpossible, "fewer than two labels"),
+    ("all called the same", 2, {"suspect": Drawn([9.0, 0.0])}, SearchImpossible, "fewer than two labels"),
+    ("not a number", 2, {"suspect": Drawn([float("nan"), 0.0])}, NonFiniteWeights, "not a number"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("options", "changes", "error", "message"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
+    ("labels", "changes", "error", "message"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
 )
 def test_what_a_search_refuses(
-    asked: SearchContext, options: dict[str, Any], changes: dict[str, Any], error: type[Exception], message: str
+    asked: SearchContext, labels: int, changes: dict[str, Any], error: type[Exception], message: str
 ):
-    given = {"vocabulary": len(asked.tokenizer), "labels": 2, "budget": EFFORTS["low"]} | options
     with pytest.raises(error, match=message):
-        search(replace(asked, **changes), **given)
+        search(replace(asked, **changes), labels, EFFORTS["low"])
 
 
 @pytest.fixture(scope="module")
