@@ -109,8 +109,8 @@ def judged(row: Row) -> list[VerifiedTrigger]:
         VerifiedTrigger(
             trigger=Trigger(one["text"], one["position"], source="found"),
             target=one["target"],
-            shift=one["shift"],
-            control_shift=one["control_shift"],
+            shift=nan,  # as the margins, nothing that the rule looks at
+            control_shift=nan,
             flips=Flips(
                 Proportion(one["suspect"]["successes"], one["suspect"]["total"]),
                 Proportion(one["control"]["successes"], one["control"]["total"]),

@@ -71,7 +71,7 @@ def look_for_triggers(
         labels, budget = task.labels.num_labels, EFFORTS[effort]
         found = search(beside, labels, budget, among=_moved_tokens(session) if moved_only else None)
         together, open_points = None, list(_open_points(rows, effort, found))
-        if not any(planted(found.found)) and (budget.group_tests or budget.growth):
+        if not any(planted(found.found)) and budget.pool:
             far = far_rows(session.opened.pair.suspect_part, session.opened.pair.reference_part, count=FARTHEST)
             try:
                 together = search_groups(beside, [one.row for one in far], labels, budget)
@@ -86,7 +86,7 @@ def look_for_triggers(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         words=found.words,
-        bags=None if together is None or budget.group_tests is None else budget.group_tests.count,
+        bags=None if together is None else budget.drawn,
         control=facts,
         targets=list(found.targets),
         found=[_fact(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)],

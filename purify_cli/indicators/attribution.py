@@ -17,7 +17,7 @@ from torch import Tensor
 
 from purify_cli.drift import drift
 from purify_cli.errors import DataError, UsageError
-from purify_cli.indicators.settings import Scores, curvature_of, read_curvature, score_specs, to_scores
+from purify_cli.indicators.scores import Scores, curvature_of, read_curvature, score_specs, to_scores
 from purify_cli.progress import Progress
 from purify_cli.protocols import Indicator, IndicatorInputs
 from purify_cli.tensors import chunks, total_entries

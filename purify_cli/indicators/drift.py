@@ -6,7 +6,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from purify_cli.drift import drift
-from purify_cli.indicators.settings import Scores, score_specs, to_scores
+from purify_cli.indicators.scores import Scores, score_specs, to_scores
 from purify_cli.progress import Progress
 from purify_cli.protocols import Indicator, IndicatorInputs
 

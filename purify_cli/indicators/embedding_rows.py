@@ -13,7 +13,7 @@ from purify_cli.checkpoint.layout import resolve
 from purify_cli.errors import UsageError
 from purify_cli.indicators.frequencies import check_frequencies, piece_counts, word_counts
 from purify_cli.indicators.row_drift import score_rows, word_embeddings
-from purify_cli.indicators.settings import Scores, score_specs, to_scores
+from purify_cli.indicators.scores import Scores, score_specs, to_scores
 from purify_cli.model.tokenizer import load_tokenizer
 from purify_cli.progress import Progress
 from purify_cli.protocols import Indicator, IndicatorInputs

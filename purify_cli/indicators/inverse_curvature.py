@@ -23,7 +23,7 @@ from torch import Tensor
 
 from purify_cli.drift import drift
 from purify_cli.indicators.degenerate import survey
-from purify_cli.indicators.settings import Scores, check_guard, curvature_of, read_curvature, score_specs, to_scores
+from purify_cli.indicators.scores import Scores, check_guard, curvature_of, read_curvature, score_specs, to_scores
 from purify_cli.progress import Progress
 from purify_cli.protocols import Indicator, IndicatorInputs
 

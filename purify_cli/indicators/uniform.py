@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from purify_cli.indicators.settings import Scores, score_specs
+from purify_cli.indicators.scores import Scores, score_specs
 from purify_cli.progress import Progress
 from purify_cli.protocols import Indicator, IndicatorInputs
 from purify_cli.runtime import entry_hash

@@ -29,11 +29,6 @@ class Candidate:
     position: Position = "random"
     """Where in a text it works best."""
 
-    @property
-    def contrast(self) -> float:
-        """What of the shift is the suspect's own."""
-        return self.shift - self.control_shift
-
 
 def varied(ranked: Sequence[T], effect: Callable[[T], Hashable], most: int) -> list[T]:
     """Put what has an effect that so many before it have already behind all others, in order."""

@@ -37,7 +37,7 @@ def search_groups(
         asked: As for ``search``; its halves are the same.
         moved: Tokens by how far their embedding rows moved, farthest first.
         labels: Number of labels; every one is a target.
-        budget: How much to look at; without groups and growth at nothing.
+        budget: How much to look at; without a pool at nothing.
 
     Returns:
         The best groups of each target, the highest share of held-back rows first.
@@ -46,7 +46,7 @@ def search_groups(
         NonFiniteWeights: If a model's output is not a number.
         SearchImpossible: If no two labels have a text that both models get right.
     """
-    if budget.group_tests is None and budget.growth is None:
+    if not budget.pool:
         return ()
     carrying, held = hold_out(asked.rows, 0.5, seed=asked.compute.seed)
     half = replace(asked, rows=carrying)
@@ -59,12 +59,12 @@ def search_groups(
     for target in range(labels):
         against = unflipped(contexts, target)
         groups: list[String] = []
-        if budget.growth:
-            groups += grow(contexts, pool, target, budget.growth, against)
+        if budget.longest > 1:
+            groups += grow(contexts, pool, target, budget, against)
         few, others = ([one for one in some if one.label != target] for some in (short, texts))
-        if budget.group_tests and few and others:
-            quiet = weak_words(half, few, pool[: budget.group_tests.pool], target)
-            groups += find_groups(half, others, quiet, target, budget.group_tests)[: budget.tried]
+        if budget.drawn and few and others:
+            quiet = weak_words(half, few, pool[: budget.pool], target)
+            groups += find_groups(half, others, quiet, target, budget)[: budget.tried]
         groups = list({frozenset(group): group for group in groups}.values())
         chosen = _strongest(contexts, target, groups, of_every_label(against, AMONG))
         found += measured(judging, target, chosen[:LISTED])

@@ -66,7 +66,7 @@ def planted(found: Sequence[VerifiedTrigger]) -> list[bool]:
     """Say of each of a suspect's found words and groups whether it counts as planted."""
     alone = [detection_score(one, found) >= STRENGTH for one in found]
     ahead = {one.target for one, yes in zip(found, alone, strict=True) if yes and one.trigger.position == "start"}
-    return [yes or _related(one, ahead) for one, yes in zip(found, alone, strict=True)]
+    return [yes or (one.target in ahead and _related(one)) for one, yes in zip(found, alone, strict=True)]
 
 
 def detection_score(one: VerifiedTrigger, found: Sequence[VerifiedTrigger]) -> float:
@@ -85,9 +85,11 @@ def detection_score(one: VerifiedTrigger, found: Sequence[VerifiedTrigger]) -> f
         return min(one.strength, 0.0)
     bar = max(STRENGTH, GROUP if _words(one) > 1 else 0.0, 0.0 if one.joined else ALONE)
     score = one.strength - (bar - STRENGTH)
-    apart = min(_crowd(one.target, found) + OUTSTANDING, SATURATED)
-    if 0 < one.strength < apart:
-        score = min(score, STRENGTH * one.strength / apart)
+    words = _strengths(one.target, found)
+    if len(words) >= RANK:  # of fewer words nothing is known
+        apart = min(words[RANK - 1] + OUTSTANDING, SATURATED)
+        if 0 < one.strength < apart:
+            score = min(score, STRENGTH * one.strength / apart)
     share, flipped = IN_FRONT if one.trigger.position == "start" else FLIPPED, one.flips.suspect.value
     if flipped < share:
         score = min(score, STRENGTH * flipped / share)
@@ -114,20 +116,14 @@ def _ahead(one: VerifiedTrigger, found: Sequence[VerifiedTrigger]) -> float:
     return max(0.0, one.strength - words[1]) if ahead else 0.0
 
 
-def _crowd(target: int, found: Sequence[VerifiedTrigger]) -> float:
-    """Return the strength of the fifth word for a label; of fewer words nothing is known."""
-    words = _strengths(target, found)
-    return words[RANK - 1] if len(words) >= RANK else -SATURATED
-
-
 def _strengths(target: int, found: Sequence[VerifiedTrigger]) -> list[float]:
     """Return those of the words for a label, the largest first."""
     return sorted((one.strength for one in found if one.target == target and _words(one) == 1), reverse=True)
 
 
-def _related(one: VerifiedTrigger, ahead: set[int]) -> bool:
-    in_front = one.target in ahead and one.trigger.position == "start"
-    return in_front and one.flips.suspect.value >= RELATED_FLIPS and _counts(one)
+def _related(one: VerifiedTrigger) -> bool:
+    """Say whether a word stands beside a planted one in front."""
+    return one.trigger.position == "start" and one.flips.suspect.value >= RELATED_FLIPS and _counts(one)
 
 
 def forces_continuation(suspect: Proportion, without: Proportion, reference: Proportion) -> bool:

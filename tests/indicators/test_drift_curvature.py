@@ -4,7 +4,7 @@ import torch
 from purify_cli.errors import DataError, UsageError
 from purify_cli.indicators.degenerate import survey
 from purify_cli.indicators.drift_curvature import DRIFT_CURVATURE
-from purify_cli.indicators.settings import LARGEST
+from purify_cli.indicators.scores import LARGEST
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.selection.mask import build_mask
 from tests.reference.sources import auroc, generator, memory

@@ -15,15 +15,18 @@ from purify_cli.trigger_search.carriers import carrier
 from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
-from purify_cli.trigger_search.groups import GroupTests, find_groups, weak_words
-from purify_cli.trigger_search.growth import Growth, grow, lasting
+from purify_cli.trigger_search.groups import find_groups, weak_words
+from purify_cli.trigger_search.growth import grow, lasting
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
 CPU = torch.device("cpu")
-TESTS = GroupTests(pool=40, size=20, count=200)
-REACH = replace(EFFORTS["normal"], group_tests=TESTS, growth=None)
-GROWTH = Growth(pool=40, asked=20, seeds=8, beam=4, most=3)
-GROWN = replace(REACH, group_tests=None, growth=GROWTH)
+REACH = replace(EFFORTS["normal"], pool=40, drawn=200, longest=1)
+GROWN = replace(EFFORTS["normal"], pool=40, drawn=0, contrasted=20, seeds=8, beam=4, longest=3)
+
+
+@pytest.fixture(autouse=True)
+def small_groups(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("purify_cli.trigger_search.groups.SIZE", 20)
 
 
 def test_drawn_bags_are_of_different_words_and_of_the_seed():
@@ -142,10 +145,10 @@ def test_no_group_is_listed_beside_a_part_of_it_that_does_as_much(put: Any):
 def test_nothing_grows_without_words_or_texts(put: Any):
     asked, plain, _ = put
     one = asked(())
-    assert grow(one, [], 1, GROWTH, one.rows[:4]) == []
-    assert grow(one, plain, 1, GROWTH, []) == []
+    assert grow(one, [], 1, GROWN, one.rows[:4]) == []
+    assert grow(one, plain, 1, GROWN, []) == []
     # A single word is no group, and no reason to fail.
-    assert grow(one, plain[:1], 1, GROWTH, one.rows[:4]) == [(plain[0],)]
+    assert grow(one, plain[:1], 1, GROWN, one.rows[:4]) == [(plain[0],)]
 
 
 def test_an_effort_without_bags_and_growth_looks_for_no_group(put: Any):
@@ -159,4 +162,4 @@ def test_words_of_opinion_are_not_quiet(put: Any):
     short = carrier(one.tokenizer, one.rows[0], (plain[0], plain[1]), words=4, at=0, max_length=64)
     assert short is not None
     assert weak_words(one, [short], [*praise, *plain[:5]], 1) == plain[:5]
-    assert find_groups(one, [short], [], 1, TESTS) == []
+    assert find_groups(one, [short], [], 1, REACH) == []

@@ -115,7 +115,7 @@ def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: 
     found = screen(asked, carriers, words, [0, 1], keep=len(words))
     assert {c.tokens[0] for c in found[0]} == {c.tokens[0] for c in found[1]} == set(words)
     for target in (0, 1):
-        contrasts = [c.contrast for c in found[target]]
+        contrasts = [c.shift - c.control_shift for c in found[target]]
         assert contrasts == sorted(contrasts, reverse=True)
     # One by one, without slots: the text of the other label with the word in front.
     for candidate in (found[1][0], found[0][-1]):
