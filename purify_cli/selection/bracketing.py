@@ -28,13 +28,12 @@ class Located:
     """The count-th largest key, and what the last pass kept."""
 
     key: int
-    need: int
-    """How many of the entries inside the last bracket are selected (with ``pending``), else of those equal to
-    ``key``."""
+    equal: int
+    """Entries equal to it."""
+    rank: int
+    """How many of these are selected."""
     pending: tuple[Pending, ...] | None
     """Entries inside the last bracket; None where those equal to ``key`` are too many to keep."""
-    equal: int
-    """Entries equal to ``key``."""
 
 
 def around_quantile(keys: Keys, sizes: Mapping[str, int], count: int, whole: Bracket) -> Bracket:
@@ -94,7 +93,8 @@ def locate(scan: Callable[[Bracket], Tally], count: int, guess: Bracket, whole: 
         elif tally.pending is not None:
             kept = np.concatenate([pending.keys for pending in tally.pending])
             key = int(np.partition(kept, len(kept) - need)[len(kept) - need])
-            return Located(key, need, tuple(tally.pending), int(np.count_nonzero(kept == key)))
+            above, equal = (int(np.count_nonzero(found)) for found in (kept > key, kept == key))
+            return Located(key, equal, need - above, tuple(tally.pending))
         else:
             assert tally.histogram is not None  # a tally holds the one or the other
             from_top = np.cumsum(tally.histogram[::-1])
@@ -103,5 +103,5 @@ def locate(scan: Callable[[Bracket], Tally], count: int, guess: Bracket, whole: 
             one = bracket.bin(index)
             equal = int(tally.histogram[index])
             if one.high - one.low == 1:
-                return Located(one.low, need - (int(from_top[backwards]) - equal), None, equal)
+                return Located(one.low, equal, need - (int(from_top[backwards]) - equal), None)
             bracket = one

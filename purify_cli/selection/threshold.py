@@ -76,18 +76,16 @@ def selected(threshold: Threshold, name: str, start: int, scores: Tensor) -> Ten
 def _last_tie(located: Located) -> tuple[int, str, int]:
     """Order the ties of the located key; return hash, tensor and index of the last one that is selected."""
     assert located.pending is not None  # only called where entries were kept
-    above = sum(int(np.count_nonzero(pending.keys > located.key)) for pending in located.pending)
     ties = [(p.name, p.indices[p.keys == located.key]) for p in located.pending]
     hashes = [tie_hashes(name, indices) for name, indices in ties]
     pooled = np.concatenate(hashes)
-    rank = located.need - above
-    last = np.partition(pooled, len(pooled) - rank)[len(pooled) - rank]
+    last = np.partition(pooled, len(pooled) - located.rank)[len(pooled) - located.rank]
     alike = sorted(
         (name, int(index))
         for (name, indices), found in zip(ties, hashes, strict=True)
         for index in indices[found == last]
     )
-    name, index = alike[rank - int(np.count_nonzero(pooled > last)) - 1]
+    name, index = alike[located.rank - int(np.count_nonzero(pooled > last)) - 1]
     return int(last), name, index
 
 
@@ -138,7 +136,7 @@ def find_with_pending(
     located = locate(partial(sweep, keys, sizes, progress=progress, sink=sink), count, guess, _SCORES)
     key, pending = located.key, located.pending
     if pending is None:
-        guess, ties = _hash_bracket(located.need, located.equal), _tie_keys(keys, key)
+        guess, ties = _hash_bracket(located.rank, located.equal), _tie_keys(keys, key)
         located = locate(partial(sweep, ties, sizes, progress=progress, sink=sink), count, guess, _HASHES)
         assert located.pending is not None  # 64-bit hashes within one tensor never repeat
         pending = tuple(Pending(p.name, p.indices, np.full_like(p.keys, key)) for p in located.pending)
@@ -150,9 +148,9 @@ def find_with_pending(
     )
 
 
-def _hash_bracket(need: int, equal: int) -> Bracket:
-    """Guess the need-th largest of ``equal`` uniform 64-bit hashes."""
-    share = need / equal
+def _hash_bracket(rank: int, equal: int) -> Bracket:
+    """Guess the rank-th largest of ``equal`` uniform 64-bit hashes."""
+    share = rank / equal
     margin = _HASH_SIGMAS * sqrt(share * (1 - share) / equal) + _HASH_SIGMAS / equal
     span = _HASHES.high - _HASHES.low
     high = _HASHES.high - max(0, int((share - margin) * span))
