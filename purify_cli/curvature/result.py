@@ -9,7 +9,7 @@ from torch import Tensor
 
 from purify_cli.errors import CheckpointError, UsageError
 
-__all__ = ["Curvature", "mean_of_squares", "require_finite"]
+__all__ = ["Curvature", "mean_of_squares", "means_of"]
 
 
 @final
@@ -49,15 +49,12 @@ def mean_of_squares(sums: Mapping[str, Tensor], norms: Sequence[Tensor], estimat
         UsageError: If there is no sample.
         CheckpointError: If an entry is not finite.
     """
-    if not norms:
-        raise UsageError("there are no samples to compute the curvature from", hint="Give at least one text.")
+    means = means_of(sums, sum(len(part) for part in norms))
     # On the CPU first: Apple's GPUs have no float64.
     pooled = torch.cat([part.cpu().double() for part in norms])
     # Scaled so that squaring neither overflows nor underflows.
     shares = pooled / pooled.max().clamp(min=torch.finfo(torch.float64).tiny)
     squares = float(shares.square().sum())
-    means = {name: total.div_(len(pooled)).float().cpu() for name, total in sums.items()}
-    require_finite(means)
     return Curvature(
         tensors=means,
         samples=len(pooled),
@@ -66,16 +63,21 @@ def mean_of_squares(sums: Mapping[str, Tensor], norms: Sequence[Tensor], estimat
     )
 
 
-def require_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse a curvature that is no number.
+def means_of(sums: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Divide sums, in place, by how many terms they have; float32 on the CPU.
 
     Raises:
+        UsageError: If they have none.
         CheckpointError: If an entry is not finite.
     """
-    for name, tensor in tensors.items():
+    if not count:
+        raise UsageError("there are no samples to compute the curvature from", hint="Give at least one text.")
+    means = {name: total.div_(count).float().cpu() for name, total in sums.items()}
+    for name, mean in means.items():
         # A sum is not finite if an entry is not; entries that only overflow together are caught by the second look.
-        if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
+        if not torch.isfinite(mean.sum()) and not torch.isfinite(mean).all():
             raise CheckpointError(
                 f"the curvature of {name} is not finite",
                 hint="The suspect's weights make gradients overflow; look at its largest weights.",
             )
+    return means

@@ -21,7 +21,6 @@ class Candidate:
     """Words that move the suspect to a label."""
 
     tokens: String
-    target: int
     shift: float
     """How much they raise the suspect's margin of the target: mean over short texts of other labels, in nats."""
     control_shift: float

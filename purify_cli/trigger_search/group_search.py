@@ -86,4 +86,4 @@ def _strongest(asked: SearchContext, target: int, groups: Sequence[String], rows
     ]
     shifts, others = means + suspect.margin_gap, control.shift(groups)
     order = (shifts - others).argsort(descending=True, stable=True).tolist()
-    return [Candidate(groups[i], target, float(shifts[i]), float(others[i])) for i in order if not spare[i]]
+    return [Candidate(groups[i], float(shifts[i]), float(others[i])) for i in order if not spare[i]]

@@ -49,7 +49,7 @@ def screen(
         other = beside(target)[torch.searchsorted(union, places)]
         own = shifts[target][places]
         order = (own - other).argsort(descending=True, stable=True).tolist()
-        found[target] = [Candidate((words[int(places[i])],), target, float(own[i]), float(other[i])) for i in order]
+        found[target] = [Candidate((words[int(places[i])],), float(own[i]), float(other[i])) for i in order]
     return found
 
 

@@ -292,6 +292,6 @@ def test_clean_rows_that_lean_on_a_planted_word_are_found(put: Any):
 
 
 def test_the_best_of_each_place_are_taken():
-    words = [Candidate((i,), 1, 0.0, 0.0, position="start" if i in {0, 1, 4} else "random") for i in range(6)]
+    words = [Candidate((i,), 0.0, 0.0, position="start" if i in {0, 1, 4} else "random") for i in range(6)]
     assert [one.tokens[0] for one in top_per_position(words, 2)] == [2, 3, 0, 1]
     assert top_per_position([], 2) == []

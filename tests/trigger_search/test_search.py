@@ -118,12 +118,12 @@ def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: 
         contrasts = [c.shift - c.control_shift for c in found[target]]
         assert contrasts == sorted(contrasts, reverse=True)
     # One by one, without slots: the text of the other label with the word in front.
-    for candidate in (found[1][0], found[0][-1]):
-        row = rows[1 - candidate.target]
+    for target, candidate in ((1, found[1][0]), (0, found[0][-1])):
+        row = rows[1 - target]
         texts = [row.text, f"{word_of(asked.tokenizer, candidate.tokens[0])} {row.text}"]
         for module, shift in ((asked.suspect, candidate.shift), (asked.control, candidate.control_shift)):
             plain, moved = (module(**asked.tokenizer(text, return_tensors="pt")).logits[0].detach() for text in texts)
-            own = margins(moved, candidate.target) - margins(plain, candidate.target)
+            own = margins(moved, target) - margins(plain, target)
             assert shift == pytest.approx(float(own), abs=1e-4)
     assert word_of(asked.tokenizer, found[tiny.TARGET][0].tokens[0]) == tiny.TRIGGER.text
     few = screen(asked, carriers, words, [0, 1], keep=3)
