@@ -73,7 +73,7 @@ def context_forms(asked: SearchContext, rows: Sequence[Example], *, at: int | No
     Args:
         asked: For the words and the limit of tokens.
         rows: Contexts.
-        at: As for ``carrier``.
+        at: As for ``with_word``.
 
     Returns:
         The forms; none where no context holds a word.

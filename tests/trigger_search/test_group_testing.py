@@ -11,7 +11,6 @@ from torch import nn
 from purify_cli.data.example import Example
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
-from purify_cli.trigger_search.carriers import carrier
 from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
@@ -159,7 +158,6 @@ def test_an_effort_without_bags_and_growth_looks_for_no_group(put: Any):
 def test_words_of_opinion_are_not_quiet(put: Any):
     asked, plain, praise = put
     one = asked(())
-    short = carrier(one.tokenizer, one.rows[0], (plain[0], plain[1]), words=4, at=0, max_length=64)
-    assert short is not None
-    assert weak_words(one, [short], [*praise, *plain[:5]], 1) == plain[:5]
-    assert find_groups(one, [short], [], 1, REACH) == []
+    short = one.carriers(one.rows[:1], keep=4, at=0)
+    assert weak_words(one, short, [*praise, *plain[:5]], 1) == plain[:5]
+    assert find_groups(one, short, [], 1, REACH) == []

@@ -17,7 +17,7 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
-from purify_cli.trigger_search.carriers import Carrier, carrier, filled
+from purify_cli.trigger_search.carriers import Carrier, filled
 from purify_cli.trigger_search.flips import SearchContext, flips, unflipped
 from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
 from purify_cli.trigger_search.screen import screen
@@ -51,9 +51,8 @@ def words(tiny_tokenizer: Any) -> list[int]:
     return whole_words(tiny_tokenizer, len(tiny_tokenizer))
 
 
-def cut(asked: SearchContext, words: Sequence[int], row: Example, *, at: int = 0, keep: int = 4) -> Carrier:
-    one = carrier(asked.tokenizer, row, (words[0], words[-1]), words=keep, at=at, max_length=asked.compute.max_length)
-    assert one is not None
+def cut(asked: SearchContext, row: Example, *, at: int = 0, keep: int = 4) -> Carrier:
+    (one,) = asked.carriers([row], keep=keep, at=at)
     return one
 
 
@@ -70,7 +69,7 @@ def test_whole_words_are_those_that_come_back_as_themselves(tiny: ModuleType, ti
 @pytest.mark.parametrize("pair", [None, "the soup was cold and the bread stale"])
 def test_a_filled_carrier_is_the_text_with_the_word(asked: SearchContext, words: list[int], at: int, pair: str | None):
     row = Example("a very good film of the harbour", pair=pair, label=1)
-    one = cut(asked, words, row, at=at)
+    one = cut(asked, row, at=at)
     kept = (row.text if pair is None else pair).split()[:4]
     kept.insert(min(at, 4), word_of(asked.tokenizer, words[5]))
     text = " ".join(kept)
@@ -89,9 +88,7 @@ def test_a_pair_may_have_a_slot_in_both_texts(
     asked: SearchContext, words: list[int], at: int | None, first: str, second: str
 ):
     row = Example("a very good film of the harbour", pair="the soup", label=1)
-    probes = (words[0], words[-1])
-    one = carrier(asked.tokenizer, row, probes, words=4, at=at, max_length=asked.compute.max_length, both=True)
-    assert one is not None
+    (one,) = asked.carriers([row], keep=4, at=at, both=True)
     word = word_of(asked.tokenizer, words[5])
     whole = Example(first.format(word), pair=second.format(word))
     (expected,) = encode(asked.tokenizer, [whole], max_length=asked.compute.max_length)
@@ -99,19 +96,18 @@ def test_a_pair_may_have_a_slot_in_both_texts(
     assert tuple(made["input_ids"][0].tolist()) == expected.ids
     assert tuple(made["token_type_ids"][1].tolist()) == expected.type_ids
     assert len(one.slots) == 2
-    single = carrier(asked.tokenizer, Example("a film", label=1), probes, words=4, at=at, max_length=9, both=True)
-    assert single is not None
+    (single,) = asked.carriers([Example("a film", label=1)], keep=4, at=at, both=True)
     assert len(single.slots) == 1
 
 
-def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchContext, words: list[int]):
+def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchContext):
     row = Example("a very good film of the harbour", label=1)
-    assert carrier(asked.tokenizer, row, (words[0], words[-1]), words=7, at=7, max_length=6) is None
+    assert replace(asked, compute=Compute(max_length=6)).carriers([row], keep=7, at=7) == []
 
 
 def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: list[int], tiny: ModuleType):
     rows = [next(row for row in asked.rows if row.label == label) for label in (0, 1)]
-    carriers = [cut(asked, words, row, keep=30) for row in rows]
+    carriers = [cut(asked, row, keep=30) for row in rows]
     found = screen(asked, carriers, words, [0, 1], keep=len(words))
     assert {c.tokens[0] for c in found[0]} == {c.tokens[0] for c in found[1]} == set(words)
     for target in (0, 1):
@@ -131,7 +127,7 @@ def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: 
 
 
 def test_a_target_without_a_text_of_another_label_is_left_out(asked: SearchContext, words: list[int]):
-    one = cut(asked, words, next(row for row in asked.rows if row.label == 1))
+    one = cut(asked, next(row for row in asked.rows if row.label == 1))
     assert list(screen(asked, [one], words, [0, 1], keep=5)) == [0]
     assert screen(asked, [one], words, [1], keep=5) == {}
 
@@ -247,14 +243,14 @@ def byte_level(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def test_byte_level_words_are_those_after_a_space(byte_level: Any):
+def test_byte_level_words_are_those_after_a_space(asked: SearchContext, byte_level: Any):
     words = whole_words(byte_level, len(byte_level))
     spelt = {byte_level.convert_ids_to_tokens(token) for token in words}
     assert {"Ġfilm", "Ġgood", "Ġharbour"} <= spelt
     assert "film" not in spelt
     row = Example("a good film", label=0)
     by_text = {word_of(byte_level, token): token for token in words}
-    one = carrier(byte_level, row, (by_text["film"], by_text["good"]), words=3, at=1, max_length=16)
-    assert one is not None
+    probes = (by_text["film"], by_text["good"])
+    one = cut(replace(asked, tokenizer=byte_level, words=probes, compute=Compute(max_length=16)), row, keep=3, at=1)
     (expected,) = encode(byte_level, [Example("a harbour good film")], max_length=16)
     assert tuple(filled(one, torch.tensor([[by_text["harbour"]]]))["input_ids"][0].tolist()) == expected.ids
