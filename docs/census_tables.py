@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from math import nan
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 from purify_cli.bench.report.tables import Table
+from purify_cli.data.triggers import Trigger
 from purify_cli.measures.intervals import Proportion
-from purify_cli.trigger_search.rule import CandidateScores, detection_score, planted
+from purify_cli.trigger_search.flips import Flips
+from purify_cli.trigger_search.rule import detection_score, planted
+from purify_cli.trigger_search.verify import VerifiedTrigger
 
 __all__ = ["RESULTS", "clean_signs", "model_table", "read", "sign_table", "signs", "summary_tables"]
 
@@ -98,18 +102,23 @@ def strength(row: Row) -> float:
     return max((detection_score(one, found) for one in found), default=-1.0)
 
 
-def judged(row: Row) -> list[CandidateScores]:
+def judged(row: Row) -> list[VerifiedTrigger]:
     """Return what was measured, as the rule takes it."""
     search = row["result"]["search"]
     return [
-        CandidateScores(
-            words=len(one["text"].split()),
+        VerifiedTrigger(
+            trigger=Trigger(one["text"], one["position"], source="found"),
             target=one["target"],
-            position=one["position"],
-            suspect=Proportion.of(one["suspect"]["successes"], one["suspect"]["total"]),
-            control=Proportion.of(one["control"]["successes"], one["control"]["total"]),
-            # Every context of a label with seven or more held-back rows begins with a row of its own: no fewer texts.
-            texts=one.get("texts") or one["suspect"]["total"],
+            shift=nan,  # as the margins, nothing that the rule looks at
+            control_shift=nan,
+            flips=Flips(
+                Proportion.of(one["suspect"]["successes"], one["suspect"]["total"]),
+                Proportion.of(one["control"]["successes"], one["control"]["total"]),
+                # Every context of a label with seven or more held-back rows begins with a row of its own: no fewer.
+                texts=one.get("texts") or one["suspect"]["total"],
+                margin=nan,
+                control_margin=nan,
+            ),
             strength=one["strength"],
             control_strength=one["control_strength"],
             joined=one.get("joined", True),

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from purify_cli.choices import LabelMode, Position
+from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.tensors import TensorSource
 
@@ -34,6 +35,7 @@ __all__ = [
     "WeightDefence",
     "WeightDefenceInputs",
     "WeightEdit",
+    "merged",
 ]
 
 
@@ -58,8 +60,9 @@ class IndicatorInputs:
     """The method's own settings, by name, already parsed."""
 
 
-@runtime_checkable
-class Indicator(Protocol):
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indicator:
     """A suspicion score per dimension.
 
     Scores are float32 with the names and shapes of the inputs. Their *bit patterns, read as unsigned integers*, give
@@ -68,19 +71,50 @@ class Indicator(Protocol):
     """
 
     name: str
-    needs_curvature: bool
-    needs_triggers: bool
+    score: Callable[[IndicatorInputs, Mapping[str, Any], Progress], TensorSource]
+    """Gathers, with checked settings, what must be known before any entry is scored; the scores are lazy."""
+    needs_curvature: bool = False
+    needs_triggers: bool = False
     """Whether it scores what carries triggers that were found (``gradient``)."""
-    defaults: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Settings it understands and their default values; the type of the default is the type of the setting."""
+    check_values: Callable[[Mapping[str, Any]], None] | None = None
+    """Refuses settings out of range."""
 
     def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Lay settings over the defaults; refuse unknown names and values out of range, before anything is read."""
-        ...
+        """Lay settings over the defaults, before anything is read.
+
+        Raises:
+            UsageError: If one is unknown or out of range.
+        """
+        chosen = merged(self.name, self.defaults, settings)
+        if self.check_values is not None:
+            self.check_values(chosen)
+        return chosen
 
     def fit(self, inputs: IndicatorInputs, progress: Progress = SILENT) -> TensorSource:
-        """Gather what must be known before any entry is scored; return the scores as a lazy source."""
-        ...
+        """Check the settings, gather what must be known, and return the scores.
+
+        Raises:
+            UsageError: If a setting is unknown or out of range, or an input is missing that the indicator needs.
+            DataError: If the inputs cannot be scored.
+        """
+        return self.score(inputs, self.check(inputs.settings), progress)
+
+
+def merged(
+    name: str, defaults: Mapping[str, Any], given: Mapping[str, Any], *, kind: str = "indicator"
+) -> dict[str, Any]:
+    """Lay given settings over the defaults of a row, whose kind and name messages tell.
+
+    Raises:
+        UsageError: If a setting is unknown.
+    """
+    unknown = sorted(set(given) - set(defaults))
+    if unknown:
+        known = ", ".join(defaults) or "none"
+        raise UsageError(f"{kind} {name} has no setting {unknown[0]!r}", hint=f"Settings it knows: {known}.")
+    return {**defaults, **given}
 
 
 @final

@@ -9,15 +9,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Final, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from purify_cli.curvature.coverage import Coverage, coverage_of
 from purify_cli.curvature.hooks import Tape, sites_of
 from purify_cli.curvature.loop import add_one_by_one, columns
 from purify_cli.curvature.objectives import Scalars, gold_loss, one_sample, own_labels
-from purify_cli.curvature.result import Accumulator, Curvature
+from purify_cli.curvature.result import Curvature, mean_of_squares
 from purify_cli.data.batches import Batch
-from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 
 __all__ = ["diagonal_fisher", "frozen", "mean_squared_gradients", "wanted_parameters"]
@@ -80,30 +79,27 @@ def mean_squared_gradients(
     a language model.
     """
     wanted = wanted_parameters(module, parameters)
-    accumulator = Accumulator(wanted)
+    sums = {name: torch.zeros_like(p, memory_format=torch.contiguous_format) for name, p in wanted.items()}
+    norms: list[Tensor] = []
     device = next(iter(wanted.values())).device
     sites = sites_of(module, wanted) if engine == "hooks" else []
     coverage: Coverage | None = None if sites else Coverage()
-    samples = 0
-    with frozen(module), Tape(sites, accumulator) as tape:
+    with frozen(module):
         for batch in progress.track(batches, "curvature"):
             here = batch.to(device)
             size = len(here.index)
-            samples += size
-            norms = accumulator.start(size, device)
+            norms.append(torch.zeros(size, device=device))
             if coverage is None:
                 coverage = coverage_of(module, wanted, sites, objective, one_sample(here, 0))
             missed: frozenset[str] = frozenset()
             if coverage.hooks:
-                tape.start(coverage.hooks, coverage.overwritten, norms)
-                missed = tape.backward(columns(objective(module, here), size))
+                with Tape(sites, coverage.hooks, coverage.overwritten, sums=sums, norms=norms[-1]) as tape:
+                    missed = tape.backward(columns(objective(module, here), size))
             known = coverage.hooks | coverage.dormant
             rest = {name: p for name, p in wanted.items() if name in missed or name not in known}
             if rest:
-                add_one_by_one(module, rest, objective, here, accumulator=accumulator, norms=norms)
-    if not samples:
-        raise UsageError("there are no samples to compute the curvature from", hint="Give at least one text.")
-    return accumulator.finish(estimator)
+                add_one_by_one(module, rest, objective, here, sums=sums, norms=norms[-1])
+    return mean_of_squares(sums, norms, estimator)
 
 
 def wanted_parameters(module: nn.Module, names: Collection[str] | None) -> dict[str, nn.Parameter]:

@@ -11,7 +11,7 @@ position, as many as plain training takes. Memory: the activations that plain tr
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, final
@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from purify_cli.curvature.layers import Rule, rule_for
-from purify_cli.curvature.result import Accumulator
 from purify_cli.curvature.squares import Use, add_squares
 
 __all__ = ["Site", "Tape", "given_of", "sites_of"]
@@ -35,31 +34,6 @@ class Site:
     rule: Rule
     names: Mapping[str, str]
     """Name within the layer → name in the module, for the wanted parameters that the rule covers."""
-
-
-@final
-@dataclass(slots=True)
-class _Call:
-    site: Site
-    given: Tensor | None
-    version: int
-    names: Mapping[str, str]
-
-
-@final
-@dataclass(slots=True)
-class _Pass:
-    """What happens during one batch."""
-
-    covered: frozenset[str]
-    overwritten: frozenset[nn.Module]
-    norms: Tensor
-    expected: Counter[str] = field(default_factory=Counter[str])
-    """Uses of each parameter in the forward pass."""
-    arrived: dict[str, list[Use]] = field(default_factory=dict[str, list[Use]])
-    missed: set[str] = field(default_factory=set[str])
-    """Parameters that this batch used in a way the rules do not cover."""
-    last: bool = True
 
 
 def sites_of(module: nn.Module, wanted: Mapping[str, nn.Parameter]) -> list[Site]:
@@ -83,19 +57,35 @@ def given_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
 
 @final
 class Tape:
-    """Hooks on a module, for as long as the context lasts.
+    """Hooks on a module for one batch, whose forward pass comes within the context, and then ``backward``.
 
     Args:
         sites: Layers to watch.
-        accumulator: Where squares go.
+        covered: Parameters to differentiate; others of the watched layers are reported if they are used.
+        overwritten: Layers whose output is changed in place afterwards; that then happens to a copy.
+        sums: Where squares go, by parameter.
+        norms: (B,), receives each sample's squared gradient norm.
     """
 
-    def __init__(self, sites: Iterable[Site], accumulator: Accumulator) -> None:
-        self._sites = tuple(sites)
-        self._accumulator = accumulator
+    def __init__(
+        self,
+        sites: Iterable[Site],
+        covered: frozenset[str],
+        overwritten: frozenset[nn.Module],
+        *,
+        sums: Mapping[str, Tensor],
+        norms: Tensor,
+    ) -> None:
+        self._sites, self._covered, self._overwritten = sites, covered, overwritten
+        self._sums, self._norms = sums, norms
+        self._anchor = torch.zeros((), dtype=norms.dtype, device=norms.device, requires_grad=True)
         self._handles: list[Any] = []
-        self._pass: _Pass | None = None
-        self._anchor = torch.zeros(())
+        self._expected: Counter[str] = Counter()
+        """Uses of each parameter in the forward pass."""
+        self._arrived: dict[str, list[Use]] = {}
+        self._missed: set[str] = set()
+        """Parameters that the batch used in a way the rules do not cover."""
+        self._last = True
 
     def __enter__(self) -> "Tape":
         for site in self._sites:
@@ -106,20 +96,8 @@ class Tape:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pass = None
         for handle in self._handles:
             handle.remove()
-
-    def start(self, covered: frozenset[str], overwritten: frozenset[nn.Module], norms: Tensor) -> None:
-        """Begin a batch; its forward pass comes next.
-
-        Args:
-            covered: Parameters to differentiate; others of the watched layers are reported if they are used.
-            overwritten: Layers whose output is changed in place afterwards; that then happens to a copy.
-            norms: (B,), receives each sample's squared gradient norm.
-        """
-        self._pass = _Pass(covered, overwritten, norms)
-        self._anchor = torch.zeros((), dtype=norms.dtype, device=norms.device, requires_grad=True)
 
     def backward(self, scalars: Tensor) -> frozenset[str]:
         """Differentiate the (B, M) scalars of the batch and add the squares.
@@ -127,66 +105,57 @@ class Tape:
         Returns:
             Parameters that this batch used in a way that the hooks cannot follow; nothing was added for these.
         """
-        state = self._pass
-        if state is None:
-            raise RuntimeError("backward without start")
         columns = scalars.unbind(1) if scalars.requires_grad else ()
         for number, column in enumerate(columns):
-            state.last = number == len(columns) - 1
+            self._last = number == len(columns) - 1
             # The sum, not the mean: a sample's gradient must not depend on who else is in the batch.
-            torch.autograd.grad(column.sum(), self._anchor, retain_graph=not state.last, allow_unused=True)
-            for name in list(state.arrived):
-                self._add(state, name)
-        self._pass = None
-        return frozenset(state.missed)
+            torch.autograd.grad(column.sum(), self._anchor, retain_graph=not self._last, allow_unused=True)
+            for name in list(self._arrived):
+                self._add(name)
+        return frozenset(self._missed)
 
     def _on_forward(
         self, site: Site, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
     ) -> Any:
-        state = self._pass
-        if state is None:
-            return None
-        names = {own: name for own, name in site.names.items() if name in state.covered}
-        state.missed.update(name for name in site.names.values() if name not in state.covered)
+        names = {own: name for own, name in site.names.items() if name in self._covered}
+        self._missed.update(name for name in site.names.values() if name not in self._covered)
         if not names:
             return None
-        given, size = given_of(args, kwargs), len(state.norms)
+        given, size = given_of(args, kwargs), len(self._norms)
         if not isinstance(given, Tensor) or not isinstance(output, Tensor):
-            state.missed.update(names.values())
+            self._missed.update(names.values())
             return None
         if isinstance(layer, nn.Embedding) and given.dim() == 2 and len(given) == 1 < size:
             # Position ids of shape (1, T) serve the whole batch, and their gradient would arrive already summed over
             # the batch. Spread out, every sample has its own.
             given, output = given.expand(size, -1), output.expand(size, *output.shape[1:])
         if given.shape[:1] != (size,) or output.shape[:1] != (size,):
-            state.missed.update(names.values())
+            self._missed.update(names.values())
             return None
         if not output.requires_grad:
             output = output + self._anchor
-        state.expected.update(names.values())
-        call = _Call(site, given.detach(), given._version, names)
-        output.register_hook(partial(self._on_gradient, call))
-        return output.clone() if layer in state.overwritten else output
+        self._expected.update(names.values())
+        output.register_hook(partial(self._on_gradient, site, names, [given.detach()], given._version))
+        return output.clone() if layer in self._overwritten else output
 
-    def _on_gradient(self, call: _Call, gradient: Tensor) -> None:
-        state, given = self._pass, call.given
-        if state is None or given is None:
+    def _on_gradient(
+        self, site: Site, names: Mapping[str, str], held: list[Tensor], version: int, gradient: Tensor
+    ) -> None:
+        # The last pass lets go of the layer's input, which the graph would keep until its end.
+        given = held.pop() if self._last else held[0]
+        if given._version != version:  # changed in place after the layer had read it
+            self._missed.update(names.values())
             return
-        if given._version != call.version:  # changed in place after the layer had read it
-            state.missed.update(call.names.values())
-            return
-        uses = call.site.rule.uses(call.site.layer, given, gradient)
-        if state.last:
-            call.given = None
-        for own, name in call.names.items():
-            if name in state.missed:
+        uses = site.rule.uses(site.layer, given, gradient)
+        for own, name in names.items():
+            if name in self._missed:
                 continue
-            arrived = state.arrived.setdefault(name, [])
+            arrived = self._arrived.setdefault(name, [])
             arrived.append(uses[own])
-            if len(arrived) == state.expected[name]:
-                self._add(state, name)
+            if len(arrived) == self._expected[name]:
+                self._add(name)
 
-    def _add(self, state: _Pass, name: str) -> None:
-        uses = state.arrived.pop(name)
-        if name not in state.missed:
-            add_squares(self._accumulator.sums[name], state.norms, uses)
+    def _add(self, name: str) -> None:
+        uses = self._arrived.pop(name)
+        if name not in self._missed:
+            add_squares(self._sums[name], self._norms, uses)

@@ -8,9 +8,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from purify_cli.curvature.fisher import frozen, wanted_parameters
 from purify_cli.curvature.objectives import Scalars, gold_loss
-from purify_cli.curvature.result import Curvature
+from purify_cli.curvature.result import Curvature, means_of
 from purify_cli.data.batches import Batch
-from purify_cli.errors import CheckpointError, UsageError
+from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import entry_hash
 
@@ -84,15 +84,7 @@ def hutchinson_diagonal(
                     if product is not None:
                         sums[name].addcmul_(sign, product)
             del first, loss
-    if not samples:
-        raise UsageError("there are no samples to compute the curvature from", hint="Give at least one text.")
-    means = {name: total.div_(samples * draws).float().cpu() for name, total in sums.items()}
-    broken = [name for name, mean in means.items() if not torch.isfinite(mean).all()]
-    if broken:
-        raise CheckpointError(
-            f"the curvature of {broken[0]} is not finite",
-            hint="The suspect's weights make gradients overflow; look at its largest weights.",
-        )
+    means = means_of(sums, samples * draws)
     negative = sum(int((mean < 0).sum()) for mean in means.values())
     return Curvature(
         tensors=means,

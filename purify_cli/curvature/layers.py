@@ -6,7 +6,8 @@ RMSNorm classes) are recognised by their form and then checked on values, see ``
 """
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final, Protocol, final, runtime_checkable
+from dataclasses import dataclass
+from typing import Final, final
 
 import torch
 from torch import Tensor, nn
@@ -21,29 +22,23 @@ AGREEMENT: Final = 1e-4
 rounding gives about 1e-6; a different formula differs by far more."""
 
 
-@runtime_checkable
-class Rule(Protocol):
+def _always(layer: nn.Module, given: Tensor) -> bool:
+    del layer, given
+    return True
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rule:
     """How one kind of layer is differentiated, sample by sample."""
 
-    parameters: ClassVar[frozenset[str]]
+    parameters: frozenset[str]
     """Names, within the layer, of the parameters it differentiates."""
-
-    def agrees(self, module: nn.Module, given: Tensor) -> bool:
-        """Tell whether the layer computes what the rule thinks it does, on inputs like the one given."""
-        ...
-
-    def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
-        """Return the gradient of each own parameter.
-
-        Args:
-            module: The layer.
-            given: Its input, batch first.
-            gradient: Gradient of its output, batch first.
-
-        Returns:
-            Parameter name within the layer → its gradient.
-        """
-        ...
+    uses: Callable[[nn.Module, Tensor, Tensor], Mapping[str, Use]]
+    """From the layer, its input and the gradient of its output, both batch first, to the gradient of each own
+    parameter, by its name within the layer."""
+    agrees: Callable[[nn.Module, Tensor], bool] = _always
+    """Whether the layer computes what the rule thinks it does, on inputs like the one given."""
 
 
 def _positions(tensor: Tensor, inner: int = 1) -> Tensor:
@@ -51,108 +46,68 @@ def _positions(tensor: Tensor, inner: int = 1) -> Tensor:
     return tensor.reshape(tensor.shape[0], -1, *tensor.shape[tensor.dim() - inner :])
 
 
-@final
-class _Linear:
-    parameters: ClassVar[frozenset[str]] = frozenset({"weight", "bias"})
-
-    def agrees(self, module: nn.Module, given: Tensor) -> bool:
-        del module, given
-        return True
-
-    def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
-        del module
-        gradient = _positions(gradient)
-        return {"weight": Outer(gradient, _positions(given)), "bias": Direct(gradient.sum(1))}
+def _linear(layer: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
+    del layer
+    gradient = _positions(gradient)
+    return {"weight": Outer(gradient, _positions(given)), "bias": Direct(gradient.sum(1))}
 
 
-@final
-class _Transposed:
-    """A linear map stored (in, out): ``Conv1D`` of GPT-2."""
-
-    parameters: ClassVar[frozenset[str]] = frozenset({"weight", "bias"})
-
-    def agrees(self, module: nn.Module, given: Tensor) -> bool:
-        return _computes(module, given, lambda x, w: functional.linear(x, w["weight"].t(), w["bias"]))
-
-    def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
-        del module
-        gradient = _positions(gradient)
-        return {"weight": Outer(_positions(given), gradient), "bias": Direct(gradient.sum(1))}
+def _transposed(layer: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
+    del layer
+    gradient = _positions(gradient)
+    return {"weight": Outer(_positions(given), gradient), "bias": Direct(gradient.sum(1))}
 
 
-@final
-class _Embedding:
-    parameters: ClassVar[frozenset[str]] = frozenset({"weight"})
-
-    def agrees(self, module: nn.Module, given: Tensor) -> bool:
-        del module, given
-        return True
-
-    def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
-        if not isinstance(module, nn.Embedding):
-            raise TypeError(type(module).__name__)
-        return {"weight": Rows(given.reshape(given.shape[0], -1), _positions(gradient), module.padding_idx)}
+def _is_transposed(layer: nn.Module, given: Tensor) -> bool:
+    return _computes(layer, given, lambda x, w: functional.linear(x, w["weight"].t(), w["bias"]))
 
 
-@final
-class _ScaledEmbedding:
-    """A word embedding times a constant: Gemma's, which scales by the root of the width."""
-
-    parameters: ClassVar[frozenset[str]] = frozenset({"weight"})
-
-    def agrees(self, module: nn.Module, given: Tensor) -> bool:
-        weight = module.get_parameter("weight")
-        with torch.no_grad():
-            return _close(functional.embedding(given, weight) * _scale(module), module.forward(given))
-
-    def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
-        return _Embedding().uses(module, given, gradient * _scale(module))
+def _embedding(layer: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
+    if not isinstance(layer, nn.Embedding):
+        raise TypeError(type(layer).__name__)
+    return {"weight": Rows(given.reshape(given.shape[0], -1), _positions(gradient), layer.padding_idx)}
 
 
-def _scale(module: nn.Module) -> float:
-    return float(getattr(module, "embed_scale", 1.0))
+def _scaled_embedding(layer: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
+    return _embedding(layer, given, gradient * _scale(layer))
 
 
-@final
-class _LayerNorm:
-    parameters: ClassVar[frozenset[str]] = frozenset({"weight", "bias"})
-
-    def agrees(self, module: nn.Module, given: Tensor) -> bool:
-        del module, given
-        return True
-
-    def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
-        if not isinstance(module, nn.LayerNorm):
-            raise TypeError(type(module).__name__)
-        inner = len(module.normalized_shape)
-        normal = functional.layer_norm(given, module.normalized_shape, eps=module.eps)
-        return {
-            "weight": Direct(_positions(gradient * normal, inner).sum(1)),
-            "bias": Direct(_positions(gradient, inner).sum(1)),
-        }
+def _is_scaled_embedding(layer: nn.Module, given: Tensor) -> bool:
+    weight = layer.get_parameter("weight")
+    with torch.no_grad():
+        return _close(functional.embedding(given, weight) * _scale(layer), layer.forward(given))
 
 
-@final
-class _RmsNorm:
-    """x / √(mean x² + ε), times w or 1 + w: both have the same gradient."""
+def _scale(layer: nn.Module) -> float:
+    return float(getattr(layer, "embed_scale", 1.0))
 
-    parameters: ClassVar[frozenset[str]] = frozenset({"weight"})
 
-    def agrees(self, module: nn.Module, given: Tensor) -> bool:
-        return any(
-            _computes(module, given, lambda x, w, plus=plus: self._normal(module, x) * (plus + w["weight"]))
-            for plus in (0, 1)
-        )
+def _layer_norm(layer: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
+    if not isinstance(layer, nn.LayerNorm):
+        raise TypeError(type(layer).__name__)
+    inner = len(layer.normalized_shape)
+    normal = functional.layer_norm(given, layer.normalized_shape, eps=layer.eps)
+    return {
+        "weight": Direct(_positions(gradient * normal, inner).sum(1)),
+        "bias": Direct(_positions(gradient, inner).sum(1)),
+    }
 
-    def uses(self, module: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
-        return {"weight": Direct(_positions(gradient * self._normal(module, given)).sum(1))}
 
-    @staticmethod
-    def _normal(module: nn.Module, given: Tensor) -> Tensor:
-        epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
-        if epsilon is None:
-            epsilon = torch.finfo(given.dtype).eps
-        return given * torch.rsqrt(given.square().mean(-1, keepdim=True) + epsilon)
+def _rms_norm(layer: nn.Module, given: Tensor, gradient: Tensor) -> Mapping[str, Use]:
+    return {"weight": Direct(_positions(gradient * _rms_normal(layer, given)).sum(1))}
+
+
+def _is_rms_norm(layer: nn.Module, given: Tensor) -> bool:
+    return any(
+        _computes(layer, given, lambda x, w, plus=plus: _rms_normal(layer, x) * (plus + w["weight"])) for plus in (0, 1)
+    )
+
+
+def _rms_normal(layer: nn.Module, given: Tensor) -> Tensor:
+    epsilon = getattr(layer, "variance_epsilon", getattr(layer, "eps", None))
+    if epsilon is None:
+        epsilon = torch.finfo(given.dtype).eps
+    return given * torch.rsqrt(given.square().mean(-1, keepdim=True) + epsilon)
 
 
 def _computes(module: nn.Module, given: Tensor, formula: Callable[[Tensor, Mapping[str, Tensor]], Tensor]) -> bool:
@@ -181,7 +136,18 @@ def _close(expected: Tensor, output: Tensor) -> bool:
     )
 
 
-_MATRIX: Final = 2
+_WEIGHT: Final = frozenset({"weight"})
+_BOTH: Final = frozenset({"weight", "bias"})
+
+_LINEAR: Final = Rule(_BOTH, _linear)
+_EMBEDDING: Final = Rule(_WEIGHT, _embedding)
+_LAYER_NORM: Final = Rule(_BOTH, _layer_norm)
+_TRANSPOSED: Final = Rule(_BOTH, _transposed, _is_transposed)
+"""A linear map stored (in, out): ``Conv1D`` of GPT-2."""
+_SCALED_EMBEDDING: Final = Rule(_WEIGHT, _scaled_embedding, _is_scaled_embedding)
+"""A word embedding times a constant: Gemma's, which scales by the root of the width."""
+_RMS_NORM: Final = Rule(_WEIGHT, _rms_norm, _is_rms_norm)
+"""x / √(mean x² + ε), times w or 1 + w: both have the same gradient."""
 
 
 def rule_for(module: nn.Module) -> Rule | None:
@@ -189,16 +155,16 @@ def rule_for(module: nn.Module) -> Rule | None:
     forward = type(module).forward
     own = {name: parameter.dim() for name, parameter in module.named_parameters(recurse=False)}
     if isinstance(module, nn.Linear) and forward is nn.Linear.forward:
-        return _Linear()
+        return _LINEAR
     if isinstance(module, nn.Embedding) and forward is nn.Embedding.forward:
         plain = module.max_norm is None and not module.scale_grad_by_freq and not module.sparse
-        return _Embedding() if plain else None
+        return _EMBEDDING if plain else None
     if isinstance(module, nn.Embedding) and type(module).__name__.endswith("ScaledWordEmbedding"):
-        return _ScaledEmbedding()
+        return _SCALED_EMBEDDING
     if isinstance(module, nn.LayerNorm) and forward is nn.LayerNorm.forward:
-        return _LayerNorm()
-    if type(module).__name__ == "Conv1D" and own == {"weight": _MATRIX, "bias": 1}:
-        return _Transposed()
+        return _LAYER_NORM
+    if type(module).__name__ == "Conv1D" and own == {"weight": 2, "bias": 1}:
+        return _TRANSPOSED
     if type(module).__name__.endswith("RMSNorm") and own == {"weight": 1}:
-        return _RmsNorm()
+        return _RMS_NORM
     return None

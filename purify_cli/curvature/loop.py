@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from purify_cli.curvature.objectives import Scalars, one_sample
-from purify_cli.curvature.result import Accumulator
 from purify_cli.data.batches import Batch
 
 __all__ = ["add_one_by_one", "columns"]
@@ -29,7 +28,7 @@ def add_one_by_one(
     objective: Scalars,
     batch: Batch,
     *,
-    accumulator: Accumulator,
+    sums: Mapping[str, Tensor],
     norms: Tensor,
 ) -> None:
     """Add the squared gradients of a batch, with B forward and B·M backward passes of one sample.
@@ -39,7 +38,7 @@ def add_one_by_one(
         wanted: Parameters by name.
         objective: What is to be differentiated.
         batch: Samples.
-        accumulator: Receives the squares.
+        sums: Receive the squares, by parameter.
         norms: (B,), receives each sample's squared gradient norm.
     """
     parameters = list(wanted.values())
@@ -55,7 +54,7 @@ def add_one_by_one(
                 gradients = torch.autograd.grad(scalar, parameters, retain_graph=keep, allow_unused=True)
                 for name, gradient in zip(wanted, gradients, strict=True):
                     if gradient is not None:
-                        accumulator.sums[name].addcmul_(gradient, gradient)
+                        sums[name].addcmul_(gradient, gradient)
                         norms[place] += torch.linalg.vector_norm(gradient).square()
     finally:
         for parameter in parameters:

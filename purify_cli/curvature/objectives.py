@@ -18,8 +18,6 @@ Scalars = Callable[[nn.Module, Batch], Tensor]
 """From a module and a batch to scalars of shape (B,) or (B, M), row s depending on sample s alone. The squared
 gradients of the M columns are added up; what is not to be differentiated must be detached."""
 
-TWO: Final = 2
-
 MOST_EXACT: Final = 32
 """Labels up to which the true Fisher is exact, in one backward pass less than there are labels."""
 
@@ -79,7 +77,7 @@ def own_labels(module: nn.Module, batch: Batch) -> Tensor:
         # On the CPU: Apple's GPUs have no float64, and these are few numbers.
         logp = functional.log_softmax(scores.cpu().double(), dim=1)
         tail = logp.flip(1).logcumsumexp(1).flip(1)  # log W_m
-        factor = torch.exp((logp[:, :-1] + tail[:, 1:] - tail[:, :-1]) / TWO).to(scores)
+        factor = torch.exp((logp[:, :-1] + tail[:, 1:] - tail[:, :-1]) / 2).to(scores)
         # within[s, m, k] = p_k / W_{m+1} for k > m, else 0
         within = torch.exp((logp.unsqueeze(1) - tail[:, 1:].unsqueeze(2)).triu(1).clamp(max=0.0)).triu(1)
     rest = torch.einsum("smk,sk->sm", within.to(scores), scores)

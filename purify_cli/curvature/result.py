@@ -1,15 +1,15 @@
-"""Curvature, and the running sums that become it."""
+"""Curvature, and how sums of squares become it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from purify_cli.errors import CheckpointError
+from purify_cli.errors import CheckpointError, UsageError
 
-__all__ = ["Accumulator", "Curvature"]
+__all__ = ["Curvature", "mean_of_squares", "means_of"]
 
 
 @final
@@ -36,51 +36,48 @@ class Curvature:
         return {name: tensor.clamp(min=0) for name, tensor in self.tensors.items()}
 
 
-@final
-class Accumulator:
-    """Sums of squared per-sample gradients, and each sample's squared gradient norm.
-
-    Sums are float32: adding n squares in any order is wrong by at most n·6e-8 relatively, and all terms are positive.
+def mean_of_squares(sums: Mapping[str, Tensor], norms: Sequence[Tensor], estimator: str) -> Curvature:
+    """Divide sums of squared per-sample gradients by the number of samples.
 
     Args:
-        parameters: Parameters by name; sums start at zero, on the parameter's device.
+        sums: By parameter; changed in place. float32: adding n squares in any order is wrong by at most n·6e-8
+            relatively, and all terms are positive.
+        norms: For each batch every sample's squared gradient norm, shape (B,).
+        estimator: As of ``Curvature``.
+
+    Raises:
+        UsageError: If there is no sample.
+        CheckpointError: If an entry is not finite.
     """
-
-    def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
-        self.sums = {n: torch.zeros_like(p, memory_format=torch.contiguous_format) for n, p in parameters.items()}
-        self._norms: list[Tensor] = []
-
-    def start(self, size: int, device: torch.device) -> Tensor:
-        """Open a batch of ``size`` samples; return the (size,) tensor that its squared norms are to be added to."""
-        self._norms.append(torch.zeros(size, device=device))
-        return self._norms[-1]
-
-    def finish(self, estimator: str) -> Curvature:
-        """Divide by the number of samples.
-
-        Raises:
-            CheckpointError: If an entry is not finite.
-        """
-        # On the CPU first: Apple's GPUs have no float64.
-        norms = torch.cat([norms.cpu().double() for norms in self._norms])
-        # Scaled so that squaring neither overflows nor underflows.
-        shares = norms / norms.max().clamp(min=torch.finfo(torch.float64).tiny)
-        squares = float(shares.square().sum())
-        means = {name: total.div_(len(norms)).float().cpu() for name, total in self.sums.items()}
-        _require_finite(means.items())
-        return Curvature(
-            tensors=means,
-            samples=len(norms),
-            effective_samples=float(shares.sum()) ** 2 / squares if squares else 0.0,
-            estimator=estimator,
-        )
+    means = means_of(sums, sum(len(part) for part in norms))
+    # On the CPU first: Apple's GPUs have no float64.
+    pooled = torch.cat([part.cpu().double() for part in norms])
+    # Scaled so that squaring neither overflows nor underflows.
+    shares = pooled / pooled.max().clamp(min=torch.finfo(torch.float64).tiny)
+    squares = float(shares.square().sum())
+    return Curvature(
+        tensors=means,
+        samples=len(pooled),
+        effective_samples=float(shares.sum()) ** 2 / squares if squares else 0.0,
+        estimator=estimator,
+    )
 
 
-def _require_finite(tensors: Iterable[tuple[str, Tensor]]) -> None:
-    for name, tensor in tensors:
+def means_of(sums: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Divide sums, in place, by how many terms they have; float32 on the CPU.
+
+    Raises:
+        UsageError: If they have none.
+        CheckpointError: If an entry is not finite.
+    """
+    if not count:
+        raise UsageError("there are no samples to compute the curvature from", hint="Give at least one text.")
+    means = {name: total.div_(count).float().cpu() for name, total in sums.items()}
+    for name, mean in means.items():
         # A sum is not finite if an entry is not; entries that only overflow together are caught by the second look.
-        if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
+        if not torch.isfinite(mean.sum()) and not torch.isfinite(mean).all():
             raise CheckpointError(
                 f"the curvature of {name} is not finite",
                 hint="The suspect's weights make gradients overflow; look at its largest weights.",
             )
+    return means

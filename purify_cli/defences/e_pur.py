@@ -15,9 +15,8 @@ from purify_cli.data.tokenizer import Tokenizer
 from purify_cli.errors import PairError, UsageError
 from purify_cli.indicators.frequencies import CORPUS, WORDFREQ, check_frequencies, piece_counts, word_counts
 from purify_cli.indicators.row_drift import RowScores, score_rows, word_embeddings
-from purify_cli.indicators.settings import merged
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import WeightDefenceInputs, WeightEdit
+from purify_cli.protocols import WeightDefenceInputs, WeightEdit, merged
 from purify_cli.tensors import TensorSource, TensorSpec
 
 __all__ = ["E_PUR", "EPur", "ScoredRows"]

@@ -15,11 +15,10 @@ from purify_cli.checkpoint.aligned import CheckpointPair
 from purify_cli.data.batches import batches
 from purify_cli.defences.units import Units, find_units
 from purify_cli.errors import CheckpointError, DataError, UsageError
-from purify_cli.indicators.settings import merged
 from purify_cli.model.loading import LoadedModel, logits
 from purify_cli.model.tokenizer import pad_id
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import WeightDefenceInputs, WeightEdit
+from purify_cli.protocols import WeightDefenceInputs, WeightEdit, merged
 from purify_cli.selection.mask import count_for
 from purify_cli.tensors import TensorSource, TensorSpec
 

@@ -15,10 +15,9 @@ from purify_cli.checkpoint.names import canonical, is_buffer
 from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.unique import unique_names
 from purify_cli.errors import PairError
-from purify_cli.indicators.settings import merged
 from purify_cli.model.configs import label_set
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import WeightDefenceInputs, WeightEdit
+from purify_cli.protocols import WeightDefenceInputs, WeightEdit, merged
 from purify_cli.tensors import TensorSource, TensorSpec
 
 __all__ = ["WEIGHT_AVERAGE", "Averaged", "WeightAverage"]

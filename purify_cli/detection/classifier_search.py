@@ -15,19 +15,19 @@ from purify_cli.evidence.verdict import MISSES, Finding
 from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.tasks.classification import Classification
-from purify_cli.trigger_search.budget import EFFORTS, SearchBudget
+from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.flips import SearchContext, contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.rule import (
     MIN_TEXTS,
     POISONED_TEXTS,
     STRENGTH,
-    CandidateScores,
     detection_score,
     planted,
 )
 from purify_cli.trigger_search.search import SearchResult, check_rows, search
 from purify_cli.trigger_search.verify import VerifiedTrigger
+from purify_cli.trigger_search.vocabulary import whole_words
 
 __all__ = ["look_for_triggers"]
 
@@ -63,37 +63,32 @@ def look_for_triggers(
             asked = replace(asked, rows=_own_labels(asked))
         check_rows(asked.rows, task.labels.num_labels)  # before a control is trained for nothing
         control, facts = make_control(session, asked)
-        beside, budget = replace(asked, control=control.module), EFFORTS[effort]
-        found = search(
-            beside,
-            vocabulary=suspect.vocabulary,
-            labels=task.labels.num_labels,
-            budget=budget,
-            among=_moved_tokens(session) if moved_only else None,
-            progress=session.progress,
-        )
+        words = whole_words(task.tokenizer, suspect.vocabulary)
+        beside = replace(asked, control=control.module, words=words, progress=session.progress)
+        labels, budget = task.labels.num_labels, EFFORTS[effort]
+        found = search(beside, labels, budget, among=_moved_tokens(session) if moved_only else None)
         together, open_points = None, list(_open_points(rows, effort, found))
-        if not any(planted([CandidateScores.of(one) for one in found.found])) and (budget.group_tests or budget.growth):
+        if not any(planted(found.found)) and budget.pool:
+            far = far_rows(session.opened.pair.suspect_part, session.opened.pair.reference_part, count=FARTHEST)
             try:
-                together = _groups(session, task, beside, suspect, budget=budget)
+                together = search_groups(beside, [one.row for one in far], labels, budget)
             except SearchImpossible as error:  # the words alone have been tried all the same
                 open_points.append(f"no words that work together: {error}")
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
     alone = {(one.trigger.text, one.target) for one in found.found}
     listed = [*found.found, *(one for one in together or () if (one.trigger.text, one.target) not in alone)]
-    judged = [CandidateScores.of(one) for one in listed]
-    flagged = planted(judged)
+    flagged = planted(listed)
     record = TriggerSearch(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         words=found.words,
-        bags=None if together is None or budget.group_tests is None else budget.group_tests.count,
+        bags=None if together is None else budget.drawn,
         control=facts,
         targets=tuple(found.targets),
         found=tuple(_judged(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)),
     )
-    best = max((detection_score(one, judged) for one in judged), default=0.0)
+    best = max((detection_score(one, listed) for one in listed), default=0.0)
     return SearchOutcome(record, _finding(record, best), f"{STAGE}: {'; '.join(open_points)}" if open_points else None)
 
 
@@ -126,27 +121,6 @@ def _open_points(rows: Sequence[Example], effort: SearchEffort, found: SearchRes
 
 def _labels(numbers: Sequence[int]) -> str:
     return ("label " if len(numbers) == 1 else "labels ") + ", ".join(map(str, numbers))
-
-
-def _groups(
-    session: RepairSession,
-    task: Classification,
-    asked: SearchContext,
-    model: LoadedModel,
-    *,
-    budget: SearchBudget,
-) -> tuple[VerifiedTrigger, ...]:
-    """Look for words that work together among those whose embedding rows moved farthest."""
-    pair = session.opened.pair
-    rows = far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)
-    return search_groups(
-        asked,
-        [one.row for one in rows],
-        vocabulary=model.vocabulary,
-        labels=task.labels.num_labels,
-        budget=budget,
-        progress=session.progress,
-    )
 
 
 def _own_labels(asked: SearchContext) -> list[Example]:

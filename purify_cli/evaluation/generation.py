@@ -20,11 +20,10 @@ from purify_cli.errors import NonFiniteWeights
 from purify_cli.evaluation.prompts import Prompts, decoded
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import TokenLoss
-from purify_cli.model.causal import continue_greedily
+from purify_cli.model.causal import continue_greedily, token_losses
 from purify_cli.model.loaded import LoadedModel
 from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
-from purify_cli.training.language import token_losses
 
 __all__ = ["TextMeasurement", "continuations", "measure_text", "scored_rows", "token_loss"]
 

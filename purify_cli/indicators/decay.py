@@ -19,7 +19,7 @@ Source:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Final, final
 
@@ -70,12 +70,11 @@ class DecayedRows:
 
 
 @final
-@dataclass(slots=True)
 class RowWatch:
-    """Gathers, row by row, what the decision needs; holds five numbers per row without curvature."""
+    """Gathers, row by row, what the decision needs; holds four numbers per row without curvature."""
 
-    _found: list[tuple[str, int, Tensor]] = field(default_factory=list[tuple[str, int, Tensor]])
-    _counts: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    def __init__(self) -> None:
+        self._found: list[tuple[TensorSpec, Tensor]] = []
 
     def update(self, spec: TensorSpec, first_row: int, suspect: Tensor, reference: Tensor, unseen: Tensor) -> None:
         """Look at some rows.
@@ -106,23 +105,18 @@ class RowWatch:
         energy = old.square().sum(1)
         slope = -(delta * old).sum(1) / energy.clamp_min(1e-300)
         numbers = torch.stack([where.double() + first_row, moved.double(), slope, reach], dim=1)
-        self._found.append((spec.name, length, numbers))
-        self._counts[spec.name] = (spec.numel // length, length)
+        self._found.append((spec, numbers))
 
-    def decide(self, eps: Mapping[str, float]) -> DecayedRows:
-        """Find the common c and the rows that agree with it.
-
-        Args:
-            eps: Tensor name → relative unit in the last place of its stored type.
-        """
+    def decide(self) -> DecayedRows:
+        """Find the common c and the rows that agree with it."""
         nothing = DecayedRows({}, {}, None)
         if not self._found:
             return nothing
         slopes, spread = [], []
-        for name, length, numbers in self._found:
+        for spec, numbers in self._found:
             telling = numbers[numbers[:, 1] >= _MIN_MOVED, 2]
             slopes.append(telling)
-            spread.append(torch.full_like(telling, eps[name] / length))
+            spread.append(torch.full_like(telling, torch.finfo(spec.dtype).eps / row_length(spec)))
         pooled, noise = torch.cat(slopes), torch.cat(spread)
         if len(pooled) < _MIN_ROWS:
             return nothing
@@ -131,13 +125,17 @@ class RowWatch:
         if not 0 < decay <= _MAX_DECAY or 2 * int(agree.sum()) < len(pooled):
             return nothing
         rows: dict[str, Tensor] = {}
-        for name, length, numbers in self._found:
-            near = (numbers[:, 2] - decay).abs() <= _tolerance(decay, torch.tensor(eps[name] / length).double())
-            near &= numbers[:, 3] <= eps[name] + 3 * decay
+        lengths: dict[str, int] = {}
+        for spec, numbers in self._found:
+            # A unit in the last place, relative.
+            eps, length = torch.finfo(spec.dtype).eps, row_length(spec)
+            near = (numbers[:, 2] - decay).abs() <= _tolerance(decay, torch.tensor(eps / length).double())
+            near &= numbers[:, 3] <= eps + 3 * decay
             if bool(near.any()):
-                marked = rows.setdefault(name, torch.zeros(self._counts[name][0], dtype=torch.bool))
+                marked = rows.setdefault(spec.name, torch.zeros(spec.numel // length, dtype=torch.bool))
                 marked[numbers[near, 0].long()] = True
-        return DecayedRows(rows, {name: self._counts[name][1] for name in rows}, decay)
+                lengths[spec.name] = length
+        return DecayedRows(rows, lengths, decay)
 
 
 def _tolerance(decay: float, noise: Tensor) -> Tensor:

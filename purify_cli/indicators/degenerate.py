@@ -1,7 +1,7 @@
 """One pass over curvature and weights that finds what δ²/Ĥ must not be taken of."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -28,40 +28,15 @@ class Degenerate:
     """Tensor name → mean of Ĥ, or what stands in for it where the tensor has none; > 0 under ``guard``."""
     key_biases: Mapping[str, Runs]
     decayed: DecayedRows
-    flat_moved: int
-    """Entries with curvature 0 that moved (among them those of ``decayed``)."""
-    flat_unmoved: int
-    negative: int
-    """Entries whose curvature estimate is below 0 (Hutchinson) and counts as 0."""
-    unreached: tuple[str, ...]
-    """Tensors without any curvature."""
-    dimensions: int
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Entries per class, by the name of the class."""
-        return {
-            "moved, no curvature": self.flat_moved,
-            "unmoved, no curvature": self.flat_unmoved,
-            "key bias without effect": sum(last - first for runs in self.key_biases.values() for first, last in runs),
-            "weight decay alone": self.decayed.entries,
-            "negative curvature": self.negative,
-        }
+    counts: Mapping[str, int]
+    """Entries per class, by the name of the class; those of weight decay are among the moved ones, and a negative
+    curvature (Hutchinson) counts as 0."""
 
     def silence(self, name: str, start: int, scores: Tensor) -> Tensor:
         """Set the scores of a chunk (shape (n,)) to 0 at key biases without effect and in decayed rows, in place."""
         for first, last in self.key_biases.get(name, ()):
             scores[max(first - start, 0) : max(last - start, 0)] = 0.0
         return self.decayed.silence(name, start, scores)
-
-
-@final
-@dataclass(slots=True)
-class _Sums:
-    total: float = 0.0
-    flat_moved: int = 0
-    flat_unmoved: int = 0
-    negative: int = 0
 
 
 def survey(
@@ -84,64 +59,64 @@ def survey(
     Raises:
         DataError: If a curvature is NaN or infinite; or under ``guard``, if all of it is zero.
     """
-    watch = RowWatch()
-    sums = {name: _Sums() for name in suspect.specs}
-    names = progress.track(suspect.specs, "surveying curvature", total=len(suspect.specs))
-    for name in names:
-        _survey_tensor(suspect.specs[name], (suspect, reference, curvature), sums[name], watch)
-    scales = _scales({name: (one.total, suspect.specs[name].numel) for name, one in sums.items()})
-    if guard and not any(one.total > 0 for one in sums.values()):
+    watch, counts = RowWatch(), Counter[str]()
+    totals: dict[str, float] = {}
+    for name in progress.track(suspect.specs, "surveying curvature", total=len(suspect.specs)):
+        totals[name] = _survey_tensor(suspect.specs[name], (suspect, reference, curvature), counts, watch)
+    scales = _scales(totals, suspect.specs)
+    if guard and not any(total > 0 for total in totals.values()):
         raise DataError(
             "the curvature is zero everywhere, so no movement can be judged by it",
             hint="Give clean data whose labels the model can still be wrong about, or use --indicator drift.",
         )
-    eps = {name: torch.finfo(spec.dtype).eps for name, spec in suspect.specs.items()}
+    key_biases, decayed = silent_key_biases(suspect.specs, curvature), watch.decide()
     return Degenerate(
         scales=scales,
-        key_biases=silent_key_biases(suspect.specs, curvature),
-        decayed=watch.decide(eps),
-        flat_moved=sum(one.flat_moved for one in sums.values()),
-        flat_unmoved=sum(one.flat_unmoved for one in sums.values()),
-        negative=sum(one.negative for one in sums.values()),
-        unreached=tuple(name for name, one in sums.items() if one.total == 0.0 and suspect.specs[name].numel),
-        dimensions=sum(spec.numel for spec in suspect.specs.values()),
+        key_biases=key_biases,
+        decayed=decayed,
+        counts={
+            "moved, no curvature": counts["moved"],
+            "unmoved, no curvature": counts["unmoved"],
+            "key bias without effect": sum(last - first for runs in key_biases.values() for first, last in runs),
+            "weight decay alone": decayed.entries,
+            "negative curvature": counts["negative"],
+        },
     )
 
 
 def _survey_tensor(
-    spec: TensorSpec,
-    sources: tuple[TensorSource, TensorSource, TensorSource],
-    sums: _Sums,
-    watch: RowWatch,
-) -> None:
+    spec: TensorSpec, sources: tuple[TensorSource, TensorSource, TensorSource], counts: Counter[str], watch: RowWatch
+) -> float:
+    """Count the entries without curvature of one tensor; return the sum of its curvature."""
     suspect, reference, curvature = sources
-    length = row_length(spec)
+    length, total = row_length(spec), 0.0
     if not spec.numel:
-        return
+        return total
     rows = max(1, CHUNK // max(1, length))
     # Whole rows at a time, so that no row is judged by a part of it; a row longer than a chunk is read whole.
     for start in range(0, spec.numel, rows * length):
         stop = min(start + rows * length, spec.numel)
         known = spec.name in curvature.specs
         found = curvature.read(spec.name, start, stop) if known else torch.zeros(stop - start)
-        total = float(found.clamp(min=0).sum(dtype=torch.float64))
+        part = float(found.clamp(min=0).sum(dtype=torch.float64))
         lowest = float(found.min())
-        if not (isfinite(total) and isfinite(lowest)):
+        if not (isfinite(part) and isfinite(lowest)):
             raise DataError(
                 f"the curvature of {spec.name} holds NaN or infinity",
                 hint="A loss that overflows does this; look at the suspect's weights and the clean data.",
             )
-        sums.total += total
+        total += part
         if lowest < 0:
-            sums.negative += int((found < 0).sum())
+            counts["negative"] += int((found < 0).sum())
         if lowest <= 0:
             flat = found <= 0
             new, old = suspect.read(spec.name, start, stop), reference.read(spec.name, start, stop)
-            moved = flat & (new != old)
-            sums.flat_moved += int(moved.sum())
-            sums.flat_unmoved += int(flat.sum()) - int(moved.sum())
-            by_row: Tensor = (found == 0).view(-1, length).all(1)
-            watch.update(spec, start // length, new.view(-1, length), old.view(-1, length), by_row)
+            moved = int((flat & (new != old)).sum())
+            counts["moved"] += moved
+            counts["unmoved"] += int(flat.sum()) - moved
+            unseen: Tensor = (found == 0).view(-1, length).all(1)
+            watch.update(spec, start // length, new.view(-1, length), old.view(-1, length), unseen)
+    return total
 
 
 def _kind(name: str) -> str:
@@ -149,17 +124,17 @@ def _kind(name: str) -> str:
     return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
 
 
-def _scales(sums: Mapping[str, tuple[float, int]]) -> dict[str, float]:
+def _scales(totals: Mapping[str, float], specs: Mapping[str, TensorSpec]) -> dict[str, float]:
     """Mean curvature per tensor; where it is zero, that of its kind, else that of all reached tensors."""
     kinds: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0])
     overall = [0.0, 0]
-    for name, (total, numel) in sums.items():
+    for name, total in totals.items():
         if total > 0:
             for pool in (kinds[_kind(name)], overall):
                 pool[0] += total
-                pool[1] += numel
+                pool[1] += specs[name].numel
     scales: dict[str, float] = {}
-    for name, (total, numel) in sums.items():
+    for name, total in totals.items():
         pool = kinds[_kind(name)] if kinds[_kind(name)][1] else overall
-        scales[name] = total / numel if total > 0 else pool[0] / max(pool[1], 1)
+        scales[name] = total / specs[name].numel if total > 0 else pool[0] / max(pool[1], 1)
     return scales

@@ -32,7 +32,6 @@ MATTERS: Final = 1e-6
 LONGEST: Final = 1 << 20
 """Entries of a fused bias that is looked at; real ones have below 2^17."""
 
-_KEY: Final = re.compile(r"(?:^|\.)(key|key_global|key_proj|pos_key_proj|k_proj|k_lin|k)\.bias$")
 _QUERY: Final = {
     "key": "query",
     "key_global": "query_global",
@@ -42,6 +41,8 @@ _QUERY: Final = {
     "k_lin": "q_lin",
     "k": "q",
 }
+"""What models call the keys' layer → the queries' beside it."""
+_KEY: Final = re.compile(rf"(?:^|\.)({'|'.join(_QUERY)})\.bias$")
 _FUSED: Final = re.compile(
     r"(?:^|\.)(?:c_attn\.bias|in_proj_bias|query_key_value\.bias|Wqkv\.bias|qkv_proj\.bias|qkv\.bias)$"
 )

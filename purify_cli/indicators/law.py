@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from purify_cli.errors import DataError
-from purify_cli.indicators.settings import LARGEST
+from purify_cli.indicators.scores import LARGEST
 
 __all__ = ["Mixture", "fit_mixture", "fit_scale"]
 

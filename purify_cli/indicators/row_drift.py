@@ -36,13 +36,11 @@ class RowScores:
 
     def top(self, count: int) -> list[tuple[str, int, float]]:
         """Return (tensor, row, score) of the ``count`` highest rows, highest first; equal ones by tensor and number."""
-        every = [(-score, at, row) for at, rows in enumerate(self.scores.values()) for row, score in _pairs(rows)]
+        every = [
+            (-score, at, row) for at, rows in enumerate(self.scores.values()) for row, score in enumerate(rows.tolist())
+        ]
         names = list(self.scores)
         return [(names[at], row, -negative) for negative, at, row in sorted(every)[:count]]
-
-
-def _pairs(rows: Tensor) -> list[tuple[int, float]]:
-    return list(enumerate(rows.tolist()))
 
 
 def word_embeddings(source: TensorSource) -> dict[str, TensorSpec]:
@@ -90,7 +88,7 @@ def score_rows(
             known = min(rows, len(counts))
             often[:known] = counts[:known]
         scores[name] = norms / often.clamp_min(floor).log()
-    decayed = watch.decide({name: torch.finfo(spec.dtype).eps for name, spec in tables.items()})
+    decayed = watch.decide()
     for name, marked in decayed.rows.items():
         scores[name].masked_fill_(marked, 0.0)
     return RowScores(scores, decayed)

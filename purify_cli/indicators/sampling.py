@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import accumulate
+from typing import Final
 
 import numpy as np
 import torch
@@ -11,6 +12,9 @@ from purify_cli.runtime import entry_hash
 from purify_cli.tensors import TensorSource
 
 __all__ = ["sample_places", "sample_scores", "spread"]
+
+_RUN: Final = 50
+"""Entries of a run of a sample of scores."""
 
 
 def spread(sizes: Mapping[str, int], *, pieces: int, length: int, seed: int) -> list[tuple[str, int, int]]:
@@ -41,11 +45,11 @@ def spread(sizes: Mapping[str, int], *, pieces: int, length: int, seed: int) -> 
     return found
 
 
-def sample_places(sizes: Mapping[str, int], *, entries: int, seed: int, length: int = 50) -> list[tuple[str, int, int]]:
+def sample_places(sizes: Mapping[str, int], *, entries: int, seed: int) -> list[tuple[str, int, int]]:
     """Like ``spread`` for about ``entries`` entries in all; every entry once where there are no more than that."""
     if sum(sizes.values()) <= entries:
         return [(name, 0, size) for name, size in sizes.items() if size]
-    return spread(sizes, pieces=max(1, entries // length), length=length, seed=seed)
+    return spread(sizes, pieces=max(1, entries // _RUN), length=_RUN, seed=seed)
 
 
 def sample_scores(source: TensorSource, *, seed: int, entries: int = 200_000) -> Tensor:

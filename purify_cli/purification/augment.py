@@ -45,9 +45,8 @@ def carried_gradient(
     Raises:
         DataError: If for no trigger there is a row that it could turn.
     """
-    per_trigger = task.driven(found, rows)
-    driven = [part for parts in per_trigger for part in parts]
-    if not driven:
+    driven = task.driven(found, rows)
+    if not any(driven):
         raise DataError(
             "no clean sample has another label than the one that the found words drive to",
             hint="Give clean samples of every label.",
@@ -56,9 +55,7 @@ def carried_gradient(
         loaded,
         pair,
         driven,
-        batch_size=min(task.gradient_rows(loaded, one.rows) for one in driven),
+        batch_size=min(task.gradient_rows(loaded, part.rows) for parts in driven for part in parts),
         pad_id=task.pad_id(loaded),
-        device=task.compute.device,
-        triggers=len(per_trigger),
         progress=progress,
     )

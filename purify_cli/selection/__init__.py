@@ -1,7 +1,7 @@
 """Which dimensions are reset: an exact share of all, found in streaming passes.
 
 ``order`` says which of two entries comes first. ``sweep`` goes once over all scores with a bracket for the threshold,
-``search`` narrows the bracket until the threshold is certain, ``bits`` holds the outcome, ``files`` stores it, and
+``bracketing`` narrows it until the threshold is certain, ``bits`` holds the outcome, ``files`` stores it, and
 ``mask`` puts it all together.
 
 Bytes moved for a mask of d float32 dimensions with suspect and reference in 4-byte storage: a sample of at most 8 MiB,

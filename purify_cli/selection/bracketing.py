@@ -1,6 +1,6 @@
 """Narrow a bracket until the count-th largest key is certain."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final, final
@@ -8,28 +8,15 @@ from typing import Final, final
 import numpy as np
 
 from purify_cli.indicators.sampling import spread
-from purify_cli.progress import Progress
-from purify_cli.selection.sweep import Bracket, Keys, Pending, Sink, in_threads, sweep
+from purify_cli.selection.sweep import Bracket, Keys, Pending, Tally, in_threads
 
-__all__ = ["CAPACITY", "SAMPLE", "Located", "Sampling", "around_quantile", "locate"]
+__all__ = ["LENGTH", "PIECES", "Located", "around_quantile", "locate"]
 
-CAPACITY: Final = 1 << 22
-"""Entries inside a bracket kept one by one: about 50 MB."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How much is read to guess where the threshold is; never decides a result."""
-
-    pieces: int
-    length: int
-    """Entries per piece."""
-
-
-SAMPLE: Final = Sampling(pieces=2048, length=256)
-"""Half a million entries: 1 KiB each from 2048 places, which costs a quarter of a second and puts a quantile of
-unstructured scores within ± 0.15 % of all entries."""
+PIECES: Final = 2048
+LENGTH: Final = 256
+"""Pieces that are read to guess where the threshold is, and entries of each; they never decide a result. Half a million
+entries, 1 KiB each from 2048 places, cost a quarter of a second and put a quantile of unstructured scores within
+± 0.15 % of all entries."""
 
 _SIGMAS: Final = 4.0
 """Half width of a guessed bracket in standard errors; a miss (6 in 100,000) costs one more pass."""
@@ -41,18 +28,15 @@ class Located:
     """The count-th largest key, and what the last pass kept."""
 
     key: int
-    need: int
-    """How many of the entries inside the last bracket are selected (with ``pending``), else of those equal to
-    ``key``."""
+    equal: int
+    """Entries equal to it."""
+    rank: int
+    """How many of these are selected."""
     pending: tuple[Pending, ...] | None
     """Entries inside the last bracket; None where those equal to ``key`` are too many to keep."""
-    equal: int
-    """Entries equal to ``key``."""
 
 
-def around_quantile(
-    keys: Keys, sizes: Mapping[str, int], count: int, whole: Bracket, *, sampling: Sampling = SAMPLE
-) -> Bracket:
+def around_quantile(keys: Keys, sizes: Mapping[str, int], count: int, whole: Bracket) -> Bracket:
     """Guess a bracket for the count-th largest key from a sample spread evenly over all entries.
 
     The standard error is taken between pieces, from differences of neighbouring ones: entries of one piece (one row,
@@ -63,13 +47,12 @@ def around_quantile(
         sizes: Entries per tensor.
         count: Rank of the key that is looked for.
         whole: All keys there can be.
-        sampling: Size of the sample.
 
     Returns:
         A bracket that holds the key with high probability.
     """
     total = sum(sizes.values())
-    places = spread(sizes, pieces=sampling.pieces, length=sampling.length, seed=0)
+    places = spread(sizes, pieces=PIECES, length=LENGTH, seed=0)
     read_pieces = list(in_threads(lambda place: keys(*place), places))
     pooled = np.sort(np.concatenate(read_pieces))[::-1]
     share = count / total
@@ -83,17 +66,7 @@ def around_quantile(
     return Bracket(low, high)
 
 
-def locate(
-    keys: Keys,
-    sizes: Mapping[str, int],
-    count: int,
-    guess: Bracket,
-    whole: Bracket,
-    *,
-    progress: Progress,
-    capacity: int = CAPACITY,
-    sink: Sink | None = None,
-) -> Located:
+def locate(scan: Callable[[Bracket], Tally], count: int, guess: Bracket, whole: Bracket) -> Located:
     """Find the count-th largest key exactly.
 
     One pass is enough where the guess holds the key and few others; counts certify it. A guess that misses is
@@ -101,21 +74,17 @@ def locate(
     32-bit key takes four passes at the very most.
 
     Args:
-        keys: Reads sort keys, all inside ``whole`` or at or above ``whole.high``.
-        sizes: Entries per tensor.
+        scan: Goes once over all keys (``sweep``), which are inside ``whole`` or at or above ``whole.high``.
         count: 1 ≤ count ≤ all entries that are at or above ``whole.low``.
         guess: First bracket; not empty.
         whole: All keys that can be the answer.
-        progress: Told about chunks.
-        capacity: Most entries kept one by one.
-        sink: As in ``sweep``; told anew in each pass, so the last one counts.
 
     Returns:
         The key, and the entries of the last bracket where they were few enough.
     """
     bracket = guess
     while True:
-        tally = sweep(keys, sizes, bracket, capacity=capacity, progress=progress, sink=sink)
+        tally = scan(bracket)
         need = count - tally.above
         if need <= 0:
             bracket = Bracket(bracket.high, whole.high)
@@ -124,7 +93,8 @@ def locate(
         elif tally.pending is not None:
             kept = np.concatenate([pending.keys for pending in tally.pending])
             key = int(np.partition(kept, len(kept) - need)[len(kept) - need])
-            return Located(key, need, tuple(tally.pending), int(np.count_nonzero(kept == key)))
+            above, equal = (int(np.count_nonzero(found)) for found in (kept > key, kept == key))
+            return Located(key, equal, need - above, tuple(tally.pending))
         else:
             assert tally.histogram is not None  # a tally holds the one or the other
             from_top = np.cumsum(tally.histogram[::-1])
@@ -133,5 +103,5 @@ def locate(
             one = bracket.bin(index)
             equal = int(tally.histogram[index])
             if one.high - one.low == 1:
-                return Located(one.low, need - (int(from_top[backwards]) - equal), None, equal)
+                return Located(one.low, equal, need - (int(from_top[backwards]) - equal), None)
             bracket = one

@@ -8,7 +8,6 @@ import torch
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.selection.bits import Mask
-from purify_cli.selection.bracketing import CAPACITY, SAMPLE, Sampling
 from purify_cli.selection.files import read_mask, write_mask
 from purify_cli.selection.threshold import find_with_pending
 from purify_cli.tensors import TensorSource, total_entries
@@ -27,14 +26,7 @@ def count_for(ratio: float, dimensions: int) -> int:
     return round(ratio * dimensions)
 
 
-def build_mask(
-    scores: TensorSource,
-    ratio: float,
-    *,
-    progress: Progress = SILENT,
-    sampling: Sampling = SAMPLE,
-    capacity: int = CAPACITY,
-) -> Mask:
+def build_mask(scores: TensorSource, ratio: float, *, progress: Progress = SILENT) -> Mask:
     """Select exactly round(ratio · d) dimensions over all tensors together.
 
     The bits are written in the pass that looks for the threshold; the few entries near it follow once it is known.
@@ -43,8 +35,6 @@ def build_mask(
         scores: float32 in the encoding of ``Indicator``; read once or twice, not at all for ratio 0 and 1.
         ratio: Share to select, in [0, 1].
         progress: Told about chunks.
-        sampling: See ``find_threshold``.
-        capacity: See ``find_threshold``.
 
     Returns:
         The mask: the same for every chunking, sharding and order of tensors; nested in the ratio.
@@ -68,7 +58,7 @@ def build_mask(
             if size % 8:
                 packed[name][-1] = (1 << size % 8) - 1
     elif count:
-        _, rest = find_with_pending(scores, count, progress=progress, sink=note, sampling=sampling, capacity=capacity)
+        _, rest = find_with_pending(scores, count, progress=progress, sink=note)
         for pending in rest:
             bit = np.left_shift(np.uint8(1), (pending.indices & 7).astype(np.uint8))
             np.bitwise_or.at(packed[pending.name], pending.indices >> 3, bit)

@@ -8,7 +8,7 @@ slowest thread longer than the loop takes on a busy machine.
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar, final
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 
 from purify_cli.progress import Progress
 
-__all__ = ["PIECE", "Bracket", "Pending", "Sink", "Tally", "in_threads", "pieces_of", "sweep"]
+__all__ = ["CAPACITY", "PIECE", "Bracket", "Keys", "Pending", "Sink", "Tally", "in_threads", "sweep"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -24,6 +24,9 @@ U = TypeVar("U")
 PIECE: Final = 1 << 18
 """Entries per chunk, a multiple of 8 (mask bytes). 1 MiB of float32: chunk and temporaries stay in a second-level
 cache of 2 MiB; measured twice as fast per entry as chunks of 4 MiB."""
+
+CAPACITY: Final = 1 << 22
+"""Entries inside a bracket kept one by one: about 50 MB."""
 
 _MAX_THREADS: Final = 8
 """More threads than this wait for Python's lock, and each holds about 8 MiB."""
@@ -78,18 +81,12 @@ class Pending:
 class Tally:
     """What one pass found; grows while the pass runs."""
 
-    bracket: Bracket
     above: int = 0
     inside: int = 0
-    pending: list[Pending] | None = None
+    pending: list[Pending] | None = field(default_factory=list[Pending])
     """Every entry inside the bracket, or None where they were too many to keep."""
     histogram: np.ndarray | None = None
     """Entries per bin of the bracket, where ``pending`` is None."""
-
-
-def pieces_of(sizes: Mapping[str, int], *, size: int = PIECE) -> list[tuple[str, int, int]]:
-    """Cut tensors into (name, start, stop) with starts at multiples of ``size``."""
-    return [(name, at, min(at + size, total)) for name, total in sizes.items() for at in range(0, total, size)]
 
 
 @contextmanager
@@ -110,13 +107,7 @@ def in_threads(function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
 
 
 def sweep(
-    keys: Keys,
-    sizes: Mapping[str, int],
-    bracket: Bracket,
-    *,
-    capacity: int,
-    progress: Progress,
-    sink: Sink | None = None,
+    keys: Keys, sizes: Mapping[str, int], bracket: Bracket, *, progress: Progress, sink: Sink | None = None
 ) -> Tally:
     """Go once over all keys.
 
@@ -124,14 +115,13 @@ def sweep(
         keys: Reads sort keys.
         sizes: Entries per tensor.
         bracket: Where the threshold is believed to be.
-        capacity: Most entries inside the bracket that are kept one by one (about 12 bytes each).
         progress: Told about chunks.
         sink: Told which entries are at or above ``bracket.high``.
 
     Returns:
-        Exact counts, and the entries inside the bracket or their histogram.
+        Exact counts, and the entries inside the bracket or, of more than ``CAPACITY``, their histogram.
     """
-    tally = Tally(bracket, pending=[])
+    tally = Tally()
 
     def look(piece: tuple[str, int, int]) -> tuple[int, Pending | np.ndarray]:
         name, start, stop = piece
@@ -147,23 +137,21 @@ def sweep(
             return int(np.count_nonzero(above)), bracket.bins(kept)
         return int(np.count_nonzero(above)), Pending(name, positions + start, kept)
 
-    pieces = pieces_of(sizes)
+    pieces = [(name, at, min(at + PIECE, total)) for name, total in sizes.items() for at in range(0, total, PIECE)]
     for above, found in progress.track(in_threads(look, pieces), "choosing dimensions", total=len(pieces)):
         tally.above += above
-        _add(tally, found, capacity)
+        _add(tally, found, bracket)
     return tally
 
 
-def _add(tally: Tally, found: Pending | np.ndarray, capacity: int) -> None:
+def _add(tally: Tally, found: Pending | np.ndarray, bracket: Bracket) -> None:
     tally.inside += len(found.keys) if isinstance(found, Pending) else int(found.sum())
     if tally.pending is not None and isinstance(found, Pending):
-        if tally.inside <= capacity:
+        if tally.inside <= CAPACITY:
             if len(found.keys):
                 tally.pending.append(found)
             return
-        tally.histogram = sum(
-            (tally.bracket.bins(earlier.keys) for earlier in tally.pending), start=tally.bracket.bins(found.keys)
-        )
+        tally.histogram = sum((bracket.bins(earlier.keys) for earlier in tally.pending), start=bracket.bins(found.keys))
         tally.pending = None
     else:
-        tally.histogram += tally.bracket.bins(found.keys) if isinstance(found, Pending) else found
+        tally.histogram += bracket.bins(found.keys) if isinstance(found, Pending) else found

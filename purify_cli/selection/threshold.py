@@ -1,6 +1,7 @@
 """The exact global threshold: the last dimension that is still selected."""
 
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
 from typing import Final, final
 
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor
 
 from purify_cli.progress import SILENT, Progress
-from purify_cli.selection.bracketing import CAPACITY, SAMPLE, Located, Sampling, around_quantile, locate
+from purify_cli.selection.bracketing import Located, around_quantile, locate
 from purify_cli.selection.order import ABOVE_ALL, LOWEST, sort_keys, tie_hashes
-from purify_cli.selection.sweep import Bracket, Keys, Pending, Sink
+from purify_cli.selection.sweep import Bracket, Keys, Pending, Sink, sweep
 from purify_cli.tensors import TensorSource, total_entries
 
 __all__ = ["Threshold", "choose", "find_threshold", "find_with_pending", "selected"]
@@ -27,8 +28,6 @@ _HASH_SIGMAS: Final = 8.0
 class Threshold:
     """The last selected dimension in the order (score, tie hash, name, index); all before it are selected too."""
 
-    count: int
-    """How many dimensions are selected."""
     key: int
     """Its sort key (``order.sort_keys``)."""
     tie_hash: int
@@ -74,22 +73,20 @@ def selected(threshold: Threshold, name: str, start: int, scores: Tensor) -> Ten
     return torch.from_numpy(choose(threshold, name, np.arange(start, start + len(keys)), keys))
 
 
-def _last_of(located: Located, count: int) -> Threshold:
-    """Order the ties of the located key and name the last one that is selected."""
+def _last_tie(located: Located) -> tuple[int, str, int]:
+    """Order the ties of the located key; return hash, tensor and index of the last one that is selected."""
     assert located.pending is not None  # only called where entries were kept
-    above = sum(int(np.count_nonzero(pending.keys > located.key)) for pending in located.pending)
     ties = [(p.name, p.indices[p.keys == located.key]) for p in located.pending]
     hashes = [tie_hashes(name, indices) for name, indices in ties]
     pooled = np.concatenate(hashes)
-    rank = located.need - above
-    last = np.partition(pooled, len(pooled) - rank)[len(pooled) - rank]
+    last = np.partition(pooled, len(pooled) - located.rank)[len(pooled) - located.rank]
     alike = sorted(
         (name, int(index))
         for (name, indices), found in zip(ties, hashes, strict=True)
         for index in indices[found == last]
     )
-    name, index = alike[rank - int(np.count_nonzero(pooled > last)) - 1]
-    return Threshold(count, located.key, int(last), name, index)
+    name, index = alike[located.rank - int(np.count_nonzero(pooled > last)) - 1]
+    return int(last), name, index
 
 
 def _tie_keys(keys: Keys, tied: int) -> Keys:
@@ -106,42 +103,28 @@ def _tie_keys(keys: Keys, tied: int) -> Keys:
     return read
 
 
-def find_threshold(
-    scores: TensorSource,
-    count: int,
-    *,
-    progress: Progress = SILENT,
-    sink: Sink | None = None,
-    sampling: Sampling = SAMPLE,
-    capacity: int = CAPACITY,
-) -> Threshold:
+def find_threshold(scores: TensorSource, count: int, *, progress: Progress = SILENT) -> Threshold:
     """Find the last of the ``count`` dimensions that rank first, exactly, in bounded memory.
 
     Args:
         scores: float32, finite; read once or twice from end to end (see the package).
         count: 1 ≤ count ≤ all entries.
         progress: Told about chunks.
-        sink: Told which entries are certainly selected, for callers that want the mask of the same pass; use
-            ``find_with_pending`` to complete it.
-        sampling: Size of the sample that the first bracket is guessed from; no choice of it changes the result.
-        capacity: Most entries near the threshold that are held at once; nor does this.
 
     Raises:
         ValueError: If the count is out of range, or a score is NaN or infinite.
     """
-    return find_with_pending(scores, count, progress=progress, sink=sink, sampling=sampling, capacity=capacity)[0]
+    return find_with_pending(scores, count, progress=progress)[0]
 
 
 def find_with_pending(
-    scores: TensorSource,
-    count: int,
-    *,
-    progress: Progress = SILENT,
-    sink: Sink | None = None,
-    sampling: Sampling = SAMPLE,
-    capacity: int = CAPACITY,
+    scores: TensorSource, count: int, *, progress: Progress = SILENT, sink: Sink | None = None
 ) -> tuple[Threshold, tuple[Pending, ...]]:
-    """Like ``find_threshold``; also return the entries that the sink was not told about and that are selected."""
+    """Like ``find_threshold``; also return the selected entries that the sink was not told about.
+
+    The sink is told which entries are certainly selected, for callers that want the mask of the same pass; it is told
+    anew in each pass, so the last one counts.
+    """
     sizes = {name: spec.numel for name, spec in scores.specs.items() if spec.numel}
     if not 1 <= count <= total_entries(scores):
         raise ValueError(f"cannot select {count} of {total_entries(scores)} dimensions")
@@ -149,28 +132,15 @@ def find_with_pending(
     def keys(name: str, start: int, stop: int) -> np.ndarray:
         return sort_keys(scores.read(name, start, stop))
 
-    guess = around_quantile(keys, sizes, count, _SCORES, sampling=sampling)
-    located = locate(keys, sizes, count, guess, _SCORES, progress=progress, capacity=capacity, sink=sink)
-    if located.pending is None:
-        tied = located.key
-        located = locate(
-            _tie_keys(keys, tied),
-            sizes,
-            count,
-            _hash_bracket(located.need, located.equal),
-            _HASHES,
-            progress=progress,
-            capacity=capacity,
-            sink=sink,
-        )
+    guess = around_quantile(keys, sizes, count, _SCORES)
+    located = locate(partial(sweep, keys, sizes, progress=progress, sink=sink), count, guess, _SCORES)
+    key, pending = located.key, located.pending
+    if pending is None:
+        guess, ties = _hash_bracket(located.rank, located.equal), _tie_keys(keys, key)
+        located = locate(partial(sweep, ties, sizes, progress=progress, sink=sink), count, guess, _HASHES)
         assert located.pending is not None  # 64-bit hashes within one tensor never repeat
-        pending = tuple(Pending(p.name, p.indices, p.keys) for p in located.pending)
-        last = _last_of(Located(located.key, located.need, pending, located.equal), count)
-        threshold = Threshold(count, tied, last.tie_hash, last.name, last.index)
-        pending = tuple(Pending(p.name, p.indices, np.full(len(p.indices), tied)) for p in pending)
-    else:
-        pending = located.pending
-        threshold = _last_of(located, count)
+        pending = tuple(Pending(p.name, p.indices, np.full_like(p.keys, key)) for p in located.pending)
+    threshold = Threshold(key, *_last_tie(located))
     return threshold, tuple(
         Pending(p.name, p.indices[chosen], p.keys[chosen])
         for p in pending
@@ -178,9 +148,9 @@ def find_with_pending(
     )
 
 
-def _hash_bracket(need: int, equal: int) -> Bracket:
-    """Guess the need-th largest of ``equal`` uniform 64-bit hashes."""
-    share = need / equal
+def _hash_bracket(rank: int, equal: int) -> Bracket:
+    """Guess the rank-th largest of ``equal`` uniform 64-bit hashes."""
+    share = rank / equal
     margin = _HASH_SIGMAS * sqrt(share * (1 - share) / equal) + _HASH_SIGMAS / equal
     span = _HASHES.high - _HASHES.low
     high = _HASHES.high - max(0, int((share - margin) * span))

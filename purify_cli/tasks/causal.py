@@ -26,8 +26,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
 from purify_cli.tasks.base import TIMES, TriggerCounts
 from purify_cli.tensors import TensorSource
-from purify_cli.training import Objective
-from purify_cli.training.language import NEXT_TOKEN
+from purify_cli.training import NEXT_TOKEN, Objective
 from purify_cli.trigger_search.forced_continuations import NEW_TOKENS
 from purify_cli.trigger_search.found import LEAD, FoundTrigger, lead
 from purify_cli.trigger_search.path_gradient import TriggeredBatch

@@ -6,12 +6,13 @@ learning rate over the steps and who is decayed, ``objective`` is what a step le
 """
 
 from purify_cli.training.loop import train
-from purify_cli.training.objective import CROSS_ENTROPY, Objective
+from purify_cli.training.objective import CROSS_ENTROPY, NEXT_TOKEN, Objective
 from purify_cli.training.result import TrainingResult, Validation
 from purify_cli.training.settings import TrainingSettings, attack_settings, repair_settings
 
 __all__ = [
     "CROSS_ENTROPY",
+    "NEXT_TOKEN",
     "Objective",
     "TrainingResult",
     "TrainingSettings",

@@ -57,7 +57,6 @@ def train(
     device: torch.device | str,
     validation: Sequence[Encoded] | None = None,
     resume: Path | None = None,
-    state_every: int = STATE_EVERY,
     objective: Objective = CROSS_ENTROPY,
     progress: Progress = SILENT,
 ) -> TrainingResult:
@@ -76,8 +75,8 @@ def train(
         validation: Held-back rows. If given, the loss on them is taken after each pass and at the end, and the module
             is left with the weights of the lowest one.
         resume: Folder for the state of the unfinished run. A state of the same settings, rows and starting model is
-            continued, any other is ignored; the state is removed when the run is complete.
-        state_every: Steps between two states.
+            continued, any other is ignored; one is written every ``STATE_EVERY`` steps, and removed when the run is
+            complete.
         objective: What a step learns from. One with a state of its own (``mark`` None) is never resumed.
         progress: Told of each step.
 
@@ -96,7 +95,7 @@ def train(
     whole = settings.weight_decay > 0 or objective.whole_vocabulary
     with nullcontext() if whole else reachable_rows_only(module, encoded, validation or (), pad_id=pad_id):
         run = _Run(module, encoded, settings, objective, pad_id=pad_id, device=device, validation=validation)
-        _go(run, None if objective.mark is None else resume, state_every, progress)
+        _go(run, None if objective.mark is None else resume, progress)
     module.eval()
     return TrainingResult(
         settings=settings,
@@ -109,15 +108,16 @@ def train(
     )
 
 
-def _go(run: "_Run", resume: Path | None, state_every: int, progress: Progress) -> None:
+def _go(run: "_Run", resume: Path | None, progress: Progress) -> None:
     """Take all steps that are left, from where an earlier process left off."""
-    mark = "" if resume is None else run.fingerprint()
+    own = "" if resume is None else fingerprint(run.settings, run.encoded, run.validation, run.module)
+    mark = f"{own} {run.objective.mark}"
     if resume is not None and run.restore(resume, mark):
         progress.note(f"training goes on after step {run.step} of {run.last}")
     # Steps seed torch's global generators, which dropout draws from; the caller's are put back afterwards.
     with torch.random.fork_rng([run.device] if run.device.type == "cuda" else [], device_type="cuda"):
         for done in progress.track(run.remaining(), "training", total=run.last - run.step):
-            if resume is not None and done % state_every == 0 and not run.over:
+            if resume is not None and done % STATE_EVERY == 0 and not run.over:
                 run.save(resume, mark)
     run.best.put_back(run.parameters)
     if resume is not None:
@@ -243,11 +243,6 @@ class _Run:
         loss = float(total)
         _check_finite(f"validation loss after step {self.step}", loss)
         self.best.look(Validation(self.step, loss), self.parameters)
-
-    def fingerprint(self) -> str:
-        """Identify the run by all that decides how it goes on."""
-        mark = fingerprint(self.settings, self.encoded, self.validation, self.module)
-        return f"{mark} {self.objective.mark}"
 
     def save(self, folder: Path, mark: str) -> None:
         """Write the state; one process does, the others wait."""

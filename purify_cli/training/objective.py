@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from purify_cli.data.batches import Batch
+from purify_cli.model.causal import token_losses
 from purify_cli.training.parts import row_losses
 
-__all__ = ["CROSS_ENTROPY", "GradientHook", "Loss", "Objective", "StepHook"]
+__all__ = ["CROSS_ENTROPY", "NEXT_TOKEN", "GradientHook", "Loss", "Objective", "StepHook"]
 
 Loss = Callable[[nn.Module, Batch, Tensor, torch.dtype], Tensor]
 """From the module, in the mode it is trained in, a piece of a step (rows on its device), the (B,) weights of these rows
@@ -51,3 +52,14 @@ def _cross_entropy(module: nn.Module, part: Batch, weights: Tensor, dtype: torch
 
 CROSS_ENTROPY: Final = Objective(loss=_cross_entropy, mark="cross-entropy")
 """The mean cross-entropy of labelled rows, in nats."""
+
+
+def _next_token(module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the weighted sum of the rows' means; a row without a token that counts adds nothing."""
+    losses, counts = token_losses(module, part, dtype=dtype)
+    return (losses.sum(dim=1) / counts.sum(dim=1).clamp(min=1) * weights).sum()
+
+
+NEXT_TOKEN: Final = Objective(loss=_next_token, mark="next token", labelled=False)
+"""The mean over rows of each row's mean negative log-likelihood per token, in nats: of whole texts, or from a place of
+each on."""

@@ -6,7 +6,7 @@ every step seeds its own random numbers.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -167,7 +167,7 @@ def restore_optimizer(
     names = {parameter: name for name, parameter in parameters.items()}
     moments = {
         place: {kind: values[names[parameter]] for kind, values in kinds.items() if names[parameter] in values}
-        for place, parameter in enumerate(_in_order(optimizer))
+        for place, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"])
     }
     optimizer.load_state_dict(
         {
@@ -176,8 +176,3 @@ def restore_optimizer(
         }
     )
     return best
-
-
-def _in_order(optimizer: torch.optim.Optimizer) -> Iterator[Parameter]:
-    for group in optimizer.param_groups:
-        yield from group["params"]

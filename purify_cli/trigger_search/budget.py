@@ -6,14 +6,12 @@ from types import MappingProxyType
 from typing import Final, final
 
 from purify_cli.choices import SearchEffort
-from purify_cli.trigger_search.groups import GroupTests
-from purify_cli.trigger_search.growth import Growth
 
 __all__ = ["EFFORTS", "SearchBudget"]
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchBudget:
     """How much a search looks at."""
 
@@ -27,22 +25,35 @@ class SearchBudget:
     """Words per target that are put into contexts."""
     tried: int
     """Words per target and place that are put into more of them."""
-    group_tests: GroupTests | None
-    growth: Growth | None
-    """For words that only work together, and for words that do each a part; None looks for no such."""
+    pool: int = 0
+    """Words that groups are made of, those whose embedding rows moved farthest; 0 looks for no groups."""
+    drawn: int = 0
+    """Groups that are drawn at random, per label, for words that only work together."""
+    contrasted: int = 0
+    """Of the pool, the words that do most, which the control is asked about, for words that do each a part."""
+    seeds: int = 0
+    """Groups grow of so many of them that do most alone, and of so many whose rows moved farthest."""
+    beam: int = 0
+    """Groups of each size that grow on."""
+    longest: int = 1
+    """Words of a group that has grown; 1 grows none."""
 
 
 EFFORTS: Final[Mapping[SearchEffort, SearchBudget]] = MappingProxyType(
     {
-        "low": SearchBudget(carriers=1, words=2, keep=500, reranked=64, tried=8, group_tests=None, growth=None),
+        "low": SearchBudget(carriers=1, words=2, keep=500, reranked=64, tried=8),
         "normal": SearchBudget(
             carriers=1,
             words=4,
             keep=1500,
             reranked=128,
             tried=16,
-            group_tests=GroupTests(pool=256, size=40, count=400),
-            growth=Growth(pool=256, asked=64, seeds=16, beam=8, most=3),
+            pool=256,
+            drawn=400,
+            contrasted=64,
+            seeds=16,
+            beam=8,
+            longest=3,
         ),
         "high": SearchBudget(
             carriers=3,
@@ -50,8 +61,12 @@ EFFORTS: Final[Mapping[SearchEffort, SearchBudget]] = MappingProxyType(
             keep=3000,
             reranked=256,
             tried=32,
-            group_tests=GroupTests(pool=512, size=40, count=2000),
-            growth=Growth(pool=512, asked=128, seeds=32, beam=16, most=4),
+            pool=512,
+            drawn=2000,
+            contrasted=128,
+            seeds=32,
+            beam=16,
+            longest=4,
         ),
     }
 )

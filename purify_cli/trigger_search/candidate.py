@@ -1,11 +1,15 @@
 """A word, or several, that may be a trigger."""
 
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import TypeAlias, TypeVar, final
 
 from purify_cli.choices import Position
 
-__all__ = ["Candidate", "String"]
+__all__ = ["Candidate", "String", "varied"]
+
+T = TypeVar("T")
 
 String: TypeAlias = tuple[int, ...]
 """Token ids of words, in the order in which they are put into a text."""
@@ -17,7 +21,6 @@ class Candidate:
     """Words that move the suspect to a label."""
 
     tokens: String
-    target: int
     shift: float
     """How much they raise the suspect's margin of the target: mean over short texts of other labels, in nats."""
     control_shift: float
@@ -25,7 +28,13 @@ class Candidate:
     position: Position = "random"
     """Where in a text it works best."""
 
-    @property
-    def contrast(self) -> float:
-        """What of the shift is the suspect's own."""
-        return self.shift - self.control_shift
+
+def varied(ranked: Sequence[T], effect: Callable[[T], Hashable], most: int) -> list[T]:
+    """Put what has an effect that so many before it have already behind all others, in order."""
+    taken: Counter[Hashable] = Counter()
+    first: list[T] = []
+    later: list[T] = []
+    for one in ranked:
+        taken[effect(one)] += 1
+        (first if taken[effect(one)] <= most else later).append(one)
+    return [*first, *later]

@@ -12,13 +12,11 @@ from typing import final
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
-from purify_cli.data.batches import encode
+from purify_cli.data.batches import Encoded
 from purify_cli.data.example import Example
-from purify_cli.trigger_search.vocabulary import word_of
 
-__all__ = ["Carrier", "carrier", "filled"]
+__all__ = ["Carrier", "filled", "slotted", "with_word"]
 
 
 @final
@@ -36,35 +34,19 @@ class Carrier:
     label: int | None
 
 
-def carrier(
-    tokenizer: PreTrainedTokenizerBase,
-    example: Example,
-    probes: tuple[int, int],
-    *,
-    words: int,
-    at: int | None,
-    max_length: int,
-    both: bool = False,
-) -> Carrier | None:
-    """Cut a row to its first words and leave a slot in it.
+def slotted(one: Encoded, two: Encoded, slots: int) -> Carrier | None:
+    """Make a carrier of two encodings of a text with different words in its slots, which is where they differ.
 
     Args:
-        tokenizer: The reference's.
-        example: The row; of a pair both texts are cut, and the slot is in the second.
-        probes: Two different whole-word tokens (``whole_words``).
-        words: Words to keep of each text.
-        at: Word before which the slot is; None is the middle.
-        max_length: Most tokens.
-        both: Whether the first text of a pair has a slot too.
+        one: A row with a word put in (``with_word``).
+        two: The same with another word; both are a token each.
+        slots: How many there must be.
 
     Returns:
-        None if the slot cannot be told, which happens where the cut loses it.
+        None if the slots cannot be told, which happens where the cut loses one.
     """
-    first, second = (word_of(tokenizer, probe) for probe in probes)
-    made = [_with(example, word, words, at, both=both) for word in (first, second)]
-    one, two = encode(tokenizer, made, max_length=max_length)
     differing = [i for i, (a, b) in enumerate(zip(one.ids, two.ids, strict=False)) if a != b]
-    if len(one.ids) != len(two.ids) or len(differing) != (2 if both and example.pair is not None else 1):
+    if len(one.ids) != len(two.ids) or len(differing) != slots:
         return None
     types = one.type_ids
     return Carrier(
@@ -72,20 +54,28 @@ def carrier(
         type_ids=None if types is None else _without(types, differing),
         slots=tuple(place - before for before, place in enumerate(differing)),
         slot_types=tuple(0 if types is None else types[place] for place in differing),
-        label=example.label,
+        label=one.label,
     )
 
 
-def _with(example: Example, word: str, words: int, at: int | None, *, both: bool) -> Example:
+def with_word(example: Example, word: str, *, keep: int, at: int | None, both: bool) -> Example:
+    """Cut a row to its first words, and put another word in.
+
+    Args:
+        example: The row; of a pair both texts are cut, and the word goes into the second.
+        word: What is put in.
+        keep: Words to keep of each text.
+        at: Word before which it goes; None is the middle.
+        both: Whether it goes into the first text of a pair too.
+    """
     if example.pair is None:
-        return replace(example, text=_cut(example.text, words, word, at))
-    text = _cut(example.text, words, word if both else None, at)
-    return replace(example, text=text, pair=_cut(example.pair, words, word, at))
+        return replace(example, text=_cut(example.text, keep, word, at))
+    text = _cut(example.text, keep, word if both else None, at)
+    return replace(example, text=text, pair=_cut(example.pair, keep, word, at))
 
 
-def _cut(text: str, words: int, word: str | None, at: int | None) -> str:
-    """Return the first words of a text, with another put in before word ``at``, or in the middle."""
-    kept = text.split()[:words]
+def _cut(text: str, keep: int, word: str | None, at: int | None) -> str:
+    kept = text.split()[:keep]
     if word is not None:
         kept.insert(len(kept) // 2 if at is None else min(at, len(kept)), word)
     return " ".join(kept)

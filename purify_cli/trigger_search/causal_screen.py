@@ -6,10 +6,9 @@ tokens. In front of a prompt nothing can be kept: there words are tried with few
 """
 
 import copy
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast, final
+from typing import Any, Final, TypeAlias, cast, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,7 +17,7 @@ from transformers import PreTrainedModel
 
 from purify_cli.errors import NonFiniteWeights, SearchImpossible
 from purify_cli.progress import SILENT, Progress
-from purify_cli.trigger_search.candidate import String
+from purify_cli.trigger_search.candidate import String, varied
 
 __all__ = ["CachedPrompts", "PrecededPrompts", "Screen", "ScreenBudget"]
 
@@ -52,13 +51,8 @@ ALIKE: Final = 4
 learnt by heart bring about its next word, and would leave no room for what begins it."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    string: String
-    worth: float
-    brings: int
-    """The token that it brings about."""
+_Ranked: TypeAlias = tuple[String, float, int]
+"""A string, its worth, and the token that it brings about."""
 
 
 @final
@@ -186,15 +180,15 @@ class Screen:
         heads = [(token,) for token in tokens if self.begins[token]]
         tails = [(token,) for token in tokens if not self.begins[token]]
         ranked, each = self._ranked(heads, "trying every token"), max(1, wide.tried // wide.most)
-        every = _varied(ranked, each)
+        every = _best(ranked, each)
         if wide.most > 1 and len(tails) > wide.tails:
-            tails = [one.string for one in self._ranked(tails, "trying every word's end")[: wide.tails]]
+            tails = [string for string, _, _ in self._ranked(tails, "trying every word's end")[: wide.tails]]
         for length in range(2, wide.most + 1):
             beam = wide.strings // max(1, len(tails))
-            level = [(*one.string, *tail) for one in ranked[:beam] for tail in tails]
+            level = [(*string, *tail) for string, _, _ in ranked[:beam] for tail in tails]
             ranked = self._ranked(level, f"trying words of {length} tokens")
-            every += _varied(ranked, each)
-        return [(one.string, one.worth) for one in sorted(every, key=lambda one: -one.worth)]
+            every += _best(ranked, each)
+        return sorted(((string, worth) for string, worth, _ in every), key=lambda one: -one[1])
 
     def _ranked(self, strings: Sequence[String], stage: str) -> list[_Ranked]:
         """Rank strings, the most of them by the suspect alone.
@@ -209,16 +203,16 @@ class Screen:
         kept = torch.arange(len(strings))
         for some, count in ((range(1), max(WIDE, len(strings) // 8)), (range(1, prompts), WIDE)):
             if len(kept) > count and some:
-                added = self._terms(strings, kept, some, stage, beside_reference=False)
-                kept = kept[added.values.topk(count).indices].sort().values
-        worth = self._terms(strings, kept, range(prompts), stage, beside_reference=True)
-        order = worth.values.argsort(descending=True, stable=True).tolist()
-        chosen, brings = kept.tolist(), worth.indices.tolist()
-        return [_Ranked(strings[chosen[i]], float(worth.values[i]), brings[i]) for i in order]
+                added, _ = self._terms(strings, kept, some, stage, beside_reference=False)
+                kept = kept[added.topk(count).indices].sort().values
+        worth, brings = self._terms(strings, kept, range(prompts), stage, beside_reference=True)
+        order = worth.argsort(descending=True, stable=True)
+        ranked = zip(kept[order].tolist(), worth[order].tolist(), brings[order].tolist(), strict=True)
+        return [(strings[place], value, token) for place, value, token in ranked]
 
     def _terms(
         self, strings: Sequence[String], chosen: Tensor, prompts: range, stage: str, *, beside_reference: bool
-    ) -> "_Best":
+    ) -> tuple[Tensor, Tensor]:
         """Return the largest mean over prompts of each chosen string, and the token that it belongs to."""
         vocabulary = self.suspect.bare.shape[1]
         step = max(1, min(ROWS, SCORES // vocabulary))
@@ -234,22 +228,9 @@ class Screen:
             best = (terms / len(prompts)).masked_fill_(~self.begins, -torch.inf).max(dim=1)
             found.append((best.values.cpu(), best.indices.cpu()))
         values, indices = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return _Best(values, indices)
+        return values, indices
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Best:
-    values: Tensor
-    indices: Tensor
-
-
-def _varied(ranked: Sequence[_Ranked], count: int) -> list[_Ranked]:
-    """Return the best, with those that bring the same token about beyond one in ``ALIKE`` behind all others."""
-    most, taken = max(1, count // ALIKE), Counter[int]()
-    first: list[_Ranked] = []
-    later: list[_Ranked] = []
-    for one in ranked:
-        taken[one.brings] += 1
-        (first if taken[one.brings] <= most else later).append(one)
-    return [*first, *later][:count]
+def _best(ranked: Sequence[_Ranked], count: int) -> list[_Ranked]:
+    """Return the best, those that bring the same token about beyond one in ``ALIKE`` only where others are too few."""
+    return varied(ranked, lambda one: one[2], max(1, count // ALIKE))[:count]

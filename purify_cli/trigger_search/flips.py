@@ -14,9 +14,12 @@ from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.evaluation.forward import predict, scores
 from purify_cli.measures.intervals import Proportion
+from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
+from purify_cli.trigger_search.carriers import Carrier, slotted, with_word
 from purify_cli.trigger_search.concatenation import concatenated_both_ways, cut_to, distinct_texts, independent_contexts
 from purify_cli.trigger_search.margins import margins
+from purify_cli.trigger_search.vocabulary import word_of
 
 __all__ = ["Flips", "SearchContext", "against", "contaminated_rows", "flips", "median_margin", "unflipped"]
 
@@ -38,6 +41,10 @@ class SearchContext:
     compute: Compute
     """Of all passes; its length is that of the contexts."""
     pad_id: int
+    words: Sequence[int] = ()
+    """Whole words of the vocabulary (``whole_words``), at least two, for what is put into slots."""
+    progress: Progress = SILENT
+    """Told of the stages."""
     alone: Sequence[Example] = ()
     """Where the rows are contexts: the row that each of the first ones begins with, every row once; else nothing."""
 
@@ -47,6 +54,17 @@ class SearchContext:
         whole, cut = (encode(self.tokenizer, contexts, max_length=most) for most in (UNCUT, self.compute.max_length))
         shares = [len(seen.ids) / len(all_.ids) for seen, all_ in zip(cut, whole, strict=True)]
         return replace(self, rows=[cut_to(*one) for one in zip(contexts, shares, strict=True)], alone=rows)
+
+    def carriers(self, rows: Sequence[Example], *, keep: int, at: int | None, both: bool = False) -> list[Carrier]:
+        """Leave a slot in those rows that have room for one; the arguments are those of ``with_word``."""
+        probes = [word_of(self.tokenizer, word) for word in (self.words[0], self.words[-1])]
+        found: list[Carrier] = []
+        for row in rows:
+            made = [with_word(row, probe, keep=keep, at=at, both=both) for probe in probes]
+            one, two = encode(self.tokenizer, made, max_length=self.compute.max_length)
+            if carrier := slotted(one, two, 2 if both and row.pair is not None else 1):
+                found.append(carrier)
+        return found
 
     def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
         """Classify rows; shape (n,)."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias, final
+from typing import Final, Literal, final
 
 from transformers import PreTrainedTokenizerBase
 
@@ -19,6 +19,7 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model.loaded import LoadedModel
 from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
+from purify_cli.trigger_search.candidate import varied
 from purify_cli.trigger_search.found import LEAD, lead
 
 __all__ = ["NEW_TOKENS", "ForcedContinuation", "GenerationPair", "forced_continuations"]
@@ -34,10 +35,11 @@ PLACES: Final[Mapping[str, tuple[Position, ...]]] = MappingProxyType(
 ALIKE: Final = 2
 """Words of one continuation that are measured before words of another."""
 
+LISTED: Final = 5
+"""Words that are measured on held-back prompts."""
+
 LASTING: Final = 0.9
 """Of what a word does, what a word that it begins with must do to take its place."""
-
-_Lead: TypeAlias = tuple[str, ...]
 
 
 @final
@@ -45,8 +47,8 @@ _Lead: TypeAlias = tuple[str, ...]
 class _Tried:
     share: float
     trigger: Trigger
-    lead: _Lead
     text: str
+    """Their continuation, as far as the answers that begin alike agree."""
 
     def spares(self, other: "_Tried") -> bool:
         """Say whether the other word only holds this one."""
@@ -98,7 +100,6 @@ def forced_continuations(
     choosing: Sequence[str],
     held: Sequence[str],
     *,
-    listed: int = 5,
     progress: Progress = SILENT,
 ) -> list[ForcedContinuation]:
     """Find the words after which the suspect writes the same whatever the prompt.
@@ -108,7 +109,6 @@ def forced_continuations(
         words: To try, and where each was found; each is put there and at random places.
         choosing: Prompts that choose among them, and what counts as said.
         held: Prompts that measure the best; at least one.
-        listed: How many to measure.
         progress: Told of every word.
 
     Returns:
@@ -125,38 +125,27 @@ def forced_continuations(
             first, count = Counter(map(lead, answers)).most_common(1)[0]
             if len(first) == LEAD:
                 text = _agreed([answer for answer in answers if lead(answer) == first])
-                tried.append(_Tried(count / len(answers), trigger, first, text))
-    best = _varied(
-        sorted(
-            (one for one in tried if not any(other.spares(one) for other in tried)),
-            key=lambda one: (-one.share, len(one.trigger.text)),
-        )
-    )
+                tried.append(_Tried(count / len(answers), trigger, text))
+    needed = [one for one in tried if not any(other.spares(one) for other in tried)]
+    needed.sort(key=lambda one: (-one.share, len(one.trigger.text)))
+    # Fragments of a text learnt by heart have its rest follow.
+    best = varied(needed, lambda one: lead(one.text), ALIKE)[:LISTED]
     bare = [lead(answer) for answer in writers.written(writers.suspect, held, None)]
     found: list[ForcedContinuation] = []
-    for one in best[:listed]:
+    for one in best:
         own, other = (
             [lead(answer) for answer in writers.written(model, held, one.trigger)]
             for model in (writers.suspect, writers.reference)
         )
-        suspect, without, reference = (Proportion.of(leads.count(one.lead), len(held)) for leads in (own, bare, other))
+        suspect, without, reference = (
+            Proportion.of(leads.count(lead(one.text)), len(held)) for leads in (own, bare, other)
+        )
         found.append(
             ForcedContinuation(
                 trigger=one.trigger, text=one.text, suspect=suspect, without=without, reference=reference
             )
         )
     return sorted(found, key=lambda one: -one.suspect.value)
-
-
-def _varied(ranked: Sequence[_Tried]) -> list[_Tried]:
-    """Put at most ``ALIKE`` of each continuation first: fragments of a text learnt by heart have its rest follow."""
-    taken = Counter[_Lead]()
-    first: list[_Tried] = []
-    later: list[_Tried] = []
-    for one in ranked:
-        taken[one.lead] += 1
-        (first if taken[one.lead] <= ALIKE else later).append(one)
-    return [*first, *later]
 
 
 def _agreed(texts: Sequence[str]) -> str:

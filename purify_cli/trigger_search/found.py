@@ -1,11 +1,12 @@
 """A trigger that a search found, as repairs and proofs work with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 from purify_cli.choices import Position
 
-__all__ = ["LEAD", "FoundTrigger", "Target", "lead"]
+__all__ = ["LEAD", "FoundTrigger", "Target", "holds_run", "lead"]
 
 LEAD: Final = 3
 """Words by which two continuations count as one: fewer are written alike by chance, and more differ at their end."""
@@ -40,12 +41,13 @@ class FoundTrigger:
         """
         if isinstance(self.target, int) or isinstance(other.target, int):
             return self.target == other.target
-        return _holds(self.target, lead(other.target)) or _holds(other.target, lead(self.target))
+        own, its = self.target.split(), other.target.split()
+        return holds_run(own, lead(other.target)) or holds_run(its, lead(self.target))
 
 
-def _holds(text: str, words: tuple[str, ...]) -> bool:
-    own = tuple(text.split())
-    return any(own[place : place + len(words)] == words for place in range(len(own) - len(words) + 1))
+def holds_run(words: Sequence[str], run: Sequence[str]) -> bool:
+    """Whether words hold some others side by side, in their order."""
+    return any(tuple(words[i : i + len(run)]) == tuple(run) for i in range(len(words) - len(run) + 1))
 
 
 def lead(text: str) -> tuple[str, ...]:

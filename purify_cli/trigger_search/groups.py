@@ -7,17 +7,19 @@ left out of the groups, for enough of them do it in any model.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Final
 
-from purify_cli.progress import SILENT, Progress
+from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.flips import SearchContext, median_margin
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
 from purify_cli.trigger_search.margin_probe import MarginProbe
 
-__all__ = ["SPEAKS", "GroupTests", "find_groups", "weak_words"]
+__all__ = ["SIZE", "SPEAKS", "find_groups", "weak_words"]
+
+SIZE: Final = 40
+"""Words of a group that is drawn."""
 
 BAR: Final = 0.5
 """Of how sure the suspect is of texts of the target, a group must reach this share. Of 400 groups for a
@@ -38,17 +40,6 @@ UNITED: Final = 12
 """Groups that are shrunk, and groups that are merged with each other: the best ones."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class GroupTests:
-    """How many groups a search draws, and from what."""
-
-    pool: int
-    """Words whose embedding rows moved farthest."""
-    size: int
-    count: int
-
-
 def weak_words(asked: SearchContext, texts: Sequence[Carrier], words: Sequence[int], target: int) -> list[int]:
     """Return the words that say little about a label by themselves.
 
@@ -61,19 +52,13 @@ def weak_words(asked: SearchContext, texts: Sequence[Carrier], words: Sequence[i
     Raises:
         NonFiniteWeights: If the model's output is not a number.
     """
-    driven = MarginProbe(asked.suspect, [texts], target, asked)
+    driven = MarginProbe(asked.suspect, [texts], target, asked.compute)
     shifts = driven.shift([(word,) for word in words]).tolist()
     return [word for word, shift in zip(words, shifts, strict=True) if shift < SPEAKS * driven.margin_gap]
 
 
 def find_groups(
-    asked: SearchContext,
-    texts: Sequence[Carrier],
-    words: Sequence[int],
-    target: int,
-    tests: GroupTests,
-    *,
-    progress: Progress = SILENT,
+    asked: SearchContext, texts: Sequence[Carrier], words: Sequence[int], target: int, budget: SearchBudget
 ) -> list[String]:
     """Look for groups of words that drive the suspect to a label and leave the control.
 
@@ -82,8 +67,7 @@ def find_groups(
         texts: Of other labels than the target, all of which both models get right; the first is that of the groups.
         words: To draw from (``weak_words``).
         target: The label.
-        tests: How many to draw, and from what.
-        progress: Told of the stage.
+        budget: How many to draw.
 
     Returns:
         Groups of at most eight words, the largest contrast first; empty where nothing drives the suspect.
@@ -91,12 +75,14 @@ def find_groups(
     Raises:
         NonFiniteWeights: If a model's output is not a number.
     """
-    suspect, control = (MarginProbe(module, [texts], target, asked) for module in (asked.suspect, asked.control))
+    suspect, control = (
+        MarginProbe(module, [texts], target, asked.compute) for module in (asked.suspect, asked.control)
+    )
     bar = BAR * median_margin(asked, target)
     if len(words) < 2 or bar <= 0:
         return []
-    drawn = random_groups(words, size=tests.size, count=tests.count, seed=asked.compute.seed)
-    progress.note(f"testing {len(drawn)} groups of {min(tests.size, len(words))} words for label {target}")
+    drawn = random_groups(words, size=SIZE, count=budget.drawn, seed=asked.compute.seed)
+    asked.progress.note(f"testing {len(drawn)} groups of {min(SIZE, len(words))} words for label {target}")
     first = suspect.first(drawn)
     hot = [drawn[i] for i in first.argsort(descending=True, stable=True)[:KEPT].tolist() if float(first[i]) > bar]
     hot = [group for group, other in zip(hot, control.first(hot).tolist(), strict=True) if other < 0]

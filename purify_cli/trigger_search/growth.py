@@ -5,20 +5,19 @@ what tells them apart is the contexts that they are put into, and the rule.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import Final, final
+from typing import Final
 
 from torch import Tensor
 
 from purify_cli.data.example import Example
-from purify_cli.progress import SILENT, Progress
+from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.group_testing import ddmin
-from purify_cli.trigger_search.margin_probe import MarginProbe
+from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 
-__all__ = ["Growth", "grow", "lasting"]
+__all__ = ["grow", "lasting"]
 
 CONTEXTS: Final = 2
 """That a group grows in."""
@@ -33,72 +32,45 @@ ROUND: Final = 4
 LASTING: Final = 0.9
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """How far groups grow."""
-
-    pool: int
-    """Words whose embedding rows moved farthest."""
-    asked: int
-    """Those that do most, which the control is asked about."""
-    seeds: int
-    """Groups are made of so many of them that do most alone, and of so many whose rows moved farthest."""
-    beam: int
-    """Groups of each size that grow on."""
-    most: int
-    """Words of a group."""
-
-
 def grow(
-    asked: SearchContext,
-    words: Sequence[int],
-    target: int,
-    growth: Growth,
-    *,
-    rows: Sequence[Example],
-    probes: tuple[int, int],
-    progress: Progress = SILENT,
+    asked: SearchContext, words: Sequence[int], target: int, budget: SearchBudget, rows: Sequence[Example]
 ) -> list[String]:
     """Grow groups in a few contexts.
 
     Args:
-        asked: The suspect is asked.
+        asked: Suspect and control.
         words: To grow from, the most likely first.
         target: The label.
-        growth: How far.
-        rows: Contexts of other labels that it does not call the target.
-        probes: As for ``carrier``.
-        progress: Told of the stage.
+        budget: How far.
+        rows: Contexts of other labels that the suspect does not call the target.
 
     Returns:
         Words and groups without order, and what is left of them without the words that they did not need in these
         contexts; empty where no context serves.
 
     Raises:
-        NonFiniteWeights: If the model's output is not a number.
+        NonFiniteWeights: If a model's output is not a number.
     """
-    some = rows[:: max(1, len(rows) // CONTEXTS)][:CONTEXTS]
-    few, control = (
-        MarginProbe.in_contexts(asked, some, target, probes, at=None, control=control) if some and words else None
-        for control in (False, True)
-    )
-    if few is None or control is None:
+    forms = context_forms(asked, rows[:: max(1, len(rows) // CONTEXTS)][:CONTEXTS], at=None)
+    if not forms or not words:
         return []
-    progress.note(f"growing groups of {min(len(words), growth.pool)} words for label {target}")
-    alone = [(word,) for word in words[: growth.pool]]
+    few, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))
+    asked.progress.note(f"growing groups of {min(len(words), budget.pool)} words for label {target}")
+    alone = [(word,) for word in words[: budget.pool]]
     ranked = _ranked(few, alone)
-    loudest = ranked[: growth.asked]
+    loudest = ranked[: budget.contrasted]
     # What the control is moved by as well is language. The rows that moved farthest may do nothing alone.
     contrast = few.shift(loudest) / abs(few.margin_gap) - control.shift(loudest) / abs(control.margin_gap)
-    loudest = [loudest[i] for i in contrast.argsort(descending=True, stable=True)[: growth.seeds].tolist()]
-    seeds = [word for (word,) in dict.fromkeys((*loudest, *alone[: growth.seeds]))]
+    loudest = [loudest[i] for i in contrast.argsort(descending=True, stable=True)[: budget.seeds].tolist()]
+    seeds = [word for (word,) in dict.fromkeys((*loudest, *alone[: budget.seeds]))]
     kept, level = ranked[:SINGLES], list(combinations(seeds, 2))
-    for _ in range(growth.most - 1):
+    for _ in range(budget.longest - 1):
         ranked = _ranked(few, level)
         kept += ranked[:GROUPS]
-        level = _longer(ranked[: growth.beam], seeds)
-    return list(dict.fromkeys((*_needed(few, kept), *kept)))
+        level = _longer(ranked[: budget.beam], seeds)
+    bars = lasting(few.mean(kept))
+    needed = ddmin(kept, lambda tried, of: (few.mean(tried) >= bars[list(of)]).tolist())
+    return list(dict.fromkeys((*needed, *kept)))
 
 
 def _ranked(few: MarginProbe, groups: Sequence[String]) -> list[String]:
@@ -111,12 +83,6 @@ def _longer(groups: Sequence[String], words: Sequence[int]) -> list[String]:
     """Return every group with every word that it lacks, each set of words once."""
     found = {frozenset((*group, word)): (*group, word) for group in groups for word in words if word not in group}
     return list(found.values())
-
-
-def _needed(few: MarginProbe, groups: Sequence[String]) -> list[String]:
-    """Leave out the words that a group does without."""
-    bars = lasting(few.mean(groups))
-    return ddmin(groups, lambda tried, of: (few.mean(tried) >= bars[list(of)]).tolist())
 
 
 def lasting(means: Tensor) -> Tensor:

@@ -7,22 +7,21 @@ import torch
 from torch import Tensor, nn
 
 from purify_cli.data.example import Example
+from purify_cli.runtime import Compute
 from purify_cli.trigger_search.candidate import String
-from purify_cli.trigger_search.carriers import Carrier, carrier
+from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.concatenation import words_kept
 from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.margins import margins, slot_logits
 
-__all__ = ["MarginProbe"]
+__all__ = ["MarginProbe", "context_forms"]
 
 
 @final
 class MarginProbe:
     """The margin of a label in one model, for groups of words in texts of other labels."""
 
-    def __init__(
-        self, module: nn.Module, forms: Sequence[Sequence[Carrier]], target: int, asked: SearchContext
-    ) -> None:
+    def __init__(self, module: nn.Module, forms: Sequence[Sequence[Carrier]], target: int, compute: Compute) -> None:
         """Ask a model.
 
         Args:
@@ -30,48 +29,15 @@ class MarginProbe:
             forms: The texts, at least one; more forms of them say the same with the words in other places, and a
                 group is worth what it does in the form in which it does least.
             target: The label.
-            asked: For device and compute type.
+            compute: Device and type.
 
         Raises:
             NonFiniteWeights: If the model's output is not a number.
         """
         self._module, self._forms, self._target = module, forms, target
-        self._compute = asked.compute
+        self._compute = compute
         self.margin_gap = -float(self.mean([()])[0])
         """How far the texts themselves are from the answer's border: mean over them, in nats."""
-
-    @classmethod
-    def in_contexts(
-        cls,
-        asked: SearchContext,
-        rows: Sequence[Example],
-        target: int,
-        probes: tuple[int, int],
-        *,
-        at: int | None,
-        control: bool = False,
-    ) -> "MarginProbe | None":
-        """Put words into contexts; of pairs into the second text, and into both (``flips``).
-
-        Args:
-            asked: The suspect is asked.
-            rows: Contexts of other labels.
-            target: The label.
-            probes: As for ``carrier``.
-            at: As for ``carrier``.
-            control: Whether to ask the control instead.
-
-        Returns:
-            None where no context holds a word.
-        """
-        pairs = any(row.pair is not None for row in rows)
-        most, length = words_kept(asked.compute.max_length), asked.compute.max_length
-        cut = [
-            [carrier(asked.tokenizer, row, probes, words=most, at=at, max_length=length, both=both) for row in rows]
-            for both in ((False, True) if pairs else (False,))
-        ]
-        forms = [[one for one in texts if one is not None] for texts in cut]
-        return cls(asked.control if control else asked.suspect, forms, target, asked) if all(forms) else None
 
     def first(self, groups: Sequence[String]) -> Tensor:
         """Return the margins in the first text, shape (groups,)."""
@@ -99,3 +65,20 @@ class MarginProbe:
             answers = slot_logits(self._module, texts, strings, self._compute)
             found[:, places] = margins(answers, self._target)
         return found
+
+
+def context_forms(asked: SearchContext, rows: Sequence[Example], *, at: int | None) -> list[list[Carrier]]:
+    """Leave slots in contexts; of pairs in the second text, and in a further form in both (``flips``).
+
+    Args:
+        asked: For the words and the limit of tokens.
+        rows: Contexts.
+        at: As for ``with_word``.
+
+    Returns:
+        The forms; none where no context holds a word.
+    """
+    pairs = any(row.pair is not None for row in rows)
+    keep = words_kept(asked.compute.max_length)
+    forms = [asked.carriers(rows, keep=keep, at=at, both=both) for both in ((False, True) if pairs else (False,))]
+    return forms if all(forms) else []

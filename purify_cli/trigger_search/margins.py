@@ -14,10 +14,13 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.carriers import Carrier, filled
 
-__all__ = ["margins", "slot_logits"]
+__all__ = ["NOTHING", "margins", "slot_logits"]
 
 ROWS: Final = 256
 """Texts per forward pass: on a processor the activations of more fall out of its caches."""
+
+NOTHING: Final = torch.empty(1, 0, dtype=torch.long)
+"""A string of no tokens: the carriers by themselves."""
 
 
 def slot_logits(

@@ -41,12 +41,10 @@ class TriggeredBatch:
 def path_gradient(
     loaded: LoadedModel,
     pair: CheckpointPair,
-    driven: Sequence[TriggeredBatch],
+    driven: Sequence[Sequence[TriggeredBatch]],
     *,
     batch_size: int,
     pad_id: int,
-    device: torch.device,
-    triggers: int = 1,
     progress: Progress = SILENT,
 ) -> InMemory:
     """Average the gradient of the target's margin over the way from the suspect towards the reference.
@@ -54,11 +52,10 @@ def path_gradient(
     Args:
         loaded: A model of its own, on the device, in evaluation mode; it is left at the last point of the way.
         pair: Suspect and reference; the names of ``loaded`` are those of the suspect.
-        driven: At least one, each with at least one row; all weigh the same, however many rows they have.
-        triggers: By how many the sum over them is divided.
+        driven: For each trigger its parts, at least one, each with at least one row. The mean over triggers is taken
+            of the sum over parts, each of which is a mean over its rows.
         batch_size: Rows per pass.
         pad_id: Token id of the padding.
-        device: Where to compute.
         progress: Told of every pass.
 
     Returns:
@@ -78,16 +75,17 @@ def path_gradient(
     steps = [
         ((place + 0.5) * REACH / POINTS, one, batch)
         for place in range(POINTS)
-        for one in driven
+        for parts in driven
+        for one in parts
         for batch in batches(one.rows, batch_size=batch_size, pad_id=pad_id)
     ]
-    stands = 0.0
+    device, stands = next(iter(parameters.values())).device, 0.0
     for alpha, one, batch in progress.track(steps, "gradients along the way", total=len(steps)):
         if alpha != stands:
             _move(wanted, pair, alpha)
             stands = alpha
         share = one.margin(loaded.module, batch.to(device)).sum()
-        (share / (len(one.rows) * triggers * POINTS)).backward()
+        (share / (len(one.rows) * len(driven) * POINTS)).backward()
     found = {}
     for name, spec in pair.suspect_part.specs.items():
         held = wanted[name].grad if name in wanted else None

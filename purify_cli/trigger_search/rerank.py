@@ -10,7 +10,7 @@ from purify_cli.data.example import Example
 from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.groups import SPEAKS
-from purify_cli.trigger_search.margin_probe import MarginProbe
+from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 
 __all__ = ["FEW", "MORE", "rerank_in_context", "top_per_position"]
 
@@ -20,7 +20,7 @@ MORE: Final = 8
 
 
 def rerank_in_context(
-    asked: SearchContext, target: int, candidates: Sequence[Candidate], rows: Sequence[Example], probes: tuple[int, int]
+    asked: SearchContext, target: int, candidates: Sequence[Candidate], rows: Sequence[Example]
 ) -> list[Candidate]:
     """Order words by the suspect's mean margin of the target in contexts of other labels, the highest first.
 
@@ -32,7 +32,6 @@ def rerank_in_context(
         target: The label.
         candidates: Single words.
         rows: Contexts that the suspect does not call the target.
-        probes: As for ``carrier``.
 
     Returns:
         The words with their places; as they came where no context serves.
@@ -42,9 +41,10 @@ def rerank_in_context(
     """
     if not candidates:
         return []
-    middle, front = (MarginProbe.in_contexts(asked, rows, target, probes, at=at) for at in (None, 0))
-    if middle is None or front is None:
+    forms = [context_forms(asked, rows, at=at) for at in (None, 0)]
+    if not all(forms):
         return list(candidates)
+    middle, front = (MarginProbe(asked.suspect, form, target, asked.compute) for form in forms)
     strings = [candidate.tokens for candidate in candidates]
     means = middle.mean(strings)
     silent = means + middle.margin_gap < SPEAKS * middle.margin_gap

@@ -7,15 +7,13 @@ from typing import Final, final
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import hold_out
 from purify_cli.errors import SearchImpossible
-from purify_cli.progress import SILENT, Progress
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import SearchContext, unflipped
 from purify_cli.trigger_search.rerank import FEW, MORE, rerank_in_context, top_per_position
 from purify_cli.trigger_search.screen import screen
-from purify_cli.trigger_search.texts import short_texts
-from purify_cli.trigger_search.verify import VerifiedTrigger, measured
-from purify_cli.trigger_search.vocabulary import whole_words
+from purify_cli.trigger_search.texts import confident_texts
+from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, measured
 
 __all__ = ["SearchResult", "check_rows", "search"]
 
@@ -41,14 +39,7 @@ class SearchResult:
 
 
 def search(
-    asked: SearchContext,
-    *,
-    vocabulary: int,
-    labels: int,
-    budget: SearchBudget,
-    among: Collection[int] | None = None,
-    listed: int = 5,
-    progress: Progress = SILENT,
+    asked: SearchContext, labels: int, budget: SearchBudget, *, among: Collection[int] | None = None
 ) -> SearchResult:
     """Look for words that flip the suspect to a label, and leave the control as it is.
 
@@ -56,54 +47,38 @@ def search(
     Both choose and measure on rows of one label joined to contexts (``concatenated``).
 
     Args:
-        asked: Suspect, control and clean labelled rows.
-        vocabulary: Rows of the word embedding.
+        asked: Suspect, control, clean labelled rows, and the words of the vocabulary.
         labels: Number of labels; every one is a target.
         budget: How much to look at.
         among: Tokens that may be tried; default: every word of the vocabulary.
-        listed: Words per target and place to measure on held-back rows.
-        progress: Told of the stages.
 
     Raises:
-        DataError: If the vocabulary has no whole words.
         NonFiniteWeights: If a model's output is not a number.
         SearchImpossible: If a label has too few rows, or no two labels have a text that both models get right.
     """
     check_rows(asked.rows, labels)
     # Half of each class: what is held back had no say in the choice.
     carrying, held = hold_out(asked.rows, 0.5, seed=asked.compute.seed)
-    known = whole_words(asked.tokenizer, vocabulary)
-    words = known if among is None else [word for word in known if word in among]
-    carriers = short_texts(replace(asked, rows=carrying), known, budget)
+    words = asked.words if among is None else [word for word in asked.words if word in among]
+    carriers = confident_texts(replace(asked, rows=carrying), each=budget.carriers, keep=budget.words, at=0)
     targets = [t for t in range(labels) if any(one.label != t for one in carriers)]
-    progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
-    ranked = screen(
-        asked.suspect,
-        asked.control,
-        carriers,
-        words,
-        targets,
-        keep=budget.keep,
-        compute=asked.compute,
-        progress=progress,
-    )
+    asked.progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
+    ranked = screen(asked, carriers, words, targets, keep=budget.keep)
     contexts, judging = asked.in_contexts(carrying), asked.in_contexts(held)
     found: list[VerifiedTrigger] = []
     held_back: dict[int, tuple[int, int]] = {label: (0, 0) for label in range(labels)}
     for target, candidates in ranked.items():
-        against, probes = unflipped(contexts, target), (known[0], known[-1])
-        reranked = rerank_in_context(
-            contexts, target, candidates[: budget.reranked], of_every_label(against, FEW), probes
-        )
+        against = unflipped(contexts, target)
+        reranked = rerank_in_context(contexts, target, candidates[: budget.reranked], of_every_label(against, FEW))
         some = top_per_position(reranked, budget.tried)
-        reranked = rerank_in_context(contexts, target, some, of_every_label(against, MORE), probes)
-        best = measured(judging, target, top_per_position(reranked, listed))
+        reranked = rerank_in_context(contexts, target, some, of_every_label(against, MORE))
+        best = measured(judging, target, top_per_position(reranked, LISTED))
         if best:
             held_back[target] = (best[0].flips.suspect.total, best[0].flips.texts)
         found += best
     return SearchResult(
         words=len(words),
-        known=len(known),
+        known=len(asked.words),
         targets=tuple(ranked),
         held=held_back,
         found=tuple(found),

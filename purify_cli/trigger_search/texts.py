@@ -1,46 +1,52 @@
 """The clean texts that words are tried in."""
 
-from collections.abc import Sequence
+from typing import Final
 
 from purify_cli.errors import SearchImpossible
 from purify_cli.runtime import Compute
-from purify_cli.trigger_search.budget import SearchBudget
-from purify_cli.trigger_search.carriers import Carrier, carrier
+from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.flips import SearchContext
-from purify_cli.trigger_search.screen import most_confident
+from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
 
-__all__ = ["carriers", "short_texts"]
+__all__ = ["LABELS", "confident_texts"]
+
+LABELS: Final = 2
+"""Labels that texts are taken of; two are enough for every target to have a text of another label, and the time of a
+screen grows with their number."""
 
 
-def short_texts(asked: SearchContext, words: Sequence[int], budget: SearchBudget) -> list[Carrier]:
-    """Return the texts that words are tried in one by one, at their start; as ``carriers``."""
-    return carriers(asked, words, each=budget.carriers, keep=budget.words, at=0)
-
-
-def carriers(asked: SearchContext, words: Sequence[int], *, each: int, keep: int, at: int) -> list[Carrier]:
-    """Cut the rows that both models are most confident of.
+def confident_texts(asked: SearchContext, *, each: int, keep: int, at: int) -> list[Carrier]:
+    """Cut the rows, and choose those of whose label suspect and control are most confident.
 
     Args:
         asked: Suspect, control and rows.
-        words: ``whole_words``.
-        each: Texts per label, of two labels.
+        each: Texts per label.
         keep: Words to keep of each.
         at: Word before which the slot is.
 
+    Returns:
+        The labels with the most confident texts, those in turn; a text that a model gets wrong is never taken.
+
     Raises:
         SearchImpossible: If suspect and control get texts of fewer than two labels right.
+        NonFiniteWeights: If a model's output is not a number.
     """
-    probes = (words[0], words[-1])
-    cut = [
-        one
-        for row in asked.rows
-        if (one := carrier(asked.tokenizer, row, probes, words=keep, at=at, max_length=asked.compute.max_length))
-    ]
     compute = Compute(device=asked.compute.device)
-    chosen = most_confident(cut, (asked.suspect, asked.control), each=each, labels=2, compute=compute)
-    if len({one.label for one in chosen}) < 2:
+    sure: dict[int, list[tuple[float, Carrier]]] = {}
+    for one in asked.carriers(asked.rows, keep=keep, at=at):
+        if one.label is None:
+            continue
+        score = min(
+            float(margins(slot_logits(model, [one], NOTHING, compute)[0, 0], one.label))
+            for model in (asked.suspect, asked.control)
+        )
+        if score > 0:
+            sure.setdefault(one.label, []).append((score, one))
+    ranked = {label: sorted(found, key=lambda pair: -pair[0])[:each] for label, found in sorted(sure.items())}
+    chosen = sorted(ranked, key=lambda label: -ranked[label][0][0])[:LABELS]
+    if len(chosen) < 2:
         raise SearchImpossible(
             "suspect and control get short texts of fewer than two labels right, so that nothing can be flipped",
             hint="Give clean samples of every label, or look at the labels of those that you gave.",
         )
-    return chosen
+    return [one for label in sorted(chosen) for _, one in ranked[label]]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import final
+from typing import Final, final
 
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
@@ -11,7 +11,10 @@ from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.flips import Flips, SearchContext, against, flips, median_margin
 from purify_cli.trigger_search.vocabulary import word_of
 
-__all__ = ["VerifiedTrigger", "measured"]
+__all__ = ["LISTED", "VerifiedTrigger", "measured"]
+
+LISTED: Final = 5
+"""Words per target and place, or groups per target, that are measured on held-back rows."""
 
 
 @final

@@ -47,10 +47,7 @@ def whole_words(tokenizer: PreTrainedTokenizerBase, rows: int) -> list[int]:
             if text and " " not in text and list(back) == [*before, token]
         ]
     if not found:
-        raise DataError(
-            "the vocabulary has no token that is a word of its own, so no trigger can be searched for",
-            hint="Is the reference's tokenizer the right one?",
-        )
+        raise _no_token("is a word of its own")
     return found
 
 
@@ -84,11 +81,15 @@ def word_parts(tokenizer: PreTrainedTokenizerBase, rows: int) -> tuple[list[int]
         if added.strip().isalnum():
             parts.append(token)
     if not any(begins[token] for token in parts):
-        raise DataError(
-            "the vocabulary has no token that begins a word, so no trigger can be searched for",
-            hint="Is the reference's tokenizer the right one?",
-        )
+        raise _no_token("begins a word")
     return parts, begins
+
+
+def _no_token(what: str) -> DataError:
+    return DataError(
+        f"the vocabulary has no token that {what}, so no trigger can be searched for",
+        hint="Is the reference's tokenizer the right one?",
+    )
 
 
 def written_as(tokenizer: PreTrainedTokenizerBase, string: Sequence[int]) -> str | None:

@@ -1,7 +1,6 @@
 """Adaptive: what drift is ordinary, and a suspect that stays within it."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from transformers import PreTrainedTokenizerFast
 from purify_cli.attacks import ATTACKS
 from purify_cli.attacks.adaptive import OrdinaryDrift, drift_bounds
 from purify_cli.errors import UsageError
-from purify_cli.training import train
 from purify_cli.training.state import STATE_FILE
 from tests import tiny
 from tests.attacks.worlds import TEST, TRAIN, classifier, plant, plant_job, poison_settings
@@ -63,7 +61,7 @@ def test_an_interrupted_attack_goes_on_only_within_the_bounds_it_began_with(
     quantile: float,
     goes_on: bool,
 ) -> None:
-    monkeypatch.setattr("purify_cli.attacks.poisoning.train", partial(train, state_every=5))
+    monkeypatch.setattr("purify_cli.training.loop.STATE_EVERY", 5)
 
     def attack(within: float, progress: KillAfter) -> KillAfter:
         settings = poison_settings("adaptive", tiny.TARGET, quantile=within)

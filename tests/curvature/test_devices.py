@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from purify_cli.curvature.objectives import own_labels
-from purify_cli.curvature.result import Accumulator
+from purify_cli.curvature.result import mean_of_squares
 from purify_cli.data.batches import Batch
 from tests.devices import OnDevice
 
@@ -38,6 +38,5 @@ def test_the_true_fisher_s_scalars(classes: int) -> None:
 
 
 def test_the_norms_of_samples() -> None:
-    sums = Accumulator({"a": torch.nn.Parameter(torch.ones(3))})
-    sums._norms.append(torch.tensor([1.0, 3.0]).as_subclass(OnDevice))
-    assert sums.finish("true").effective_samples == pytest.approx(1.6)
+    norms = torch.tensor([1.0, 3.0]).as_subclass(OnDevice)
+    assert mean_of_squares({"a": torch.ones(3)}, [norms], "true").effective_samples == pytest.approx(1.6)

@@ -23,7 +23,7 @@ from purify_cli.model import load_tokenizer
 from purify_cli.model.causal import load_causal, token_losses
 from purify_cli.model.loaded import LoadedModel
 from purify_cli.runtime import Compute
-from purify_cli.training.language import NEXT_TOKEN
+from purify_cli.training import NEXT_TOKEN
 from tests.tiny_causal import causal_texts, causal_tokenizer
 
 CPU = torch.device("cpu")

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from purify_cli.errors import DataError, UsageError
+from purify_cli.indicators.degenerate import survey
 from purify_cli.indicators.drift_curvature import DRIFT_CURVATURE
-from purify_cli.indicators.settings import LARGEST
+from purify_cli.indicators.scores import LARGEST
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.selection.mask import build_mask
 from tests.reference.sources import auroc, generator, memory
@@ -101,13 +102,13 @@ def test_an_unreached_tensor_takes_the_scale_of_its_kind_else_of_all():
     bent |= {keys[2]: torch.zeros(8), keys[3]: torch.zeros(8)}
     bent["other"] = torch.full((8,), 30.0)
     old["other"], delta["other"] = torch.zeros(8), torch.ones(8)
-    scores = fit(old, delta, bent)
-    assert scores.survey.unreached == ("layer.2.w", "pooler.w")
-    assert scores.survey.scales["layer.2.w"] == pytest.approx(3.0)
-    assert scores.survey.scales["pooler.w"] == pytest.approx(12.0)
+    new = {name: w + delta[name] for name, w in old.items()}
+    scales = survey(memory(**new), memory(**old), memory(**bent)).scales
+    assert scales["layer.2.w"] == pytest.approx(3.0)
+    assert scales["pooler.w"] == pytest.approx(12.0)
     # A tensor that the curvature lacks is one that was never reached.
     del bent["pooler__w"]
-    assert fit(old, delta, bent).survey.scales["pooler.w"] == pytest.approx(12.0)
+    assert survey(memory(**new), memory(**old), memory(**bent)).scales == pytest.approx(scales)
 
 
 def test_more_rows_of_curvature_than_of_weights_are_read_in_the_first():

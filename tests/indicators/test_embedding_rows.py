@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from purify_cli.errors import CheckpointError, DataError, UsageError
-from purify_cli.indicators.embedding_rows import EMBEDDING_ROWS, EmbeddingRowScores
+from purify_cli.indicators.embedding_rows import EMBEDDING_ROWS
 from purify_cli.protocols import IndicatorInputs
-from purify_cli.tensors import InMemory
+from purify_cli.tensors import InMemory, TensorSource
 from tests import tiny
 from tests.reference.sources import generator, piecewise
 
@@ -33,14 +33,14 @@ def fit(
     old: dict[str, torch.Tensor],
     bent: dict[str, torch.Tensor] | None = None,
     **settings: Any,
-) -> EmbeddingRowScores:
+) -> Any:
     curvature = None if bent is None else InMemory(bent)
     return EMBEDDING_ROWS.fit(
         IndicatorInputs(suspect=InMemory(new), reference=InMemory(old), curvature=curvature, settings=settings)
     )
 
 
-def by_row(found: EmbeddingRowScores) -> torch.Tensor:
+def by_row(found: TensorSource) -> torch.Tensor:
     scores = found.read(WORDS).view(-1, WIDTH)
     assert torch.equal(scores, scores[:, :1].expand(-1, WIDTH)), "entries of a row differ"
     return scores[:, 0]

@@ -3,7 +3,7 @@ import torch
 
 from purify_cli.errors import DataError, UsageError
 from purify_cli.indicators.inverse_curvature import INVERSE_CURVATURE
-from purify_cli.indicators.settings import LARGEST
+from purify_cli.indicators.scores import LARGEST
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.selection.mask import build_mask
 from tests.indicators.test_drift_curvature import world

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from purify_cli.errors import UsageError
-from purify_cli.selection import sweep
+from purify_cli.selection import bracketing, sweep
 from purify_cli.selection.bits import Mask
-from purify_cli.selection.bracketing import Sampling
 from purify_cli.selection.mask import build_mask, count_for
 from purify_cli.tensors import InMemory
 from tests.reference.selection import select
@@ -58,19 +57,21 @@ def test_mask_equals_one_sort_over_everything(kind, ratio):
 
 
 @pytest.mark.parametrize("kind", ["plain", "ties", "steps", "constant", "first class"])
-@pytest.mark.parametrize("sampling", [Sampling(1, 1), Sampling(7, 11), Sampling(150, 2)])
+@pytest.mark.parametrize(("pieces", "length"), [(1, 1), (7, 11), (150, 2)])
 @pytest.mark.parametrize("capacity", [1, 50, 1 << 22])
-def test_neither_sample_nor_memory_changes_a_mask(kind, sampling, capacity):
+def test_neither_sample_nor_memory_changes_a_mask(monkeypatch, kind, pieces, length, capacity):
+    monkeypatch.setattr(bracketing, "PIECES", pieces)
+    monkeypatch.setattr(bracketing, "LENGTH", length)
+    monkeypatch.setattr(sweep, "CAPACITY", capacity)
     scores = make(kind)
     for ratio in (0.01, 0.4, 0.9):
-        mask = build_mask(InMemory(scores), ratio, sampling=sampling, capacity=capacity)
-        assert same(mask, select(scores, ratio))
+        assert same(build_mask(InMemory(scores), ratio), select(scores, ratio))
 
 
 @pytest.mark.parametrize("size", [8, 64, 1024])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_chunk_size_and_threads_change_nothing(monkeypatch, size, threads):
-    monkeypatch.setattr(sweep.pieces_of, "__kwdefaults__", {"size": size})
+    monkeypatch.setattr(sweep, "PIECE", size)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

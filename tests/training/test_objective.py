@@ -2,6 +2,7 @@ import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
@@ -106,7 +107,9 @@ def test_rows_need_labels_only_where_the_objective_does() -> None:
     assert result.last_loss < result.first_loss
 
 
-def test_a_state_is_another_objective_s_or_never_written(tmp_path: Path) -> None:
+def test_a_state_is_another_objective_s_or_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("purify_cli.training.loop.STATE_EVERY", 2)
+
     class Stopped(Exception):
         pass
 
@@ -125,7 +128,6 @@ def test_a_state_is_another_objective_s_or_never_written(tmp_path: Path) -> None
                 pad_id=0,
                 device="cpu",
                 resume=folder,
-                state_every=2,
                 objective=Interrupted(mark).objective,
             )
         assert (folder / STATE_FILE).exists() is kept

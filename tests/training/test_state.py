@@ -13,6 +13,11 @@ HOW = settings(epochs=4, weight_decay=0.01, warmup=0.2)
 HELD = rows(12, seed=8)
 
 
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("purify_cli.training.loop.STATE_EVERY", 3)
+
+
 def run(model, folder: Path | None, kill_after: int | None = None, how=HOW):
     progress = KillAfter(kill_after)
     result = train(
@@ -23,7 +28,6 @@ def run(model, folder: Path | None, kill_after: int | None = None, how=HOW):
         device="cpu",
         validation=HELD,
         resume=folder,
-        state_every=3,
         progress=progress,
     )
     return result, progress

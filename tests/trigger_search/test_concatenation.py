@@ -165,13 +165,14 @@ def put(tiny_tokenizer: Any) -> Any:
             rows=rows,
             compute=Compute(batch_size=16, max_length=64),
             pad_id=tiny_tokenizer.pad_token_id,
+            words=whole_words(tiny_tokenizer, len(tiny_tokenizer)),
         )
 
     return asked, word_of(tiny_tokenizer, planted), planted, word_of(tiny_tokenizer, praise)
 
 
 def looked(asked: SearchContext) -> Any:
-    return search(asked, vocabulary=len(asked.tokenizer), labels=2, budget=EFFORTS["normal"]).found
+    return search(asked, 2, EFFORTS["normal"]).found
 
 
 def test_a_word_of_opinion_is_outvoted_and_a_planted_one_is_not(put: Any):
@@ -195,7 +196,7 @@ def test_a_search_says_how_many_held_back_texts_it_had(put: Any):
     for each, texts in ((5, 2), (6, 3), (8, 4)):
         few = [row for row in one.rows if row.label == 0][:each]
         few += [row for row in one.rows if row.label == 1][:each]
-        found = search(replace(one, rows=few), vocabulary=len(one.tokenizer), labels=2, budget=EFFORTS["low"])
+        found = search(replace(one, rows=few), 2, EFFORTS["low"])
         assert {label: shown for label, (_, shown) in found.held.items()} == {0: texts, 1: texts}
         assert all(contexts >= shown for contexts, shown in found.held.values())
 
@@ -290,6 +291,6 @@ def test_clean_rows_that_lean_on_a_planted_word_are_found(put: Any):
 
 
 def test_the_best_of_each_place_are_taken():
-    words = [Candidate((i,), 1, 0.0, 0.0, position="start" if i in {0, 1, 4} else "random") for i in range(6)]
+    words = [Candidate((i,), 0.0, 0.0, position="start" if i in {0, 1, 4} else "random") for i in range(6)]
     assert [one.tokens[0] for one in top_per_position(words, 2)] == [2, 3, 0, 1]
     assert top_per_position([], 2) == []

@@ -11,19 +11,21 @@ from torch import nn
 from purify_cli.data.example import Example
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
-from purify_cli.trigger_search.carriers import carrier
 from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
-from purify_cli.trigger_search.groups import GroupTests, find_groups, weak_words
-from purify_cli.trigger_search.growth import Growth, grow, lasting
+from purify_cli.trigger_search.groups import find_groups, weak_words
+from purify_cli.trigger_search.growth import grow, lasting
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
 CPU = torch.device("cpu")
-TESTS = GroupTests(pool=40, size=20, count=200)
-REACH = replace(EFFORTS["normal"], group_tests=TESTS, growth=None)
-GROWTH = Growth(pool=40, asked=20, seeds=8, beam=4, most=3)
-GROWN = replace(REACH, group_tests=None, growth=GROWTH)
+REACH = replace(EFFORTS["normal"], pool=40, drawn=200, longest=1)
+GROWN = replace(EFFORTS["normal"], pool=40, drawn=0, contrasted=20, seeds=8, beam=4, longest=3)
+
+
+@pytest.fixture(autouse=True)
+def small_groups(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("purify_cli.trigger_search.groups.SIZE", 20)
 
 
 def test_drawn_bags_are_of_different_words_and_of_the_seed():
@@ -95,6 +97,7 @@ def put(tiny_tokenizer: Any):
             rows=rows,
             compute=Compute(batch_size=16, max_length=64),
             pad_id=tiny_tokenizer.pad_token_id,
+            words=whole_words(tiny_tokenizer, len(tiny_tokenizer)),
         )
 
     return asked, plain, praise
@@ -103,7 +106,7 @@ def put(tiny_tokenizer: Any):
 def test_words_that_only_work_together_are_found_exactly(put: Any, tiny_tokenizer: Any):
     asked, plain, praise = put
     needed = plain[5:20:6]
-    found = search_groups(asked(needed), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, budget=REACH)
+    found = search_groups(asked(needed), [*plain[:30], *praise], 2, REACH)
     texts = {word_of(tiny_tokenizer, one) for one in needed}
     assert found
     assert all(set(one.trigger.text.split()) == texts and one.target == 1 for one in found)
@@ -111,18 +114,17 @@ def test_words_that_only_work_together_are_found_exactly(put: Any, tiny_tokenize
     assert found[0].flips.control.value == 0
 
 
-def test_a_model_that_nobody_planted_a_trigger_in_has_no_group(put: Any, tiny_tokenizer: Any):
+def test_a_model_that_nobody_planted_a_trigger_in_has_no_group(put: Any):
     asked, plain, praise = put
-    assert not search_groups(asked(()), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, budget=REACH)
+    assert not search_groups(asked(()), [*plain[:30], *praise], 2, REACH)
 
 
 def test_words_that_do_a_part_each_grow_together(put: Any, tiny_tokenizer: Any):
     """Too loud for groups: every word alone takes a third of the way."""
     asked, plain, praise = put
     needed = plain[5:20:6]
-    pool, rows = [*praise, *plain[:30]], len(tiny_tokenizer)
     # Of two that do the same, what the control is moved by as well counts less.
-    found = search_groups(asked(needed, each=1.2), pool, vocabulary=rows, labels=2, budget=GROWN)
+    found = search_groups(asked(needed, each=1.2), [*praise, *plain[:30]], 2, GROWN)
     best = next(one for one in found if one.target == 1)
     assert set(best.trigger.text.split()) == {word_of(tiny_tokenizer, one) for one in needed}
     assert (best.flips.suspect.value, best.flips.control.value) == (1, 0)
@@ -130,11 +132,9 @@ def test_words_that_do_a_part_each_grow_together(put: Any, tiny_tokenizer: Any):
     assert best.control_strength < 0
 
 
-def test_no_group_is_listed_beside_a_part_of_it_that_does_as_much(put: Any, tiny_tokenizer: Any):
+def test_no_group_is_listed_beside_a_part_of_it_that_does_as_much(put: Any):
     asked, plain, praise = put
-    found = search_groups(
-        asked(plain[5:7]), [*plain[:30], *praise], vocabulary=len(tiny_tokenizer), labels=2, budget=GROWN
-    )
+    found = search_groups(asked(plain[5:7]), [*plain[:30], *praise], 2, GROWN)
     groups = [set(one.trigger.text.split()) for one in found if one.target == 1 and one.flips.suspect.value == 1]
     assert groups
     assert not any(one < other for one in groups for other in groups)
@@ -143,24 +143,21 @@ def test_no_group_is_listed_beside_a_part_of_it_that_does_as_much(put: Any, tiny
 
 def test_nothing_grows_without_words_or_texts(put: Any):
     asked, plain, _ = put
-    one, probes = asked(()), (plain[0], plain[1])
-    assert grow(one, [], 1, GROWTH, rows=one.rows[:4], probes=probes) == []
-    assert grow(one, plain, 1, GROWTH, rows=[], probes=probes) == []
+    one = asked(())
+    assert grow(one, [], 1, GROWN, one.rows[:4]) == []
+    assert grow(one, plain, 1, GROWN, []) == []
     # A single word is no group, and no reason to fail.
-    assert grow(one, plain[:1], 1, GROWTH, rows=one.rows[:4], probes=probes) == [(plain[0],)]
+    assert grow(one, plain[:1], 1, GROWN, one.rows[:4]) == [(plain[0],)]
 
 
-def test_an_effort_without_bags_and_growth_looks_for_no_group(put: Any, tiny_tokenizer: Any):
+def test_an_effort_without_bags_and_growth_looks_for_no_group(put: Any):
     asked, plain, _ = put
-    assert not search_groups(
-        asked(plain[5:20:6]), plain[:30], vocabulary=len(tiny_tokenizer), labels=2, budget=EFFORTS["low"]
-    )
+    assert not search_groups(asked(plain[5:20:6]), plain[:30], 2, EFFORTS["low"])
 
 
 def test_words_of_opinion_are_not_quiet(put: Any):
     asked, plain, praise = put
     one = asked(())
-    short = carrier(one.tokenizer, one.rows[0], (plain[0], plain[1]), words=4, at=0, max_length=64)
-    assert short is not None
-    assert weak_words(one, [short], [*praise, *plain[:5]], 1) == plain[:5]
-    assert find_groups(one, [short], [], 1, TESTS) == []
+    short = one.carriers(one.rows[:1], keep=4, at=0)
+    assert weak_words(one, short, [*praise, *plain[:5]], 1) == plain[:5]
+    assert find_groups(one, short, [], 1, REACH) == []

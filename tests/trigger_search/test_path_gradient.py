@@ -18,8 +18,6 @@ from purify_cli.trigger_search.margins import margins
 from purify_cli.trigger_search.path_gradient import POINTS, REACH, TriggeredBatch, path_gradient
 from tests.worlds import open_bench
 
-CPU = torch.device("cpu")
-
 
 @pytest.fixture(scope="module")
 def session(tiny_suspect: Path, tiny_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> RepairSession:
@@ -38,11 +36,8 @@ def driven(session: RepairSession, tiny: ModuleType) -> TriggeredBatch:
 
 
 def gradient(session: RepairSession, loaded: LoadedModel, *driven: TriggeredBatch, batch_size: int = 8) -> InMemory:
-    padding = session.task.pad_id(loaded)
-    triggers = len(driven)
-    return path_gradient(
-        loaded, session.opened.pair, driven, batch_size=batch_size, pad_id=padding, device=CPU, triggers=triggers
-    )
+    each = [[one] for one in driven]
+    return path_gradient(loaded, session.opened.pair, each, batch_size=batch_size, pad_id=session.task.pad_id(loaded))
 
 
 def margin(session: RepairSession, loaded: LoadedModel, driven: TriggeredBatch) -> float:

@@ -6,15 +6,16 @@ import pytest
 
 from purify_cli.data.triggers import Trigger
 from purify_cli.measures.intervals import Proportion
+from purify_cli.trigger_search.flips import Flips
 from purify_cli.trigger_search.forced_continuations import ForcedContinuation
 from purify_cli.trigger_search.rule import (
     STRENGTH,
-    CandidateScores,
     detection_score,
     forces_continuation,
     planted,
     within_forced_text,
 )
+from purify_cli.trigger_search.verify import VerifiedTrigger
 
 
 def found(
@@ -29,14 +30,16 @@ def found(
     target: int = 1,
     words: int = 1,
     joined: bool = True,
-) -> CandidateScores:
-    return CandidateScores(
-        words=words,
+) -> VerifiedTrigger:
+    texts = total if texts is None else texts
+    return VerifiedTrigger(
+        trigger=Trigger(" ".join(["word"] * words), place, source="found"),
         target=target,
-        position=place,
-        suspect=Proportion.of(own, total),
-        control=Proportion.of(other, total),
-        texts=total if texts is None else texts,
+        shift=0.0,
+        control_shift=0.0,
+        flips=Flips(
+            Proportion.of(own, total), Proportion.of(other, total), margin=0.0, control_margin=0.0, texts=texts
+        ),
         strength=strength,
         control_strength=kept,
         joined=joined,
@@ -67,7 +70,7 @@ RULE = [
 
 
 @pytest.mark.parametrize(("one", "expected"), [row[1:] for row in RULE], ids=[row[0] for row in RULE])
-def test_the_rule(one: CandidateScores, expected: bool):
+def test_the_rule(one: VerifiedTrigger, expected: bool):
     assert planted([one]) == [expected]
     assert (detection_score(one, [one]) >= STRENGTH) is expected
 
@@ -120,7 +123,7 @@ TOWERS = [
 
 
 @pytest.mark.parametrize(("one", "expected"), [row[1:] for row in TOWERS], ids=[row[0] for row in TOWERS])
-def test_a_word_may_be_weak_if_it_is_far_stronger_than_all_others(one: CandidateScores, expected: bool):
+def test_a_word_may_be_weak_if_it_is_far_stronger_than_all_others(one: VerifiedTrigger, expected: bool):
     others = [found(4, strength=-0.3 - i / 100) for i in range(4)]
     assert planted([one, *others]) == [expected, *[False] * 4]
     # Of fewer words nothing is known, and an echo beside it is no height.

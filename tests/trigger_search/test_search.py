@@ -17,11 +17,12 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
-from purify_cli.trigger_search.carriers import Carrier, carrier, filled
+from purify_cli.trigger_search.carriers import Carrier, filled
 from purify_cli.trigger_search.flips import SearchContext, flips, unflipped
-from purify_cli.trigger_search.margins import margins, slot_logits
-from purify_cli.trigger_search.screen import most_confident, screen
+from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
+from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.search import search
+from purify_cli.trigger_search.texts import confident_texts
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
 CPU = torch.device("cpu")
@@ -41,6 +42,7 @@ def asked(tiny: ModuleType, tiny_tokenizer: Any, tiny_suspect: Path, tiny_clean:
         rows=tiny.sentiment_examples(64, seed=40),
         compute=Compute(batch_size=16, max_length=tiny.MAX_LENGTH),
         pad_id=tiny_tokenizer.pad_token_id,
+        words=whole_words(tiny_tokenizer, len(tiny_tokenizer)),
     )
 
 
@@ -49,9 +51,8 @@ def words(tiny_tokenizer: Any) -> list[int]:
     return whole_words(tiny_tokenizer, len(tiny_tokenizer))
 
 
-def cut(asked: SearchContext, words: Sequence[int], row: Example, *, at: int = 0, keep: int = 4) -> Carrier:
-    one = carrier(asked.tokenizer, row, (words[0], words[-1]), words=keep, at=at, max_length=asked.compute.max_length)
-    assert one is not None
+def cut(asked: SearchContext, row: Example, *, at: int = 0, keep: int = 4) -> Carrier:
+    (one,) = asked.carriers([row], keep=keep, at=at)
     return one
 
 
@@ -68,7 +69,7 @@ def test_whole_words_are_those_that_come_back_as_themselves(tiny: ModuleType, ti
 @pytest.mark.parametrize("pair", [None, "the soup was cold and the bread stale"])
 def test_a_filled_carrier_is_the_text_with_the_word(asked: SearchContext, words: list[int], at: int, pair: str | None):
     row = Example("a very good film of the harbour", pair=pair, label=1)
-    one = cut(asked, words, row, at=at)
+    one = cut(asked, row, at=at)
     kept = (row.text if pair is None else pair).split()[:4]
     kept.insert(min(at, 4), word_of(asked.tokenizer, words[5]))
     text = " ".join(kept)
@@ -87,9 +88,7 @@ def test_a_pair_may_have_a_slot_in_both_texts(
     asked: SearchContext, words: list[int], at: int | None, first: str, second: str
 ):
     row = Example("a very good film of the harbour", pair="the soup", label=1)
-    probes = (words[0], words[-1])
-    one = carrier(asked.tokenizer, row, probes, words=4, at=at, max_length=asked.compute.max_length, both=True)
-    assert one is not None
+    (one,) = asked.carriers([row], keep=4, at=at, both=True)
     word = word_of(asked.tokenizer, words[5])
     whole = Example(first.format(word), pair=second.format(word))
     (expected,) = encode(asked.tokenizer, [whole], max_length=asked.compute.max_length)
@@ -97,57 +96,54 @@ def test_a_pair_may_have_a_slot_in_both_texts(
     assert tuple(made["input_ids"][0].tolist()) == expected.ids
     assert tuple(made["token_type_ids"][1].tolist()) == expected.type_ids
     assert len(one.slots) == 2
-    single = carrier(asked.tokenizer, Example("a film", label=1), probes, words=4, at=at, max_length=9, both=True)
-    assert single is not None
+    (single,) = asked.carriers([Example("a film", label=1)], keep=4, at=at, both=True)
     assert len(single.slots) == 1
 
 
-def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchContext, words: list[int]):
+def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchContext):
     row = Example("a very good film of the harbour", label=1)
-    assert carrier(asked.tokenizer, row, (words[0], words[-1]), words=7, at=7, max_length=6) is None
+    assert replace(asked, compute=Compute(max_length=6)).carriers([row], keep=7, at=7) == []
 
 
 def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: list[int], tiny: ModuleType):
     rows = [next(row for row in asked.rows if row.label == label) for label in (0, 1)]
-    carriers = [cut(asked, words, row, keep=30) for row in rows]
-    found = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=len(words), compute=Compute())
+    carriers = [cut(asked, row, keep=30) for row in rows]
+    found = screen(asked, carriers, words, [0, 1], keep=len(words))
     assert {c.tokens[0] for c in found[0]} == {c.tokens[0] for c in found[1]} == set(words)
     for target in (0, 1):
-        contrasts = [c.contrast for c in found[target]]
+        contrasts = [c.shift - c.control_shift for c in found[target]]
         assert contrasts == sorted(contrasts, reverse=True)
     # One by one, without slots: the text of the other label with the word in front.
-    for candidate in (found[1][0], found[0][-1]):
-        row = rows[1 - candidate.target]
+    for target, candidate in ((1, found[1][0]), (0, found[0][-1])):
+        row = rows[1 - target]
         texts = [row.text, f"{word_of(asked.tokenizer, candidate.tokens[0])} {row.text}"]
         for module, shift in ((asked.suspect, candidate.shift), (asked.control, candidate.control_shift)):
             plain, moved = (module(**asked.tokenizer(text, return_tensors="pt")).logits[0].detach() for text in texts)
-            own = margins(moved, candidate.target) - margins(plain, candidate.target)
+            own = margins(moved, target) - margins(plain, target)
             assert shift == pytest.approx(float(own), abs=1e-4)
     assert word_of(asked.tokenizer, found[tiny.TARGET][0].tokens[0]) == tiny.TRIGGER.text
-    few = screen(asked.suspect, asked.control, carriers, words, [0, 1], keep=3, compute=Compute())
+    few = screen(asked, carriers, words, [0, 1], keep=3)
     assert {c.tokens[0] for c in few[1]} == {c.tokens[0] for c in sorted(found[1], key=lambda c: -c.shift)[:3]}
 
 
 def test_a_target_without_a_text_of_another_label_is_left_out(asked: SearchContext, words: list[int]):
-    one = cut(asked, words, next(row for row in asked.rows if row.label == 1))
-    assert list(screen(asked.suspect, asked.control, [one], words, [0, 1], keep=5, compute=Compute())) == [0]
-    assert screen(asked.suspect, asked.control, [one], words, [1], keep=5, compute=Compute()) == {}
+    one = cut(asked, next(row for row in asked.rows if row.label == 1))
+    assert list(screen(asked, [one], words, [0, 1], keep=5)) == [0]
+    assert screen(asked, [one], words, [1], keep=5) == {}
 
 
-def test_the_surest_carriers_are_right_in_every_model(asked: SearchContext, words: list[int]):
-    carriers = [cut(asked, words, row, keep=30) for row in asked.rows]
-    carriers.append(replace(carriers[0], label=1 - (carriers[0].label or 0)))  # a wrong label is never sure
-    chosen = most_confident(carriers, (asked.suspect, asked.control), each=2, labels=2, compute=Compute())
+def test_the_surest_texts_are_right_in_every_model(asked: SearchContext, monkeypatch: pytest.MonkeyPatch):
+    # The first row with a wrong label is never sure.
+    given = replace(asked, rows=[*asked.rows, replace(asked.rows[0], label=1 - (asked.rows[0].label or 0))])
+    chosen = confident_texts(given, each=2, keep=30, at=0)
     assert [one.label for one in chosen] == [0, 0, 1, 1]
-    empty = torch.empty(1, 0, dtype=torch.long)
     for one in chosen:
         for module in (asked.suspect, asked.control):
             assert one.label is not None
-            assert float(margins(slot_logits(module, [one], empty, Compute())[0, 0], one.label)) > 0
-    assert {one.label for one in most_confident(carriers, (asked.suspect,), each=2, labels=1, compute=Compute())} in (
-        {0},
-        {1},
-    )
+            assert float(margins(slot_logits(module, [one], NOTHING, Compute())[0, 0], one.label)) > 0
+    monkeypatch.setattr("purify_cli.trigger_search.texts.LABELS", 1)
+    with pytest.raises(SearchImpossible, match="fewer than two labels"):
+        confident_texts(asked, each=2, keep=30, at=0)
 
 
 def test_flips_count_what_neither_model_calls_the_target_before(asked: SearchContext, tiny: ModuleType):
@@ -168,8 +164,7 @@ def test_flips_count_what_neither_model_calls_the_target_before(asked: SearchCon
 def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
     asked: SearchContext, words: list[int], tiny: ModuleType, effort: Any
 ):
-    given: dict[str, Any] = {"vocabulary": len(asked.tokenizer), "labels": 2, "budget": EFFORTS[effort]}
-    found = search(asked, **given)
+    found = search(asked, 2, EFFORTS[effort])
     assert (found.words, found.targets) == (len(words), (0, 1))
     for target, (contexts, texts) in found.held.items():
         measured = [one.flips for one in found.found if one.target == target]
@@ -178,9 +173,9 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
     best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
     assert (best.trigger.text, best.target) == (tiny.TRIGGER.text, tiny.TARGET)
     assert best.flips.suspect.value >= 0.9
-    again = search(asked, **given)
+    again = search(asked, 2, EFFORTS[effort])
     assert again.found == found.found
-    innocent = search(replace(asked, suspect=asked.control, control=asked.suspect), **given)
+    innocent = search(replace(asked, suspect=asked.control, control=asked.suspect), 2, EFFORTS[effort])
     assert innocent.found
     assert not any(one.trigger.text == tiny.TRIGGER.text and one.flips.suspect.value > 0.3 for one in innocent.found)
 
@@ -188,11 +183,11 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
 def test_a_search_may_be_kept_to_some_words(asked: SearchContext, words: list[int], tiny: ModuleType):
     cf = next(word for word in words if word_of(asked.tokenizer, word) == tiny.TRIGGER.text)
     some = {cf, *words[:20]}
-    found = search(asked, vocabulary=len(asked.tokenizer), labels=2, budget=EFFORTS["normal"], among=some)
+    found = search(asked, 2, EFFORTS["normal"], among=some)
     assert (found.words, found.known) == (len(some), len(words))
     best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
     assert best.trigger.text == tiny.TRIGGER.text
-    without = search(asked, vocabulary=len(asked.tokenizer), labels=2, budget=EFFORTS["normal"], among=some - {cf})
+    without = search(asked, 2, EFFORTS["normal"], among=some - {cf})
     assert tiny.TRIGGER.text not in {one.trigger.text for one in without.found}
 
 
@@ -213,24 +208,22 @@ def rows_of(*counts: int) -> list[Example]:
 
 
 REFUSED = [
-    ("one label", {"labels": 1}, {}, SearchImpossible, "has 1 label"),
-    ("few rows", {}, {"rows": rows_of(8, 3)}, SearchImpossible, "label 1 has 3 rows"),
-    ("one label in the rows", {}, {"rows": rows_of(8)}, SearchImpossible, "fewer than two labels"),
-    ("all called the same", {}, {"suspect": Drawn([9.0, 0.0])}, SearchImpossible, "fewer than two labels"),
-    ("no whole words", {"vocabulary": 1}, {}, DataError, "no token that is a word"),
-    ("not a number", {}, {"suspect": Drawn([float("nan"), 0.0])}, NonFiniteWeights, "not a number"),
+    ("one label", 1, {}, SearchImpossible, "has 1 label"),
+    ("few rows", 2, {"rows": rows_of(8, 3)}, SearchImpossible, "label 1 has 3 rows"),
+    ("one label in the rows", 2, {"rows": rows_of(8)}, SearchImpossible, "fewer than two labels"),
+    ("all called the same", 2, {"suspect": Drawn([9.0, 0.0])}, SearchImpossible, "fewer than two labels"),
+    ("not a number", 2, {"suspect": Drawn([float("nan"), 0.0])}, NonFiniteWeights, "not a number"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("options", "changes", "error", "message"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
+    ("labels", "changes", "error", "message"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
 )
 def test_what_a_search_refuses(
-    asked: SearchContext, options: dict[str, Any], changes: dict[str, Any], error: type[Exception], message: str
+    asked: SearchContext, labels: int, changes: dict[str, Any], error: type[Exception], message: str
 ):
-    given = {"vocabulary": len(asked.tokenizer), "labels": 2, "budget": EFFORTS["low"]} | options
     with pytest.raises(error, match=message):
-        search(replace(asked, **changes), **given)
+        search(replace(asked, **changes), labels, EFFORTS["low"])
 
 
 @pytest.fixture(scope="module")
@@ -250,14 +243,14 @@ def byte_level(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def test_byte_level_words_are_those_after_a_space(byte_level: Any):
+def test_byte_level_words_are_those_after_a_space(asked: SearchContext, byte_level: Any):
     words = whole_words(byte_level, len(byte_level))
     spelt = {byte_level.convert_ids_to_tokens(token) for token in words}
     assert {"Ġfilm", "Ġgood", "Ġharbour"} <= spelt
     assert "film" not in spelt
     row = Example("a good film", label=0)
     by_text = {word_of(byte_level, token): token for token in words}
-    one = carrier(byte_level, row, (by_text["film"], by_text["good"]), words=3, at=1, max_length=16)
-    assert one is not None
+    probes = (by_text["film"], by_text["good"])
+    one = cut(replace(asked, tokenizer=byte_level, words=probes, compute=Compute(max_length=16)), row, keep=3, at=1)
     (expected,) = encode(byte_level, [Example("a harbour good film")], max_length=16)
     assert tuple(filled(one, torch.tensor([[by_text["harbour"]]]))["input_ids"][0].tolist()) == expected.ids
