@@ -12,9 +12,9 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from purify_cli.tensors import TensorSource, TensorSpec
+from purify_cli.tensors import Computed, TensorSource, TensorSpec
 
-__all__ = ["CheckpointPair", "Comparable", "Part", "Skipped", "same_entries"]
+__all__ = ["CheckpointPair", "Comparable", "Skipped", "same_entries"]
 
 
 @final
@@ -51,29 +51,6 @@ class Skipped:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The compared entries of one side, under the suspect's names.
-
-    Args:
-        source: The whole checkpoint.
-        names: Suspect's name → name in ``source``.
-        specs: Result; the dtype may differ from the stored one, then chunks are cast.
-    """
-
-    source: TensorSource
-    names: Mapping[str, str]
-    specs: Mapping[str, TensorSpec]
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        """Read entries ``start`` to ``stop`` of the common part."""
-        spec = self.specs[name]
-        # Common rows come first in row-major order, so that entry numbers agree on both sides.
-        stop = spec.numel if stop is None else min(stop, spec.numel)
-        return self.source.read(self.names[name], start, stop).to(spec.dtype)
-
-
-@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointPair:
     """Two checkpoints of one architecture and what can be compared."""
@@ -97,7 +74,7 @@ class CheckpointPair:
     @property
     def suspect_part(self) -> TensorSource:
         """The comparable entries of the suspect, in its stored types."""
-        return Part(self.suspect, {name: name for name in self.comparables}, self._specs())
+        return Computed(self._specs(), self.suspect.read)
 
     @property
     def reference_part(self) -> TensorSource:
@@ -106,10 +83,15 @@ class CheckpointPair:
         Casting first makes the drift of an untouched entry exactly 0 although the two are stored in different
         precisions.
         """
-        names = {name: one.reference_name for name, one in self.comparables.items()}
-        return Part(self.reference, names, self._specs())
+        specs = self._specs()
+
+        def read(name: str, start: int, stop: int) -> Tensor:
+            return self.reference.read(self.comparables[name].reference_name, start, stop).to(specs[name].dtype)
+
+        return Computed(specs, read)
 
     def _specs(self) -> Mapping[str, TensorSpec]:
+        # Common rows come first in row-major order, so that entry numbers agree on both sides.
         stored = self.suspect.specs
         return {name: TensorSpec(name, stored[name].dtype, one.shape) for name, one in self.comparables.items()}
 
