@@ -14,7 +14,11 @@ from torch import Tensor
 
 from purify_cli.tensors import Computed, TensorSource, TensorSpec
 
-__all__ = ["CheckpointPair", "Comparable", "Skipped", "same_entries"]
+__all__ = ["CheckpointPair", "Comparable", "Kind", "Side", "Skipped", "same_entries"]
+
+
+Side = Literal["suspect", "reference"]
+Kind = Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
 
 
 @final
@@ -22,12 +26,9 @@ __all__ = ["CheckpointPair", "Comparable", "Skipped", "same_entries"]
 class Comparable:
     """A tensor that both sides hold."""
 
-    name: str
-    """The suspect's name."""
     reference_name: str
     shape: tuple[int, ...]
     """The common part: the suspect's shape, or its first rows where the number of rows differs."""
-    suspect_shape: tuple[int, ...]
 
     @property
     def entries(self) -> int:
@@ -41,13 +42,13 @@ class Skipped:
     """A tensor, or rows of one, that is not compared."""
 
     name: str
-    side: Literal["suspect", "reference"]
+    side: Side
     reason: str
     """A phrase for the report."""
     explained: bool
     """Whether it is normal that this one has no counterpart. An unexplained one makes a verdict incomplete."""
     entries: int
-    kind: Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
+    kind: Kind
 
 
 @final

@@ -15,7 +15,6 @@ from purify_cli.checkpoint.aliases import ALIASES, Alias, alias_for, near_aliase
 from purify_cli.checkpoint.filenames import (
     CONFIG,
     INDEX,
-    TOKENIZER_FILES,
     WEIGHTS,
     is_index,
     is_pickle,
@@ -27,19 +26,10 @@ from purify_cli.checkpoint.hub import snapshot
 from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.checkpoint.nested import model_folder
 from purify_cli.checkpoint.regular import check_inside, check_regular, listed
-from purify_cli.checkpoint.weight_files import LoadedFiles, check_config_keys, indexed, loaded_files, weight_map, whole
+from purify_cli.checkpoint.weight_files import LoadedFiles, check_config_keys, indexed, loaded_files, whole
 from purify_cli.errors import CheckpointError, PickleRefused
 
-__all__ = [
-    "CONFIG",
-    "INDEX",
-    "TOKENIZER_FILES",
-    "WEIGHTS",
-    "CheckpointFiles",
-    "index_metadata",
-    "resolve",
-    "weight_map",
-]
+__all__ = ["CheckpointFiles", "index_metadata", "resolve"]
 
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+(@[\w.\-/]+)?")
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import final
 
-from purify_cli.checkpoint.aligned import CheckpointPair, Comparable, Skipped, same_entries
+from purify_cli.checkpoint.aligned import CheckpointPair, Comparable, Kind, Side, Skipped, same_entries
 from purify_cli.checkpoint.declared import check_config, check_filled
-from purify_cli.checkpoint.finite import nonfinite_entries, without_nonfinite
 from purify_cli.checkpoint.names import (
     canonical,
     has_rows,
@@ -22,10 +21,7 @@ from purify_cli.checkpoint.unique import equal_tensors, tied_copies, unique_name
 from purify_cli.errors import PairError
 from purify_cli.tensors import TensorSpec
 
-__all__ = ["CheckpointPair", "Comparable", "Skipped", "nonfinite_entries", "pair_checkpoints", "without_nonfinite"]
-
-Side = Literal["suspect", "reference"]
-Kind = Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
+__all__ = ["pair_checkpoints"]
 
 
 def pair_checkpoints(suspect: Checkpoint, reference: Checkpoint) -> CheckpointPair:
@@ -147,11 +143,8 @@ class _Matching:
             self.skip(spec, "suspect", "shape", reason, explained=False)
 
     def _compare(self, spec: TensorSpec, other: str, shape: tuple[int, ...]) -> None:
-        if not spec.numel:
-            return
-        self.comparables[spec.name] = Comparable(
-            name=spec.name, reference_name=other, shape=shape, suspect_shape=spec.shape
-        )
+        if spec.numel:
+            self.comparables[spec.name] = Comparable(reference_name=other, shape=shape)
 
     def _buffers(self, spec: TensorSpec, counterpart: TensorSpec) -> None:
         equal = spec.shape == counterpart.shape and same_entries(

@@ -10,10 +10,11 @@ from typing import Any, Final, final
 from torch import Tensor
 
 from purify_cli.checkpoint.jsonfiles import is_unicode, read_json
-from purify_cli.checkpoint.layout import CheckpointFiles, resolve, weight_map
+from purify_cli.checkpoint.layout import CheckpointFiles, resolve
 from purify_cli.checkpoint.names import is_adapter, is_word_embedding
 from purify_cli.checkpoint.quantised import refuse_quantised
-from purify_cli.checkpoint.shards import PickledShard, SafetensorsShard, Shard
+from purify_cli.checkpoint.shards import PickledShard, SafetensorsShard
+from purify_cli.checkpoint.weight_files import weight_map
 from purify_cli.checkpoint.wrappers import unwrapped
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSpec
@@ -45,11 +46,11 @@ class Checkpoint:
 
     def __init__(self, files: CheckpointFiles, *, as_stored: bool) -> None:
         self.files = files
-        self._shards: list[Shard] = []
-        self._shard_of: dict[str, Shard] = {}
+        self._shards: list[PickledShard | SafetensorsShard] = []
+        self._shard_of: dict[str, PickledShard | SafetensorsShard] = {}
         specs: dict[str, TensorSpec] = {}
         for path in files.shards:
-            shard: Shard = PickledShard(path) if files.pickled else SafetensorsShard(path)
+            shard = PickledShard(path) if files.pickled else SafetensorsShard(path)
             self._shards.append(shard)
             if not all(map(is_unicode, (*shard.metadata.keys(), *shard.metadata.values()))):
                 raise CheckpointError(f"the metadata of {path} are no valid Unicode", hint="Do not trust this file.")

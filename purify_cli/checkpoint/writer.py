@@ -19,12 +19,12 @@ from purify_cli.checkpoint.header import encode_header
 from purify_cli.checkpoint.layout import CheckpointFiles, index_metadata
 from purify_cli.checkpoint.places import storage_errors
 from purify_cli.checkpoint.reader import Checkpoint
-from purify_cli.checkpoint.staging import locked_aside, publish_file, staged_folder, write_text
+from purify_cli.checkpoint.staging import locked_aside, publish_file, write_text
 from purify_cli.checkpoint.weight_files import NAMED
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import Computed, TensorSource
 
-__all__ = ["staged_folder", "write_and_open", "write_model", "write_tensors", "write_text"]
+__all__ = ["write_and_open", "write_model", "write_tensors"]
 
 BLOCK: Final = 1 << 20
 """Bytes per write. Small tensors are gathered up to this size, large ones are pulled in pieces of it. A block of 1 MiB
