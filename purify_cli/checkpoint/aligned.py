@@ -12,7 +12,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from purify_cli.tensors import Computed, TensorSource, TensorSpec
+from purify_cli.tensors import CHUNK, Computed, TensorSource, TensorSpec
 
 __all__ = ["CheckpointPair", "Comparable", "Kind", "Side", "Skipped", "same_entries"]
 
@@ -97,14 +97,14 @@ class CheckpointPair:
         return {name: TensorSpec(name, stored[name].dtype, one.shape) for name, one in self.comparables.items()}
 
 
-def same_entries(left: TensorSource, name: str, right: TensorSource, other: str, *, size: int = 1 << 20) -> bool:
+def same_entries(left: TensorSource, name: str, right: TensorSource, other: str) -> bool:
     """Tell whether two tensors of one shape hold the same numbers, reading both piece by piece.
 
     Bits decide, except that types may differ; NaN equals NaN of the same type.
     """
     numel = left.specs[name].numel
-    for start in range(0, numel, size):
-        stop = min(start + size, numel)
+    for start in range(0, numel, CHUNK):
+        stop = min(start + CHUNK, numel)
         a, b = left.read(name, start, stop), right.read(other, start, stop)
         if a.dtype == b.dtype:
             a, b = a.view(torch.uint8), b.view(torch.uint8)

@@ -87,7 +87,7 @@ def companions(files: CheckpointFiles) -> Iterator[Difference]:
 
     Nothing is yielded for a file that the user named and that lies in no model folder.
     """
-    if files.config is None and Path(files.given).expanduser() in files.shards:
+    if files.lone:
         return
     listed = 0
     for place, entry in walk(files.folder):

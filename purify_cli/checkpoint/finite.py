@@ -27,13 +27,11 @@ def nonfinite_entries(source: TensorSource, progress: Progress = SILENT) -> dict
     Returns:
         Name → count, only where there are any.
     """
-    found: dict[str, int] = {}
-    for name, spec in progress.track(source.specs.items(), "looking for NaN", total=len(source.specs)):
-        if not spec.dtype.is_floating_point:
-            continue
-        if count := _count(source, name, 0, spec.numel):
-            found[name] = count
-    return found
+    return {
+        name: count
+        for name, spec in progress.track(source.specs.items(), "looking for NaN", total=len(source.specs))
+        if spec.dtype.is_floating_point and (count := _count(source, name, 0, spec.numel))
+    }
 
 
 def without_nonfinite(pair: CheckpointPair) -> CheckpointPair:

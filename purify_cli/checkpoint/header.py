@@ -7,17 +7,16 @@ bytes, then the tensors' bytes, row-major and little-endian, without gaps.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
 
 import torch
 
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSpec
 
-__all__ = ["DTYPES", "Header", "encode_header", "read_header"]
+__all__ = ["DTYPES", "DTYPE_NAMES", "encode_header", "read_header"]
 
 DTYPES: Final[dict[str, torch.dtype]] = {
     "F64": torch.float64,
@@ -74,20 +73,12 @@ MAGICS: Final = (
 """First bytes of what is found under the name of a safetensors file."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says it holds, checked."""
-
-    specs: Mapping[str, TensorSpec]
-    """In the order of the bytes."""
-    offsets: Mapping[str, int]
-    """Position of each tensor's first byte in the file."""
-    metadata: Mapping[str, str]
-
-
-def read_header(descriptor: int, path: Path) -> Header:
+def read_header(descriptor: int, path: Path) -> tuple[dict[str, TensorSpec], dict[str, int], dict[str, str]]:
     """Read and check the header of an open file.
+
+    Returns:
+        What there is, in the order of the bytes; by name, the position of each tensor's first byte in the file; the
+        metadata.
 
     Raises:
         CheckpointError: If it is no safetensors file, or its header and its size do not agree in every byte.
@@ -117,7 +108,8 @@ def read_header(descriptor: int, path: Path) -> Header:
     metadata = raw.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise _broken(f"{path}: the metadata in the header is no table of strings")
-    return _check(raw, metadata, path, begin=PREFIX + length, size=size)
+    found = _entries(raw, path, begin=PREFIX + length, size=size)
+    return {spec.name: spec for spec, _ in found}, {spec.name: first for spec, first in found}, metadata
 
 
 def _parse(text: bytes, path: Path) -> dict[str, Any]:
@@ -136,7 +128,8 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:
     return raw
 
 
-def _check(raw: Mapping[str, Any], metadata: dict[str, str], path: Path, *, begin: int, size: int) -> Header:
+def _entries(raw: Mapping[str, Any], path: Path, *, begin: int, size: int) -> list[tuple[TensorSpec, int]]:
+    """Check all entries of a header against a file whose tensors begin at a byte; return where each of them begins."""
     found = sorted((_entry(name, entry, path) for name, entry in raw.items()), key=lambda one: (one[1], one[2]))
     position = 0
     for spec, first, last in found:
@@ -149,11 +142,7 @@ def _check(raw: Mapping[str, Any], metadata: dict[str, str], path: Path, *, begi
         position = last
     if begin + position != size:
         raise _broken(f"{path} has {size - begin - position} bytes that belong to no tensor")
-    return Header(
-        specs={spec.name: spec for spec, _, _ in found},
-        offsets={spec.name: begin + first for spec, first, _ in found},
-        metadata=metadata,
-    )
+    return [(spec, begin + first) for spec, first, _ in found]
 
 
 def _broken(what: str) -> CheckpointError:

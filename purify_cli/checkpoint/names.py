@@ -152,7 +152,4 @@ def tie_group(name: str) -> str | None:
     short = canonical(name)
     if is_word_embedding(name) or short in OUTPUT_EMBEDDINGS:
         return "word embeddings"
-    for biases in OUTPUT_BIASES:
-        if short in biases:
-            return min(biases)
-    return None
+    return next((min(biases) for biases in OUTPUT_BIASES if short in biases), None)

@@ -80,16 +80,9 @@ class Checkpoint:
         self.stored_names: Mapping[str, str] = {name: name for name in specs}
         """Name of each tensor → its name in the files."""
         if not as_stored:
-            self._refuse_adapter()
+            _refuse_adapter(files.given, specs)
             self._unwrap()
             refuse_quantised(files.given, self._specs, self.config or {})
-
-    def _refuse_adapter(self) -> None:
-        if adapter := _adapter_tensor(self._specs):
-            raise CheckpointError(
-                f"{self.files.given} holds {adapter!r}: an adapter, not a whole model",
-                hint="Merge it into its base model first (peft: model.merge_and_unload(), then save_pretrained).",
-            )
 
     def _unwrap(self) -> None:
         try:
@@ -182,12 +175,14 @@ class Checkpoint:
         self.close()
 
 
-def _adapter_tensor(names: Collection[str]) -> str | None:
-    """Return the first name that only an adapter has, None if the tensors are those of a whole model."""
-    first = next(iter(names))
-    if all(name.startswith(PEFT) for name in names) and not any(map(is_word_embedding, names)):
-        return first
-    return next(filter(is_adapter, names), None)
+def _refuse_adapter(given: str, names: Collection[str]) -> None:
+    """Refuse tensors of which any is an adapter's, or all are."""
+    all_peft = all(name.startswith(PEFT) for name in names) and not any(map(is_word_embedding, names))
+    if adapter := next(iter(names) if all_peft else filter(is_adapter, names), None):
+        raise CheckpointError(
+            f"{given} holds {adapter!r}: an adapter, not a whole model",
+            hint="Merge it into its base model first (peft: model.merge_and_unload(), then save_pretrained).",
+        )
 
 
 def open_tensors(path: Path) -> Checkpoint:

@@ -7,7 +7,6 @@ import struct
 import warnings
 import weakref
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -57,10 +56,7 @@ class SafetensorsShard:
         descriptor = open_regular(path)
         self._descriptor = descriptor
         self.close = weakref.finalize(self, os.close, descriptor)
-        header = read_header(descriptor, path)
-        self.specs: Mapping[str, TensorSpec] = header.specs
-        self.metadata: Mapping[str, str] = header.metadata
-        self._offsets = header.offsets
+        self.specs, self._offsets, self.metadata = read_header(descriptor, path)
         self._state = _state(os.fstat(descriptor))
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
@@ -112,7 +108,7 @@ class PickledShard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.metadata: Mapping[str, str] = {"format": "pt"}
+        self.metadata = {"format": "pt"}
         check_regular(path)
         self._state = _state_of(path)
         try:
@@ -127,9 +123,7 @@ class PickledShard:
         if not isinstance(loaded, dict) or not loaded or not all(isinstance(name, str) for name in loaded):
             raise CheckpointError(f"{path} holds no table of tensors", hint="Save the model's state_dict.")
         self._tensors = {name: _plain(path, name, value) for name, value in loaded.items()}
-        self.specs: Mapping[str, TensorSpec] = {
-            name: TensorSpec(name, t.dtype, tuple(t.shape)) for name, t in self._tensors.items()
-        }
+        self.specs = {name: TensorSpec(name, t.dtype, tuple(t.shape)) for name, t in self._tensors.items()}
 
     def read(self, name: str, start: int, stop: int) -> Tensor:
         """Copy entries ``start`` to ``stop``."""

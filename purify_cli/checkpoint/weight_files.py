@@ -85,7 +85,12 @@ def loaded_files(folder: Path) -> LoadedFiles:
         )
     named = check_config_keys(folder / CONFIG) if CONFIG in names else None
     if named is not None:
-        return _named(folder, named)
+        path = folder / named
+        if not path.exists():
+            raise CheckpointError(
+                f"{path} is missing, although {CONFIG} names it as {NAMED}", hint="Get the model again from its source."
+            )
+        return indexed(path) if is_index(named) else _one(path)
     if ADAPTER_CONFIG in names and WEIGHTS in names and CONFIG not in names:
         raise CheckpointError(
             f"{folder} holds an {ADAPTER_CONFIG} and no {CONFIG}: what is loaded is the base model that it names",
@@ -120,15 +125,6 @@ def check_config_keys(config: Path) -> str | None:
             hint=f"Do not trust this model, or remove {NAMED}.",
         )
     return named
-
-
-def _named(folder: Path, name: str) -> LoadedFiles:
-    path = folder / name
-    if not path.exists():
-        raise CheckpointError(
-            f"{path} is missing, although {CONFIG} names it as {NAMED}", hint="Get the model again from its source."
-        )
-    return indexed(path) if is_index(name) else _one(path)
 
 
 def _one(*paths: Path, by_default: bool = True) -> LoadedFiles:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import Tensor
 
 from purify_cli.checkpoint.filenames import CONFIG, INDEX, WEIGHTS, tokenizer_files
 from purify_cli.checkpoint.header import encode_header
@@ -117,7 +116,7 @@ def _blocks(header: bytes, source: TensorSource) -> Iterator[bytearray | memoryv
                     f"{name!r} was announced as {spec.dtype} and came as {chunk.dtype}, {tuple(chunk.shape)}",
                     hint="This is a fault of the program, not of the model.",
                 )
-            data = _bytes(chunk)
+            data = chunk.detach().cpu().contiguous().view(torch.uint8).numpy().data
             if len(data) + len(pending) < BLOCK:
                 pending += data
                 continue
@@ -127,10 +126,6 @@ def _blocks(header: bytes, source: TensorSource) -> Iterator[bytearray | memoryv
             yield data
     if pending:
         yield pending
-
-
-def _bytes(chunk: Tensor) -> memoryview:
-    return chunk.detach().cpu().contiguous().view(torch.uint8).numpy().data
 
 
 def write_model(
