@@ -159,7 +159,7 @@ def encode(tokenizer: Tokenizer, examples: Sequence[Example], *, max_length: int
             f"--max-length {max_length} leaves no room for text",
             hint=f"This tokenizer adds {special} special tokens; use at least {special + 1}.",
         )
-    encoded: list[Encoded | None] = [None] * len(examples)
+    encoded: list[Encoded] = []
     for paired in (False, True):
         chosen = [i for i, example in enumerate(examples) if (example.pair is not None) is paired]
         for begin in range(0, len(chosen), SLICE):
@@ -173,8 +173,8 @@ def encode(tokenizer: Tokenizer, examples: Sequence[Example], *, max_length: int
                 type_ids = None if types is None else tuple(types[place])
                 ids = tuple(result["input_ids"][place])
                 _check_ids(tokenizer, ids, f"row {i + 1}")
-                encoded[i] = Encoded(ids, type_ids, examples[i].label, i)
-    return [row for row in encoded if row is not None]
+                encoded.append(Encoded(ids, type_ids, examples[i].label, i))
+    return sorted(encoded, key=lambda row: row.index)
 
 
 def _pad(rows: Sequence[Encoded], pad_id: int) -> Batch:

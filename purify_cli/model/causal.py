@@ -23,7 +23,7 @@ from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError
 from purify_cli.model.configs import NOT_ARCHITECTURE, has_head, model_classes
 from purify_cli.model.loaded import LoadedModel, longest_of
-from purify_cli.model.loading import filled, instantiate, match_weights, require_loadable, require_weights
+from purify_cli.model.loading import fill_module, instantiate, match_weights, require_loadable, require_weights
 from purify_cli.tensors import TensorSource
 
 __all__ = [
@@ -157,7 +157,7 @@ def load_causal(weights: TensorSource, *, config: Mapping[str, Any], device: tor
         missing = [name for name in missing if name not in lone]
     require_weights(missing)
     require_loadable(shell, weights, {name: stored for name, stored in names.items() if name not in lone})
-    return LoadedModel(filled(_build(made, "cpu"), weights, names, device), made, names)
+    return LoadedModel(fill_module(_build(made, "cpu"), weights, names, device), made, names)
 
 
 def _is_tied(module: PreTrainedModel) -> bool:

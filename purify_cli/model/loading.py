@@ -20,7 +20,7 @@ from purify_cli.model.tokenizer import quiet, reason
 from purify_cli.tensors import CHUNK, TensorSource
 
 __all__ = [
-    "filled",
+    "fill_module",
     "instantiate",
     "load_classifier",
     "logits",
@@ -92,7 +92,7 @@ def _plan(weights: TensorSource, config: Mapping[str, Any], labels: LabelSet) ->
     return made, shell
 
 
-def filled(
+def fill_module(
     module: PreTrainedModel, weights: TensorSource, names: Mapping[str, str], device: torch.device | str
 ) -> PreTrainedModel:
     """Copy weights into the parameters that have a name, move the module to its device and let it read a text.
@@ -233,7 +233,7 @@ def load_classifier(
     names = match_weights(shell, weights)
     require_weights([name for name, _ in shell.named_parameters() if name not in names])
     require_loadable(shell, weights, names)
-    return LoadedModel(filled(_build(made, "cpu"), weights, names, device), made, names, labels)
+    return LoadedModel(fill_module(_build(made, "cpu"), weights, names, device), made, names, labels)
 
 
 def new_classifier(
@@ -274,7 +274,7 @@ def new_classifier(
         for owner in dict.fromkeys(name.rpartition(".")[0] for name in missing):
             # The architecture's own rule, which transformers offers for a single layer under this name only.
             module._init_weights(module.get_submodule(owner))  # pyright: ignore[reportPrivateUsage]
-    filled(module, reference, names, device)
+    fill_module(module, reference, names, device)
     return LoadedModel(module, made, {name: name for name, _ in module.named_parameters()}, labels)
 
 
