@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import purify_cli
-from purify_cli.checkpoint.writer import write_text
+from purify_cli.checkpoint import write_text
 from purify_cli.cli.console import Lines
 from purify_cli.comparison.table import ModelMeasurement
 from purify_cli.data.example import Example

@@ -3,16 +3,9 @@
 import torch
 from torch import Tensor
 
-from purify_cli.tensors import Combined, TensorSource, TensorSpec
+from purify_cli.tensors import Computed, TensorSource, TensorSpec
 
 __all__ = ["drift"]
-
-
-def _difference(name: str, start: int, suspect: Tensor, reference: Tensor) -> Tensor:
-    del name, start
-    if suspect.dtype == torch.float64:
-        return suspect.sub_(reference).float()
-    return suspect.float().sub_(reference.float())
 
 
 def drift(suspect_part: TensorSource, reference_part: TensorSource) -> TensorSource:
@@ -27,5 +20,12 @@ def drift(suspect_part: TensorSource, reference_part: TensorSource) -> TensorSou
         The suspect's names and shapes. The difference of two values stored in 16 bits is exact up to one float32
         rounding; float64 is subtracted in float64.
     """
+
+    def difference(name: str, start: int, stop: int) -> Tensor:
+        suspect, reference = suspect_part.read(name, start, stop), reference_part.read(name, start, stop)
+        if suspect.dtype == torch.float64:
+            return suspect.sub_(reference).float()
+        return suspect.float().sub_(reference.float())
+
     specs = {name: TensorSpec(name, torch.float32, spec.shape) for name, spec in suspect_part.specs.items()}
-    return Combined(_difference, (suspect_part, reference_part), specs)
+    return Computed(specs, difference)

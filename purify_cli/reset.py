@@ -11,7 +11,7 @@ from torch import Tensor
 from purify_cli.checkpoint.aligned import CheckpointPair
 from purify_cli.indicators.law import Mixture
 from purify_cli.selection.mask import Mask
-from purify_cli.tensors import InMemory, TensorSource, TensorSpec
+from purify_cli.tensors import Computed, InMemory, TensorSource, TensorSpec
 
 __all__ = ["Overlay", "posterior_blend", "reset_to_reference"]
 
@@ -23,43 +23,15 @@ _PIECE: Final = 1 << 18
 read."""
 
 
-def _canonical(pair: CheckpointPair, name: str) -> str:
-    return pair.tied.get(name, name)
+def _first_copy(pair: CheckpointPair, name: str, start: int, stop: int) -> tuple[str, Tensor, int]:
+    """Read entries ``start`` to ``stop`` of the suspect's tensor that a name is a copy of.
 
-
-def _common(pair: CheckpointPair, name: str, start: int, stop: int) -> int:
-    """How many of the entries ``start`` to ``stop`` have a counterpart in the reference."""
-    return max(0, min(stop, pair.comparables[name].entries) - start) if name in pair.comparables else 0
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Reset:
-    pair: CheckpointPair
-    mask: Mask
-    reference: TensorSource
-
-    @property
-    def specs(self) -> Mapping[str, TensorSpec]:
-        return self.pair.suspect.specs
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        stop = self.specs[name].numel if stop is None else stop
-        source = _canonical(self.pair, name)
-        values = self.pair.suspect.read(source, start, stop)
-        end = start + _common(self.pair, source, start, stop)
-        bits = _BITS[values.dtype.itemsize]
-        for at in range(start, end, _PIECE):
-            last = min(at + _PIECE, end)
-            if self.mask.any_in(source, at, last):
-                new = values[at - start : last - start].view(bits).numpy()
-                old = self.reference.read(source, at, last).view(bits).numpy()
-                # new ^ ((old ^ new) & mask): a masked copy stumbles over every change of the mask, and takes twice (32
-                # bits) to eight times (16 bits) as long.
-                old ^= new
-                old &= np.negative(self.mask.read(source, at, last).view(torch.int8).numpy()).astype(old.dtype)
-                new ^= old
-        return values.to(self.specs[name].dtype)
+    Returns:
+        Its name, the entries, and how many of them, from the first, have a counterpart in the reference.
+    """
+    source = pair.tied.get(name, name)
+    common = max(0, min(stop, pair.comparables[source].entries) - start) if source in pair.comparables else 0
+    return source, pair.suspect.read(source, start, stop), common
 
 
 def reset_to_reference(pair: CheckpointPair, mask: Mask) -> TensorSource:
@@ -73,33 +45,25 @@ def reset_to_reference(pair: CheckpointPair, mask: Mask) -> TensorSource:
         All tensors of the suspect, lazily, in its stored types. Second copies of tied tensors follow the first; tensors
         and rows without a counterpart are the suspect's.
     """
-    return _Reset(pair, mask, pair.reference_part)
+    specs, reference = pair.suspect.specs, pair.reference_part
 
+    def read(name: str, start: int, stop: int) -> Tensor:
+        source, values, common = _first_copy(pair, name, start, stop)
+        bits = _BITS[values.dtype.itemsize]
+        end = start + common
+        for at in range(start, end, _PIECE):
+            last = min(at + _PIECE, end)
+            if mask.any_in(source, at, last):
+                new = values[at - start : last - start].view(bits).numpy()
+                old = reference.read(source, at, last).view(bits).numpy()
+                # new ^ ((old ^ new) & mask): a masked copy stumbles over every change of the mask, and takes twice (32
+                # bits) to eight times (16 bits) as long.
+                old ^= new
+                old &= np.negative(mask.read(source, at, last).view(torch.int8).numpy()).astype(old.dtype)
+                new ^= old
+        return values.to(specs[name].dtype)
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Blend:
-    pair: CheckpointPair
-    reference: TensorSource
-    scores: TensorSource
-    fit: Mixture
-
-    @property
-    def specs(self) -> Mapping[str, TensorSpec]:
-        return self.pair.suspect.specs
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        stop = self.specs[name].numel if stop is None else stop
-        source = _canonical(self.pair, name)
-        values = self.pair.suspect.read(source, start, stop)
-        common = _common(self.pair, source, start, stop)
-        if common:
-            new = values[:common].double()
-            old = self.reference.read(source, start, start + common).double()
-            clean = self.fit.clean_probability(self.scores.read(source, start, start + common))
-            # lerp is exact at both ends, so certainty keeps or restores an entry bit for bit.
-            values[:common] = torch.lerp(old, new, clean).to(values.dtype)
-        return values.to(self.specs[name].dtype)
+    return Computed(specs, read)
 
 
 def posterior_blend(pair: CheckpointPair, scores: TensorSource, fit: Mixture) -> TensorSource:
@@ -117,7 +81,19 @@ def posterior_blend(pair: CheckpointPair, scores: TensorSource, fit: Mixture) ->
     Source:
         arXiv:2305.04547 for the posterior; whether its authors blend or cut is not known to us.
     """
-    return _Blend(pair, pair.reference_part, scores, fit)
+    specs, reference = pair.suspect.specs, pair.reference_part
+
+    def read(name: str, start: int, stop: int) -> Tensor:
+        source, values, common = _first_copy(pair, name, start, stop)
+        if common:
+            new = values[:common].double()
+            old = reference.read(source, start, start + common).double()
+            clean = fit.clean_probability(scores.read(source, start, start + common))
+            # lerp is exact at both ends, so certainty keeps or restores an entry bit for bit.
+            values[:common] = torch.lerp(old, new, clean).to(values.dtype)
+        return values.to(specs[name].dtype)
+
+    return Computed(specs, read)
 
 
 @final

@@ -19,6 +19,7 @@ from torch import Tensor
 __all__ = [
     "CHUNK",
     "Combined",
+    "Computed",
     "InMemory",
     "TensorSource",
     "TensorSpec",
@@ -86,6 +87,25 @@ class InMemory:
     def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
         """Copy entries out of a held tensor."""
         return self.tensors[name].detach().reshape(-1)[start:stop].clone()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A source whose entries are computed as they are read.
+
+    Args:
+        specs: Names, dtypes and shapes of the result.
+        compute: Gets a tensor's name and the entries ``start`` to ``stop`` that are asked for, all within the tensor.
+    """
+
+    specs: Mapping[str, TensorSpec]
+    compute: Callable[[str, int, int], Tensor]
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
+        """Compute entries ``start`` to ``stop``."""
+        numel = self.specs[name].numel
+        return self.compute(name, start, numel if stop is None else min(stop, numel))
 
 
 @final

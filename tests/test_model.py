@@ -323,7 +323,6 @@ def test_a_tuned_tensor_changes_under_all_its_names(tmp_path: Path) -> None:
 )
 def test_decoders_pad_with_the_end_of_text(config: dict[str, object], expected: int) -> None:
     assert classifier_config(config, THREE)["pad_token_id"] == expected
-    assert classifier_config(config, THREE, pad_token_id=3)["pad_token_id"] == 3
     assert classifier_config(config, THREE, rows=77)["vocab_size"] == 77
 
 

@@ -13,11 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from purify_cli.checkpoint.aliases import ALIASES, Alias
+    from purify_cli.checkpoint.aligned import CheckpointPair, Skipped
     from purify_cli.checkpoint.finite import nonfinite_entries, without_nonfinite
-    from purify_cli.checkpoint.layout import CheckpointFiles, resolve
+    from purify_cli.checkpoint.layout import resolve
     from purify_cli.checkpoint.names import canonical, is_head
-    from purify_cli.checkpoint.pair import CheckpointPair, Comparable, Skipped, pair_checkpoints
+    from purify_cli.checkpoint.pair import pair_checkpoints
     from purify_cli.checkpoint.places import may_replace
     from purify_cli.checkpoint.reader import Checkpoint, open_checkpoint, open_tensors
     from purify_cli.checkpoint.staging import staged_folder, write_bytes, write_text
@@ -25,12 +25,8 @@ if TYPE_CHECKING:
     from purify_cli.checkpoint.writer import write_and_open, write_model, write_tensors
 
 __all__ = [
-    "ALIASES",
-    "Alias",
     "Checkpoint",
-    "CheckpointFiles",
     "CheckpointPair",
-    "Comparable",
     "Difference",
     "Skipped",
     "canonical",
@@ -52,11 +48,11 @@ __all__ = [
 ]
 
 HOMES: Final = {
-    "aliases": ("ALIASES", "Alias"),
+    "aligned": ("CheckpointPair", "Skipped"),
     "finite": ("nonfinite_entries", "without_nonfinite"),
-    "layout": ("CheckpointFiles", "resolve"),
+    "layout": ("resolve",),
     "names": ("canonical", "is_head"),
-    "pair": ("CheckpointPair", "Comparable", "Skipped", "pair_checkpoints"),
+    "pair": ("pair_checkpoints",),
     "places": ("may_replace",),
     "reader": ("Checkpoint", "open_checkpoint", "open_tensors"),
     "staging": ("staged_folder", "write_bytes", "write_text"),

@@ -12,9 +12,13 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from purify_cli.tensors import TensorSource, TensorSpec
+from purify_cli.tensors import CHUNK, Computed, TensorSource, TensorSpec
 
-__all__ = ["CheckpointPair", "Comparable", "Part", "Skipped", "same_entries"]
+__all__ = ["CheckpointPair", "Comparable", "Kind", "Side", "Skipped", "same_entries"]
+
+
+Side = Literal["suspect", "reference"]
+Kind = Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
 
 
 @final
@@ -22,12 +26,9 @@ __all__ = ["CheckpointPair", "Comparable", "Part", "Skipped", "same_entries"]
 class Comparable:
     """A tensor that both sides hold."""
 
-    name: str
-    """The suspect's name."""
     reference_name: str
     shape: tuple[int, ...]
     """The common part: the suspect's shape, or its first rows where the number of rows differs."""
-    suspect_shape: tuple[int, ...]
 
     @property
     def entries(self) -> int:
@@ -41,36 +42,13 @@ class Skipped:
     """A tensor, or rows of one, that is not compared."""
 
     name: str
-    side: Literal["suspect", "reference"]
-    kind: Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
+    side: Side
+    kind: Kind
     reason: str
     """A phrase for the report."""
     explained: bool
     """Whether it is normal that this one has no counterpart. An unexplained one makes a verdict incomplete."""
     entries: int
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The compared entries of one side, under the suspect's names.
-
-    Args:
-        source: The whole checkpoint.
-        names: Suspect's name → name in ``source``.
-        specs: Result; the dtype may differ from the stored one, then chunks are cast.
-    """
-
-    source: TensorSource
-    names: Mapping[str, str]
-    specs: Mapping[str, TensorSpec]
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        """Read entries ``start`` to ``stop`` of the common part."""
-        spec = self.specs[name]
-        # Common rows come first in row-major order, so that entry numbers agree on both sides.
-        stop = spec.numel if stop is None else min(stop, spec.numel)
-        return self.source.read(self.names[name], start, stop).to(spec.dtype)
 
 
 @final
@@ -97,7 +75,7 @@ class CheckpointPair:
     @property
     def suspect_part(self) -> TensorSource:
         """The comparable entries of the suspect, in its stored types."""
-        return Part(self.suspect, {name: name for name in self.comparables}, self._specs())
+        return Computed(self._specs(), self.suspect.read)
 
     @property
     def reference_part(self) -> TensorSource:
@@ -106,22 +84,27 @@ class CheckpointPair:
         Casting first makes the drift of an untouched entry exactly 0 although the two are stored in different
         precisions.
         """
-        names = {name: one.reference_name for name, one in self.comparables.items()}
-        return Part(self.reference, names, self._specs())
+        specs = self._specs()
+
+        def read(name: str, start: int, stop: int) -> Tensor:
+            return self.reference.read(self.comparables[name].reference_name, start, stop).to(specs[name].dtype)
+
+        return Computed(specs, read)
 
     def _specs(self) -> Mapping[str, TensorSpec]:
+        # Common rows come first in row-major order, so that entry numbers agree on both sides.
         stored = self.suspect.specs
         return {name: TensorSpec(name, stored[name].dtype, one.shape) for name, one in self.comparables.items()}
 
 
-def same_entries(left: TensorSource, name: str, right: TensorSource, other: str, *, size: int = 1 << 20) -> bool:
+def same_entries(left: TensorSource, name: str, right: TensorSource, other: str) -> bool:
     """Tell whether two tensors of one shape hold the same numbers, reading both piece by piece.
 
     Bits decide, except that types may differ; NaN equals NaN of the same type.
     """
     numel = left.specs[name].numel
-    for start in range(0, numel, size):
-        stop = min(start + size, numel)
+    for start in range(0, numel, CHUNK):
+        stop = min(start + CHUNK, numel)
         a, b = left.read(name, start, stop), right.read(other, start, stop)
         if a.dtype == b.dtype:
             a, b = a.view(torch.uint8), b.view(torch.uint8)

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from purify_cli.checkpoint.difference import Difference, shown
 from purify_cli.checkpoint.filenames import CONFIG, is_tokenizer_file, is_weight_file
@@ -30,22 +30,17 @@ CODE: Final = re.compile(
 """Names, in small letters, of programs and of what programs are built from."""
 
 MAGIC: Final = {
-    b"\x7fELF": "a compiled program",
-    b"MZ": "a compiled program",
-    b"\xcf\xfa\xed\xfe": "a compiled program",
-    b"\xce\xfa\xed\xfe": "a compiled program",
-    b"\xca\xfe\xba\xbe": "a compiled program",
-    b"\x00asm": "a compiled program",
-    b"#!": "a script",
-    b"PK\x03\x04": "an archive",
-    b"\x1f\x8b": "an archive",
-    b"BZh": "an archive",
-    b"\xfd7zXZ": "an archive",
-    b"\x28\xb5\x2f\xfd": "an archive",
-    b"\x80\x02": "a pickle",
-    b"\x80\x03": "a pickle",
-    b"\x80\x04": "a pickle",
-    b"\x80\x05": "a pickle",
+    "a compiled program": (
+        b"\x7fELF",
+        b"MZ",
+        b"\xcf\xfa\xed\xfe",
+        b"\xce\xfa\xed\xfe",
+        b"\xca\xfe\xba\xbe",
+        b"\x00asm",
+    ),
+    "a script": b"#!",
+    "an archive": (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
+    "a pickle": (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),
 }
 """First bytes of files that can be run or that hold what can."""
 
@@ -92,7 +87,7 @@ def companions(files: CheckpointFiles) -> Iterator[Difference]:
 
     Nothing is yielded for a file that the user named and that lies in no model folder.
     """
-    if files.config is None and Path(files.given).expanduser() in files.shards:
+    if files.lone:
         return
     listed = 0
     for place, entry in walk(files.folder):
@@ -171,13 +166,9 @@ def _requests(subject: str, path: Path) -> Iterator[Difference]:
         return
     modules = path.name == "modules.json"
     for key, value in json_items(table):
-        foreign = modules and key == "type" and not _of_sentence_transformers(value)
-        if foreign or (key in CODE_KEYS and value):
+        known = isinstance(value, str) and value.startswith("sentence_transformers.")
+        if (modules and key == "type" and not known) or (key in CODE_KEYS and value):
             yield _code(f"{subject}: {printable(key)}", f"asks to run code: {shown(value)}")
-
-
-def _of_sentence_transformers(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("sentence_transformers.")
 
 
 def _kind_of(path: Path) -> str | None:
@@ -190,4 +181,4 @@ def _kind_of(path: Path) -> str | None:
         start = os.read(descriptor, 8)
     finally:
         os.close(descriptor)
-    return next((what for magic, what in MAGIC.items() if start.startswith(magic)), None)
+    return next((what for what, magic in MAGIC.items() if start.startswith(magic)), None)

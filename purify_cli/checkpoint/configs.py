@@ -10,37 +10,13 @@ from purify_cli.checkpoint.reader import Checkpoint
 __all__ = ["config_differences"]
 
 HARMLESS: Final = frozenset(
-    [
-        "_name_or_path",
-        "architectures",
-        "bos_token_id",
-        "chunk_size_feed_forward",
-        "dtype",
-        "eos_token_id",
-        "finetuning_task",
-        "gradient_checkpointing",
-        "id2label",
-        "initializer_factor",
-        "initializer_range",
-        "keys_to_ignore_at_inference",
-        "label2id",
-        "mlm_probability",
-        "model_type",
-        "name_or_path",
-        "num_labels",
-        "output_attentions",
-        "output_hidden_states",
-        "problem_type",
-        "return_dict",
-        "sep_token_id",
-        "task_specific_params",
-        "torch_dtype",
-        "torchscript",
-        "transformers_version",
-        "use_bfloat16",
-        "use_cache",
-        "vocab_size",
-    ]
+    """
+    _name_or_path architectures bos_token_id chunk_size_feed_forward dtype eos_token_id finetuning_task
+    gradient_checkpointing id2label initializer_factor initializer_range keys_to_ignore_at_inference label2id
+    mlm_probability model_type name_or_path num_labels output_attentions output_hidden_states problem_type
+    return_dict sep_token_id task_specific_params torch_dtype torchscript transformers_version use_bfloat16
+    use_cache vocab_size
+    """.split()  # noqa: SIM905 - a block of words is read at a glance
 )
 """Keys that name, label, initialise or describe, and leave the base model's function alone. The vocabulary's size and
 the model type are judged where tensors are matched."""

@@ -36,45 +36,21 @@ PICKLED_INDEX: Final = "pytorch_model.bin.index.json"
 CONFIG: Final = "config.json"
 ADAPTER_CONFIG: Final = "adapter_config.json"
 
-VOCABULARY_FILES: Final = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "spm.model",
-    "spm_char.model",
-    "sentencepiece.bpe.model",
-    "sentencepiece.model",
-    "tokenizer.model",
-    "tokenizer.model.v*",
-    "tiktoken.model",
-    "*.tiktoken",
-    "tekken.json",
-    "bpe.codes",
-    "byte_maps.json",
-    "prophetnet.tokenizer",
-    "source.spm",
-    "target.spm",
-    "vocab-src.json",
-    "vocab-tgt.json",
+VOCABULARY_FILES: Final = tuple(
+    """
+    tokenizer.json vocab.txt vocab.json merges.txt spiece.model spm.model spm_char.model sentencepiece.bpe.model
+    sentencepiece.model tokenizer.model tokenizer.model.v* tiktoken.model *.tiktoken tekken.json bpe.codes
+    byte_maps.json prophetnet.tokenizer source.spm target.spm vocab-src.json vocab-tgt.json
+    """.split()  # noqa: SIM905 - a block of words is read at a glance
 )
 """Names and patterns of files that hold a vocabulary: a tokenizer needs one of them."""
 
 TOKENIZER_FILES: Final = (
     *VOCABULARY_FILES,
-    "target_vocab.json",
-    "dict.txt",
-    "emoji.json",
-    "entity_vocab.json",
-    "normalizer.json",
-    "word_pronunciation.json",
-    "word_shape.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
+    *"""
+    target_vocab.json dict.txt emoji.json entity_vocab.json normalizer.json word_pronunciation.json word_shape.json
+    tokenizer_config.json special_tokens_map.json added_tokens.json chat_template.jinja chat_template.json
+    """.split(),  # noqa: SIM905 - a block of words is read at a glance
 )
 """What transformers may read for a tokenizer: names and patterns."""
 

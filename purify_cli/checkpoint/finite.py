@@ -1,8 +1,7 @@
 """NaN, infinity and numbers out of all range among weights: found, and on request read as the reference's values."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Final, final
+from dataclasses import replace
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -10,7 +9,7 @@ from torch import Tensor
 from purify_cli.checkpoint.aligned import CheckpointPair
 from purify_cli.errors import NonFiniteWeights
 from purify_cli.progress import SILENT, Progress
-from purify_cli.tensors import CHUNK, TensorSource, TensorSpec
+from purify_cli.tensors import CHUNK, Computed, TensorSource
 
 __all__ = ["OUT_OF_RANGE", "nonfinite_entries", "without_nonfinite"]
 
@@ -28,13 +27,11 @@ def nonfinite_entries(source: TensorSource, progress: Progress = SILENT) -> dict
     Returns:
         Name → count, only where there are any.
     """
-    found: dict[str, int] = {}
-    for name, spec in progress.track(source.specs.items(), "looking for NaN", total=len(source.specs)):
-        if not spec.dtype.is_floating_point:
-            continue
-        if count := _count(source, name, 0, spec.numel):
-            found[name] = count
-    return found
+    return {
+        name: count
+        for name, spec in progress.track(source.specs.items(), "looking for NaN", total=len(source.specs))
+        if spec.dtype.is_floating_point and (count := _count(source, name, 0, spec.numel))
+    }
 
 
 def without_nonfinite(pair: CheckpointPair) -> CheckpointPair:
@@ -59,34 +56,20 @@ def without_nonfinite(pair: CheckpointPair) -> CheckpointPair:
             f"the reference holds {OUT_OF_RANGE} itself, in {next(iter(bad))!r}",
             hint="Get the reference again.",
         )
-    fallback = {name: pair.tied.get(name, name) for name in pair.suspect.specs}
-    covered = {name: one.entries for name, one in pair.comparables.items()}
-    return replace(pair, suspect=_Mended(pair.suspect, pair.reference_part, fallback, covered))
+    reference = pair.reference_part
 
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Mended:
-    suspect: TensorSource
-    reference: TensorSource
-    fallback: Mapping[str, str]
-    covered: Mapping[str, int]
-
-    @property
-    def specs(self) -> Mapping[str, TensorSpec]:
-        return self.suspect.specs
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        stop = self.specs[name].numel if stop is None else stop
-        chunk = self.suspect.read(name, start, stop)
-        twin = self.fallback[name]
-        end = min(stop, self.covered.get(twin, 0))
+    def mended(name: str, start: int, stop: int) -> Tensor:
+        chunk = pair.suspect.read(name, start, stop)
+        twin = pair.tied.get(name, name)
+        end = min(stop, pair.comparables[twin].entries) if twin in pair.comparables else 0
         if start < end and chunk.is_floating_point():
             common = chunk[: end - start]
             bad = ~_finite(common)
             if bad.any():
-                common[bad] = self.reference.read(twin, start, end)[bad]
+                common[bad] = reference.read(twin, start, end)[bad]
         return chunk
+
+    return replace(pair, suspect=Computed(pair.suspect.specs, mended))
 
 
 def _count(source: TensorSource, name: str, start: int, stop: int) -> int:

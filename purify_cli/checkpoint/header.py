@@ -7,17 +7,16 @@ bytes, then the tensors' bytes, row-major and little-endian, without gaps.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
 
 import torch
 
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSpec
 
-__all__ = ["DTYPES", "Header", "encode_header", "read_header"]
+__all__ = ["DTYPES", "DTYPE_NAMES", "encode_header", "read_header"]
 
 DTYPES: Final[dict[str, torch.dtype]] = {
     "F64": torch.float64,
@@ -73,25 +72,13 @@ MAGICS: Final = (
 )
 """First bytes of what is found under the name of a safetensors file."""
 
-BROKEN_HINT: Final = "The file is damaged or was made to mislead; get it again from its source."
 
-
-@final
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says it holds, checked."""
-
-    specs: Mapping[str, TensorSpec]
-    """In the order of the bytes."""
-    offsets: Mapping[str, int]
-    """Position of each tensor's first byte in the file."""
-    metadata: Mapping[str, str]
-    size: int
-    """Size of the whole file in bytes."""
-
-
-def read_header(descriptor: int, path: Path) -> Header:
+def read_header(descriptor: int, path: Path) -> tuple[dict[str, TensorSpec], dict[str, int], dict[str, str]]:
     """Read and check the header of an open file.
+
+    Returns:
+        What there is, in the order of the bytes; by name, the position of each tensor's first byte in the file; the
+        metadata.
 
     Raises:
         CheckpointError: If it is no safetensors file, or its header and its size do not agree in every byte.
@@ -108,68 +95,63 @@ def read_header(descriptor: int, path: Path) -> Header:
                 hint="Ask for the weights as safetensors; a pickle can run code when it is loaded.",
             )
     if size < PREFIX:
-        raise CheckpointError(f"{path} has {size} bytes, too few for a safetensors file", hint=BROKEN_HINT)
+        raise _broken(f"{path} has {size} bytes, too few for a safetensors file")
     length = int.from_bytes(start[:PREFIX], "little")
     if length > LONGEST:
-        raise CheckpointError(f"{path} announces a header of {length} bytes, more than is allowed", hint=BROKEN_HINT)
+        raise _broken(f"{path} announces a header of {length} bytes, more than is allowed")
     if PREFIX + length > size:
-        raise CheckpointError(
-            f"{path} announces a header of {length} bytes but has only {size} bytes in all", hint=BROKEN_HINT
-        )
+        raise _broken(f"{path} announces a header of {length} bytes but has only {size} bytes in all")
     if length > SMALLEST + (size - PREFIX - length):
-        raise CheckpointError(
-            f"{path} has a header of {length} bytes for {size - PREFIX - length} bytes of tensors", hint=BROKEN_HINT
-        )
+        raise _broken(f"{path} has a header of {length} bytes for {size - PREFIX - length} bytes of tensors")
     text = os.pread(descriptor, length, PREFIX)
     raw = _parse(text, path)
     metadata = raw.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise CheckpointError(f"{path}: the metadata in the header is no table of strings", hint=BROKEN_HINT)
-    return _check(raw, metadata, path, begin=PREFIX + length, size=size)
+        raise _broken(f"{path}: the metadata in the header is no table of strings")
+    found = _entries(raw, path, begin=PREFIX + length, size=size)
+    return {spec.name: spec for spec, _ in found}, {spec.name: first for spec, first in found}, metadata
 
 
 def _parse(text: bytes, path: Path) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(pairs)
         if len(table) != len(pairs):
-            raise CheckpointError(f"{path}: the header names a key twice", hint=BROKEN_HINT)
+            raise _broken(f"{path}: the header names a key twice")
         return table
 
     try:
         raw = json.loads(text.decode("utf-8"), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: the header is not JSON", hint=BROKEN_HINT) from error
+        raise _broken(f"{path}: the header is not JSON") from error
     if not isinstance(raw, dict):
-        raise CheckpointError(f"{path}: the header is no table of tensors", hint=BROKEN_HINT)
+        raise _broken(f"{path}: the header is no table of tensors")
     return raw
 
 
-def _check(raw: Mapping[str, Any], metadata: dict[str, str], path: Path, *, begin: int, size: int) -> Header:
+def _entries(raw: Mapping[str, Any], path: Path, *, begin: int, size: int) -> list[tuple[TensorSpec, int]]:
+    """Check all entries of a header against a file whose tensors begin at a byte; return where each of them begins."""
     found = sorted((_entry(name, entry, path) for name, entry in raw.items()), key=lambda one: (one[1], one[2]))
     position = 0
     for spec, first, last in found:
         if first < position:
-            raise CheckpointError(f"{path}: {spec.name!r} overlaps the tensor before it", hint=BROKEN_HINT)
+            raise _broken(f"{path}: {spec.name!r} overlaps the tensor before it")
         if first > position:
-            raise CheckpointError(f"{path}: there is a gap before {spec.name!r}", hint=BROKEN_HINT)
+            raise _broken(f"{path}: there is a gap before {spec.name!r}")
         if begin + last > size:
-            raise CheckpointError(
-                f"{path} is cut off: {spec.name!r} ends at byte {begin + last}, the file at {size}", hint=BROKEN_HINT
-            )
+            raise _broken(f"{path} is cut off: {spec.name!r} ends at byte {begin + last}, the file at {size}")
         position = last
     if begin + position != size:
-        raise CheckpointError(f"{path} has {size - begin - position} bytes that belong to no tensor", hint=BROKEN_HINT)
-    return Header(
-        specs={spec.name: spec for spec, _, _ in found},
-        offsets={spec.name: begin + first for spec, first, _ in found},
-        metadata=metadata,
-        size=size,
-    )
+        raise _broken(f"{path} has {size - begin - position} bytes that belong to no tensor")
+    return [(spec, begin + first) for spec, first, _ in found]
+
+
+def _broken(what: str) -> CheckpointError:
+    return CheckpointError(what, hint="The file is damaged or was made to mislead; get it again from its source.")
 
 
 def _entry(name: str, entry: Any, path: Path) -> tuple[TensorSpec, int, int]:
     def refuse(what: str) -> CheckpointError:
-        return CheckpointError(f"{path}: {name!r} {what}", hint=BROKEN_HINT)
+        return _broken(f"{path}: {name!r} {what}")
 
     def natural(values: Any) -> bool:
         return isinstance(values, list) and all(type(v) is int and 0 <= v < LARGEST_INTEGER for v in values)

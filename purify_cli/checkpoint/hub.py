@@ -15,9 +15,6 @@ WANTED: Final[tuple[str, ...]] = ("*.safetensors", "*.json", "*.txt", "*.jinja",
 UNWANTED: Final[tuple[str, ...]] = ("*/*", "consolidated*")
 """Sub-folders (other formats, other tools) and a second copy of the weights that some models carry."""
 
-USUAL: Final = (WEIGHTS, INDEX)
-PICKLED: Final = (PICKLED_WEIGHTS, PICKLED_INDEX)
-
 LOCAL_HINT: Final = "Download the model where there is a network and give the path of its folder instead."
 
 
@@ -39,6 +36,7 @@ def snapshot(hub_id: str, *, revision: str | None = None, pickles: bool = False)
     from huggingface_hub.errors import HTTPError  # noqa: PLC0415  # pyright: ignore[reportPrivateImportUsage]
 
     wanted: list[str] = [*WANTED, "pytorch_model*.bin"] if pickles else [*WANTED]
+    complete = (WEIGHTS, INDEX, PICKLED_WEIGHTS, PICKLED_INDEX) if pickles else (WEIGHTS, INDEX)
 
     def fetch(*, local: bool) -> Path:
         folder = snapshot_download(
@@ -53,7 +51,7 @@ def snapshot(hub_id: str, *, revision: str | None = None, pickles: bool = False)
 
     try:
         folder = fetch(local=True)
-        if _offline() or any((folder / name).exists() for name in (*USUAL, *(PICKLED if pickles else ()))):
+        if _offline() or any((folder / name).exists() for name in complete):
             return folder
     except FileNotFoundError as error:
         if _offline():

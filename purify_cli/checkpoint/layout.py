@@ -11,11 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, final
 
-from purify_cli.checkpoint.aliases import ALIASES, Alias, alias_for, near_aliases
+from purify_cli.checkpoint.aliases import ALIASES, alias_for, near_aliases
 from purify_cli.checkpoint.filenames import (
     CONFIG,
     INDEX,
-    TOKENIZER_FILES,
     WEIGHTS,
     is_index,
     is_pickle,
@@ -27,19 +26,10 @@ from purify_cli.checkpoint.hub import snapshot
 from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.checkpoint.nested import model_folder
 from purify_cli.checkpoint.regular import check_inside, check_regular, listed
-from purify_cli.checkpoint.weight_files import LoadedFiles, check_config_keys, indexed, loaded_files, weight_map, whole
+from purify_cli.checkpoint.weight_files import LoadedFiles, check_config_keys, indexed, loaded_files, whole
 from purify_cli.errors import CheckpointError, PickleRefused
 
-__all__ = [
-    "CONFIG",
-    "INDEX",
-    "TOKENIZER_FILES",
-    "WEIGHTS",
-    "CheckpointFiles",
-    "index_metadata",
-    "resolve",
-    "weight_map",
-]
+__all__ = ["CheckpointFiles", "index_metadata", "resolve"]
 
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+(@[\w.\-/]+)?")
 
@@ -67,6 +57,11 @@ class CheckpointFiles:
         """The folder that the weights lie in."""
         return self.shards[0].parent
 
+    @property
+    def lone(self) -> bool:
+        """Whether they are one weight file that the user named and that lies in no model folder."""
+        return self.config is None and Path(self.given).expanduser() in self.shards
+
 
 def resolve(given: str, *, allow_pickle: bool = False, vocabulary: int | None = None) -> CheckpointFiles:
     """Find the files of a model.
@@ -88,7 +83,8 @@ def resolve(given: str, *, allow_pickle: bool = False, vocabulary: int | None = 
     if path.exists():
         return _file(given, path, allow_pickle=allow_pickle)
     if alias := alias_for(given, vocabulary=vocabulary):
-        return _alias(given, alias, allow_pickle=allow_pickle)
+        folder = _package_folder(alias.package) or snapshot(alias.hub_id, revision=alias.revision, pickles=allow_pickle)
+        return _folder(given, folder, allow_pickle=allow_pickle, sha256=alias.sha256)
     looks_local = given.startswith((".", "/", "~")) or is_weight_file(path.name)
     if not looks_local and HUB_ID.fullmatch(given):
         hub_id, _, revision = given.partition("@")
@@ -100,11 +96,6 @@ def resolve(given: str, *, allow_pickle: bool = False, vocabulary: int | None = 
         f"there is no file, folder or alias named {given!r}",
         hint="Check the path." if looks_local else f"{names} Hub ids have the form organisation/name.",
     )
-
-
-def _alias(given: str, alias: Alias, *, allow_pickle: bool) -> CheckpointFiles:
-    folder = _package_folder(alias.package) or snapshot(alias.hub_id, revision=alias.revision, pickles=allow_pickle)
-    return _folder(given, folder, allow_pickle=allow_pickle, sha256=alias.sha256)
 
 
 def _package_folder(package: str | None) -> Path | None:

@@ -29,90 +29,23 @@ ADAPTER: Final = re.compile(
 """Parts of names that peft and AdapterHub give to tensors that are added to a model's own, or are put around them."""
 
 PREFIXES: Final = frozenset(
-    [
-        "albert",
-        "bert",
-        "biogpt",
-        "camembert",
-        "canine",
-        "convbert",
-        "data2vec_text",
-        "deberta",
-        "distilbert",
-        "electra",
-        "ernie",
-        "esm",
-        "esmc",
-        "fnet",
-        "funnel",
-        "gpt_neox",
-        "gpt_neox_japanese",
-        "gte",
-        "ibert",
-        "layoutlm",
-        "layoutlmv2",
-        "layoutlmv3",
-        "lilt",
-        "longformer",
-        "luke",
-        "markuplm",
-        "mobilebert",
-        "model",
-        "module",
-        "mpnet",
-        "mra",
-        "nezha",
-        "nomic_bert",
-        "nystromformer",
-        "perceiver",
-        "prophetnet",
-        "reformer",
-        "rembert",
-        "roberta",
-        "roberta_prelayernorm",
-        "roc_bert",
-        "roformer",
-        "rwkv",
-        "squeezebert",
-        "tapas",
-        "transformer",
-        "xlm_roberta",
-        "xlnet",
-        "yoso",
-    ]
+    """
+    albert bert biogpt camembert canine convbert data2vec_text deberta distilbert electra ernie esm esmc fnet funnel
+    gpt_neox gpt_neox_japanese gte ibert layoutlm layoutlmv2 layoutlmv3 lilt longformer luke markuplm mobilebert
+    model module mpnet mra nezha nomic_bert nystromformer perceiver prophetnet reformer rembert roberta
+    roberta_prelayernorm roc_bert roformer rwkv squeezebert tapas transformer xlm_roberta xlnet yoso
+    """.split()  # noqa: SIM905 - a block of words is read at a glance
 )
 """First components that only say where the base model sits (``base_model_prefix`` of the transformers classes, and
 ``module`` of wrapped models)."""
 
 HEADS: Final = frozenset(
-    [
-        "classification_head",
-        "classifier",
-        "cls",
-        "discriminator_predictions",
-        "embed_out",
-        "entity_predictions",
-        "final_logits_bias",
-        "generator_lm_head",
-        "generator_predictions",
-        "head",
-        "lm_head",
-        "lm_loss",
-        "lm_predictions",
-        "logits_proj",
-        "mask_predictions",
-        "multiple_choice_head",
-        "pre_classifier",
-        "pred_layer",
-        "predictions",
-        "qa_outputs",
-        "score",
-        "sequence_summary",
-        "sop_classifier",
-        "vocab_layer_norm",
-        "vocab_projector",
-        "vocab_transform",
-    ]
+    """
+    classification_head classifier cls discriminator_predictions embed_out entity_predictions final_logits_bias
+    generator_lm_head generator_predictions head lm_head lm_loss lm_predictions logits_proj mask_predictions
+    multiple_choice_head pre_classifier pred_layer predictions qa_outputs score sequence_summary sop_classifier
+    vocab_layer_norm vocab_projector vocab_transform
+    """.split()  # noqa: SIM905 - a block of words is read at a glance
 )
 """First components, after the prefix, of modules that sit on top of a base model in the transformers classes."""
 
@@ -128,16 +61,10 @@ WORD_EMBEDDINGS: Final = (
     "shared.weight",
 )
 OUTPUT_EMBEDDINGS: Final = frozenset(
-    [
-        "cls.predictions.decoder.weight",
-        "decoder.weight",
-        "embed_out.weight",
-        "generator_lm_head.weight",
-        "lm_head.decoder.weight",
-        "lm_head.weight",
-        "predictions.decoder.weight",
-        "vocab_projector.weight",
-    ]
+    """
+    cls.predictions.decoder.weight decoder.weight embed_out.weight generator_lm_head.weight lm_head.decoder.weight
+    lm_head.weight predictions.decoder.weight vocab_projector.weight
+    """.split()  # noqa: SIM905 - a block of words is read at a glance
 )
 OUTPUT_BIASES: Final = (
     frozenset({"cls.predictions.bias", "cls.predictions.decoder.bias"}),
@@ -225,7 +152,4 @@ def tie_group(name: str) -> str | None:
     short = canonical(name)
     if is_word_embedding(name) or short in OUTPUT_EMBEDDINGS:
         return "word embeddings"
-    for biases in OUTPUT_BIASES:
-        if short in biases:
-            return min(biases)
-    return None
+    return next((min(biases) for biases in OUTPUT_BIASES if short in biases), None)

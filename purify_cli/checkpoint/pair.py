@@ -1,12 +1,10 @@
 """How two checkpoints are brought together: tensor by tensor, each left-over with its reason."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import final
 
-from purify_cli.checkpoint.aligned import CheckpointPair, Comparable, Skipped, same_entries
+from purify_cli.checkpoint.aligned import CheckpointPair, Comparable, Kind, Side, Skipped, same_entries
 from purify_cli.checkpoint.declared import check_config, check_filled
-from purify_cli.checkpoint.finite import nonfinite_entries, without_nonfinite
 from purify_cli.checkpoint.names import (
     canonical,
     has_rows,
@@ -22,10 +20,7 @@ from purify_cli.checkpoint.unique import equal_tensors, tied_copies, unique_name
 from purify_cli.errors import PairError
 from purify_cli.tensors import TensorSpec
 
-__all__ = ["CheckpointPair", "Comparable", "Skipped", "nonfinite_entries", "pair_checkpoints", "without_nonfinite"]
-
-Side = Literal["suspect", "reference"]
-Kind = Literal["head", "buffer", "tied", "extra", "missing", "shape", "rows"]
+__all__ = ["pair_checkpoints"]
 
 
 def pair_checkpoints(suspect: Checkpoint, reference: Checkpoint) -> CheckpointPair:
@@ -71,13 +66,14 @@ def pair_checkpoints(suspect: Checkpoint, reference: Checkpoint) -> CheckpointPa
 
 
 @final
-@dataclass(slots=True)
 class _Matching:
-    suspect: Checkpoint
-    reference: Checkpoint
-    comparables: dict[str, Comparable] = field(default_factory=dict[str, Comparable])
-    skipped: list[Skipped] = field(default_factory=list[Skipped])
-    tied: dict[str, str] = field(default_factory=dict[str, str])
+    """What has been decided so far."""
+
+    def __init__(self, suspect: Checkpoint, reference: Checkpoint) -> None:
+        self.suspect, self.reference = suspect, reference
+        self.comparables: dict[str, Comparable] = {}
+        self.skipped: list[Skipped] = []
+        self.tied: dict[str, str] = {}
 
     def skip(
         self, spec: TensorSpec, side: Side, kind: Kind, reason: str, *, explained: bool, entries: int | None = None
@@ -124,17 +120,10 @@ class _Matching:
         if is_buffer(spec) and is_buffer(counterpart):
             self._buffers(spec, counterpart)
         elif spec.dtype.is_floating_point != counterpart.dtype.is_floating_point:
-            self.skip(
-                spec,
-                "suspect",
-                "shape",
-                f"stored as {spec.dtype}, in the reference as {counterpart.dtype}",
-                explained=False,
-            )
+            reason = f"stored as {spec.dtype}, in the reference as {counterpart.dtype}"
+            self.skip(spec, "suspect", "shape", reason, explained=False)
         elif spec.shape == counterpart.shape:
             self._compare(spec, other, spec.shape)
-        elif is_head(name) and not _rows_differ(spec, counterpart):
-            self.skip(spec, "suspect", "head", f"a head of shape {counterpart.shape} in the reference", explained=True)
         elif _rows_differ(spec, counterpart):
             rows = min(spec.shape[0], counterpart.shape[0])
             self._compare(spec, other, (rows, *spec.shape[1:]))
@@ -142,16 +131,15 @@ class _Matching:
             more = longer.shape[0] - rows
             reason = f"{more} rows that only the {side} has"
             self.skip(longer, side, "rows", reason, explained=True, entries=more * (longer.numel // longer.shape[0]))
+        elif is_head(name):
+            self.skip(spec, "suspect", "head", f"a head of shape {counterpart.shape} in the reference", explained=True)
         else:
             reason = f"shape {spec.shape}, in the reference {counterpart.shape}"
             self.skip(spec, "suspect", "shape", reason, explained=False)
 
     def _compare(self, spec: TensorSpec, other: str, shape: tuple[int, ...]) -> None:
-        if not spec.numel:
-            return
-        self.comparables[spec.name] = Comparable(
-            name=spec.name, reference_name=other, shape=shape, suspect_shape=spec.shape
-        )
+        if spec.numel:
+            self.comparables[spec.name] = Comparable(reference_name=other, shape=shape)
 
     def _buffers(self, spec: TensorSpec, counterpart: TensorSpec) -> None:
         equal = spec.shape == counterpart.shape and same_entries(

@@ -127,20 +127,18 @@ def _check_content(target: Path, *, overwrite: bool) -> None:
         files = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
     if not files:
         return
-    strange = sorted(name for name, plain in files.items() if not plain or not _is_written(name))
+    weights = {name for name in files if name.endswith(".safetensors")}
+    written = {name for name in files if name in WRITTEN or is_tokenizer_file(name)} | weights
+    strange = sorted(name for name, plain in files.items() if not plain or name not in written)
     if strange:
         raise OutputExists(
             f"{target} holds {strange[0]!r}, which is no file of a model",
             hint="Give another place; such a folder is not replaced.",
         )
-    if not any(name in MARKS or name.endswith(".safetensors") for name in files):
+    if not weights and MARKS.isdisjoint(files):
         raise OutputExists(f"{target} holds no model", hint="Give another place; such a folder is not replaced.")
     if not overwrite:
         raise OutputExists(f"{target} exists", hint="Pass --overwrite to replace it, or give another place.")
-
-
-def _is_written(name: str) -> bool:
-    return name in WRITTEN or name.endswith(".safetensors") or is_tokenizer_file(name)
 
 
 def recover(target: Path) -> None:

@@ -11,41 +11,32 @@ from purify_cli.tensors import TensorSpec
 
 __all__ = ["refuse_quantised"]
 
-MADE_BY: Final[Mapping[str, str]] = {
-    "SCB": "bitsandbytes, 8 bit",
-    "weight_format": "bitsandbytes, 8 bit",
-    "absmax": "bitsandbytes, 4 bit",
-    "nested_absmax": "bitsandbytes, 4 bit",
-    "nested_quant_map": "bitsandbytes, 4 bit",
-    "quant_map": "bitsandbytes, 4 bit",
-    "bitsandbytes__fp4": "bitsandbytes, 4 bit",
-    "bitsandbytes__nf4": "bitsandbytes, 4 bit",
-    "g_idx": "GPTQ",
-    "qweight": "GPTQ or AWQ",
-    "qzeros": "GPTQ or AWQ",
-    "W_q": "HQQ",
-    "Qidxs": "QuIP#",
-    "codebooks": "AQLM",
-    "_data": "quanto",
-    "_packed": "quanto",
-    "_scale": "quanto",
-    "_shift": "quanto",
-    "_qdata": "torchao",
-    "_weight_qdata": "torchao",
-    "weight_qdata": "torchao",
-    "weight_scales": "EETQ",
-    "activation_scale": "fp8",
-    "input_scale": "fp8 or int8 with scales",
-    "weight_scale": "fp8 or int8 with scales",
-    "weight_scale_inv": "fp8 in blocks",
-    "weight_scale_2": "nvfp4",
-    "weight_global_scale": "compressed-tensors",
-    "weight_packed": "compressed-tensors",
-    "weight_zero_point": "compressed-tensors",
-    "_packed_params": "torch.ao",
-    "zero_point": "torch.ao",
+MADE_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "bitsandbytes, 8 bit": ("SCB", "weight_format"),
+    "bitsandbytes, 4 bit": (
+        "absmax",
+        "nested_absmax",
+        "nested_quant_map",
+        "quant_map",
+        "bitsandbytes__fp4",
+        "bitsandbytes__nf4",
+    ),
+    "GPTQ": ("g_idx",),
+    "GPTQ or AWQ": ("qweight", "qzeros"),
+    "HQQ": ("W_q",),
+    "QuIP#": ("Qidxs",),
+    "AQLM": ("codebooks",),
+    "quanto": ("_data", "_packed", "_scale", "_shift"),
+    "torchao": ("_qdata", "_weight_qdata", "weight_qdata"),
+    "EETQ": ("weight_scales",),
+    "fp8": ("activation_scale",),
+    "fp8 or int8 with scales": ("input_scale", "weight_scale"),
+    "fp8 in blocks": ("weight_scale_inv",),
+    "nvfp4": ("weight_scale_2",),
+    "compressed-tensors": ("weight_global_scale", "weight_packed", "weight_zero_point"),
+    "torch.ao": ("_packed_params", "zero_point"),
 }
-"""Last component of a tensor that only quantised weights have → what writes it."""
+"""What writes quantised weights → last components of tensors that only they have."""
 
 FLAGS: Final = ("quantization_config", "compression_config")
 """Keys of config.json by which a loader quantises, or takes codes for what they are."""
@@ -85,8 +76,8 @@ def refuse_quantised(given: str, specs: Mapping[str, TensorSpec], config: Mappin
 def _codes(spec: TensorSpec) -> str | None:
     """Say what makes a tensor one of codes or their scales, None if nothing does."""
     last = spec.name.replace(":", ".").rsplit(".", 1)[-1]
-    if last in MADE_BY:
-        return MADE_BY[last]
+    if maker := next((maker for maker, names in MADE_BY.items() if last in names), None):
+        return maker
     stored = f"stored as {str(spec.dtype).removeprefix('torch.')}"
     if spec.dtype.is_floating_point:
         return stored if spec.dtype.itemsize == 1 else None

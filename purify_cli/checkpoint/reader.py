@@ -10,10 +10,11 @@ from typing import Any, Final, final
 from torch import Tensor
 
 from purify_cli.checkpoint.jsonfiles import is_unicode, read_json
-from purify_cli.checkpoint.layout import CheckpointFiles, resolve, weight_map
+from purify_cli.checkpoint.layout import CheckpointFiles, resolve
 from purify_cli.checkpoint.names import is_adapter, is_word_embedding
 from purify_cli.checkpoint.quantised import refuse_quantised
-from purify_cli.checkpoint.shards import PickledShard, SafetensorsShard, Shard
+from purify_cli.checkpoint.shards import PickledShard, SafetensorsShard
+from purify_cli.checkpoint.weight_files import weight_map
 from purify_cli.checkpoint.wrappers import unwrapped
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSpec
@@ -45,11 +46,11 @@ class Checkpoint:
 
     def __init__(self, files: CheckpointFiles, *, as_stored: bool) -> None:
         self.files = files
-        self._shards: list[Shard] = []
-        self._shard_of: dict[str, Shard] = {}
+        self._shards: list[PickledShard | SafetensorsShard] = []
+        self._shard_of: dict[str, PickledShard | SafetensorsShard] = {}
         specs: dict[str, TensorSpec] = {}
         for path in files.shards:
-            shard: Shard = PickledShard(path) if files.pickled else SafetensorsShard(path)
+            shard = PickledShard(path) if files.pickled else SafetensorsShard(path)
             self._shards.append(shard)
             if not all(map(is_unicode, (*shard.metadata.keys(), *shard.metadata.values()))):
                 raise CheckpointError(f"the metadata of {path} are no valid Unicode", hint="Do not trust this file.")
@@ -79,16 +80,9 @@ class Checkpoint:
         self.stored_names: Mapping[str, str] = {name: name for name in specs}
         """Name of each tensor → its name in the files."""
         if not as_stored:
-            self._refuse_adapter()
+            _refuse_adapter(files.given, specs)
             self._unwrap()
             refuse_quantised(files.given, self._specs, self.config or {})
-
-    def _refuse_adapter(self) -> None:
-        if adapter := _adapter_tensor(self._specs):
-            raise CheckpointError(
-                f"{self.files.given} holds {adapter!r}: an adapter, not a whole model",
-                hint="Merge it into its base model first (peft: model.merge_and_unload(), then save_pretrained).",
-            )
 
     def _unwrap(self) -> None:
         try:
@@ -181,12 +175,14 @@ class Checkpoint:
         self.close()
 
 
-def _adapter_tensor(names: Collection[str]) -> str | None:
-    """Return the first name that only an adapter has, None if the tensors are those of a whole model."""
-    first = next(iter(names))
-    if all(name.startswith(PEFT) for name in names) and not any(map(is_word_embedding, names)):
-        return first
-    return next(filter(is_adapter, names), None)
+def _refuse_adapter(given: str, names: Collection[str]) -> None:
+    """Refuse tensors of which any is an adapter's, or all are."""
+    all_peft = all(name.startswith(PEFT) for name in names) and not any(map(is_word_embedding, names))
+    if adapter := next(iter(names) if all_peft else filter(is_adapter, names), None):
+        raise CheckpointError(
+            f"{given} holds {adapter!r}: an adapter, not a whole model",
+            hint="Merge it into its base model first (peft: model.merge_and_unload(), then save_pretrained).",
+        )
 
 
 def open_tensors(path: Path) -> Checkpoint:

@@ -1,50 +1,17 @@
 """Rows of a vocabulary in another order: a model whose tokenizer numbers the same tokens otherwise than another's."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
-from typing import final
 
 import torch
 from torch import Tensor
 
 from purify_cli.checkpoint.aligned import CheckpointPair, Skipped
 from purify_cli.checkpoint.names import has_rows, is_word_embedding
-from purify_cli.tensors import TensorSource, TensorSpec
+from purify_cli.tensors import Computed, TensorSource
 
-__all__ = ["Reordered", "by_token", "reordered", "vocabulary_tensors", "without_vocabulary"]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Reordered:
-    """A source in which some tensors have their rows in another order.
-
-    Args:
-        source: All tensors.
-        names: Those whose rows are reordered.
-        rows: Row i of the result is row ``rows[i]`` of the source; as many as these tensors have.
-    """
-
-    source: TensorSource
-    names: Collection[str]
-    rows: Sequence[int]
-
-    @property
-    def specs(self) -> Mapping[str, TensorSpec]:
-        """As of the source."""
-        return self.source.specs
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        """Read entries ``start`` to ``stop`` of the reordered tensor, flat."""
-        numel = self.specs[name].numel
-        stop = numel if stop is None else min(stop, numel)
-        if name not in self.names or start >= stop:
-            return self.source.read(name, start, stop)
-        width = numel // len(self.rows)
-        first, last = start // width, -(-stop // width)
-        pieces = [self.source.read(name, begin * width, end * width) for begin, end in _runs(self.rows[first:last])]
-        return torch.cat(pieces)[start - first * width : stop - first * width].clone()
+__all__ = ["by_token", "reordered", "vocabulary_tensors", "without_vocabulary"]
 
 
 def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -68,8 +35,23 @@ def vocabulary_tensors(source: TensorSource) -> list[str]:
 
 
 def reordered(source: TensorSource, rows: Sequence[int]) -> TensorSource:
-    """Put all rows of a vocabulary in another order."""
-    return Reordered(source, frozenset(vocabulary_tensors(source)), rows)
+    """Put all rows of a vocabulary in another order.
+
+    Args:
+        source: All tensors.
+        rows: Row i of each tensor of the vocabulary is row ``rows[i]`` of the source's; as many as they have.
+    """
+    specs, names = source.specs, frozenset(vocabulary_tensors(source))
+
+    def read(name: str, start: int, stop: int) -> Tensor:
+        if name not in names or start >= stop:
+            return source.read(name, start, stop)
+        width = specs[name].numel // len(rows)
+        first, last = start // width, -(-stop // width)
+        pieces = [source.read(name, begin * width, end * width) for begin, end in _runs(rows[first:last])]
+        return torch.cat(pieces)[start - first * width : stop - first * width].clone()
+
+    return Computed(specs, read)
 
 
 def by_token(pair: CheckpointPair, rows: Sequence[int]) -> CheckpointPair:

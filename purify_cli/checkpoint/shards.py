@@ -7,9 +7,8 @@ import struct
 import warnings
 import weakref
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol, final, runtime_checkable
+from typing import Any, Final, final
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from purify_cli.checkpoint.regular import check_regular, open_regular
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSpec
 
-__all__ = ["PickledShard", "SafetensorsShard", "Shard", "file_sha256"]
+__all__ = ["PickledShard", "SafetensorsShard"]
 
 BLOCK: Final = 4 << 20
 """Bytes per read while hashing."""
@@ -41,27 +40,6 @@ UNREADABLE: Final = (
 machine and checks little on the way."""
 
 
-@runtime_checkable
-class Shard(Protocol):
-    """A weight file: a ``TensorSource`` with metadata."""
-
-    path: Path
-    specs: Mapping[str, TensorSpec]
-    metadata: Mapping[str, str]
-
-    def read(self, name: str, start: int, stop: int) -> Tensor:
-        """Read entries ``start`` to ``stop`` into fresh memory."""
-        ...
-
-    def sha256(self) -> str:
-        """Hash the whole file."""
-        ...
-
-    def close(self) -> None:
-        """Give back what the operating system holds for it."""
-        ...
-
-
 @final
 class SafetensorsShard:
     """A safetensors file. Bytes go from the page cache straight into a tensor's memory, never through a mapping.
@@ -78,10 +56,7 @@ class SafetensorsShard:
         descriptor = open_regular(path)
         self._descriptor = descriptor
         self.close = weakref.finalize(self, os.close, descriptor)
-        header = read_header(descriptor, path)
-        self.specs: Mapping[str, TensorSpec] = header.specs
-        self.metadata: Mapping[str, str] = header.metadata
-        self._offsets = header.offsets
+        self.specs, self._offsets, self.metadata = read_header(descriptor, path)
         self._state = _state(os.fstat(descriptor))
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
@@ -118,10 +93,7 @@ class SafetensorsShard:
         Raises:
             CheckpointError: If the file has changed since it was opened.
         """
-        digest = _hash(self._descriptor)
-        if _state_of(self.path) != self._state or _state(os.fstat(self._descriptor)) != self._state:
-            raise _changed(self.path)
-        return digest
+        return _sha256(self.path, self._descriptor, self._state)
 
 
 @final
@@ -134,13 +106,11 @@ class PickledShard:
         CheckpointError: If it holds anything but a table of ordinary tensors.
     """
 
-    metadata: Mapping[str, str]
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self.metadata = {"format": "pt"}
         check_regular(path)
-        self._opened = _state_of(path)
+        self._state = _state_of(path)
         try:
             with warnings.catch_warnings(action="ignore"):
                 # Only the zip form can be mapped.
@@ -153,9 +123,7 @@ class PickledShard:
         if not isinstance(loaded, dict) or not loaded or not all(isinstance(name, str) for name in loaded):
             raise CheckpointError(f"{path} holds no table of tensors", hint="Save the model's state_dict.")
         self._tensors = {name: _plain(path, name, value) for name, value in loaded.items()}
-        self.specs: Mapping[str, TensorSpec] = {
-            name: TensorSpec(name, t.dtype, tuple(t.shape)) for name, t in self._tensors.items()
-        }
+        self.specs = {name: TensorSpec(name, t.dtype, tuple(t.shape)) for name, t in self._tensors.items()}
 
     def read(self, name: str, start: int, stop: int) -> Tensor:
         """Copy entries ``start`` to ``stop``."""
@@ -167,27 +135,12 @@ class PickledShard:
         Raises:
             CheckpointError: If the file has changed since it was opened.
         """
-        digest = file_sha256(self.path)
-        if _state_of(self.path) != self._opened:
-            raise _changed(self.path)
-        return digest
+        with os.fdopen(open_regular(self.path), "rb") as file:
+            return _sha256(self.path, file.fileno(), self._state)
 
     def close(self) -> None:
         """Let go of the tensors, and with them of the mapping."""
         self._tensors = {}
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        CheckpointError: If it cannot be opened.
-    """
-    descriptor = open_regular(path)
-    try:
-        return _hash(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _state_dict(loaded: Any) -> Any:
@@ -206,10 +159,6 @@ def _plain(path: Path, name: str, value: Any) -> Tensor:
     return value.detach().contiguous()
 
 
-def _changed(path: Path) -> CheckpointError:
-    return CheckpointError(f"{path} was changed while it was read", hint="Leave the file alone and try again.")
-
-
 def _state_of(path: Path) -> tuple[int, int, int] | None:
     """Return the state of a file; None where it cannot be told, which nothing that was opened has."""
     try:
@@ -222,9 +171,12 @@ def _state(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _hash(descriptor: int) -> str:
+def _sha256(path: Path, descriptor: int, state: tuple[int, int, int] | None) -> str:
+    """Hash an open file, which must be in the state in which it was first seen, and so must what its path names."""
     digest, block, position = hashlib.sha256(), memoryview(bytearray(BLOCK)), 0
     while count := os.preadv(descriptor, [block], position):
         digest.update(block[:count])
         position += count
+    if _state_of(path) != state or _state(os.fstat(descriptor)) != state:
+        raise CheckpointError(f"{path} was changed while it was read", hint="Leave the file alone and try again.")
     return digest.hexdigest()

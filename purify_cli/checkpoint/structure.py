@@ -6,10 +6,11 @@ from purify_cli.checkpoint.aligned import CheckpointPair
 from purify_cli.checkpoint.companions import companions
 from purify_cli.checkpoint.configs import config_differences
 from purify_cli.checkpoint.difference import Difference, shown
-from purify_cli.checkpoint.layout import index_metadata, weight_map
+from purify_cli.checkpoint.layout import index_metadata
 from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.tokenization import tokenizer_differences
 from purify_cli.checkpoint.unexamined import unexamined_files
+from purify_cli.checkpoint.weight_files import weight_map
 from purify_cli.tensors import total_entries
 
 __all__ = ["Difference", "structural_differences"]

@@ -26,35 +26,12 @@ FLAGS: Final = ("special", "lstrip", "rstrip", "single_word", "normalized")
 """Where an added token is looked for."""
 
 SILENT: Final = frozenset(
-    {
-        "added_tokens_decoder",
-        "additional_special_tokens",
-        "auto_map",
-        "backend",
-        "chat_template",
-        "clean_up_tokenization_spaces",
-        "device_map",
-        "extra_special_tokens",
-        "is_local",
-        "local_files_only",
-        "max_length",
-        "model_input_names",
-        "name_or_path",
-        "pad_to_multiple_of",
-        "pad_token_type_id",
-        "padding",
-        "padding_side",
-        "processor_class",
-        "special_tokens_map_file",
-        "stride",
-        "tokenizer_class",
-        "tokenizer_file",
-        "transformers_version",
-        "trust_remote_code",
-        "truncation",
-        "truncation_strategy",
-        "vocab_file",
-    }
+    """
+    added_tokens_decoder additional_special_tokens auto_map backend chat_template clean_up_tokenization_spaces
+    device_map extra_special_tokens is_local local_files_only max_length model_input_names name_or_path
+    pad_to_multiple_of pad_token_type_id padding padding_side processor_class special_tokens_map_file stride
+    tokenizer_class tokenizer_file transformers_version trust_remote_code truncation truncation_strategy vocab_file
+    """.split()  # noqa: SIM905 - a block of words is read at a glance
 )
 """Settings of tokenizer_config.json that describe, that are the state of a call, or that are compared by themselves.
 Every other one is compared where both sides state it: versions differ in what they write down."""

@@ -29,7 +29,7 @@ def unexamined_files(files: CheckpointFiles) -> Iterator[Difference]:
     State of a training and earlier checkpoints in a trainer's output are left out: a model is never loaded from them
     unless they are named. Nothing is yielded for a file that the user named and that lies in no model folder.
     """
-    if files.config is None and Path(files.given).expanduser() in files.shards:
+    if files.lone:
         return
     examined = {path.name for path in (*files.shards, *([files.index] if files.index else ()))}
     try:

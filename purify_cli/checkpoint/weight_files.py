@@ -8,10 +8,10 @@ only, is read all the same.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 from purify_cli.checkpoint.filenames import (
     ADAPTER_CONFIG,
@@ -27,7 +27,7 @@ from purify_cli.checkpoint.filenames import (
     part_of_model,
     shard_number,
 )
-from purify_cli.checkpoint.jsonfiles import read_json
+from purify_cli.checkpoint.jsonfiles import json_items, read_json
 from purify_cli.checkpoint.regular import check_inside, check_regular, listed
 from purify_cli.errors import CheckpointError
 
@@ -85,7 +85,12 @@ def loaded_files(folder: Path) -> LoadedFiles:
         )
     named = check_config_keys(folder / CONFIG) if CONFIG in names else None
     if named is not None:
-        return _named(folder, named)
+        path = folder / named
+        if not path.exists():
+            raise CheckpointError(
+                f"{path} is missing, although {CONFIG} names it as {NAMED}", hint="Get the model again from its source."
+            )
+        return indexed(path) if is_index(named) else _one(path)
     if ADAPTER_CONFIG in names and WEIGHTS in names and CONFIG not in names:
         raise CheckpointError(
             f"{folder} holds an {ADAPTER_CONFIG} and no {CONFIG}: what is loaded is the base model that it names",
@@ -105,13 +110,14 @@ def check_config_keys(config: Path) -> str | None:
     """
     check_inside(config)
     table = read_json(config)
+    keys = {key for key, _ in json_items(table)}
     for key, what in REFUSED_KEYS.items():
-        if any(key in part for part in _tables(table)):
+        if key in keys:
             raise CheckpointError(
                 f"{config}: {key} {what}", hint=f"Do not trust this model, or write a {CONFIG} without that key."
             )
     named = table.get(NAMED)
-    if any(part.get(NAMED) is not None for part in _tables(table) if part is not table):
+    if any(key == NAMED and value is not None for part in table.values() for key, value in json_items(part)):
         raise CheckpointError(f"{config} names weight files for a part of the model", hint=f"Remove {NAMED}.")
     if named is not None and not (isinstance(named, str) and NAMEABLE.fullmatch(named)):
         raise CheckpointError(
@@ -119,23 +125,6 @@ def check_config_keys(config: Path) -> str | None:
             hint=f"Do not trust this model, or remove {NAMED}.",
         )
     return named
-
-
-def _tables(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every JSON object within a value."""
-    if isinstance(value, dict):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _tables(inner)
-
-
-def _named(folder: Path, name: str) -> LoadedFiles:
-    path = folder / name
-    if not path.exists():
-        raise CheckpointError(
-            f"{path} is missing, although {CONFIG} names it as {NAMED}", hint="Get the model again from its source."
-        )
-    return indexed(path) if is_index(name) else _one(path)
 
 
 def _one(*paths: Path, by_default: bool = True) -> LoadedFiles:

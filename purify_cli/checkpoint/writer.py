@@ -8,24 +8,22 @@ import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
 
 import torch
-from torch import Tensor
 
 from purify_cli.checkpoint.filenames import CONFIG, INDEX, WEIGHTS, tokenizer_files
 from purify_cli.checkpoint.header import encode_header
 from purify_cli.checkpoint.layout import CheckpointFiles, index_metadata
 from purify_cli.checkpoint.places import storage_errors
 from purify_cli.checkpoint.reader import Checkpoint
-from purify_cli.checkpoint.staging import locked_aside, publish_file, staged_folder, write_text
+from purify_cli.checkpoint.staging import locked_aside, publish_file, write_text
 from purify_cli.checkpoint.weight_files import NAMED
 from purify_cli.errors import CheckpointError
-from purify_cli.tensors import TensorSource, TensorSpec
+from purify_cli.tensors import Computed, TensorSource
 
-__all__ = ["staged_folder", "write_and_open", "write_model", "write_tensors", "write_text"]
+__all__ = ["write_and_open", "write_model", "write_tensors"]
 
 BLOCK: Final = 1 << 20
 """Bytes per write. Small tensors are gathered up to this size, large ones are pulled in pieces of it. A block of 1 MiB
@@ -118,7 +116,7 @@ def _blocks(header: bytes, source: TensorSource) -> Iterator[bytearray | memoryv
                     f"{name!r} was announced as {spec.dtype} and came as {chunk.dtype}, {tuple(chunk.shape)}",
                     hint="This is a fault of the program, not of the model.",
                 )
-            data = _bytes(chunk)
+            data = chunk.detach().cpu().contiguous().view(torch.uint8).numpy().data
             if len(data) + len(pending) < BLOCK:
                 pending += data
                 continue
@@ -128,27 +126,6 @@ def _blocks(header: bytes, source: TensorSource) -> Iterator[bytearray | memoryv
             yield data
     if pending:
         yield pending
-
-
-def _bytes(chunk: Tensor) -> memoryview:
-    return chunk.detach().cpu().contiguous().view(torch.uint8).numpy().data
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Selected:
-    """Some tensors of a source, in another order."""
-
-    source: TensorSource
-    names: tuple[str, ...]
-
-    @property
-    def specs(self) -> Mapping[str, TensorSpec]:
-        specs = self.source.specs
-        return {name: specs[name] for name in self.names}
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        return self.source.read(name, start, stop)
 
 
 def write_model(
@@ -182,14 +159,15 @@ def write_model(
         if name in weights.specs:
             shards[like.shard_of(name)].append(name)
     shards[like.files.shards[-1]] += [name for name in weights.specs if name not in like.specs]
-    held = [(path, tuple(names)) for path, names in shards.items() if names]
+    held = [(path, names) for path, names in shards.items() if names]
     # The only names that mean the same in every version: whatever the files were called, these are what is loaded.
     files = {f"model-{at:05d}-of-{len(held):05d}.safetensors": one for at, one in enumerate(held, start=1)}
     if len(held) == 1:
         files = {WEIGHTS: held[0]}
     for file, (path, names) in files.items():
         own = {**like.shard_metadata(path), **metadata}
-        write_tensors(folder / file, _Selected(weights, names), metadata=own)
+        part = Computed({name: weights.specs[name] for name in names}, weights.read)
+        write_tensors(folder / file, part, metadata=own)
     if list(files) != [WEIGHTS]:
         total = sum(spec.nbytes for spec in weights.specs.values())
         index = {

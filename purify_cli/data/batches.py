@@ -4,7 +4,7 @@ Texts are encoded once and kept as plain integers; a batch is padded to its own 
 length, so that little of the work is padding.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, final
@@ -64,20 +64,18 @@ class Batch:
 
     def take(self, rows: slice | Tensor) -> "Batch":
         """Return some rows, padding included."""
-        return Batch(
-            {name: tensor[rows] for name, tensor in self.inputs.items()},
-            None if self.labels is None else self.labels[rows],
-            self.index[rows],
-            None if self.starts is None else self.starts[rows],
-        )
+        return self._each(lambda tensor: tensor[rows])
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device."""
+        return self._each(lambda tensor: tensor.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         return Batch(
-            {name: tensor.to(device) for name, tensor in self.inputs.items()},
-            None if self.labels is None else self.labels.to(device),
-            self.index.to(device),
-            None if self.starts is None else self.starts.to(device),
+            {name: change(tensor) for name, tensor in self.inputs.items()},
+            None if self.labels is None else change(self.labels),
+            change(self.index),
+            None if self.starts is None else change(self.starts),
         )
 
 
@@ -161,7 +159,7 @@ def encode(tokenizer: Tokenizer, examples: Sequence[Example], *, max_length: int
             f"--max-length {max_length} leaves no room for text",
             hint=f"This tokenizer adds {special} special tokens; use at least {special + 1}.",
         )
-    encoded: list[Encoded | None] = [None] * len(examples)
+    encoded: list[Encoded] = []
     for paired in (False, True):
         chosen = [i for i, example in enumerate(examples) if (example.pair is not None) is paired]
         for begin in range(0, len(chosen), SLICE):
@@ -175,8 +173,8 @@ def encode(tokenizer: Tokenizer, examples: Sequence[Example], *, max_length: int
                 type_ids = None if types is None else tuple(types[place])
                 ids = tuple(result["input_ids"][place])
                 _check_ids(tokenizer, ids, f"row {i + 1}")
-                encoded[i] = Encoded(ids, type_ids, examples[i].label, i)
-    return [row for row in encoded if row is not None]
+                encoded.append(Encoded(ids, type_ids, examples[i].label, i))
+    return sorted(encoded, key=lambda row: row.index)
 
 
 def _pad(rows: Sequence[Encoded], pad_id: int) -> Batch:

@@ -63,14 +63,13 @@ class Continuation:
         return Continuation(self.prompt, _spaced(completion), whole=False)
 
 
-def load_texts(given: Name, columns: Columns = Columns(), *, split: str = "train") -> list[Example]:  # noqa: B008 - frozen
+def load_texts(given: Name, columns: Columns = Columns()) -> list[Example]:  # noqa: B008 - frozen
     """Load rows of text; a label beside it is not looked at.
 
     Args:
         given: A jsonl, json, csv, tsv, parquet or arrow file, or the id of a data set on the hub.
         columns: Names where they are not ``text``, or ``prompt`` and ``completion``: ``text`` alone names plain texts,
             ``text`` and ``pair`` name prompts and completions.
-        split: Part of a hub data set.
 
     Returns:
         The rows in their order, at least one; ``pair`` holds the completion where there is one.
@@ -79,7 +78,7 @@ def load_texts(given: Name, columns: Columns = Columns(), *, split: str = "train
         DataError: If there are no such columns, or a row is malformed: names the first by line and counts the rest.
     """
     given = fspath(given)
-    rows = read_table(given, split=split).rows
+    rows = read_table(given).rows
     text, pair = _columns(rows, columns, given)
 
     def read(row: Row) -> Example:
@@ -88,13 +87,13 @@ def load_texts(given: Name, columns: Columns = Columns(), *, split: str = "train
     return understood(rows, read, given, hint=SHOWN)
 
 
-def holds_labels(given: Name, columns: Columns = Columns(), *, split: str = "train") -> bool:  # noqa: B008 - frozen
+def holds_labels(given: Name, columns: Columns = Columns()) -> bool:  # noqa: B008 - frozen
     """Tell whether rows hold labels for a classifier: a label column, and no completions.
 
     Raises:
         DataError: If the file cannot be read.
     """
-    seen = {name.lower() for row in read_table(fspath(given), split=split).rows for name in row.values}
+    seen = {name.lower() for row in read_table(fspath(given)).rows for name in row.values}
     return columns.label is not None or (columns.text is None and not seen.isdisjoint(LABELS))
 
 
@@ -196,7 +195,5 @@ def encode_written(
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
     """Return how many tokens two rows share at their beginning."""
-    for place, (left, right) in enumerate(zip(one, other, strict=False)):
-        if left != right:
-            return place
-    return min(len(one), len(other))
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))

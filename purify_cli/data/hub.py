@@ -34,12 +34,11 @@ def _quiet_datasets() -> Generator[Any]:
             bars.enable_progress_bars()
 
 
-def hub_table(given: str, split: str) -> Table:
+def hub_table(given: str) -> Table:
     """Load a data set.
 
     Args:
-        given: ``name/of-data-set`` or ``name/of-data-set:config``.
-        split: Which part of it.
+        given: ``name/of-data-set`` or ``name/of-data-set:config``, of which the part ``train`` is read.
 
     Raises:
         DataError: If it cannot be had or loaded.
@@ -47,7 +46,7 @@ def hub_table(given: str, split: str) -> Table:
     name, _, config = given.partition(":")
     with _quiet_datasets() as datasets:
         try:
-            loaded = datasets.load_dataset(name, config or None, split=split)
+            loaded = datasets.load_dataset(name, config or None, split="train")
             rows = [Row(f"row {number}", dict(values)) for number, values in enumerate(loaded, start=1)]
         except (ConnectionError, FileNotFoundError) as error:
             raise DataError(

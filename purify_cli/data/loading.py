@@ -69,7 +69,6 @@ def load_examples(
     label_names: Sequence[str] | None = None,
     columns: Columns = Columns(),  # noqa: B008 - frozen
     labels: Literal["required", "none", "optional"] = "required",
-    split: str = "train",
     tell: Callable[[str], None] | None = None,
 ) -> list[Example]:
     """Load and check rows.
@@ -82,7 +81,6 @@ def load_examples(
             (``ClassLabel`` of ``datasets``), labels are matched by name.
         columns: Column names where they are not among the recognised ones.
         labels: ``required``: every row has one. ``none``: no row may have one. ``optional``: all rows or none.
-        split: Part of a hub data set.
         tell: Told, in a sentence, of names that the data declare and the model lacks.
 
     Returns:
@@ -93,7 +91,7 @@ def load_examples(
             by line (row in parquet and hub data) and counts the rest.
     """
     given = fspath(given)
-    source = _read(given, columns, split, labelled=labels == "required")
+    source = _read(given, columns, labelled=labels == "required")
     labelled = labels == "required" or (labels == "optional" and bool(source.labels))
     if tell is not None and labelled and named(source.declared) and not named(label_names):
         order = listed([f"{number} {name}" for number, name in enumerate(source.declared or ())])
@@ -127,7 +125,7 @@ def load_training(
             ``label_names`` does not name it.
     """
     given = fspath(given)
-    source = _read(given, columns, "train", labelled=True)
+    source = _read(given, columns, labelled=True)
     names = None if label_names is None else checked_names(label_names)
     if not named(names) and named(source.declared) and num_labels in (None, len(source.declared or ())):
         names = checked_names(source.declared or (), what=given)
@@ -160,8 +158,8 @@ class _Source:
     """All labels that are there."""
 
 
-def _read(given: str, columns: Columns, split: str, *, labelled: bool) -> _Source:
-    table = read_table(given, split=split)
+def _read(given: str, columns: Columns, *, labelled: bool) -> _Source:
+    table = read_table(given)
     readable = [row.values.keys() for row in table.rows if row.problem is None]
     if readable:
         columns = resolve_columns(readable, columns, where=given, labelled=labelled)

@@ -74,13 +74,12 @@ def _content(path: Path, given: str) -> bytes:
     return content
 
 
-def read_table(given: str, *, split: str) -> Table:
+def read_table(given: str) -> Table:
     """Read a file, or a data set of the hub, into rows.
 
     Args:
         given: Path of a jsonl, json, csv, tsv, parquet or arrow file; or ``name/of-data-set`` or
             ``name/of-data-set:config``.
-        split: Which part of a hub data set.
 
     Returns:
         At least one row. A row that is malformed by itself carries its ``problem``.
@@ -95,7 +94,7 @@ def read_table(given: str, *, split: str) -> Table:
     if not _file(path, given):
         if known or not HUB_ID.fullmatch(given):
             raise DataError(f"there is no file {given}", hint="Check the path.")
-        table = hub_table(given, split)
+        table = hub_table(given)
     elif not known:
         raise DataError(
             f"{given}: the format {suffix or 'without a suffix'!r} is not known", hint=ADVICE.get(suffix, FORMATS)

@@ -21,11 +21,9 @@ from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.unique import equal_tensors, unique_names
 from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError
-from purify_cli.model.configs import NOT_ARCHITECTURE, has_head
-from purify_cli.model.lengths import longest_of
-from purify_cli.model.loaded import LoadedModel
-from purify_cli.model.loading import assign_weights, instantiate, match_weights, require_loadable, require_weights
-from purify_cli.model.trial import require_forward
+from purify_cli.model.configs import NOT_ARCHITECTURE, has_head, model_classes
+from purify_cli.model.loaded import LoadedModel, longest_of
+from purify_cli.model.loading import fill_module, instantiate, match_weights, require_loadable, require_weights
 from purify_cli.tensors import TensorSource
 
 __all__ = [
@@ -69,11 +67,22 @@ def _classes(config: Mapping[str, Any]) -> tuple[type[PreTrainedConfig], type[Pr
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING or config.get("is_encoder_decoder"):
         return None
-    config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
-    if config_class not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        return None
-    found = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
-    return config_class, cast("type[PreTrainedModel]", found[0] if isinstance(found, tuple) else found)
+    return model_classes(model_type, MODEL_FOR_CAUSAL_LM_MAPPING)
+
+
+def _known_classes(config: Mapping[str, Any]) -> tuple[type[PreTrainedConfig], type[PreTrainedModel]]:
+    """Return the configuration and model classes of a config's model type.
+
+    Raises:
+        CheckpointError: If there is no causal language model of this type.
+    """
+    found = _classes(config)
+    if found is None:
+        raise CheckpointError(
+            f"there is no causal language model of type {config.get('model_type')!r} in transformers",
+            hint="Decoders such as gpt2 or llama are language models; for others measure a classifier.",
+        )
+    return found
 
 
 def causal_config(config: Mapping[str, Any], *, rows: int | None = None, tied: bool | None = None) -> dict[str, Any]:
@@ -87,14 +96,9 @@ def causal_config(config: Mapping[str, Any], *, rows: int | None = None, tied: b
     Raises:
         CheckpointError: If there is no causal language model of this type.
     """
-    found = _classes(config)
-    if found is None:
-        raise CheckpointError(
-            f"there is no causal language model of type {config.get('model_type')!r} in transformers",
-            hint="Decoders such as gpt2 or llama are language models; for others measure a classifier.",
-        )
+    _, kind = _known_classes(config)
     made = {key: value for key, value in config.items() if key not in NOT_ARCHITECTURE}
-    made |= {"architectures": [found[1].__name__], "model_type": config["model_type"]}
+    made |= {"architectures": [kind.__name__], "model_type": config["model_type"]}
     if rows is not None:
         made["vocab_size"] = rows
     if tied is not None:
@@ -103,10 +107,7 @@ def causal_config(config: Mapping[str, Any], *, rows: int | None = None, tied: b
 
 
 def _build(config: Mapping[str, Any], device: str) -> PreTrainedModel:
-    found = _classes(config)
-    if found is None:
-        raise CheckpointError("this is no causal language model", hint="Use a decoder such as gpt2 or llama.")
-    return instantiate(config, *found, AutoModelForCausalLM.from_config, device)
+    return instantiate(config, *_known_classes(config), AutoModelForCausalLM.from_config, device)
 
 
 def causal_length(config: Mapping[str, Any]) -> int | None:
@@ -156,11 +157,7 @@ def load_causal(weights: TensorSource, *, config: Mapping[str, Any], device: tor
         missing = [name for name in missing if name not in lone]
     require_weights(missing)
     require_loadable(shell, weights, {name: stored for name, stored in names.items() if name not in lone})
-    module = _build(made, "cpu")
-    assign_weights(module, weights, names)
-    module.to(device)  # pyright: ignore[reportArgumentType] - the stub knows only the module itself
-    require_forward(module)
-    return LoadedModel(module, made, names)
+    return LoadedModel(fill_module(_build(made, "cpu"), weights, names, device), made, names)
 
 
 def _is_tied(module: PreTrainedModel) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "classifier_config",
     "has_head",
     "label_set",
+    "model_classes",
     "require_single_label",
 ]
 
@@ -33,20 +34,10 @@ wants padding on the left."""
 SINGLE_LABEL: Final = "single_label_classification"
 
 NOT_ARCHITECTURE: Final = frozenset(
-    {
-        "_name_or_path",
-        "architectures",
-        "auto_map",
-        "dtype",
-        "id2label",
-        "label2id",
-        "model_type",
-        "num_labels",
-        "problem_type",
-        "quantization_config",
-        "torch_dtype",
-        "transformers_version",
-    }
+    """
+    _name_or_path architectures auto_map dtype id2label label2id model_type num_labels problem_type
+    quantization_config torch_dtype transformers_version
+    """.split()  # noqa: SIM905 - a block of words is read at a glance
 )
 """Keys of a config.json that say nothing about the layers, or that ask for code or number formats of their own."""
 
@@ -134,17 +125,16 @@ def _label_names(config: Mapping[str, Any], count: int) -> tuple[str, ...]:
     return tuple(f"LABEL_{i}" for i in range(count))
 
 
-def classifier_config(
-    config: Mapping[str, Any], labels: LabelSet, *, rows: int | None = None, pad_token_id: int | None = None
-) -> dict[str, Any]:
+def classifier_config(config: Mapping[str, Any], labels: LabelSet, *, rows: int | None = None) -> dict[str, Any]:
     """Make the config.json of a classifier out of the reference's.
+
+    Its padding token is the config's, else the end-of-text token: decoders need one to find the last real token of each
+    row.
 
     Args:
         config: The reference's config.json.
         labels: Of the classifier.
         rows: Rows of the word embedding, where the vocabulary was resized.
-        pad_token_id: Padding token; default: the config's, else its end-of-text token. Decoders need one to find the
-            last real token of each row.
 
     Raises:
         CheckpointError: If the architecture is unknown or has no classifier.
@@ -153,7 +143,7 @@ def classifier_config(
     made = {key: value for key, value in config.items() if key not in NOT_ARCHITECTURE}
     if rows is not None:
         made["vocab_size"] = rows
-    pad = config.get("pad_token_id", config_class().pad_token_id) if pad_token_id is None else pad_token_id
+    pad = config.get("pad_token_id", config_class().pad_token_id)
     if pad is None:
         eos = config.get("eos_token_id", config_class().eos_token_id)
         pad = eos[0] if isinstance(eos, list) else eos
@@ -179,11 +169,21 @@ def architecture(config: Mapping[str, Any]) -> tuple[type[PreTrainedConfig], typ
             f"the config names no model type that transformers knows: {model_type!r}",
             hint="config.json of the reference needs a model_type such as bert.",
         )
-    config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
-    if config_class not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+    found = model_classes(model_type, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING)
+    if found is None:
         raise CheckpointError(
             f"there is no text classifier of type {model_type!r} in transformers",
             hint="Encoders and decoders with a sequence-classification class are supported.",
         )
-    found = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[config_class]
+    return found
+
+
+def model_classes(
+    model_type: str, table: Mapping[type[PreTrainedConfig], Any]
+) -> tuple[type[PreTrainedConfig], type[PreTrainedModel]] | None:
+    """Return the configuration class of a known model type, and its model class; None if ``table`` holds none."""
+    config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
+    if config_class not in table:
+        return None
+    found = table[config_class]
     return config_class, cast("type[PreTrainedModel]", found[0] if isinstance(found, tuple) else found)

@@ -7,18 +7,20 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, final
+
+from transformers import AddedToken
 
 from purify_cli.checkpoint.filenames import CONFIG, is_tokenizer_file
 from purify_cli.checkpoint.layout import CheckpointFiles
 from purify_cli.errors import CheckpointError
 from purify_cli.model.hard_texts import HARD_TEXTS
 
-__all__ = ["AddedToken", "Examined", "Text", "check_tokenizer", "examine_tokenizer", "tokenizer_digest"]
+__all__ = ["Examined", "Text", "check_tokenizer", "examine_tokenizer", "tokenizer_digest"]
 
 Text = str | tuple[str, str]
 """A text, or a pair of texts."""
@@ -61,20 +63,6 @@ _sound: set[str] = set()
 
 @final
 @dataclass(frozen=True, slots=True)
-class AddedToken:
-    """A token beside the vocabulary, and where it is looked for."""
-
-    id: int
-    content: str
-    special: bool
-    lstrip: bool
-    rstrip: bool
-    single_word: bool
-    normalized: bool
-
-
-@final
-@dataclass(frozen=True, slots=True)
 class Examined:
     """What a tokenizer does, as transformers loads it from its folder."""
 
@@ -82,8 +70,8 @@ class Examined:
     """Per text: token ids with the special ones, and type ids where it gives any."""
     vocabulary: dict[str, int]
     """Token → id, added ones included."""
-    added: tuple[AddedToken, ...]
-    """By id."""
+    added: Mapping[int, AddedToken]
+    """Id → a token beside the vocabulary, and where it is looked for."""
 
 
 def tokenizer_digest(files: CheckpointFiles, *, config: bool = True) -> str:
@@ -151,7 +139,7 @@ def examine_tokenizer(files: CheckpointFiles, texts: Sequence[Text]) -> Examined
     return Examined(
         tuple((tuple(ids), None if types is None else tuple(types)) for ids, types in answer["inputs"]),
         answer["vocabulary"],
-        tuple(AddedToken(**one) for one in answer["added"]),
+        {number: AddedToken(**one) for number, one in answer["added"]},
     )
 
 

@@ -15,15 +15,12 @@ from purify_cli.checkpoint.unique import unique_names
 from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError
 from purify_cli.model.configs import LabelSet, architecture, classifier_config, require_single_label
-from purify_cli.model.lengths import longest_of
-from purify_cli.model.loaded import LoadedModel
+from purify_cli.model.loaded import LoadedModel, longest_of
 from purify_cli.model.tokenizer import quiet, reason
-from purify_cli.model.trial import require_forward
 from purify_cli.tensors import CHUNK, TensorSource
 
 __all__ = [
-    "assign_weights",
-    "build_module",
+    "fill_module",
     "instantiate",
     "load_classifier",
     "logits",
@@ -37,10 +34,9 @@ __all__ = [
 ANY_LABELS: Final = LabelSet(2, ("LABEL_0", "LABEL_1"))
 
 
-def build_module(config: Mapping[str, Any], device: str) -> PreTrainedModel:
+def _build(config: Mapping[str, Any], device: str) -> PreTrainedModel:
     """Build a classifier without initialising its weights; on ``meta`` nothing is allocated."""
-    config_class, kind = architecture(config)
-    return instantiate(config, config_class, kind, AutoModelForSequenceClassification.from_config, device)
+    return instantiate(config, *architecture(config), AutoModelForSequenceClassification.from_config, device)
 
 
 def instantiate(
@@ -82,21 +78,30 @@ def instantiate(
 def _plan(weights: TensorSource, config: Mapping[str, Any], labels: LabelSet) -> tuple[dict[str, Any], PreTrainedModel]:
     """Settle the configuration on the number of embedding rows in the weights; return it with a meta module."""
     made = classifier_config(config, labels)
-    shell = build_module(made, "meta")
+    shell = _build(made, "meta")
     words = shell.get_input_embeddings().get_parameter("weight")
     own = unique_names(weights).chosen
-    for name, parameter in shell.named_parameters():
-        stored = own.get(canonical(name))
-        if parameter is words and stored is not None:
-            rows = weights.specs[stored].shape[0] if weights.specs[stored].shape else 0
-            if rows != parameter.shape[0]:
-                made = classifier_config(config, labels, rows=rows)
-                return made, build_module(made, "meta")
+    stored = next(
+        (own.get(canonical(name)) for name, parameter in shell.named_parameters() if parameter is words), None
+    )
+    if stored is not None:
+        rows = weights.specs[stored].shape[0] if weights.specs[stored].shape else 0
+        if rows != words.shape[0]:
+            made = classifier_config(config, labels, rows=rows)
+            return made, _build(made, "meta")
     return made, shell
 
 
-def assign_weights(module: nn.Module, weights: TensorSource, names: Mapping[str, str]) -> None:
-    """Copy weights into the parameters that have a name; piece by piece, so that nothing is held twice."""
+def fill_module(
+    module: PreTrainedModel, weights: TensorSource, names: Mapping[str, str], device: torch.device | str
+) -> PreTrainedModel:
+    """Copy weights into the parameters that have a name, move the module to its device and let it read a text.
+
+    Weights are read piece by piece, so that nothing is held twice.
+
+    Raises:
+        CheckpointError: If a value of the configuration is not of the kind that the model needs.
+    """
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if name not in names:
@@ -105,6 +110,29 @@ def assign_weights(module: nn.Module, weights: TensorSource, names: Mapping[str,
             for start in range(0, flat.numel(), CHUNK):
                 stop = min(start + CHUNK, flat.numel())
                 flat[start:stop].copy_(weights.read(names[name], start, stop))
+    module.to(device)  # pyright: ignore[reportArgumentType] - the stub knows only the module itself
+    _require_forward(module)
+    return module
+
+
+def _require_forward(module: PreTrainedModel) -> None:
+    """Compute a short text, so that a configuration that only fails there is refused before there is work to lose.
+
+    Raises:
+        CheckpointError: If a value of the configuration is not of the kind that the model needs.
+    """
+    words = module.get_input_embeddings().get_parameter("weight")
+    end = getattr(module.config, "eos_token_id", None)  # encoder-decoders read the last one
+    last = [end] if isinstance(end, int) and 0 <= end < words.shape[0] else []
+    ids = [number for number in range(min(words.shape[0], 5)) if number not in last]
+    try:
+        with torch.no_grad():
+            module(input_ids=torch.tensor([[*ids, *last]], device=words.device))
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"the model that the config asks for cannot read a text: {reason(error)}",
+            hint="Use the config.json that was published with the model.",
+        ) from error
 
 
 def match_weights(shell: PreTrainedModel, weights: TensorSource, *, within: str = "") -> dict[str, str]:
@@ -205,11 +233,7 @@ def load_classifier(
     names = match_weights(shell, weights)
     require_weights([name for name, _ in shell.named_parameters() if name not in names])
     require_loadable(shell, weights, names)
-    module = build_module(made, "cpu")
-    assign_weights(module, weights, names)
-    module.to(device)  # pyright: ignore[reportArgumentType] - the stub knows only the module itself
-    require_forward(module)
-    return LoadedModel(module, made, names, labels)
+    return LoadedModel(fill_module(_build(made, "cpu"), weights, names, device), made, names, labels)
 
 
 def new_classifier(
@@ -244,15 +268,13 @@ def new_classifier(
     names = match_weights(shell, reference, within=base)
     missing = [name for name, _ in shell.named_parameters() if name not in names]
     require_weights([name for name in missing if name.startswith(base) and not canonical(name).startswith("pooler.")])
-    module = build_module(made, "cpu")
+    module = _build(made, "cpu")
     with torch.random.fork_rng(devices=[]), torch.no_grad(), quiet():
         torch.manual_seed(seed)
         for owner in dict.fromkeys(name.rpartition(".")[0] for name in missing):
             # The architecture's own rule, which transformers offers for a single layer under this name only.
             module._init_weights(module.get_submodule(owner))  # pyright: ignore[reportPrivateUsage]
-    assign_weights(module, reference, names)
-    module.to(device)  # pyright: ignore[reportArgumentType] - the stub knows only the module itself
-    require_forward(module)
+    fill_module(module, reference, names, device)
     return LoadedModel(module, made, {name: name for name, _ in module.named_parameters()}, labels)
 
 
@@ -272,4 +294,4 @@ def longest_input(config: Mapping[str, Any]) -> int | None:
     Raises:
         CheckpointError: If no classifier can be built from the configuration.
     """
-    return longest_of(build_module(classifier_config(config, ANY_LABELS), "meta"))
+    return longest_of(_build(classifier_config(config, ANY_LABELS), "meta"))

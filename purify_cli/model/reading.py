@@ -5,17 +5,16 @@ own. Tokens that it added are added anew to the reference's.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, final
 
-import tokenizers
 from transformers import PreTrainedTokenizerBase
 
 from purify_cli.checkpoint.difference import Difference, shown
 from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.errors import CheckpointError, printable
-from purify_cli.model.foreign import AddedToken, Examined, Text, examine_tokenizer, tokenizer_digest
+from purify_cli.model.foreign import Examined, Text, examine_tokenizer, tokenizer_digest
 from purify_cli.model.hard_texts import HARD_TEXTS, around_tokens, word_texts
 from purify_cli.model.tokenizer import load_tokenizer
 
@@ -40,7 +39,8 @@ CLASS_KEYS: Final = ("model_type", "tokenizer_class")
 class _Plan:
     """How the suspect's tokens and rows go with the reference's tokenizer."""
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase | None = None
+    """None: the reference's as it is."""
     added: Mapping[int, int] = field(default_factory=dict[int, int])
     """Id of a token that was taken over → its id in the suspect."""
     kept: tuple[str, ...] = ()
@@ -78,37 +78,36 @@ class Reading:
 
     @cached_property
     def _plan(self) -> _Plan:
-        if not isinstance(self._own, Examined):
-            return _Plan(tokenizer=self._plain())
-        return _planned(self._plain, self._own, self._suspect.vocabulary or 0)
+        own = self._own
+        return _planned(self._plain, own, self._suspect.vocabulary or 0) if isinstance(own, Examined) else _Plan()
 
     def _plain(self) -> PreTrainedTokenizerBase:
         return load_tokenizer(self._reference.files, rows=self._suspect.vocabulary)
 
-    @property
+    @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The reference's tokenizer, with the tokens that the suspect added and has rows for."""
-        return self._plan.tokenizer
+        return self._plain() if self._plan.tokenizer is None else self._plan.tokenizer
 
     @property
     def kept(self) -> tuple[str, ...]:
         """Tokens that the suspect added and that are read as it reads them."""
-        return self._plan.kept if isinstance(self._own, Examined) else ()
+        return self._plan.kept
 
     @property
     def gone(self) -> tuple[str, ...]:
         """Tokens that only the suspect's tokenizer knows and that are not taken over."""
-        return self._plan.gone if isinstance(self._own, Examined) else ()
+        return self._plan.gone
 
     @property
     def order(self) -> tuple[int, ...] | None:
         """Row of the suspect's vocabulary for each id; None where the numbers are the same."""
-        return self._plan.order if isinstance(self._own, Examined) else None
+        return self._plan.order
 
     @property
     def unmatched(self) -> bool:
         """Whether tokens have other numbers than in the reference and the suspect's rows cannot be put in order."""
-        return isinstance(self._own, Examined) and self._plan.unmatched
+        return self._plan.unmatched
 
     def differences(self, texts: Sequence[Text] = ()) -> Iterator[Difference]:
         """Yield whether whoever loads the suspect reads texts otherwise than it is examined with.
@@ -119,15 +118,15 @@ class Reading:
             yield Difference(kind="tokenizer", subject=SUBJECT, detail=printable(self._own), unexamined=True)
         if not isinstance(self._own, Examined):
             return
-        plan, pairs = self._plan, [("a good film", "a bad one")]
-        hard = [*HARD_TEXTS, *pairs, *around_tokens(self.kept[:AROUND]), *word_texts(plan.tokenizer.get_vocab())]
+        pairs = [("a good film", "a bad one")]
+        hard = [*HARD_TEXTS, *pairs, *around_tokens(self.kept[:AROUND]), *word_texts(self.tokenizer.get_vocab())]
         asked: list[Text] = [*hard, *texts]
         try:
             ours = examine_tokenizer(self._suspect.files, asked).inputs
         except CheckpointError as error:
             yield Difference(kind="tokenizer", subject=SUBJECT, detail=printable(str(error)), unexamined=True)
             return
-        theirs = [_inputs(plan.tokenizer, text, plan.added) for text in asked]
+        theirs = [_inputs(self.tokenizer, text, self._plan.added) for text in asked]
         differing = [
             (text, one[0], other[0])
             for text, one, other in zip(asked, ours, theirs, strict=True)
@@ -157,41 +156,25 @@ def _planned(load: Callable[[], PreTrainedTokenizerBase], own: Examined, rows: i
     known = plain.get_vocab()
     moved = any(own.vocabulary[token] != number for token, number in known.items() if token in own.vocabulary)
     extra = [token for token in own.vocabulary if token not in known]
-    wanted = [one for one in own.added if one.content not in known and one.id < rows and len(one.content) <= LONGEST]
-    numbers = _added(plain, wanted[:MOST_ADDED])
+    wanted = [
+        one
+        for number, one in own.added.items()
+        if one.content not in known and number < rows and len(one.content) <= LONGEST
+    ][:MOST_ADDED]
+    plain.add_tokens(wanted)
+    vocabulary = plain.get_vocab()
+    numbers = {one.content: vocabulary[one.content] for one in wanted}
     # A token without a row of its own would be read as nothing.
     usable = {content: number for content, number in numbers.items() if number < rows}
     if len(usable) == len(numbers):
         added = {number: own.vocabulary[content] for content, number in numbers.items()}
-        plan = _Plan(
-            tokenizer=plain,
-            added=added,
-            kept=tuple(numbers),
-            gone=tuple(token for token in extra if token not in numbers),
-        )
+        gone = tuple(token for token in extra if token not in numbers)
+        plan = _Plan(tokenizer=plain, added=added, kept=tuple(numbers), gone=gone)
         if not moved and all(number == old for number, old in added.items()):
             return plan
-        if order := _order(plain.get_vocab(), own.vocabulary, rows):
-            return _Plan(tokenizer=plan.tokenizer, added=plan.added, kept=plan.kept, gone=plan.gone, order=order)
+        if order := _order(vocabulary, own.vocabulary, rows):
+            return replace(plan, order=order)
     return _Plan(tokenizer=load() if numbers else plain, gone=tuple(extra), unmatched=moved)
-
-
-def _added(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[AddedToken]) -> dict[str, int]:
-    """Add tokens to a tokenizer and return the numbers that they got."""
-    made: list[Any] = [
-        tokenizers.AddedToken(
-            one.content,
-            special=one.special,
-            lstrip=one.lstrip,
-            rstrip=one.rstrip,
-            single_word=one.single_word,
-            normalized=one.normalized,
-        )
-        for one in tokens
-    ]
-    tokenizer.add_tokens(made)
-    numbers = tokenizer.get_vocab()
-    return {one.content: numbers[one.content] for one in tokens}
 
 
 def _order(wanted: Mapping[str, int], own: Mapping[str, int], rows: int) -> tuple[int, ...] | None:

@@ -6,7 +6,8 @@ request is a line of JSON on standard input, its answer one on what was standard
 process was ended::
 
     {"folder": ..., "texts": [text or [text, pair], ...], "memory": bytes, "seconds": CPU seconds, "patience": seconds}
-    {"inputs": [[[token ids], [type ids] or null], ...], "vocabulary": {token: id}, "added": [...]}  or  {"error": ...}
+    {"inputs": [[[token ids], [type ids] or null], ...], "vocabulary": {token: id}, "added": [[id, {...}], ...]}
+    or  {"error": ...}
 
 Only transformers' tokenizers are imported: torch, which they do not need, would take twice as long to start.
 """
@@ -141,9 +142,9 @@ def _examined(loader: Any, folder: str, texts: list[Any]) -> dict[str, Any]:
                 if len(ids) > GROWTH * size + AROUND:
                     raise ValueError(f"it makes {len(ids)} tokens of {size} bytes of text")
                 inputs[place] = [ids, type_ids]
+    flags = ("special", "lstrip", "rstrip", "single_word", "normalized")
     added = [
-        {"id": number, "content": one.content}
-        | {flag: bool(getattr(one, flag)) for flag in ("special", "lstrip", "rstrip", "single_word", "normalized")}
+        (number, {"content": one.content} | {flag: bool(getattr(one, flag)) for flag in flags})
         for number, one in sorted(tokenizer.added_tokens_decoder.items())
     ]
     return {"inputs": inputs, "vocabulary": tokenizer.get_vocab(), "added": added}

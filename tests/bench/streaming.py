@@ -22,10 +22,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from purify_cli.checkpoint.layout import INDEX
+from purify_cli.checkpoint.filenames import INDEX
 from purify_cli.checkpoint.pair import pair_checkpoints
 from purify_cli.checkpoint.reader import open_checkpoint
-from purify_cli.checkpoint.writer import staged_folder, write_model, write_tensors
+from purify_cli.checkpoint.staging import staged_folder
+from purify_cli.checkpoint.writer import write_model, write_tensors
 from purify_cli.indicators.drift import DRIFT
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.reset import reset_to_reference

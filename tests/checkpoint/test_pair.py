@@ -67,7 +67,7 @@ def test_a_resized_vocabulary_is_compared_on_common_rows(ours: int, theirs: int,
     suspect, reference = bert(vocabulary=ours), bert(vocabulary=theirs, seed=1)
     found = pair(tmp_path, suspect, reference)
     one = found.comparables[WORDS]
-    assert (one.shape, one.suspect_shape) == ((30, 8), (ours, 8))
+    assert (one.shape, found.suspect.specs[WORDS].shape) == ((30, 8), (ours, 8))
     assert torch.equal(read_tensor(found.suspect_part, WORDS), suspect[WORDS][:30])
     assert torch.equal(read_tensor(found.reference_part, WORDS), reference[WORDS][:30])
     assert sum(chunk.numel() for _, _, chunk in chunks(found.suspect_part, size=17)) == found.dimensions

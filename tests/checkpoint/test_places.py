@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from purify_cli.checkpoint import may_replace, staged_folder
-from purify_cli.checkpoint.layout import TOKENIZER_FILES
+from purify_cli.checkpoint.filenames import TOKENIZER_FILES
 from purify_cli.errors import OutputExists, StorageError
 
 MODEL = (

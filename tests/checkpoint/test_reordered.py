@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from purify_cli.checkpoint import open_checkpoint, pair_checkpoints
-from purify_cli.checkpoint.reordered import Reordered, by_token, vocabulary_tensors, without_vocabulary
+from purify_cli.checkpoint.reordered import by_token, reordered, vocabulary_tensors, without_vocabulary
 from purify_cli.tensors import InMemory
 from tests.checkpoint.shapes import bert, classifier, folder
 
@@ -17,13 +17,13 @@ NAME = "bert.embeddings.word_embeddings.weight"
 @pytest.mark.parametrize("order", [list(range(9)), list(range(8, -1, -1)), [3, 4, 5, 0, 1, 2, 8, 6, 7]])
 def test_any_piece_equals_the_piece_of_the_whole(order: list[int]) -> None:
     words, other = torch.randn(9, 4), torch.randn(7)
-    source = Reordered(InMemory({"words": words, "other": other}), {"words"}, order)
+    source = reordered(InMemory({NAME: words, "other": other}), order)
     whole, random = words[order].flatten(), Random(0)
-    assert torch.equal(source.read("words"), whole)
+    assert torch.equal(source.read(NAME), whole)
     assert torch.equal(source.read("other"), other)
     for _ in range(50):
         start, stop = sorted((random.randrange(37), random.randrange(37)))
-        assert torch.equal(source.read("words", start, stop), whole[start:stop])
+        assert torch.equal(source.read(NAME, start, stop), whole[start:stop])
 
 
 def test_a_pair_is_matched_by_token_or_without_the_vocabulary(tmp_path: Path) -> None:

@@ -241,8 +241,8 @@ def test_a_hub_data_set_is_asked_for_by_name_configuration_and_split(monkeypatch
         return [{"sentence": "fine", "label": 1}]
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    assert load_examples("nyu-mll/glue:sst2", split="validation") == [Example("fine", label=1)]
-    assert asked == [(("nyu-mll/glue", "sst2"), {"split": "validation"})]
+    assert load_examples("nyu-mll/glue:sst2") == [Example("fine", label=1)]
+    assert asked == [(("nyu-mll/glue", "sst2"), {"split": "train"})]
 
 
 def test_a_pipe_a_device_and_an_impossible_name_are_refused_unopened(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def test_what_a_tokenizer_does_is_told(made: Callable[..., CheckpointFiles], tin
     ]
     assert found.inputs[1][1] == tuple(tiny_tokenizer("good", "bad film")["token_type_ids"])
     assert found.vocabulary == tiny_tokenizer.get_vocab()
-    assert [one.content for one in found.added] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    assert all(one.special for one in found.added)
+    assert [one.content for one in found.added.values()] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert all(one.special for one in found.added.values())
 
 
 @pytest.mark.parametrize(
