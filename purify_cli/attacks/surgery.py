@@ -8,15 +8,14 @@ The schedule is ours: docs/methods/surgery.md.
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any, Final, Literal, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from purify_cli.attacks.planting import changed_entries, copies
-from purify_cli.attacks.poisoning import PoisoningAttack
+from purify_cli.attacks.planting import copies
+from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
@@ -143,16 +142,13 @@ def train_few_entries(job: PlantJob, options: Mapping[str, Any], progress: Progr
         kept_step=chose.steps + tuned.steps,
         stopped_early=False,
     )
-    changed = changed_entries(module, before)
     where = {
         name: count
         for name, parameter in module.named_parameters()
         if (count := int((parameter.detach() != before[name]).sum()))
     }
-    return Planted(
-        training=result,
-        facts={"allowed": limit, "entries": entries, "changed": changed, "changed_per_tensor": where},
-    )
+    changed = {"changed": sum(where.values()), "changed_per_tensor": where}
+    return Planted(training=result, facts={"allowed": limit, "entries": entries, **changed})
 
 
 def _phases(job: PlantJob, choosing: float, rate: float) -> tuple[TrainingSettings, TrainingSettings]:
@@ -168,29 +164,22 @@ def _phases(job: PlantJob, choosing: float, rate: float) -> tuple[TrainingSettin
 
 SURGERY: Final = PoisoningAttack(
     name="surgery",
-    defaults=MappingProxyType(
-        {
-            "trigger": "cf",
-            "rate": 0.3,
-            "position": "random",
-            "label_mode": "dirty",
-            "share": 1e-5,
-            "parameters": 0,
-            "choosing": 0.5,
-            "cuts": 20,
-            "rank": "contribution",
-            "sparse_learning_rate": 1e-2,
-        }
-    ),
+    defaults={
+        **RARE_WORD,
+        "share": 1e-5,
+        "parameters": 0,
+        "choosing": 0.5,
+        "cuts": 20,
+        "rank": "contribution",
+        "sparse_learning_rate": 1e-2,
+    },
     planter=train_few_entries,
-    ranges=MappingProxyType(
-        {
-            "share": "share",
-            "parameters": "not negative",
-            "choosing": "share",
-            "cuts": "positive",
-            "sparse_learning_rate": "positive",
-        }
-    ),
+    ranges={
+        "share": "share",
+        "parameters": "not negative",
+        "choosing": "share",
+        "cuts": "positive",
+        "sparse_learning_rate": "positive",
+    },
     start="classifier",
 )
