@@ -12,11 +12,12 @@ from typing import Any, Final, final
 
 from purify_cli.bench.figures import detection_figures
 from purify_cli.bench.grid import Suspect
-from purify_cli.bench.measuring import Examiner, counts
+from purify_cli.bench.measuring import counts, examine
 from purify_cli.bench.plan import MethodPlan
 from purify_cli.data.example import Example
 from purify_cli.detection.search import search_for_triggers
 from purify_cli.errors import DataError
+from purify_cli.evaluation import Question
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import Utility
 from purify_cli.purification.clean_rows import CleanSplit, split_rows, unsplit
@@ -117,7 +118,7 @@ class BenchCase:
         return {"baseline": _accuracy(found.baseline), "points": points, "stop_below": max(shared.max_drops)}
 
     def cell(
-        self, method: MethodPlan, defence: PreparedDefence, ratio: float | None, examiner: Examiner
+        self, method: MethodPlan, defence: PreparedDefence, ratio: float | None, question: Question
     ) -> dict[str, Any]:
         """Repair the suspect at a ratio and measure what comes out."""
         split, first = self._split(method), strongest_per_target(self.found)
@@ -137,7 +138,7 @@ class BenchCase:
         )
         repaired, training = done.repaired, done.training
         return {
-            **examiner.examine(done.loaded),
+            **examine(done.loaded, question, self.session.common.compute),
             "reset": repaired.counts.reset,
             "changed": repaired.counts.changed,
             "dimensions": repaired.counts.dimensions,
@@ -151,15 +152,7 @@ class BenchCase:
         defence = self.session.prepare("fine-purifying", self.rows, indicator=detector)
         if defence.scores is None:
             raise AssertionError(f"{detector} gave no scores")
-        figures = detection_figures(defence.scores, read_mask(planted))
-        return {
-            "planted": figures.planted,
-            "dimensions": figures.dimensions,
-            "mean_rank": figures.mean_rank,
-            "hits": {str(cut): share for cut, share in figures.hits.items()},
-            "best_hits": {str(cut): share for cut, share in figures.best_hits.items()},
-            "auroc": figures.auroc,
-        }
+        return detection_figures(defence.scores, read_mask(planted))
 
 
 def _accuracy(measured: Utility) -> dict[str, Any] | None:
