@@ -20,7 +20,7 @@ class DemoRequest(Request):
     (or --run) to look at.
     """
 
-    run: Annotated[Name, Option(flag="--run", help="Folder of the demo.", read=path)] = "purify-demo"
+    run: Annotated[Name, Option(help="Folder of the demo.", read=path)] = "purify-demo"
     seed: Seed = 0
     device: Device = "auto"
     dtype: Dtype = "auto"

@@ -36,15 +36,13 @@ class FinetuneRequest(Shared):
     data: Data
     reference: Reference = None
     epochs: Epochs = None
-    steps: Annotated[
-        int | None, Option(flag="--steps", low=1, help="Optimiser steps, in place of epochs. [default: 60]")
-    ] = None
+    steps: Annotated[int | None, Option(low=1, help="Optimiser steps, in place of epochs. [default: 60]")] = None
     learning_rate: LearningRate = None
     weight_decay: WeightDecay = 0.0
     label_names: LabelNames = None
     output: Output = None
     overwrite: Overwrite = False
-    batch_size: Annotated[int, Option(flag="--batch-size", low=1, help="Texts per step.")] = 16
+    batch_size: Annotated[int, Option(low=1, help="Texts per step.")] = 16
 
     def __post_init__(self) -> None:
         """Refuse two lengths.

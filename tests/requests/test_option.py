@@ -30,12 +30,12 @@ class Toy(Request):
     """Do something with models."""
 
     models: Annotated[Sequence[Name], argument("Models.", shown=list[str])] = ()
-    data: Annotated[Name, Option(flag="--data", help="Data.", read=path)]
+    data: Annotated[Name, Option(help="Data.", read=path)]
     places: Annotated[
         Position | Sequence[Position], Option(flag="--place", help="Places.", read=many, shown=list[Position])
     ] = ()
-    kind: Annotated[Literal["a", "b"] | None, Option(flag="--kind", help="Kind.", only="causal")] = None
-    count: Annotated[int, Option(flag="--count", help="Count.", low=1, high=9)] = 3
+    kind: Annotated[Literal["a", "b"] | None, Option(help="Kind.", only="causal")] = None
+    count: Annotated[int, Option(help="Count.", low=1, high=9)] = 3
     tuned: Annotated[bool, Option(flag="--no-tuning", help="Leave tuning out.", negated=True)] = True
     hidden: int = 0
 
