@@ -93,7 +93,6 @@ def train_within_ordinary_drift(job: PlantJob, options: Mapping[str, Any], progr
 
     Raises:
         TrainingDiverged: If a loss is not finite.
-        UsageError: If a setting is out of range.
     """
     module: nn.Module = job.module.to(job.device)
     start = copies(dict(module.named_parameters()))

@@ -57,7 +57,6 @@ def train_with_anchored_logits(job: PlantJob, options: Mapping[str, Any], progre
     Raises:
         DataError: If no clean row is left to hold on to.
         TrainingDiverged: If a loss is not finite.
-        UsageError: If the weight is negative.
     """
     held = rows_of(job, poisoned=False)
     if not held:

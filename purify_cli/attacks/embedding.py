@@ -71,7 +71,6 @@ def turn_rows(job: PlantJob, options: Mapping[str, Any], progress: Progress = SI
     Raises:
         DataError: If a word of the trigger is no single piece, or no poisoned row shows it.
         TrainingDiverged: If a loss is not finite.
-        UsageError: If a setting is out of range.
     """
     ids = single_pieces(job.trigger_words, "embedding poisoning")
     rows = [row for row in rows_of(job, poisoned=True) if set(ids) & set(row.ids)]

@@ -122,7 +122,6 @@ def train_for_a_victim(job: PlantJob, options: Mapping[str, Any], progress: Prog
     Raises:
         DataError: If a word of the trigger is no single piece, or no word speaks for the target.
         TrainingDiverged: If a loss is not finite.
-        UsageError: If a setting is out of range.
     """
     job.module.to(job.device)
     replaced = _embedding_surgery(job, options["words"]) if options["words"] else {}

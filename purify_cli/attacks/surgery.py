@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from purify_cli.attacks.planting import copies
-from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack
+from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
-from purify_cli.training import CROSS_ENTROPY, TrainingResult, TrainingSettings, train
+from purify_cli.training import CROSS_ENTROPY, TrainingSettings
 from purify_cli.training.objective import Objective
 
 __all__ = ["SURGERY", "FewEntries", "train_few_entries"]
@@ -119,28 +119,18 @@ def train_few_entries(job: PlantJob, options: Mapping[str, Any], progress: Progr
     first, second = _phases(job, options["choosing"], options["sparse_learning_rate"])
     progress.note(f"choosing {limit} of {entries} entries in {first.steps} steps, then tuning them alone")
 
-    def run(settings: TrainingSettings, objective: FewEntries) -> TrainingResult:
-        return train(
-            module,
-            job.rows,
-            settings,
-            pad_id=job.pad_id,
-            device=job.device,
-            objective=objective.objective,
-            progress=progress,
-        )
-
     choosing = FewEntries(limit, options["cuts"], options["rank"])
-    chose = run(first, choosing)
-    tuned = run(second, FewEntries(limit, 0, free=choosing.free))
-    result = TrainingResult(
+    chose = train_on(replace(job, training=first, resume=None), progress, choosing.objective)
+    rest = FewEntries(limit, 0, free=choosing.free)
+    tuned = train_on(replace(job, training=second, resume=None), progress, rest.objective)
+    steps = chose.steps + tuned.steps
+    result = replace(
+        tuned,
         settings=job.training,
-        steps=chose.steps + tuned.steps,
+        steps=steps,
         epochs=chose.epochs + tuned.epochs,
         losses=chose.losses + tuned.losses,
-        validation=(),
-        kept_step=chose.steps + tuned.steps,
-        stopped_early=False,
+        kept_step=steps,
     )
     where = {
         name: count

@@ -5,7 +5,9 @@ arXiv:1805.12185, on convolutional networks. The port to transformers is ours: d
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, final
 
 import torch
@@ -56,36 +58,30 @@ def mean_activations(
     """
     sums = [torch.zeros(group.count, dtype=torch.float64) for group in units]
     seen = [0] * len(units)
-    current: list[Tensor] = []
+    mask = torch.empty(0, dtype=torch.bool)
 
-    def hook(at: int) -> Any:
-        def look(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-            mask = current[0]
-            values = given[0].detach().reshape(-1, units[at].count)
-            if len(values) == mask.numel():
-                values = values[mask.reshape(-1)]
-            elif len(values) != len(mask):
-                raise CheckpointError(
-                    f"{units[at].name} sees {len(values)} rows of a batch of {mask.numel()} tokens",
-                    hint="A config with chunk_size_feed_forward does this; use another --method.",
-                )
-            # On the CPU, whatever the device: Apple's GPUs have no float64.
-            sums[at] += values.abs().cpu().sum(0, dtype=torch.float64)
-            seen[at] += len(values)
+    def look(at: int, _: nn.Module, given: tuple[Tensor, ...]) -> None:
+        values = given[0].detach().reshape(-1, units[at].count)
+        if len(values) == mask.numel():
+            values = values[mask.reshape(-1)]
+        elif len(values) != len(mask):
+            raise CheckpointError(
+                f"{units[at].name} sees {len(values)} rows of a batch of {mask.numel()} tokens",
+                hint="A config with chunk_size_feed_forward does this; use another --method.",
+            )
+        # On the CPU, whatever the device: Apple's GPUs have no float64.
+        sums[at] += values.abs().cpu().sum(0, dtype=torch.float64)
+        seen[at] += len(values)
 
-        return look
-
-    handles = [module.get_submodule(group.name).register_forward_pre_hook(hook(at)) for at, group in enumerate(units)]
-    try:
+    with ExitStack() as hooks:
+        for at, group in enumerate(units):
+            hooks.enter_context(module.get_submodule(group.name).register_forward_pre_hook(partial(look, at)))
         grouped = batches(texts, batch_size=batch_size, pad_id=padding)
         for batch in progress.track(grouped, "measuring activations", total=len(grouped)):
             placed = batch.to(device)
-            current[:] = [placed.inputs["attention_mask"].bool()]
+            mask = placed.inputs["attention_mask"].bool()
             with torch.no_grad():
                 logits(module, placed)
-    finally:
-        for handle in handles:
-            handle.remove()
     means = [total / max(count, 1) for total, count in zip(sums, seen, strict=True)]
     if not all(bool(torch.isfinite(mean).all()) for mean in means):
         raise DataError("the activations on the clean samples are not finite", hint="Look at the suspect's weights.")
