@@ -74,9 +74,10 @@ class BenchCase:
         return replace(self, found=repair_triggers(None if facts is None else SearchFacts.model_validate(facts)))
 
     def _name(self, method: MethodPlan) -> str:
-        if self.failure is not None and works_on_triggers(method.name, method.indicator):
+        works_on_words = works_on_triggers(method.name, method.indicator)
+        if works_on_words and self.failure is not None:
             raise DataError(f"the search failed: {self.failure}", hint="Measure it again: --retry.")
-        if not self.found and method.name != AUTO and works_on_triggers(method.name, method.indicator):
+        if works_on_words and not self.found and method.name != AUTO:
             raise DataError(
                 f"the search flagged no word, and {method.title} works on one", hint="The method auto does without."
             )

@@ -1,10 +1,11 @@
 """The results of a bench at a glance: means over suspects, what is left attack by attack, and figures per ratio."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from statistics import mean
 from typing import Final
 
-from purify_cli.bench.report.tables import Table, figures, harm, mean_of, points, share, value
+from purify_cli.bench.report.tables import UNREPAIRED, Table, figures, harm, mean_of, points, share, value
 from purify_cli.bench.report.view import Condition, Result, View, grouped
 
 __all__ = ["attack_tables", "harm_by_attack", "headline_tables", "ratio_tables", "suspect_table"]
@@ -37,7 +38,7 @@ def headline_tables(view: View) -> Iterator[Table]:
         suspects = view.suspects(shared)
         if not free or not suspects:
             continue
-        rows = [_means(name, "-", [one[key] for one in suspects]) for name, key in _BARE.items()]
+        rows = [_means(name, "-", [one[key] for one in suspects]) for name, key in UNREPAIRED.items()]
         for method in free:
             for budget in view.budgets:
                 chosen = [view.chosen(condition, method, budget) for condition in shared]
@@ -48,9 +49,6 @@ def headline_tables(view: View) -> Iterator[Table]:
             tuple(rows),
             f"Means over the suspects on which all of these methods have been tried. {RULE}",
         )
-
-
-_BARE: Final = {"suspect, untreated": "measured", "clean twin (floor)": "twin"}
 
 
 def _means(name: str, budget: str, cells: Sequence[Result]) -> tuple[str, ...]:
@@ -140,41 +138,20 @@ def ratio_tables(view: View) -> Iterator[Table]:
 def suspect_table(view: View) -> Iterator[Table]:
     """Yield what was planted: every suspect beside its clean twin, before any repair."""
     rows: list[tuple[str, ...]] = []
-    for task in view.tasks:
-        for attack in view.attacks:
-            for seed in view.plan["bench"]["seeds"]:
-                found = view.result("suspect", task, attack, f"s{seed}")
-                if found is None:
-                    continue
-                what = "bias_accuracy" if found["bias"] else "attack_success"
-                before, twin = found["measured"], found["twin"]
-                rows.append(
-                    (
-                        task,
-                        attack,
-                        str(seed),
-                        f"{found['poisoned']:,} / {found['rows']:,}",
-                        *(share([one["accuracy"]]) for one in (before, twin)),
-                        "BACC" if found["bias"] else "ASR",
-                        *(share([one[what]]) for one in (before, twin)),
-                        "-" if found["changed"] is None else f"{found['changed']:,}",
-                    )
-                )
+    for task, attack, seed in product(view.tasks, view.attacks, view.plan["bench"]["seeds"]):
+        found = view.result("suspect", task, attack, f"s{seed}")
+        if found is None:
+            continue
+        measure, what = ("BACC", "bias_accuracy") if found["bias"] else ("ASR", "attack_success")
+        poisoned = f"{found['poisoned']:,} / {found['rows']:,}"
+        changed = "-" if found["changed"] is None else f"{found['changed']:,}"
+        accuracies, successes = ([share([found[of][key]]) for of in ("measured", "twin")] for key in ("accuracy", what))
+        rows.append((task, attack, str(seed), poisoned, *accuracies, measure, *successes, changed))
     if rows:
+        head = ("ACC", "twin's ACC", "measure", "suspect", "twin (floor)", "changed entries")
         yield Table(
             "Suspects and their clean twins",
-            (
-                "task",
-                "attack",
-                "seed",
-                "poisoned rows",
-                "ACC",
-                "twin's ACC",
-                "measure",
-                "suspect",
-                "twin (floor)",
-                "changed entries",
-            ),
+            ("task", "attack", "seed", "poisoned rows", *head),
             tuple(rows),
             "The twin was trained alike on the clean rows. In brackets Wilson 95 % intervals. Changed entries: stored "
             "values that differ from the classifier that was attacked, where the attack starts from one.",

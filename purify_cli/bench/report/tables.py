@@ -12,6 +12,7 @@ from purify_cli.errors import printable
 from purify_cli.measures.intervals import Proportion
 
 __all__ = [
+    "UNREPAIRED",
     "Table",
     "cost_table",
     "detection_tables",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 Counts = Mapping[str, int]
+
+UNREPAIRED: Final = {"suspect, untreated": "measured", "clean twin (floor)": "twin"}
+"""What tables call the two models that are measured before any repair → where a suspect's row holds them."""
 
 
 @final
@@ -117,7 +121,7 @@ def task_tables(view: View) -> Iterator[Table]:
         shown = ("accuracy", "bias_accuracy" if bias else "attack_success", "target_rate")
         rows = [
             (name, "-", "-", *(share([found[key][of] for found in suspects]) for of in shown))
-            for name, key in (("suspect, untreated", "measured"), ("clean twin (floor)", "twin"))
+            for name, key in UNREPAIRED.items()
         ]
         for method in view.methods:
             told: set[tuple[str, ...]] = set()
@@ -178,9 +182,7 @@ def paired_tables(view: View) -> Iterator[Table]:
 def detection_tables(view: View) -> Iterator[Table]:
     """Yield how indicators rank the dimensions that an attack is known to have changed."""
     rows: list[tuple[str, ...]] = []
-    for row in view.rows.values():
-        if row["kind"] != "detection" or "result" not in row:
-            continue
+    for row in (row for row in view.rows.values() if row["kind"] == "detection" and "result" in row):
         place, found = row["place"], row["result"]
         hits = [f"{100 * found['hits'][cut]:.2f} (of {100 * found['best_hits'][cut]:.2f})" for cut in ("0.01", "0.001")]
         rows.append(
