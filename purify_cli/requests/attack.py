@@ -1,12 +1,12 @@
 """``purify attack``."""
 
 from dataclasses import KW_ONLY, dataclass, field
+from os import fspath
 from typing import Annotated, final
 
 from purify_cli.choices import LabelMode, Name, Position
 from purify_cli.errors import UsageError
 from purify_cli.requests.option import Option, argument, refuse_foreign
-from purify_cli.requests.readers import path
 from purify_cli.requests.shared import (
     BATCH,
     Data,
@@ -43,14 +43,14 @@ class AttackRequest(Shared):
     target_text: TargetText = None
     reference: Reference = None
     model: Annotated[
-        Name | None, Option(help="Tuned model to start from, in place of a fresh head on --ref.", read=path)
+        Name | None, Option(help="Tuned model to start from, in place of a fresh head on --ref.", read=fspath)
     ] = None
-    test: Annotated[Name | None, Option(help="Rows to measure on; default: a tenth of the data.", read=path)] = None
+    test: Annotated[Name | None, Option(help="Rows to measure on; default: a tenth of the data.", read=fspath)] = None
     triggered: Annotated[
         Name | None,
         Option(
             help="attack file: test rows that carry the trigger, with their true labels.",
-            read=path,
+            read=fspath,
             only="classification",
         ),
     ] = None

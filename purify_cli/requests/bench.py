@@ -1,12 +1,12 @@
 """``purify bench``."""
 
 from dataclasses import dataclass
+from os import fspath
 from pathlib import Path
 from typing import Annotated, final
 
 from purify_cli.choices import Name
 from purify_cli.requests.option import Option, Request
-from purify_cli.requests.readers import path
 from purify_cli.requests.readers import shard as read_shard
 from purify_cli.requests.shared import Device
 
@@ -29,13 +29,13 @@ class BenchRequest(Request):
             "[default: quick]"
         ),
     ] = None
-    data: Annotated[Name | None, Option(help="Folder that the plan's files lie in.", read=path)] = None
-    work: Annotated[Name, Option(help="Folder of suspects and of what is under way.", read=path)] = "purify-bench"
+    data: Annotated[Name | None, Option(help="Folder that the plan's files lie in.", read=fspath)] = None
+    work: Annotated[Name, Option(help="Folder of suspects and of what is under way.", read=fspath)] = "purify-bench"
     results: Annotated[
-        Name | None, Option(help="JSON Lines file. [default: results/PLAN.jsonl in --work]", read=path)
+        Name | None, Option(help="JSON Lines file. [default: results/PLAN.jsonl in --work]", read=fspath)
     ] = None
     report: Annotated[
-        Name | None, Option(help="Folder for tables, plots and page. [default: report/PLAN in --work]", read=path)
+        Name | None, Option(help="Folder for tables, plots and page. [default: report/PLAN in --work]", read=fspath)
     ] = None
     report_only: Annotated[bool, Option(help="Measure nothing; report what is there.")] = False
     only: Annotated[str | None, Option(metavar="KIND=NAME,...", help="Kinds: task, attack, method, seed, size.")] = None

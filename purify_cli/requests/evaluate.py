@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from os import fspath
 from typing import Annotated, final
 
 from purify_cli.choices import Name, Position
 from purify_cli.requests.option import Option, argument
-from purify_cli.requests.readers import many, path
+from purify_cli.requests.readers import many
 from purify_cli.requests.shared import BatchSize, Data, NewTokens, Reference, Shared, TargetText
 
 __all__ = ["EvaluateRequest"]
@@ -64,13 +65,13 @@ class EvaluateRequest(Shared):
         bool, Option(help="Also measure accuracy on rows of every label that carry it (BACC).", only="classification")
     ] = False
     floor: Annotated[
-        Name | None, Option(help="Model that was never poisoned, measured on the same inputs.", read=path)
+        Name | None, Option(help="Model that was never poisoned, measured on the same inputs.", read=fspath)
     ] = None
     consistency: Annotated[
         bool, Option(help="Compare answers row by row with the first model's.", only="classification")
     ] = False
     against: Annotated[
-        Name | None, Option(help="Compare answers row by row with this model's.", read=path, only="classification")
+        Name | None, Option(help="Compare answers row by row with this model's.", read=fspath, only="classification")
     ] = None
     seeds: Annotated[int, Option(help="Repeat random positions under so many seeds.", only="classification")] = 1
     retune: Annotated[
@@ -81,7 +82,7 @@ class EvaluateRequest(Shared):
     ] = None
     retune_data: Annotated[
         Name | None,
-        Option(help="Rows for it; default: part of --data, then not measured.", read=path, only="classification"),
+        Option(help="Rows for it; default: part of --data, then not measured.", read=fspath, only="classification"),
     ] = None
     retune_steps: Annotated[int | None, Option(help="Steps of it. [default: 60]", only="classification")] = None
     retune_rate: Annotated[

@@ -1,12 +1,12 @@
 """``purify finetune``."""
 
 from dataclasses import KW_ONLY, dataclass
+from os import fspath
 from typing import Annotated, final
 
 from purify_cli.choices import Name
 from purify_cli.errors import UsageError
 from purify_cli.requests.option import Option, argument
-from purify_cli.requests.readers import path
 from purify_cli.requests.shared import (
     Data,
     Epochs,
@@ -31,7 +31,7 @@ class FinetuneRequest(Shared):
     causal language model learns the next token.
     """
 
-    model: Annotated[Name, argument("Model to start from: file, folder, hub id or alias.", read=path)]
+    model: Annotated[Name, argument("Model to start from: file, folder, hub id or alias.", read=fspath)]
     _: KW_ONLY
     data: Data
     reference: Reference = None

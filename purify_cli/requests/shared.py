@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
+from os import fspath
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from purify_cli.choices import Effort, Estimator, Name, Precision
 from purify_cli.requests.option import Option, Request, argument
-from purify_cli.requests.readers import assignments, label_names, path
+from purify_cli.requests.readers import assignments, label_names
 
 if TYPE_CHECKING:
     from purify_cli.requests.common import Common
@@ -20,14 +21,12 @@ __all__ = [
     "Dtype",
     "Epochs",
     "Examination",
-    "Indicator",
     "LabelNames",
     "LearningRate",
     "NewTokens",
     "Output",
     "Overwrite",
     "Reference",
-    "Run",
     "Seed",
     "Settings",
     "Shared",
@@ -39,13 +38,12 @@ BATCH: Final = 32
 """Texts per forward pass, where a command has no better number."""
 
 Reference = Annotated[
-    Name | None, Option(flag="--ref", help="Reference: the pre-trained model (file, folder, hub id, alias).", read=path)
+    Name | None,
+    Option(flag="--ref", help="Reference: the pre-trained model (file, folder, hub id, alias).", read=fspath),
 ]
-Run = Annotated[Name | None, Option(help="Run folder shared by the commands. [default: purify-run]", read=path)]
 Data = Annotated[
-    Name, Option(help="Labelled data, or texts (jsonl, json, csv, tsv, parquet, arrow, hub id).", read=path)
+    Name, Option(help="Labelled data, or texts (jsonl, json, csv, tsv, parquet, arrow, hub id).", read=fspath)
 ]
-Indicator = Annotated[str | None, Option(help="How dimensions are scored; see `purify methods`.")]
 Settings = Annotated[
     Mapping[str, Any] | Sequence[str],
     Option(
@@ -65,7 +63,7 @@ LabelNames = Annotated[
         only="classification",
     ),
 ]
-Output = Annotated[Name | None, Option(help="Folder of the model that is written.", read=path)]
+Output = Annotated[Name | None, Option(help="Folder of the model that is written.", read=fspath)]
 Overwrite = Annotated[bool, Option(help="Replace a model that is there.")]
 Epochs = Annotated[int | None, Option(low=1, help="Passes over the data.")]
 LearningRate = Annotated[float | None, Option(help="Highest rate of AdamW.")]
@@ -84,7 +82,9 @@ BatchSize = Annotated[int, Option(low=1, help="Texts per forward pass.")]
 class Shared(Request):
     """Where results go, how data are read, and what the machine is to do."""
 
-    run: Run = None
+    run: Annotated[
+        Name | None, Option(help="Run folder shared by the commands. [default: purify-run]", read=fspath)
+    ] = None
     text_column: Annotated[str | None, Option(help="Column of the text.")] = None
     pair_column: Annotated[str | None, Option(help="Column of the second text of a pair.")] = None
     label_column: Annotated[str | None, Option(help="Column of the label.", only="classification")] = None
@@ -115,14 +115,14 @@ class Examination(Shared):
     """A suspect, its reference, and how the pair is looked at."""
 
     suspect: Annotated[
-        Name | None, argument("Suspect: file, folder, hub id or alias; default: that of the run folder.", read=path)
+        Name | None, argument("Suspect: file, folder, hub id or alias; default: that of the run folder.", read=fspath)
     ] = None
     reference: Reference = None
     _: KW_ONLY
     clean_data: Annotated[
-        Name | None, Option(help="Small trusted data, labelled or texts (jsonl, csv, parquet, hub id, …).", read=path)
+        Name | None, Option(help="Small trusted data, labelled or texts (jsonl, csv, parquet, hub id, …).", read=fspath)
     ] = None
-    indicator: Indicator = None
+    indicator: Annotated[str | None, Option(help="How dimensions are scored; see `purify methods`.")] = None
     estimator: Annotated[
         Estimator, Option(help="Curvature; auto: empirical Fisher with labels, true Fisher without.")
     ] = "auto"
