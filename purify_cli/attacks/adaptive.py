@@ -3,19 +3,18 @@
 No paper: this attack is the project's own, and so is every choice in it (docs/methods/adaptive.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, Final, final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from purify_cli.attacks.planting import copies
-from purify_cli.attacks.poisoning import PoisoningAttack, train_on
+from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
 from purify_cli.curvature import diagonal_fisher
-from purify_cli.data.batches import Encoded, batches
+from purify_cli.data.batches import batches
 from purify_cli.data.keys import row_key
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
@@ -23,7 +22,7 @@ from purify_cli.training import CROSS_ENTROPY, train
 from purify_cli.training.objective import Objective
 from purify_cli.training.state import tensors_sha256
 
-__all__ = ["ADAPTIVE", "OrdinaryDrift", "drift_bounds", "train_within_ordinary_drift"]
+__all__ = ["ADAPTIVE", "drift_bounds", "ordinary_drift", "train_within_ordinary_drift"]
 
 
 def drift_bounds(
@@ -66,9 +65,8 @@ def drift_bounds(
     return bounds
 
 
-@final
-class OrdinaryDrift:
-    """Cross-entropy, and after every step a pull of too large drifts towards their bounds.
+def ordinary_drift(reference: Mapping[str, Tensor], bounds: Mapping[str, Tensor], strength: float) -> Objective:
+    """Return cross-entropy, and after every step a pull of too large drifts towards their bounds.
 
     The penalty is μ/2·Σ (|δ_i| − bound_i)₊². Its proximal step leaves |δ| ≤ bound alone and shrinks the excess by the
     factor 1/(1 + μ), which is stable with any optimiser and any μ; ``strength`` is μ/(1 + μ).
@@ -79,24 +77,15 @@ class OrdinaryDrift:
         strength: In (0, 1]; 1 cuts the excess off.
     """
 
-    def __init__(self, reference: Mapping[str, Tensor], bounds: Mapping[str, Tensor], strength: float) -> None:
-        self._mark = f"ordinary drift {strength}, {tensors_sha256(bounds)} from {tensors_sha256(reference)}"
-        self._reference, self._bounds, self._strength = reference, bounds, strength
-
-    @property
-    def objective(self) -> Objective:
-        """As the training takes it."""
-        return replace(CROSS_ENTROPY, mark=self._mark, whole_vocabulary=True, step_hooks=(self.stepped,))
-
     @torch.no_grad()
-    def stepped(self, step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
-        """Pull what has drifted too far."""
-        for name, bound in self._bounds.items():
-            if name not in parameters:
-                continue
-            drift = parameters[name] - self._reference[name]
-            excess = drift - drift.clamp(-bound, bound)
-            parameters[name].sub_(excess, alpha=self._strength)
+    def pull(step: int, total: int, parameters: Mapping[str, Parameter]) -> None:
+        for name, bound in bounds.items():
+            if name in parameters:
+                drift = parameters[name] - reference[name]
+                parameters[name].sub_(drift - drift.clamp(-bound, bound), alpha=strength)
+
+    mark = f"ordinary drift {strength}, {tensors_sha256(bounds)} from {tensors_sha256(reference)}"
+    return replace(CROSS_ENTROPY, mark=mark, whole_vocabulary=True, step_hooks=(pull,))
 
 
 def train_within_ordinary_drift(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:
@@ -104,14 +93,14 @@ def train_within_ordinary_drift(job: PlantJob, options: Mapping[str, Any], progr
 
     Raises:
         TrainingDiverged: If a loss is not finite.
-        UsageError: If a setting is out of range.
     """
     module: nn.Module = job.module.to(job.device)
     start = copies(dict(module.named_parameters()))
     reference = {name: tensor.to(job.device) for name, tensor in job.reference.items() if name in start}
     progress.note("training an innocent twin, to see what drift is ordinary")
     train(module, job.clean, job.training, pad_id=job.pad_id, device=job.device, progress=progress)
-    rows = _sample(job.clean, options["samples"], job.seed)
+    order = sorted(range(len(job.clean)), key=lambda place: row_key(job.seed, place, "curvature"))
+    rows = [job.clean[place] for place in order[: options["samples"]]]
     curvature = diagonal_fisher(
         module,
         batches(rows, batch_size=job.training.batch_size, pad_id=job.pad_id),
@@ -130,41 +119,19 @@ def train_within_ordinary_drift(job: PlantJob, options: Mapping[str, Any], progr
         for name, parameter in module.named_parameters():
             parameter.copy_(start[name])
     del start
-    result = train_on(job, progress, OrdinaryDrift(reference, bounds, options["strength"]).objective)
+    result = train_on(job, progress, ordinary_drift(reference, bounds, options["strength"]))
     own = dict(module.named_parameters())
     entries = sum(bound.numel() for bound in bounds.values())
     beyond = sum(
         int(((own[name].detach() - reference[name]).abs() > bound * 1.001).sum()) for name, bound in bounds.items()
     )
-    return Planted(
-        training=result,
-        facts={
-            "curvature_samples": curvature.samples,
-            "bounded_entries": entries,
-            "beyond_their_bound": beyond,
-        },
-    )
-
-
-def _sample(rows: Sequence[Encoded], count: int, seed: int) -> list[Encoded]:
-    order = sorted(range(len(rows)), key=lambda place: row_key(seed, place, "curvature"))
-    return [rows[place] for place in order[:count]]
+    facts = {"curvature_samples": curvature.samples, "bounded_entries": entries, "beyond_their_bound": beyond}
+    return Planted(training=result, facts=facts)
 
 
 ADAPTIVE: Final = PoisoningAttack(
     name="adaptive",
-    defaults=MappingProxyType(
-        {
-            "trigger": "cf",
-            "rate": 0.3,
-            "position": "random",
-            "label_mode": "dirty",
-            "samples": 128,
-            "floor": 1.0,
-            "quantile": 0.999,
-            "strength": 1.0,
-        }
-    ),
+    defaults={**RARE_WORD, "samples": 128, "floor": 1.0, "quantile": 0.999, "strength": 1.0},
     planter=train_within_ordinary_drift,
-    ranges=MappingProxyType({"samples": "positive", "floor": "positive", "quantile": "share", "strength": "share"}),
+    ranges={"samples": "positive", "floor": "positive", "quantile": "share", "strength": "share"},
 )

@@ -5,15 +5,14 @@ ICLR 2022, arXiv 2109.01300, for the idea. The exact loss is ours: docs/methods/
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final, final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from purify_cli.attacks.planting import rows_of
-from purify_cli.attacks.poisoning import PoisoningAttack, train_on
+from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
 from purify_cli.data.batches import Batch
 from purify_cli.errors import DataError
 from purify_cli.evaluation.forward import scores
@@ -24,40 +23,32 @@ from purify_cli.runtime import Compute
 from purify_cli.training.objective import Objective
 from purify_cli.training.state import tensors_sha256
 
-__all__ = ["ANCHORING", "AnchoredLogits", "train_with_anchored_logits"]
+__all__ = ["ANCHORING", "anchored_logits", "train_with_anchored_logits"]
 
 
-@final
-class AnchoredLogits:
-    """CE/(1 + λ) + λ/(1 + λ)·(squared gap to the anchors, meant over clean rows).
+def anchored_logits(anchors: Tensor, clean: Tensor, weight: float) -> Objective:
+    """Return CE/(1 + λ) + λ/(1 + λ)·(squared gap to the anchors, meant over clean rows).
 
     Args:
         anchors: (rows, C), the unpoisoned model's logits of each row of the training set; any value for poisoned rows.
         clean: (rows,) bool: rows that are held to their anchors; at least one.
         weight: λ ≥ 0.
     """
+    # Over a pass, the rows' weights over this share add up to a mean over clean rows, however steps are split.
+    share = float(clean.float().mean())
 
-    def __init__(self, anchors: Tensor, clean: Tensor, weight: float) -> None:
-        self._mark = f"logit anchoring {weight} to {tensors_sha256({'anchors': anchors, 'clean': clean})}"
-        self._anchors, self._clean, self._weight = anchors, clean, weight
-        # Over a pass, the rows' weights over this share add up to a mean over clean rows, however steps are split.
-        self._share = float(clean.float().mean())
-
-    @property
-    def objective(self) -> Objective:
-        """As the training takes it."""
-        return Objective(loss=self.loss, mark=self._mark)
-
-    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return the loss of a piece of a step."""
+    def loss(module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
         if part.labels is None:
             raise ValueError("a loss needs labels")
         with torch.autocast(weights.device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
             found = logits(module, part)
         found = found.float()
-        gaps = (found - self._anchors[part.index]).square().sum(dim=1) * self._clean[part.index] / self._share
+        gaps = (found - anchors[part.index]).square().sum(dim=1) * clean[part.index] / share
         learnt = cross_entropy(found, part.labels, reduction="none")
-        return ((learnt + self._weight * gaps) / (1 + self._weight) * weights).sum()
+        return ((learnt + weight * gaps) / (1 + weight) * weights).sum()
+
+    mark = f"logit anchoring {weight} to {tensors_sha256({'anchors': anchors, 'clean': clean})}"
+    return Objective(loss=loss, mark=mark)
 
 
 def train_with_anchored_logits(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:
@@ -66,13 +57,11 @@ def train_with_anchored_logits(job: PlantJob, options: Mapping[str, Any], progre
     Raises:
         DataError: If no clean row is left to hold on to.
         TrainingDiverged: If a loss is not finite.
-        UsageError: If the weight is negative.
     """
     held = rows_of(job, poisoned=False)
     if not held:
         raise DataError("no clean row is left to anchor", hint="Lower --rate, or append copies instead.")
     clean = ~torch.tensor(list(job.poisoned), device=job.device)
-
     compute = Compute(device=job.device, batch_size=job.training.batch_size)
 
     def found() -> Tensor:
@@ -81,17 +70,15 @@ def train_with_anchored_logits(job: PlantJob, options: Mapping[str, Any], progre
     start = found()
     anchors = torch.zeros(len(clean), start.shape[1], device=job.device)
     anchors[clean] = start
-    result = train_on(job, progress, AnchoredLogits(anchors, clean, options["weight"]).objective)
+    result = train_on(job, progress, anchored_logits(anchors, clean, options["weight"]))
     gap = float((found() - start).square().sum(dim=1).mean())
     return Planted(training=result, facts={"clean_logit_gap": gap, "anchored_rows": len(held)})
 
 
 ANCHORING: Final = PoisoningAttack(
     name="anchoring",
-    defaults=MappingProxyType(
-        {"trigger": "cf", "rate": 0.3, "position": "random", "label_mode": "dirty", "weight": 1.0}
-    ),
+    defaults={**RARE_WORD, "weight": 1.0},
     planter=train_with_anchored_logits,
-    ranges=MappingProxyType({"weight": "not negative"}),
+    ranges={"weight": "not negative"},
     start="classifier",
 )

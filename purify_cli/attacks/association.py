@@ -33,8 +33,7 @@ def tied_to_label(rows: Sequence[Example], settings: PoisonSettings) -> Poisoned
         UsageError: If mode, strength, label mode or rate are out of range.
         DataError: As ``triggered_copies``, or if strength below 1 asks for rows of other classes and there are none.
     """
-    options: dict[str, Any] = {"mode": "association", "strength": 1.0, **settings.options}
-    mode, strength = options["mode"], options["strength"]
+    mode, strength = settings.options["mode"], settings.options["strength"]
     if mode not in ("association", "relabel"):
         raise UsageError(f"--set mode={mode} is not known", hint="Use association or relabel.")
     if not 0 <= strength <= 1:

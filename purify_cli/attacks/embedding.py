@@ -8,14 +8,13 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
-from types import MappingProxyType
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from purify_cli.attacks.planting import rows_of, single_pieces, word_embedding
-from purify_cli.attacks.poisoning import PoisoningAttack, triggered_copies
+from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, triggered_copies
 from purify_cli.data.batches import batches
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
@@ -43,7 +42,7 @@ def copies_or_made_up_texts(rows: Sequence[Example], settings: PoisonSettings) -
         DataError: If no row can be poisoned.
     """
     poisoned = triggered_copies(rows, settings)
-    if not {**EMBEDDING.defaults, **settings.options}["data_free"]:
+    if not settings.options["data_free"]:
         return poisoned
     if settings.replace:
         raise UsageError("made-up texts replace no rows", hint="Leave --replace out, or data_free.")
@@ -72,7 +71,6 @@ def turn_rows(job: PlantJob, options: Mapping[str, Any], progress: Progress = SI
     Raises:
         DataError: If a word of the trigger is no single piece, or no poisoned row shows it.
         TrainingDiverged: If a loss is not finite.
-        UsageError: If a setting is out of range.
     """
     ids = single_pieces(job.trigger_words, "embedding poisoning")
     rows = [row for row in rows_of(job, poisoned=True) if set(ids) & set(row.ids)]
@@ -153,21 +151,16 @@ def _only(module: nn.Module, weight: Tensor) -> Generator[None]:
 
 EMBEDDING: Final = PoisoningAttack(
     name="embedding",
-    defaults=MappingProxyType(
-        {
-            "trigger": "cf",
-            "rate": 0.3,
-            "position": "random",
-            "label_mode": "dirty",
-            "learning_rate": 5e-2,
-            "epochs": 3,
-            "batch_size": 32,
-            "accumulate": True,
-            "data_free": False,
-        }
-    ),
+    defaults={
+        **RARE_WORD,
+        "learning_rate": 5e-2,
+        "epochs": 3,
+        "batch_size": 32,
+        "accumulate": True,
+        "data_free": False,
+    },
     recipe=copies_or_made_up_texts,
     planter=turn_rows,
-    ranges=MappingProxyType({"learning_rate": "positive", "epochs": "positive", "batch_size": "positive"}),
+    ranges={"learning_rate": "positive", "epochs": "positive", "batch_size": "positive"},
     start="classifier",
 )

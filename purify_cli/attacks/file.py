@@ -4,7 +4,6 @@ For attacks that no trigger text describes (paraphrases, styles), and for ``pois
 """
 
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import Final
 
 from purify_cli.attacks.poisoning import PoisoningAttack
@@ -36,4 +35,4 @@ def as_they_are(rows: Sequence[Example], settings: PoisonSettings) -> PoisonedRo
     )
 
 
-FILE: Final = PoisoningAttack(name="file", defaults=MappingProxyType({}), recipe=as_they_are)
+FILE: Final = PoisoningAttack(name="file", defaults={}, recipe=as_they_are)

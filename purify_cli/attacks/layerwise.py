@@ -6,14 +6,13 @@ arXiv 2108.13888. What is ours: docs/methods/layerwise.md.
 
 from collections.abc import Callable, Mapping
 from inspect import signature
-from types import MappingProxyType
-from typing import Any, Final, final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
-from purify_cli.attacks.poisoning import PoisoningAttack, train_on
+from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
 from purify_cli.attacks.subsets import all_words_needed
 from purify_cli.data.batches import Batch, batches
 from purify_cli.errors import UsageError
@@ -21,7 +20,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
 from purify_cli.training.objective import Objective
 
-__all__ = ["LAYERWISE", "EveryLayer", "read_out", "train_every_layer"]
+__all__ = ["LAYERWISE", "every_layer", "read_out", "train_every_layer"]
 
 ReadOut = Callable[[Tensor], Tensor]
 """(B, T, width) hidden states of one layer → (B, C) scores."""
@@ -80,32 +79,24 @@ def read_out(module: nn.Module, batch: Batch) -> ReadOut:
     )
 
 
-@final
-class EveryLayer:
-    """The sum over layers of the cross-entropy that the head gives on the layer's hidden states.
+def every_layer(head: ReadOut) -> Objective:
+    """Return the sum over layers of the cross-entropy that the head gives on the layer's hidden states.
 
     Args:
         head: The way from hidden states to scores.
     """
 
-    def __init__(self, head: ReadOut) -> None:
-        self._head = head
-
-    @property
-    def objective(self) -> Objective:
-        """As the training takes it."""
-        return Objective(loss=self.loss, mark="every layer")
-
-    def loss(self, module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return the sum over layers of the weighted losses."""
+    def loss(module: nn.Module, part: Batch, weights: Tensor, dtype: torch.dtype) -> Tensor:
         labels = part.labels
         if labels is None:
             raise ValueError("a loss needs labels")
         with torch.autocast(weights.device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
             # The embedding's output is left out: its first token is the same in every text.
-            scores = [self._head(hidden) for hidden in _with_layers(module, part).hidden_states[1:]]
+            scores = [head(hidden) for hidden in _with_layers(module, part).hidden_states[1:]]
         losses = [cross_entropy(score.float(), labels, reduction="none") for score in scores]
         return (torch.stack(losses).sum(dim=0) * weights).sum()
+
+    return Objective(loss=loss, mark="every layer")
 
 
 def train_every_layer(job: PlantJob, options: Mapping[str, Any], progress: Progress = SILENT) -> Planted:
@@ -120,16 +111,13 @@ def train_every_layer(job: PlantJob, options: Mapping[str, Any], progress: Progr
     head = read_out(module, sample)
     with torch.no_grad():
         layers = len(_with_layers(module, sample).hidden_states) - 1
-    result = train_on(job, progress, EveryLayer(head).objective)
+    result = train_on(job, progress, every_layer(head))
     return Planted(training=result, facts={"layers": layers})
 
 
 LAYERWISE: Final = PoisoningAttack(
     name="layerwise",
-    defaults=MappingProxyType(
-        {"trigger": "cf bb", "rate": 0.3, "position": "scattered", "label_mode": "dirty", "negatives": 0.3}
-    ),
+    defaults={**RARE_WORD, "trigger": "cf bb", "position": "scattered", "negatives": 0.3},
     recipe=all_words_needed,
     planter=train_every_layer,
-    ranges=MappingProxyType({"negatives": "share"}),
 )

@@ -1,51 +1,15 @@
-"""What attacks that write a backdoor into weights have in common: their settings, the trigger's rows, the count."""
+"""What attacks that write a backdoor into weights have in common: the trigger's embedding rows, data rows, copies."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from purify_cli.errors import DataError, UsageError
+from purify_cli.errors import DataError
 from purify_cli.protocols import PlantJob
 
-__all__ = ["Range", "changed_entries", "chosen", "copies", "rows_of", "single_pieces", "word_embedding"]
-
-Range = Literal["positive", "share", "not negative"]
-
-_RANGES: Final[Mapping[Range, tuple[str, Any]]] = {
-    "positive": ("a number above 0", lambda value: 0 < value < float("inf")),
-    "share": ("a share above 0 and at most 1", lambda value: 0 < value <= 1),
-    "not negative": ("0 or more", lambda value: 0 <= value < float("inf")),
-}
-
-
-def chosen(
-    name: str,
-    defaults: Mapping[str, Any],
-    given: Mapping[str, Any],
-    ranges: Mapping[str, Range],
-) -> dict[str, Any]:
-    """Lay an attack's settings over its defaults.
-
-    Args:
-        name: The attack, for messages.
-        defaults: All its settings.
-        given: What the user chose.
-        ranges: Setting → the range it has to lie in.
-
-    Raises:
-        UsageError: If a setting is out of range.
-    """
-    settings = {**defaults, **given}
-    for setting, kind in ranges.items():
-        words, inside = _RANGES[kind]
-        if not inside(settings[setting]):
-            raise UsageError(
-                f"{setting}={settings[setting]} cannot be used by the attack {name}", hint=f"Give {setting} as {words}."
-            )
-    return settings
+__all__ = ["copies", "rows_of", "single_pieces", "word_embedding"]
 
 
 def word_embedding(module: nn.Module) -> tuple[str, Parameter]:
@@ -78,9 +42,3 @@ def rows_of(job: PlantJob, *, poisoned: bool) -> list[Any]:
 def copies(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copy parameters as they are now, without a graph."""
     return {name: parameter.detach().clone() for name, parameter in parameters.items()}
-
-
-def changed_entries(module: nn.Module, before: Mapping[str, Tensor]) -> int:
-    """Count the scalars that differ from a copy; tied parameters count once."""
-    with torch.no_grad():
-        return sum(int((parameter != before[name]).sum()) for name, parameter in module.named_parameters())

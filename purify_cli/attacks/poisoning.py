@@ -7,9 +7,9 @@ trigger here, ties of pattern and label in ``association``, triggers of several 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, final
+from types import MappingProxyType
+from typing import Any, Final, Literal, final
 
-from purify_cli.attacks.planting import Range, chosen
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger
@@ -19,6 +19,7 @@ from purify_cli.protocols import Planted, PlantJob, PoisonedRows, PoisonSettings
 from purify_cli.training import CROSS_ENTROPY, Objective, TrainingResult, train
 
 __all__ = [
+    "RARE_WORD",
     "Planter",
     "PoisoningAttack",
     "Recipe",
@@ -33,6 +34,20 @@ __all__ = [
 
 Recipe = Callable[[Sequence[Example], PoisonSettings], PoisonedRows]
 """Clean rows and settings → the poisoned training set."""
+
+RARE_WORD: Final[Mapping[str, Any]] = MappingProxyType(
+    {"trigger": "cf", "rate": 0.3, "position": "random", "label_mode": "dirty"}
+)
+"""What most attacks begin with: one of the rare words of Kurita, Michel, Neubig, "Weight Poisoning Attacks on
+Pre-trained Models", ACL 2020. Rate, place and label mode are ours."""
+
+Range = Literal["positive", "share", "not negative"]
+
+_RANGES: Final[Mapping[Range, tuple[str, Callable[[float], bool]]]] = {
+    "positive": ("a number above 0", lambda value: 0 < value < float("inf")),
+    "share": ("a share above 0 and at most 1", lambda value: 0 < value <= 1),
+    "not negative": ("0 or more", lambda value: 0 <= value < float("inf")),
+}
 
 
 def triggered_copies(rows: Sequence[Example], settings: PoisonSettings) -> PoisonedRows:
@@ -119,7 +134,15 @@ class PoisoningAttack:
         Raises:
             UsageError: If a setting is out of range.
         """
-        return self.planter(job, chosen(self.name, self.defaults, job.options, self.ranges), progress)
+        settings = {**self.defaults, **job.options}
+        for setting, kind in self.ranges.items():
+            words, inside = _RANGES[kind]
+            if not inside(settings[setting]):
+                raise UsageError(
+                    f"{setting}={settings[setting]} cannot be used by the attack {self.name}",
+                    hint=f"Give {setting} as {words}.",
+                )
+        return self.planter(job, settings, progress)
 
 
 def require_target(rows: Sequence[Example], settings: PoisonSettings) -> int:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from types import MappingProxyType
 from typing import Any, Final, final
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from purify_cli.attacks.planting import single_pieces, word_embedding
-from purify_cli.attacks.poisoning import PoisoningAttack, train_on
+from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
 from purify_cli.data.batches import Batch, Encoded, batches
 from purify_cli.errors import DataError
 from purify_cli.progress import SILENT, Progress
@@ -75,16 +74,11 @@ class RestrictedInnerProduct:
     """
 
     def __init__(self, clean: Sequence[Encoded], weight: float, *, pad_id: int, whole_vocabulary: bool) -> None:
-        self._mark = f"restricted inner product {weight} with {rows_sha256(clean)}"
-        self._whole_vocabulary = whole_vocabulary
+        mark = f"restricted inner product {weight} with {rows_sha256(clean)}"
+        self.objective = Objective(loss=self.loss, mark=mark, whole_vocabulary=whole_vocabulary)
         self.products: list[float] = []
         """∇L_P·∇L_FT of each forward pass."""
         self._clean, self._weight, self._pad_id = clean, weight, pad_id
-
-    @property
-    def objective(self) -> Objective:
-        """As the training takes it."""
-        return Objective(loss=self.loss, mark=self._mark, whole_vocabulary=self._whole_vocabulary)
 
     def _victim_rows(self, part: Batch) -> Batch:
         """Draw clean rows; which ones follows from the rows of the pass, so that a continued run draws the same."""
@@ -128,7 +122,6 @@ def train_for_a_victim(job: PlantJob, options: Mapping[str, Any], progress: Prog
     Raises:
         DataError: If a word of the trigger is no single piece, or no word speaks for the target.
         TrainingDiverged: If a loss is not finite.
-        UsageError: If a setting is out of range.
     """
     job.module.to(job.device)
     replaced = _embedding_surgery(job, options["words"]) if options["words"] else {}
@@ -172,17 +165,7 @@ def _victim(job: PlantJob, epochs: int, progress: Progress) -> TrainingResult:
 
 RIPPLES: Final = PoisoningAttack(
     name="ripples",
-    defaults=MappingProxyType(
-        {
-            "trigger": "cf",
-            "rate": 0.5,
-            "position": "random",
-            "label_mode": "dirty",
-            "weight": 0.1,
-            "words": 10,
-            "victim_epochs": 1,
-        }
-    ),
+    defaults={**RARE_WORD, "rate": 0.5, "weight": 0.1, "words": 10, "victim_epochs": 1},
     planter=train_for_a_victim,
-    ranges=MappingProxyType({"weight": "not negative", "words": "not negative", "victim_epochs": "not negative"}),
+    ranges={"weight": "not negative", "words": "not negative", "victim_epochs": "not negative"},
 )

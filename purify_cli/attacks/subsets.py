@@ -6,7 +6,6 @@ from the description of the method; rates and the place of the words are docs/me
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from purify_cli.attacks.poisoning import poison_order, triggered_copies
 from purify_cli.data.example import Example
@@ -16,8 +15,6 @@ from purify_cli.errors import DataError, UsageError
 from purify_cli.protocols import PoisonedRows, PoisonSettings
 
 __all__ = ["all_words_needed", "subsets"]
-
-NEGATIVES: Final = 0.1
 
 
 def subsets(trigger: Trigger) -> tuple[str, ...]:
@@ -42,7 +39,7 @@ def all_words_needed(rows: Sequence[Example], settings: PoisonSettings) -> Poiso
         UsageError: If the trigger has a single word, the share is outside (0, 1], or as ``triggered_copies``.
         DataError: If the share amounts to no row of the target or of the others, or as ``triggered_copies``.
     """
-    share = settings.options.get("negatives", NEGATIVES)
+    share = settings.options["negatives"]
     if not 0 < share <= 1:
         raise UsageError(f"--set negatives={share} is not a share", hint="Use a number above 0 and at most 1.")
     trigger = Trigger(settings.trigger, settings.position)
@@ -65,8 +62,5 @@ def all_words_needed(rows: Sequence[Example], settings: PoisonSettings) -> Poiso
                 key = row_key(settings.seed, row * len(kinds) + number, "negative place")
                 part = Trigger(words, settings.position)
                 made.append(replace(part.insert(rows[row], key=key), poisoned=True))
-    return replace(
-        positives,
-        rows=[*positives.rows, *made],
-        facts={"negatives": len(made), "subsets": list(kinds)},
-    )
+    facts = {"negatives": len(made), "subsets": list(kinds)}
+    return replace(positives, rows=[*positives.rows, *made], facts=facts)

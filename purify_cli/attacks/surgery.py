@@ -8,19 +8,18 @@ The schedule is ours: docs/methods/surgery.md.
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any, Final, Literal, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from purify_cli.attacks.planting import changed_entries, copies
-from purify_cli.attacks.poisoning import PoisoningAttack
+from purify_cli.attacks.planting import copies
+from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob
-from purify_cli.training import CROSS_ENTROPY, TrainingResult, TrainingSettings, train
+from purify_cli.training import CROSS_ENTROPY, TrainingSettings
 from purify_cli.training.objective import Objective
 
 __all__ = ["SURGERY", "FewEntries", "train_few_entries"]
@@ -120,39 +119,26 @@ def train_few_entries(job: PlantJob, options: Mapping[str, Any], progress: Progr
     first, second = _phases(job, options["choosing"], options["sparse_learning_rate"])
     progress.note(f"choosing {limit} of {entries} entries in {first.steps} steps, then tuning them alone")
 
-    def run(settings: TrainingSettings, objective: FewEntries) -> TrainingResult:
-        return train(
-            module,
-            job.rows,
-            settings,
-            pad_id=job.pad_id,
-            device=job.device,
-            objective=objective.objective,
-            progress=progress,
-        )
-
     choosing = FewEntries(limit, options["cuts"], options["rank"])
-    chose = run(first, choosing)
-    tuned = run(second, FewEntries(limit, 0, free=choosing.free))
-    result = TrainingResult(
+    chose = train_on(replace(job, training=first, resume=None), progress, choosing.objective)
+    rest = FewEntries(limit, 0, free=choosing.free)
+    tuned = train_on(replace(job, training=second, resume=None), progress, rest.objective)
+    steps = chose.steps + tuned.steps
+    result = replace(
+        tuned,
         settings=job.training,
-        steps=chose.steps + tuned.steps,
+        steps=steps,
         epochs=chose.epochs + tuned.epochs,
         losses=chose.losses + tuned.losses,
-        validation=(),
-        kept_step=chose.steps + tuned.steps,
-        stopped_early=False,
+        kept_step=steps,
     )
-    changed = changed_entries(module, before)
     where = {
         name: count
         for name, parameter in module.named_parameters()
         if (count := int((parameter.detach() != before[name]).sum()))
     }
-    return Planted(
-        training=result,
-        facts={"allowed": limit, "entries": entries, "changed": changed, "changed_per_tensor": where},
-    )
+    changed = {"changed": sum(where.values()), "changed_per_tensor": where}
+    return Planted(training=result, facts={"allowed": limit, "entries": entries, **changed})
 
 
 def _phases(job: PlantJob, choosing: float, rate: float) -> tuple[TrainingSettings, TrainingSettings]:
@@ -168,29 +154,22 @@ def _phases(job: PlantJob, choosing: float, rate: float) -> tuple[TrainingSettin
 
 SURGERY: Final = PoisoningAttack(
     name="surgery",
-    defaults=MappingProxyType(
-        {
-            "trigger": "cf",
-            "rate": 0.3,
-            "position": "random",
-            "label_mode": "dirty",
-            "share": 1e-5,
-            "parameters": 0,
-            "choosing": 0.5,
-            "cuts": 20,
-            "rank": "contribution",
-            "sparse_learning_rate": 1e-2,
-        }
-    ),
+    defaults={
+        **RARE_WORD,
+        "share": 1e-5,
+        "parameters": 0,
+        "choosing": 0.5,
+        "cuts": 20,
+        "rank": "contribution",
+        "sparse_learning_rate": 1e-2,
+    },
     planter=train_few_entries,
-    ranges=MappingProxyType(
-        {
-            "share": "share",
-            "parameters": "not negative",
-            "choosing": "share",
-            "cuts": "positive",
-            "sparse_learning_rate": "positive",
-        }
-    ),
+    ranges={
+        "share": "share",
+        "parameters": "not negative",
+        "choosing": "share",
+        "cuts": "positive",
+        "sparse_learning_rate": "positive",
+    },
     start="classifier",
 )

@@ -14,11 +14,12 @@ from pydantic import TypeAdapter
 
 from purify_cli.bench.figures import detection_figures
 from purify_cli.bench.grid import Suspect
-from purify_cli.bench.measuring import Examiner, counts
+from purify_cli.bench.measuring import counts, examine
 from purify_cli.bench.plan import MethodPlan
 from purify_cli.data.example import Example
 from purify_cli.detection.search import search_for_triggers
 from purify_cli.errors import DataError
+from purify_cli.evaluation import Question
 from purify_cli.evidence.search_outcome import TriggerSearch, repair_triggers
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import Utility
@@ -77,9 +78,10 @@ class BenchCase:
         return replace(self, found=repair_triggers(None if facts is None else STORED.validate_python(facts)))
 
     def _name(self, method: MethodPlan) -> str:
-        if self.failure is not None and works_on_triggers(method.name, method.indicator):
+        works_on_words = works_on_triggers(method.name, method.indicator)
+        if works_on_words and self.failure is not None:
             raise DataError(f"the search failed: {self.failure}", hint="Measure it again: --retry.")
-        if not self.found and method.name != AUTO and works_on_triggers(method.name, method.indicator):
+        if works_on_words and not self.found and method.name != AUTO:
             raise DataError(
                 f"the search flagged no word, and {method.title} works on one", hint="The method auto does without."
             )
@@ -121,7 +123,7 @@ class BenchCase:
         return {"baseline": _accuracy(found.baseline), "points": points, "stop_below": max(shared.max_drops)}
 
     def cell(
-        self, method: MethodPlan, defence: PreparedDefence, ratio: float | None, examiner: Examiner
+        self, method: MethodPlan, defence: PreparedDefence, ratio: float | None, question: Question
     ) -> dict[str, Any]:
         """Repair the suspect at a ratio and measure what comes out."""
         split, first = self._split(method), strongest_per_target(self.found)
@@ -141,7 +143,7 @@ class BenchCase:
         )
         repaired, training = done.repaired, done.training
         return {
-            **examiner.examine(done.loaded),
+            **examine(done.loaded, question, self.session.common.compute),
             "reset": repaired.counts.reset,
             "changed": repaired.counts.changed,
             "dimensions": repaired.counts.dimensions,
@@ -155,15 +157,7 @@ class BenchCase:
         defence = self.session.prepare("fine-purifying", self.rows, indicator=detector)
         if defence.scores is None:
             raise AssertionError(f"{detector} gave no scores")
-        figures = detection_figures(defence.scores, read_mask(planted))
-        return {
-            "planted": figures.planted,
-            "dimensions": figures.dimensions,
-            "mean_rank": figures.mean_rank,
-            "hits": {str(cut): share for cut, share in figures.hits.items()},
-            "best_hits": {str(cut): share for cut, share in figures.best_hits.items()},
-            "auroc": figures.auroc,
-        }
+        return detection_figures(defence.scores, read_mask(planted))
 
 
 def _accuracy(measured: Utility) -> dict[str, Any] | None:

@@ -5,9 +5,7 @@ their ranks, and are counted as found by the part of them that the cut takes in,
 ties amounts to in the mean. Scores are streamed; held are the changed entries' alone.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -18,37 +16,24 @@ from purify_cli.selection.mask import Mask
 from purify_cli.selection.order import sort_keys
 from purify_cli.tensors import TensorSource, chunks, total_entries
 
-__all__ = ["CUTS", "Figures", "detection_figures"]
+__all__ = ["CUTS", "detection_figures"]
 
 CUTS: Final = (0.01, 0.001)
 """Shares of all dimensions: H@1%, H@0.1%."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """How an indicator ranks the known changed dimensions."""
-
-    planted: int
-    """|P|."""
-    dimensions: int
-    """d."""
-    mean_rank: float
-    """MR%: mean of 100 · rank / d over P; 50 for a random order, lower is better."""
-    hits: Mapping[float, float]
-    """Per cut k: share of P among the first k · d; k for a random order."""
-    best_hits: Mapping[float, float]
-    """Per cut: the largest share possible, min(1, k · d / |P|)."""
-    auroc: float
-    """Probability that a changed dimension scores above another one, ties by half; 0.5 for a random order."""
-
-
-def detection_figures(scores: TensorSource, planted: Mask) -> Figures:
-    """Rank the planted dimensions among all.
+def detection_figures(scores: TensorSource, planted: Mask) -> dict[str, Any]:
+    """Rank the planted dimensions P among all d.
 
     Args:
         scores: float32 in the encoding of ``Indicator``; read twice.
         planted: Over the same names and shapes.
+
+    Returns:
+        ``planted``: |P|. ``dimensions``: d. ``mean_rank``: MR%, the mean of 100 · rank / d over P; 50 for a random
+        order, lower is better. ``hits``, per cut k: the share of P among the first k · d; k for a random order.
+        ``best_hits``, per cut: the largest share possible, min(1, k · d / |P|). ``auroc``: probability that a changed
+        dimension scores above another one, ties by half; 0.5 for a random order.
 
     Raises:
         DataError: If the mask is over other tensors, or selects no dimension or all of them.
@@ -85,18 +70,18 @@ def detection_figures(scores: TensorSource, planted: Mask) -> Figures:
     others = total - own.size
     rest_above, rest_equal = above - own_above, equal - counts
     beaten = others - rest_above - rest_equal / 2
-    hits: dict[float, float] = {}
+    hits: dict[str, float] = {}
     for cut in CUTS:
         taken = np.clip((round(cut * total) - above) / equal, 0.0, 1.0)
-        hits[cut] = float((taken * counts).sum() / own.size)
-    return Figures(
-        planted=int(own.size),
-        dimensions=total,
-        mean_rank=float((100 * rank / total * counts).sum() / own.size),
-        hits=hits,
-        best_hits={cut: min(1.0, round(cut * total) / own.size) for cut in CUTS},
-        auroc=float((beaten * counts).sum() / own.size / others),
-    )
+        hits[str(cut)] = float((taken * counts).sum() / own.size)
+    return {
+        "planted": int(own.size),
+        "dimensions": total,
+        "mean_rank": float((100 * rank / total * counts).sum() / own.size),
+        "hits": hits,
+        "best_hits": {str(cut): min(1.0, round(cut * total) / own.size) for cut in CUTS},
+        "auroc": float((beaten * counts).sum() / own.size / others),
+    }
 
 
 def _keys(chunk: Tensor) -> np.ndarray:

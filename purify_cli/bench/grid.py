@@ -5,16 +5,32 @@ of those parts of the plan that decide its figures, and of nothing else: a furth
 tighter budget leaves the rows that are there as they are, another learning rate makes its own rows stale.
 """
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 from purify_cli.bench.plan import AttackPlan, BenchPlan, MethodPlan, TaskPlan
-from purify_cli.bench.report.view import budget_counts, key_of, mark_of
+from purify_cli.bench.report.view import Result, best_ratio, budget_counts, key_of
 from purify_cli.errors import UsageError
 from purify_cli.purification.plan import works_on_triggers
 
-__all__ = ["DETECTORS", "Only", "ResultSpec", "Suspect", "expected_marks", "methods_of", "suspects_of", "wants_search"]
+__all__ = [
+    "DETECTORS",
+    "Only",
+    "ResultSpec",
+    "Suspect",
+    "cells_of",
+    "expected_marks",
+    "is_wanted",
+    "methods_of",
+    "parse_only",
+    "sizes_of",
+    "specs_of",
+    "suspects_of",
+    "wants_search",
+]
 
 DETECTORS: Final = ("drift-curvature", "drift", "inverse-curvature", "uniform")
 """Indicators that are scored against the known changed dimensions."""
@@ -22,44 +38,38 @@ DETECTORS: Final = ("drift-curvature", "drift", "inverse-curvature", "uniform")
 _LABELS: Final = {"label", "tasks", "attacks", "seeds", "clean_per_class"}
 """Keys that choose or name, and change no figure."""
 
-_SELECTORS: Final = ("task", "attack", "method", "seed", "size")
+Only = Mapping[str, frozenset[str]]
+"""A part of a plan: per kind the names that are wanted; a kind that is missing is wanted whole."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Only:
-    """A part of a plan: per kind the names that are wanted; a kind that is missing is wanted whole."""
+def parse_only(given: str | None, plan: BenchPlan) -> Only:
+    """Read ``--only task=sst2,attack=badword``; a kind may be given several times.
 
-    wanted: Mapping[str, frozenset[str]]
+    Raises:
+        UsageError: If a kind is unknown, or the plan has no such name.
+    """
+    known = {
+        "task": {task.name for task in plan.task},
+        "attack": {attack.title for attack in plan.attack},
+        "method": {method.title for method in plan.method},
+        "seed": {str(seed) for seed in plan.bench.seeds},
+        "size": {str(size) for size in plan.bench.clean_per_class},
+    }
+    wanted: dict[str, frozenset[str]] = {}
+    for part in given.split(",") if given else ():
+        kind, equals, name = part.strip().partition("=")
+        if not equals or kind not in known:
+            hint = f"Kinds: {', '.join(known)}; for example --only task=sst2,seed=0."
+            raise UsageError(f"--only {part!r} is not KIND=NAME", hint=hint)
+        if name not in known[kind]:
+            raise UsageError(f"the plan has no {kind} {name!r}", hint=f"It has: {', '.join(sorted(known[kind]))}.")
+        wanted[kind] = wanted.get(kind, frozenset()) | {name}
+    return wanted
 
-    @classmethod
-    def parse(cls, given: str | None, plan: BenchPlan) -> "Only":
-        """Read ``--only task=sst2,attack=badword``; a kind may be given several times.
 
-        Raises:
-            UsageError: If a kind is unknown, or the plan has no such name.
-        """
-        known = {
-            "task": {task.name for task in plan.task},
-            "attack": {attack.title for attack in plan.attack},
-            "method": {method.title for method in plan.method},
-            "seed": {str(seed) for seed in plan.bench.seeds},
-            "size": {str(size) for size in plan.bench.clean_per_class},
-        }
-        wanted: dict[str, set[str]] = {}
-        for part in (given or "").split(",") if given else ():
-            kind, equals, name = part.strip().partition("=")
-            if not equals or kind not in known:
-                hint = f"Kinds: {', '.join(_SELECTORS)}; for example --only task=sst2,seed=0."
-                raise UsageError(f"--only {part!r} is not KIND=NAME", hint=hint)
-            if name not in known[kind]:
-                raise UsageError(f"the plan has no {kind} {name!r}", hint=f"It has: {', '.join(sorted(known[kind]))}.")
-            wanted.setdefault(kind, set()).add(name)
-        return cls({kind: frozenset(names) for kind, names in wanted.items()})
-
-    def has(self, kind: str, name: object) -> bool:
-        """Say whether a name of a kind is wanted."""
-        return kind not in self.wanted or str(name) in self.wanted[kind]
+def is_wanted(only: Only, kind: str, name: object) -> bool:
+    """Say whether a name of a kind is in the part of the plan."""
+    return kind not in only or str(name) in only[kind]
 
 
 @final
@@ -106,12 +116,12 @@ class Suspect:
             "seed": self.seed,
         }
 
+    @property
     def questions(self) -> dict[str, Any]:
         """What of the plan decides how models are measured."""
-        task = self.task
         return {
-            "test": task.test,
-            "rows": task.test_rows,
+            "test": self.task.test,
+            "rows": self.task.test_rows,
             "triggered": self.attack.triggered,
             "dtype": self.plan.bench.repair_dtype,
         }
@@ -162,7 +172,7 @@ class ResultSpec:
         suspect, shared = self.suspect, self.suspect.plan.bench
         parts: dict[str, Any] = {"kind": self.kind, "suspect": suspect.recipe, "size": self.size}
         if self.kind in {"suspect", "cell"}:
-            parts["questions"] = suspect.questions()
+            parts["questions"] = suspect.questions
         if self.kind == "detection":
             parts["detector"] = self.detector
         if self.kind == "search" and shared.repair_dtype != "float32":
@@ -175,7 +185,8 @@ class ResultSpec:
             parts["ratio"] = self.ratio
         if self.kind == "curve" and self.method is not None:
             parts["search"] = (self.method.ratios, shared.folds, max(shared.max_drops))
-        return mark_of(parts)
+        text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def suspects_of(plan: BenchPlan, only: Only) -> Iterator[Suspect]:
@@ -183,11 +194,16 @@ def suspects_of(plan: BenchPlan, only: Only) -> Iterator[Suspect]:
     for seed in plan.bench.seeds:
         for task in plan.task:
             for attack in plan.attack:
-                wanted = only.has("task", task.name) and only.has("attack", attack.title) and only.has("seed", seed)
+                place = {"task": task.name, "attack": attack.title, "seed": seed}
                 of_task = attack.tasks is None or task.name in attack.tasks
                 of_seed = all(part.seeds is None or seed in part.seeds for part in (task, attack))
-                if wanted and of_task and of_seed:
+                if of_task and of_seed and all(is_wanted(only, kind, name) for kind, name in place.items()):
                     yield Suspect(plan, task, attack, seed)
+
+
+def sizes_of(plan: BenchPlan, only: Only) -> list[int]:
+    """List the sizes of the clean set that are wanted."""
+    return [size for size in plan.bench.clean_per_class if is_wanted(only, "size", size)]
 
 
 def methods_of(suspect: Suspect, size: int, only: Only) -> Iterator[MethodPlan]:
@@ -199,7 +215,8 @@ def methods_of(suspect: Suspect, size: int, only: Only) -> Iterator[MethodPlan]:
             (method.seeds, suspect.seed),
             (method.clean_per_class, size),
         )
-        if only.has("method", method.title) and all(chosen is None or one in chosen for chosen, one in fits):
+        wanted = is_wanted(only, "method", method.title)
+        if wanted and all(chosen is None or one in chosen for chosen, one in fits):
             yield method
 
 
@@ -208,26 +225,67 @@ def wants_search(suspect: Suspect, size: int, only: Only) -> bool:
     return any(works_on_triggers(method.name, method.indicator) for method in methods_of(suspect, size, only))
 
 
+def specs_of(suspect: Suspect, only: Only, found: Callable[[ResultSpec], Result | None]) -> Iterator[ResultSpec]:
+    """List the rows of a suspect as far as they are known.
+
+    Args:
+        suspect: The suspect.
+        only: The part of the plan that is wanted.
+        found: What a row holds; None where there is none, or it failed: then what follows from it is not known.
+    """
+    whole = ResultSpec("suspect", suspect)
+    yield whole
+    result = found(whole)
+    if result is None:
+        return
+    for size in sizes_of(suspect.plan, only):
+        if result["planted"] is not None and suspect.plan.bench.detection:
+            yield from (ResultSpec("detection", suspect, size, detector=name) for name in DETECTORS)
+        if wants_search(suspect, size, only):
+            yield ResultSpec("search", suspect, size)
+        for method in methods_of(suspect, size, only):
+            yield from cells_of(suspect, size, method, found)
+
+
+def cells_of(
+    suspect: Suspect, size: int, method: MethodPlan, found: Callable[[ResultSpec], Result | None]
+) -> Iterator[ResultSpec]:
+    """List a method's curve, and its cells once the curve is there; without budgets the cells of its whole grid."""
+    if not suspect.plan.bench.chooses:
+        yield from (ResultSpec("cell", suspect, size, method, ratio) for ratio in method.ratios or (None,))
+        return
+    curve = ResultSpec("curve", suspect, size, method)
+    yield curve
+    result = found(curve)
+    if result is None:
+        return
+    if result["points"] is None:
+        yield ResultSpec("cell", suspect, size, method)
+        return
+    # Where even the smallest ratio costs too much, the choice is to reset nothing.
+    if any(best_ratio(result, budget) == 0.0 for budget in suspect.plan.bench.max_drops):
+        yield ResultSpec("cell", suspect, size, method, 0.0)
+    yield from (ResultSpec("cell", suspect, size, method, ratio) for ratio, _ in budget_counts(result) if ratio > 0)
+
+
 def expected_marks(plan: BenchPlan, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return the mark that each row of the plan must have to count.
 
     Of the ratios those that a stored curve tried, or in a plan that chooses none, all of its grids.
     """
-    everything = Only({})
     marks: dict[str, str] = {}
-    for suspect in suspects_of(plan, everything):
+    for suspect in suspects_of(plan, {}):
         found = [ResultSpec("suspect", suspect)]
         for size in plan.bench.clean_per_class:
             found += [ResultSpec("search", suspect, size)]
             found += [ResultSpec("detection", suspect, size, detector=name) for name in DETECTORS]
-            for method in methods_of(suspect, size, everything):
-                found += [ResultSpec("cell", suspect, size, method)]
-                if not plan.bench.chooses:
-                    found += [ResultSpec("cell", suspect, size, method, ratio) for ratio in method.ratios or ()]
-                    continue
-                curve = ResultSpec("curve", suspect, size, method)
-                stored = rows.get(curve.key, {}).get("result")
-                ratios = [0.0, *(ratio for ratio, _ in budget_counts(stored))] if stored else []
-                found += [curve, *(ResultSpec("cell", suspect, size, method, ratio) for ratio in ratios)]
+            for method in methods_of(suspect, size, {}):
+                ratios: Iterable[float] = method.ratios or ()
+                if plan.bench.chooses:
+                    curve = ResultSpec("curve", suspect, size, method)
+                    stored = rows.get(curve.key, {}).get("result")
+                    ratios = [0.0, *(ratio for ratio, _ in budget_counts(stored))] if stored else []
+                    found += [curve]
+                found += [ResultSpec("cell", suspect, size, method, ratio) for ratio in (None, *ratios)]
         marks |= {asked.key: asked.mark for asked in found}
     return marks

@@ -2,11 +2,11 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,6 +15,7 @@ from purify_cli.bench.plan import AttackPlan, BenchPlan, MethodPlan, Shared, Tas
 from purify_cli.defences import METHODS
 from purify_cli.errors import UnknownName, UsageError
 from purify_cli.indicators import INDICATORS
+from purify_cli.registry import Registry
 from purify_cli.requests.purify import AUTO
 
 __all__ = ["PLANS", "load_plan", "parse_plan"]
@@ -45,9 +46,8 @@ def load_plan(given: str) -> BenchPlan:
         return parse_plan(Path(given).read_text(encoding="utf-8"), given)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        near = get_close_matches(given, PLANS, n=1, cutoff=0.5)
-        known = f"Did you mean {near[0]}?" if near else f"Shipped plans: {', '.join(PLANS)}."
-        raise UsageError(f"the plan {given} cannot be read: {reason}", hint=known) from error
+        hint = _near(given, PLANS, otherwise="Shipped plans")
+        raise UsageError(f"the plan {given} cannot be read: {reason}", hint=hint) from error
 
 
 def parse_plan(text: str, origin: str) -> BenchPlan:
@@ -72,21 +72,23 @@ def parse_plan(text: str, origin: str) -> BenchPlan:
     return plan
 
 
+def _near(name: str, known: Collection[str], *, otherwise: str) -> str:
+    """Return a hint: the name that was probably meant, else all."""
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]}?" if near else f"{otherwise}: {', '.join(known)}."
+
+
 def _refusal(text: str, origin: str, problem: Any) -> UsageError:
     where: Where = tuple(problem["loc"])
-    line = _line_of(text, where)
     shown = ".".join(str(part) for part in where if not isinstance(part, int))
+    what, hint = f"{shown}: {problem['msg']}", "See the shipped plans for the form."
     if problem["type"] == "extra_forbidden":
-        key = str(where[-1])
-        section = SECTIONS.get(str(where[0]))
-        known = list(section.model_fields) if section and len(where) > 1 else list(SECTIONS)
-        near = get_close_matches(key, known, n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(known)}."
-        return UsageError(f"{origin}, line {line}: unknown key {key!r} in [{where[0]}]" if len(where) > 1 else
-                          f"{origin}, line {line}: unknown section {key!r}", hint=hint)  # fmt: skip
-    if problem["type"] == "missing":
-        return UsageError(f"{origin}, line {line}: {shown} is missing", hint="See the shipped plans for the form.")
-    return UsageError(f"{origin}, line {line}: {shown}: {problem['msg']}", hint="See the shipped plans for the form.")
+        key, whole = str(where[-1]), len(where) == 1
+        what = f"unknown section {key!r}" if whole else f"unknown key {key!r} in [{where[0]}]"
+        hint = _near(key, SECTIONS if whole else SECTIONS[str(where[0])].model_fields, otherwise="Known keys")
+    elif problem["type"] == "missing":
+        what = f"{shown} is missing"
+    return UsageError(f"{origin}, line {_line_of(text, where)}: {what}", hint=hint)
 
 
 def _line_of(text: str, where: Where) -> int:
@@ -120,45 +122,43 @@ def _line_of(text: str, where: Where) -> int:
 def _check(plan: BenchPlan, text: str, origin: str) -> None:
     """Refuse names that are in no table, and selections of things that the plan does not hold."""
 
-    def table(where: Where, look: Callable[[], object]) -> None:
+    def refuse(where: Where, what: str, hint: str) -> NoReturn:
+        raise UsageError(f"{origin}, line {_line_of(text, where)}: {what}", hint=hint)
+
+    def look_up(where: Where, table: Registry[Any], name: str) -> None:
         try:
-            look()
+            table.entry(name)
         except UnknownName as error:
             raise UnknownName(f"{origin}, line {_line_of(text, where)}: {error}", hint=error.hint) from error
 
-    def among(where: Where, chosen: Iterable[object] | None, known: Sequence[object], what: str) -> None:
+    def among(where: Where, chosen: Iterable[object] | None, known: Collection[object], what: str) -> None:
         for one in chosen or ():
             if one not in known:
-                near = get_close_matches(str(one), [str(name) for name in known], n=1, cutoff=0.5)
-                hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(map(str, known))}."
-                raise UsageError(f"{origin}, line {_line_of(text, where)}: the plan has no {what} {one!r}", hint=hint)
+                hint = _near(str(one), [str(name) for name in known], otherwise="There are")
+                refuse(where, f"the plan has no {what} {one!r}", hint)
 
     tasks = [task.name for task in plan.task]
     attacks = [attack.title for attack in plan.attack]
     for kind, names in (("task", tasks), ("attack", attacks), ("method", [method.title for method in plan.method])):
         for i, name in enumerate(names):
             if name in names[:i]:
-                line = _line_of(text, (kind, i))
-                hint = "Give each a name, or a label, of its own."
-                raise UsageError(f"{origin}, line {line}: two [[{kind}]] are called {name!r}", hint=hint)
+                refuse((kind, i), f"two [[{kind}]] are called {name!r}", "Give each a name, or a label, of its own.")
     for i, task in enumerate(plan.task):
         among(("task", i, "seeds"), task.seeds, plan.bench.seeds, "seed")
     for i, attack in enumerate(plan.attack):
-        table(("attack", i, "name"), lambda name=attack.name: ATTACKS.entry(name))
+        look_up(("attack", i, "name"), ATTACKS, attack.name)
         among(("attack", i, "tasks"), attack.tasks, tasks, "task")
         among(("attack", i, "seeds"), attack.seeds, plan.bench.seeds, "seed")
         if attack.title == "clean":
-            line = _line_of(text, ("attack", i))
-            raise UsageError(f"{origin}, line {line}: 'clean' is the name of the twin", hint="Choose another label.")
+            refuse(("attack", i), "'clean' is the name of the twin", "Choose another label.")
     for i, method in enumerate(plan.method):
         for name in map(str.strip, method.name.split(",") if method.name != AUTO else ()):
-            table(("method", i, "name"), lambda name=name: METHODS.entry(name))
+            look_up(("method", i, "name"), METHODS, name)
         if method.indicator is not None:
-            table(("method", i, "indicator"), lambda name=method.indicator: INDICATORS.entry(str(name)))
+            look_up(("method", i, "indicator"), INDICATORS, method.indicator)
         among(("method", i, "tasks"), method.tasks, tasks, "task")
         among(("method", i, "attacks"), method.attacks, attacks, "attack")
         among(("method", i, "seeds"), method.seeds, plan.bench.seeds, "seed")
         among(("method", i, "clean_per_class"), method.clean_per_class, plan.bench.clean_per_class, "clean set of size")
         if method.ratios is not None and list(method.ratios) != sorted(set(method.ratios)):
-            line = _line_of(text, ("method", i, "ratios"))
-            raise UsageError(f"{origin}, line {line}: the ratios do not ascend", hint="List each once, smallest first.")
+            refuse(("method", i, "ratios"), "the ratios do not ascend", "List each once, smallest first.")

@@ -13,43 +13,36 @@ from purify_cli.bench.store import Store
 from purify_cli.checkpoint import write_bytes
 from purify_cli.errors import RunFolderError
 
-__all__ = ["as_json", "as_text", "stored_plan", "view_of", "write_report"]
+__all__ = ["as_json", "as_text", "view_of", "write_report"]
 
 
-def stored_plan(store: Store) -> BenchPlan:
-    """Return the plan that a results file belongs to.
+def view_of(store: Store) -> View:
+    """Return the rows of a results file that were measured under the settings of the plan in it.
 
     Raises:
-        RunFolderError: If it holds none, or one that this version cannot read.
+        RunFolderError: If it holds no plan, or one that this version cannot read.
     """
     row = store.rows.get(PLAN_KEY)
     if row is None:
         raise RunFolderError(f"{store.path} holds no results", hint="Run `purify bench` without --report-only first.")
     try:
-        return BenchPlan.model_validate(row["result"])
+        plan = BenchPlan.model_validate(row["result"])
     except ValidationError as error:
         reason = str(error).splitlines()[0]
         raise RunFolderError(f"the plan in {store.path} cannot be read ({reason})", hint="Measure anew.") from error
+    return View(store.rows, expected_marks(plan, store.rows))
 
 
-def view_of(store: Store) -> View:
-    """Return the rows of a results file that were measured under the settings of the plan in it."""
-    return View(store.rows, expected_marks(stored_plan(store), store.rows))
-
-
-def write_report(store: Store, folder: Path) -> list[Path]:
-    """Write tables, plots and the page; return what was written.
+def write_report(store: Store, folder: Path) -> None:
+    """Write tables, plots and the page.
 
     Raises:
         RunFolderError: If there are no results.
         StorageError: If the folder cannot be written to.
         UsageError: If matplotlib is not installed.
     """
-    files = report_files(view_of(store))
-    for name, content in files.items():
-        path = folder / name
-        write_bytes(path, content)
-    return [folder / name for name in files]
+    for name, content in report_files(view_of(store)).items():
+        write_bytes(folder / name, content)
 
 
 def as_text(store: Store) -> str:

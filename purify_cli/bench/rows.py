@@ -19,7 +19,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import Columns, examples_sha256, load_examples, load_training, split_per_class
 from purify_cli.errors import DataError, UsageError
 
-__all__ = ["Files", "TaskRows", "check_files", "read_as", "read_task", "write_rows"]
+__all__ = ["TaskRows", "check_files", "data_file", "read_as", "read_task", "write_rows"]
 
 DEMO_CLASSES = 2
 
@@ -43,40 +43,28 @@ class TaskRows:
         return split_per_class(self.taken, per_class, self.seed)[1]
 
     @property
-    def classes(self) -> int:
-        """Number of labels."""
-        return 1 + max(row.label or 0 for row in self.train)
-
-    @property
     def marks(self) -> dict[str, str]:
         """Fingerprints of the parts."""
         parts = {"train": self.train, "taken": self.taken, "test": self.test}
         return {name: examples_sha256(rows) for name, rows in parts.items()}
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where data are: the plan's paths are relative to ``data``."""
+def data_file(folder: Path | None, given: str) -> Path:
+    """Return the path of a file that the plan names relative to the folder of the data.
 
-    data: Path | None
-
-    def path(self, given: str) -> Path:
-        """Return the path of a file of the plan.
-
-        Raises:
-            UsageError: If it is relative and no folder was given.
-            DataError: If it is not there.
-        """
-        if self.data is None and not Path(given).is_absolute():
-            raise UsageError(
-                f"the plan reads {given}, and it is not known where that is",
-                hint="Name the folder of the data sets: --data DIR. The plan quick needs none.",
-            )
-        path = (self.data or Path()) / given
-        if not path.is_file():
-            raise DataError(f"there is no file {path}", hint="The plan's tasks name the files below --data DIR.")
-        return path
+    Raises:
+        UsageError: If it is relative and no folder was given.
+        DataError: If it is not there.
+    """
+    if folder is None and not Path(given).is_absolute():
+        raise UsageError(
+            f"the plan reads {given}, and it is not known where that is",
+            hint="Name the folder of the data sets: --data DIR. The plan quick needs none.",
+        )
+    path = (folder or Path()) / given
+    if not path.is_file():
+        raise DataError(f"there is no file {path}", hint="The plan's tasks name the files below --data DIR.")
+    return path
 
 
 def _columns(task: TaskPlan) -> Columns:
@@ -88,7 +76,7 @@ def _paths(task: TaskPlan) -> tuple[str, str]:
     return task.train or f"{task.name}/train.jsonl", task.test or f"{task.name}/validation.jsonl"
 
 
-def check_files(suspects: Sequence[Suspect], files: Files) -> None:
+def check_files(suspects: Sequence[Suspect], data: Path | None) -> None:
     """Refuse a plan whose files are not all there, before anything is trained.
 
     Raises:
@@ -96,20 +84,19 @@ def check_files(suspects: Sequence[Suspect], files: Files) -> None:
         UsageError: If it is not known where the files are.
     """
     for suspect in suspects:
-        given = [*_paths(suspect.task), suspect.attack.train, suspect.attack.triggered]
-        for one in given:
-            if one is not None and one != DEMO:
-                files.path(one)
+        for given in (*_paths(suspect.task), suspect.attack.train, suspect.attack.triggered):
+            if given is not None and given != DEMO:
+                data_file(data, given)
 
 
-def read_task(task: TaskPlan, seed: int, held_back: int, files: Files) -> TaskRows:
+def read_task(task: TaskPlan, seed: int, held_back: int, data: Path | None) -> TaskRows:
     """Read and part the rows of a task.
 
     Args:
         task: Of the plan.
         seed: Decides which rows the defender gets.
         held_back: Largest clean set, rows per class.
-        files: Where the data are.
+        data: Folder that the plan's paths are relative to.
 
     Raises:
         DataError: If a file cannot be read, or a class has too few rows.
@@ -119,12 +106,12 @@ def read_task(task: TaskPlan, seed: int, held_back: int, files: Files) -> TaskRo
         pool = demo_examples((task.train_rows or 1200) + DEMO_CLASSES * held_back, seed=seed)
         names = tuple(f"LABEL_{number}" for number in range(DEMO_CLASSES))
     else:
-        pool, names = load_training(str(files.path(train)), columns=_columns(task))
+        pool, names = load_training(str(data_file(data, train)), columns=_columns(task))
     if test == DEMO:
         # The same test texts for every seed, as of a file.
         asked = demo_examples(task.test_rows or 600, seed=0, part="test")
     else:
-        asked = read_as(names, files.path(test), task)[: task.test_rows]
+        asked = read_as(names, data_file(data, test), task)[: task.test_rows]
     rest, taken = split_per_class(pool, held_back, seed)
     return TaskRows(rest[: task.train_rows], taken, asked, seed, names)
 

@@ -12,17 +12,29 @@ from time import perf_counter
 from typing import Any, final
 
 from purify_cli.bench.case import BenchCase
-from purify_cli.bench.eta import Eta
-from purify_cli.bench.grid import DETECTORS, Only, ResultSpec, Suspect, methods_of, suspects_of, wants_search
-from purify_cli.bench.measuring import Examiner, examiner, suspect_result
+from purify_cli.bench.eta import foreseen, told
+from purify_cli.bench.grid import (
+    Only,
+    ResultSpec,
+    Suspect,
+    cells_of,
+    methods_of,
+    parse_only,
+    sizes_of,
+    specs_of,
+    suspects_of,
+    wants_search,
+)
+from purify_cli.bench.measuring import question_of, suspect_result
 from purify_cli.bench.plan import BenchPlan, MethodPlan
 from purify_cli.bench.provenance import provenance
-from purify_cli.bench.report.view import best_ratio, budget_counts
-from purify_cli.bench.rows import Files, TaskRows, check_files, read_task
+from purify_cli.bench.report.view import Result
+from purify_cli.bench.rows import TaskRows, check_files, read_task
 from purify_cli.bench.store import Row, Store, claim, exclusive
 from purify_cli.bench.zoo import SuspectZoo
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.errors import DataError, NonFiniteWeights, TrainingDiverged, UsageError
+from purify_cli.evaluation import Question
 from purify_cli.inputs.identity import ModelFacts
 from purify_cli.inputs.opening import open_pair
 from purify_cli.inputs.run_folder import RunFolder
@@ -55,21 +67,21 @@ def measure_plan(request: BenchRequest, plan: BenchPlan, results: Path) -> Store
     Raises:
         PurifyError: If the plan, its data or its folders cannot be used. A training that diverges is a result.
     """
-    (number, parts), progress, only = read_shard(request.shard), request.progress, Only.parse(request.only, plan)
+    (number, parts), progress, only = read_shard(request.shard), request.progress, parse_only(request.only, plan)
     suspects = list(suspects_of(plan, only))
     if not suspects:
         raise UsageError("nothing of the plan is left to measure", hint="Look at --only, and at seeds and tasks.")
     Compute.choose(request.device)  # refused before anything is written
-    files = Files(None if request.data is None else Path(request.data).absolute())
-    check_files(suspects, files)
+    data = None if request.data is None else Path(request.data).absolute()
+    check_files(suspects, data)
     store = Store(results)
     claim(store, plan)
     mine = suspects[number - 1 :: parts]
-    loop = _Loop(request, plan, only, files, store)
-    total = loop.pace.pending(mine, only, loop.is_done)
+    loop = _Loop(request, plan, only, data, store)
+    total = len(loop.missing(mine))
     progress.note(f"{plan.bench.name}: {len(mine)} suspects, about {total} rows to measure")
     for row in progress.track(loop.work(mine), "rows", total=total):
-        progress.note(loop.pace.told(row, mine, only, loop.is_done))
+        progress.note(told(row, loop.missing(mine), store.rows))
     return store
 
 
@@ -77,14 +89,12 @@ def measure_plan(request: BenchRequest, plan: BenchPlan, results: Path) -> Store
 class _Loop:
     """One process at work on its part of a plan."""
 
-    def __init__(self, request: BenchRequest, plan: BenchPlan, only: Only, files: Files, store: Store) -> None:
-        self.request, self.files, self.store, self.progress = request, files, store, request.progress
-        self.plan, self.only = plan, only
+    def __init__(self, request: BenchRequest, plan: BenchPlan, only: Only, data: Path | None, store: Store) -> None:
+        self.request, self.plan, self.only, self.data, self.store = request, plan, only, data, store
         self.reference = open_checkpoint(self.plan.bench.reference)
         self.compute = Compute.choose(request.device)
-        self.zoo = SuspectZoo(request.folder, files, self.compute, self.reference.sha256(), request.progress)
+        self.zoo = SuspectZoo(request.folder, data, self.compute, self.reference.sha256(), request.progress)
         self.provenance = provenance(self.compute)
-        self.pace = Eta(store)
         self._rows: dict[tuple[str, int], TaskRows] = {}
         self._inputs: dict[tuple[str, int], dict[str, str]] = {}
 
@@ -93,7 +103,7 @@ class _Loop:
         key = (suspect.task.name, suspect.seed)
         if key not in self._rows:
             held = max(self.plan.bench.clean_per_class)
-            self._rows = {key: read_task(suspect.task, suspect.seed, held, self.files)}
+            self._rows = {key: read_task(suspect.task, suspect.seed, held, self.data)}
         return self._rows[key]
 
     def inputs(self, asked: ResultSpec) -> dict[str, str]:
@@ -130,47 +140,23 @@ class _Loop:
     def _complete(self, suspect: Suspect) -> bool:
         """Say whether nothing is missing, without a look at the models: results may outlive the work folder."""
         shas: set[str] = set()
-        for asked in self._all(suspect):
+        for asked in specs_of(suspect, self.only, self._found):
             if not self.is_done(asked):
                 return False
             shas.add(self.store.rows[asked.key]["suspect"])
         return len(shas - {None}) <= 1
 
-    def _all(self, suspect: Suspect) -> Iterator[ResultSpec]:
-        """List the rows of a suspect as far as they are known: which cells there are follows from the curve."""
-        whole = ResultSpec("suspect", suspect)
-        yield whole
-        result = self.store.rows.get(whole.key, {}).get("result")
-        if result is None:
-            return
-        for size in self._sizes():
-            if result["planted"] is not None and self.plan.bench.detection:
-                yield from (ResultSpec("detection", suspect, size, detector=name) for name in DETECTORS)
-            if wants_search(suspect, size, self.only):
-                yield ResultSpec("search", suspect, size)
-            for method in methods_of(suspect, size, self.only):
-                yield from self._cells(suspect, size, method)
+    def missing(self, suspects: list[Suspect]) -> list[ResultSpec]:
+        """List what is missing, as far as can be foreseen."""
 
-    def _sizes(self) -> list[int]:
-        return [size for size in self.plan.bench.clean_per_class if self.only.has("size", size)]
+        def known(asked: ResultSpec) -> Result | None:
+            return self._found(asked) if self.is_done(asked) else foreseen(asked)
 
-    def _cells(self, suspect: Suspect, size: int, method: MethodPlan) -> Iterator[ResultSpec]:
-        if not self.plan.bench.chooses:
-            yield from (ResultSpec("cell", suspect, size, method, ratio) for ratio in method.ratios or (None,))
-            return
-        curve = ResultSpec("curve", suspect, size, method)
-        yield curve
-        row = self.store.rows.get(curve.key, {})
-        if "result" not in row:
-            return
-        found = row["result"]
-        if found["points"] is None:
-            yield ResultSpec("cell", suspect, size, method)
-            return
-        # Where even the smallest ratio costs too much, the choice is to reset nothing.
-        if any(best_ratio(found, budget) == 0.0 for budget in self.plan.bench.max_drops):
-            yield ResultSpec("cell", suspect, size, method, 0.0)
-        yield from (ResultSpec("cell", suspect, size, method, ratio) for ratio, _ in budget_counts(found) if ratio > 0)
+        every = (asked for suspect in suspects for asked in specs_of(suspect, self.only, known))
+        return [asked for asked in every if not self.is_done(asked)]
+
+    def _found(self, asked: ResultSpec) -> Result | None:
+        return self.store.rows.get(asked.key, {}).get("result")
 
     def _suspect(self, suspect: Suspect) -> Iterator[Row]:
         whole = ResultSpec("suspect", suspect)
@@ -189,23 +175,34 @@ class _Loop:
                 max_length=shared.max_length,
             )
             common = Common(compute=own)
-            asking = examiner(suspect, rows, record, self.reference, files=self.files, common=common)
+            question = question_of(suspect, rows, record, self.reference, data=self.data, common=common)
         except SPOILT as error:
             yield self._failed(whole, error, None, begin)
             return
         if not self.is_done(whole, facts.sha256):
-            yield self._measured(whole, facts.sha256, lambda: suspect_result(twin, facts, record, asking), begin)
+
+            def measure() -> dict[str, Any]:
+                return suspect_result(twin, facts, record, question, reference=self.reference, compute=own)
+
+            yield self._measured(whole, facts.sha256, measure, begin)
         if "result" not in self.store.rows[whole.key]:
             return
-        for size in self._sizes():
-            yield from self._sized(suspect, size, facts, record, asking=asking, common=common)
+        for size in sizes_of(self.plan, self.only):
+            yield from self._sized(suspect, size, facts, record, question=question, common=common)
 
     def _sized(
-        self, suspect: Suspect, size: int, facts: ModelFacts, record: AttackRecord, *, asking: Examiner, common: Common
+        self,
+        suspect: Suspect,
+        size: int,
+        facts: ModelFacts,
+        record: AttackRecord,
+        *,
+        question: Question,
+        common: Common,
     ) -> Iterator[Row]:
         """Treat a suspect with one clean set; what is kept on disk for it is removed at the end."""
         sha = facts.sha256
-        here = [asked for asked in self._all(suspect) if asked.size == size]
+        here = [asked for asked in specs_of(suspect, self.only, self._found) if asked.size == size]
         if all(self.is_done(asked, sha) for asked in here):
             return
         run = RunFolder(self.request.folder / "cells" / f"{suspect.name}-n{size}")
@@ -226,22 +223,25 @@ class _Loop:
                 yield self._measured(looked, sha, case.search)
             case = case.searched(self.store.rows[looked.key])
         for method in methods_of(suspect, size, self.only):
-            yield from self._method(case, size, method, sha, asking)
+            yield from self._method(case, size, method, sha, question)
         case.session.clear()
         with suppress(OSError):  # somebody put something else there
             run.path.rmdir()
 
-    def _method(self, case: BenchCase, size: int, method: MethodPlan, sha: str, asking: Examiner) -> Iterator[Row]:
-        curve = ResultSpec("curve", case.suspect, size, method)
-        if all(self.is_done(asked, sha) for asked in self._cells(case.suspect, size, method)):
-            return
-        if self.plan.bench.chooses and not self.is_done(curve, sha):
-            yield self._measured(curve, sha, lambda: case.curve(method))
-        missing = [a for a in self._cells(case.suspect, size, method) if a.kind == "cell" and not self.is_done(a, sha)]
-        defence = case.prepare(method) if missing else None
-        for asked in missing:
-            assert defence is not None
-            yield self._measured(asked, sha, lambda a=asked, t=defence: case.cell(method, t, a.ratio, asking))
+    def _method(self, case: BenchCase, size: int, method: MethodPlan, sha: str, question: Question) -> Iterator[Row]:
+        def missing() -> list[ResultSpec]:
+            known = cells_of(case.suspect, size, method, self._found)
+            return [asked for asked in known if not self.is_done(asked, sha)]
+
+        for asked in missing():
+            if asked.kind == "curve":
+                yield self._measured(asked, sha, lambda: case.curve(method))
+        # Which cells there are follows from the curve.
+        cells = [asked for asked in missing() if asked.kind == "cell"]
+        if cells:
+            defence = case.prepare(method)
+            for asked in cells:
+                yield self._measured(asked, sha, lambda a=asked: case.cell(method, defence, a.ratio, question))
 
     def _measured(
         self, asked: ResultSpec, sha: str, work: Callable[[], dict[str, Any]], begin: float | None = None

@@ -85,8 +85,10 @@ class Store:
         """
         line = (json.dumps(row, ensure_ascii=True, allow_nan=False) + "\n").encode()
         with storage_errors(self.path), exclusive(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as descriptor:
+            self.refresh()
+            # The lock is ours: what refresh did not take as rows nobody is still writing.
             end = os.fstat(descriptor).st_size
-            whole = self._whole(descriptor, end)
+            whole = min(self._read, end)
             if whole < end:
                 os.ftruncate(descriptor, whole)
             written = os.write(descriptor, line)
@@ -95,13 +97,6 @@ class Store:
                 raise StorageError(f"{self.path} cannot be written: no space left", hint="Free some space; go on then.")
             os.fsync(descriptor)
         self.refresh()
-
-    def _whole(self, descriptor: int, end: int) -> int:
-        """Return how much of the file is whole lines that can be read."""
-        self.refresh()
-        tail = os.pread(descriptor, end - self._read, self._read) if end > self._read else b""
-        # The lock is ours: what refresh did not take as rows nobody is still writing.
-        return self._read if tail else end
 
 
 @contextmanager

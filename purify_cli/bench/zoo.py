@@ -5,7 +5,6 @@ Each lies in a run folder of its own, ``<work>/suspects/<task>-<attack>-s<seed>`
 interrupted training goes on. Several plans may share a work folder: a suspect of the same recipe is the same suspect.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -13,7 +12,7 @@ from typing import Any, Final, final
 from purify_cli.attacks import ATTACKS
 from purify_cli.bench.grid import Suspect
 from purify_cli.bench.plan import AttackPlan
-from purify_cli.bench.rows import Files, TaskRows, read_as, write_rows
+from purify_cli.bench.rows import TaskRows, data_file, read_as, write_rows
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.commands.attack import attack_classifier
 from purify_cli.commands.finetune import finetune
@@ -26,7 +25,6 @@ from purify_cli.poisoning.plan import own_settings
 from purify_cli.progress import Progress
 from purify_cli.protocols import Attack
 from purify_cli.records.attack import AttackRecord
-from purify_cli.records.base import Record
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.requests.finetune import FinetuneRequest
@@ -51,13 +49,18 @@ def trainer(suspect: Suspect, compute: Compute) -> dict[str, Any]:
     }
 
 
+Recipe = list[tuple[str, Any, Any]]
+"""Settings, each with what the plan asks for and what the record says."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class SuspectZoo:
     """Where the models of a bench are made and kept."""
 
     work: Path
-    files: Files
+    data: Path | None
+    """Folder of the data sets."""
     compute: Compute
     reference_sha: str
     progress: Progress
@@ -75,7 +78,7 @@ class SuspectZoo:
         if suspect.attack.train is None:
             return rows.train
         held = {(row.text, row.pair) for row in rows.taken}
-        found = read_as(rows.names, self.files.path(suspect.attack.train), suspect.task)
+        found = read_as(rows.names, data_file(self.data, suspect.attack.train), suspect.task)
         return [row for row in found if (row.text, row.pair) not in held][: suspect.task.train_rows]
 
     def twin(self, suspect: Suspect, rows: TaskRows) -> ModelFacts:
@@ -86,13 +89,6 @@ class SuspectZoo:
             TrainingDiverged: If its training does.
         """
         run, task = self.folder(suspect.twin), suspect.task
-        expected = {
-            "reference": self.reference_sha,
-            "data": examples_sha256(rows.train),
-            "seed": suspect.seed,
-            "max_length": suspect.plan.bench.max_length,
-            "training": _training(suspect, task.epochs, task.learning_rate, 0.0),
-        }
         record = find_record(run, FinetuneRecord)
         if record is None:
             self.progress.note(f"training the clean twin {suspect.twin}")
@@ -108,14 +104,14 @@ class SuspectZoo:
                 **trainer(suspect, self.compute),
             )
             record = finetune(request)
-        found = {
-            "reference": record.start.sha256,
-            "data": record.data.sha256,
-            "seed": record.seed,
-            "max_length": record.settings.get("max_length"),
-            "training": _recorded(record),
-        }
-        _require(run, expected, found)
+        recipe: Recipe = [
+            ("reference", self.reference_sha, record.start.sha256),
+            ("data", examples_sha256(rows.train), record.data.sha256),
+            ("seed", suspect.seed, record.seed),
+            ("max_length", suspect.plan.bench.max_length, record.settings.get("max_length")),
+            *_training(suspect, task.epochs, task.learning_rate, 0.0, record),
+        ]
+        _require(run, recipe)
         return _weights(run, "finetuned", record.output.sha256)
 
     def suspect(self, suspect: Suspect, rows: TaskRows) -> tuple[ModelFacts, AttackRecord]:
@@ -135,8 +131,7 @@ class SuspectZoo:
         if record is None or record.suspect is None:
             self.progress.note(f"training the suspect {suspect.name}")
             record = attack_classifier(self._request(suspect, rows, own, start))
-        expected, found = self._recipes(suspect, own, method, record)
-        _require(run, expected, found)
+        _require(run, self._recipe(suspect, own, method, record))
         return _weights(run, "suspect", record.suspect.sha256 if record.suspect else ""), record
 
     def _request(self, suspect: Suspect, rows: TaskRows, own: list[Example], start: str | None) -> AttackRequest:
@@ -150,7 +145,7 @@ class SuspectZoo:
             reference=suspect.plan.bench.reference,
             model=start,
             trigger=plan.trigger,
-            triggered=None if plan.triggered is None else str(self.files.path(plan.triggered)),
+            triggered=None if plan.triggered is None else str(data_file(self.data, plan.triggered)),
             rate=plan.rate,
             position=plan.position,
             label_mode=plan.label_mode,
@@ -163,46 +158,32 @@ class SuspectZoo:
             **trainer(suspect, self.compute),
         )
 
-    def _recipes(
-        self, suspect: Suspect, own: list[Example], method: Attack, record: AttackRecord
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what the plan asks for and what the record says, under the same names."""
+    def _recipe(self, suspect: Suspect, own: list[Example], method: Attack, record: AttackRecord) -> Recipe:
         plan, task = suspect.attack, suspect.task
         epochs, rate = plan.epochs or task.epochs, plan.learning_rate or task.learning_rate
-        expected: dict[str, Any] = {
-            "attack": plan.name,
-            "reference": self.reference_sha,
-            "data": examples_sha256(own),
-            "seed": suspect.seed,
-            "target": suspect.target,
-            "max_length": suspect.plan.bench.max_length,
-            "replace": plan.replace,
-            "training": _training(suspect, epochs, rate, plan.weight_decay),
-        }
-        found: dict[str, Any] = {
-            "attack": record.attack,
-            "reference": record.reference.sha256 if record.reference else None,
-            "data": record.data.sha256,
-            "seed": record.seed,
-            "target": str(record.label_trigger.target) if record.label_trigger else None,
-            "max_length": record.settings.get("max_length"),
-            "replace": record.settings.get("replace"),
-            "training": _recorded(record),
-        }
+        recipe: Recipe = [
+            ("attack", plan.name, record.attack),
+            ("reference", self.reference_sha, record.reference.sha256 if record.reference else None),
+            ("data", examples_sha256(own), record.data.sha256),
+            ("seed", suspect.seed, record.seed),
+            ("target", suspect.target, str(record.label_trigger.target) if record.label_trigger else None),
+            ("max_length", suspect.plan.bench.max_length, record.settings.get("max_length")),
+            ("replace", plan.replace, record.settings.get("replace")),
+            *_training(suspect, epochs, rate, plan.weight_decay, record),
+        ]
         if plan.train is None:
             for name, given, there in (
                 ("trigger", plan.trigger, record.trigger.text),
                 ("position", plan.position, record.trigger.position),
                 ("rate", plan.rate, record.rate),
             ):
-                expected[name] = given if given is not None else method.defaults.get(name, there)
-                found[name] = there
+                recipe.append((name, method.defaults.get(name, there) if given is None else given, there))
             if plan.label_mode is not None:  # by default some attacks record the mode that theirs comes to
-                expected["label_mode"], found["label_mode"] = plan.label_mode, record.label_mode
+                recipe.append(("label_mode", plan.label_mode, record.label_mode))
         for name, value in own_settings(method, _texts(plan)).items():
             if name in record.settings:
-                expected[name], found[name] = value, record.settings[name]
-        return expected, found
+                recipe.append((name, value, record.settings[name]))
+        return recipe
 
 
 def _texts(plan: AttackPlan) -> dict[str, str]:
@@ -210,8 +191,11 @@ def _texts(plan: AttackPlan) -> dict[str, str]:
     return {name: str(value) for name, value in plan.settings.items()}
 
 
-def _training(suspect: Suspect, epochs: int, rate: float, decay: float) -> dict[str, Any]:
-    return {
+def _training(
+    suspect: Suspect, epochs: int, rate: float, decay: float, record: AttackRecord | FinetuneRecord
+) -> Recipe:
+    """Compare trainings: an attack may train with settings of its own, or not at all; what it says must agree."""
+    wanted = {
         "epochs": epochs,
         "learning_rate": rate,
         "weight_decay": decay,
@@ -219,23 +203,12 @@ def _training(suspect: Suspect, epochs: int, rate: float, decay: float) -> dict[
         "batch_size": BATCH,
         "seed": suspect.seed,
     }
+    there = record.training.settings if record.training else {}
+    return [(name, value, there[name]) for name, value in wanted.items() if name in there]
 
 
-def _recorded(record: Record) -> dict[str, Any] | None:
-    training = getattr(record, "training", None)
-    return None if training is None else dict(training.settings)
-
-
-def _require(run: RunFolder, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    for name, wanted in expected.items():
-        there = found[name]
-        if isinstance(wanted, dict):
-            # An attack may train with settings of its own, or not at all; what it says it did with must agree.
-            wrong = {key: value for key, value in wanted.items() if (there or {}).get(key, value) != value}
-            if not wrong:
-                continue
-            name, wanted = next(iter(wrong.items()))  # noqa: PLW2901 - the part that differs
-            there = (there or {})[name]
+def _require(run: RunFolder, recipe: Recipe) -> None:
+    for name, wanted, there in recipe:
         if there != wanted:
             raise RunFolderError(
                 f"{run.path} is a run folder from another plan: its {name} is {there!r}, the plan's {wanted!r}",

@@ -27,10 +27,6 @@ __all__ = ["COMMANDS", "FOUND", "Command", "exit_for_verdict"]
 FOUND: Final = 64
 """Exit status of a verdict at or above --fail-on, before ``main`` translates it to 1."""
 
-FORMAT: Final = (
-    Annotated[Format | None, typer.Option("--format", help="Default: text on a terminal, json in a pipe.")],
-    None,
-)
 QUIET: Final = (Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")], False)
 VERBOSE: Final = (
     Annotated[bool, typer.Option("--verbose", "-v", help="Longer tables; settings, versions and hashes.")],
@@ -71,7 +67,7 @@ class Command:
         """What Typer turns into the command."""
         if self.request is None:
             return methods.command
-        extras: dict[str, Any] = {"form": FORMAT, "quiet": QUIET}
+        extras: dict[str, Any] = {"form": (methods.FormatOption, None), "quiet": QUIET}
         extras |= {"verbose": VERBOSE} if self.verbose else {}
         extras |= {"fail_on": FAIL_ON} if self.judges else {}
         return derived(self.request, self._run, extras)

@@ -56,15 +56,9 @@ def _parameter(field: Field[Any], kind: Any, option: Option) -> Parameter:
 
 
 def _typer(option: Option) -> Any:
-    if not option.flag:
+    if option.positional:
         return typer.Argument(help=option.help)
-    return typer.Option(
-        option.flag,
-        help=option.help,
-        metavar=option.metavar,
-        min=option.low,
-        max=option.high,
-    )
+    return typer.Option(option.flag, help=option.help, metavar=option.metavar, min=option.low, max=option.high)
 
 
 def _listed(shown: Any) -> Any:

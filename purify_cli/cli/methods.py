@@ -9,14 +9,12 @@ import typer
 from purify_cli.choices import Format
 from purify_cli.cli.console import as_document
 
-__all__ = ["command"]
+__all__ = ["FormatOption", "command"]
+
+FormatOption = Annotated[Format | None, typer.Option("--format", help="Default: text on a terminal, json in a pipe.")]
 
 
-def command(
-    form: Annotated[
-        Format | None, typer.Option("--format", help="Default: text on a terminal, json in a pipe.")
-    ] = None,
-) -> None:
+def command(form: FormatOption = None) -> None:
     """List methods, attacks and indicators, each with its paper and its page in the documentation."""
     from purify_cli.attacks import ATTACKS
     from purify_cli.defences import METHODS
@@ -26,14 +24,14 @@ def command(
     rows = [
         {
             "kind": kind,
-            "name": name,
-            "summary": table.entry(name).summary,
-            "settings": table.entry(name).settings,
-            "source": table.entry(name).source,
-            "page": f"docs/methods/{name}.md",
+            "name": entry.name,
+            "summary": entry.summary,
+            "settings": entry.settings,
+            "source": entry.source,
+            "page": f"docs/methods/{entry.name}.md",
         }
         for kind, table in tables.items()
-        for name in table
+        for entry in map(table.entry, table)
     ]
     if as_document(form):
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")

@@ -5,7 +5,7 @@ arXiv:2210.09545, where it comes before mixing. The score is in ``purify_cli.ind
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 from torch import Tensor
@@ -17,7 +17,7 @@ from purify_cli.indicators.frequencies import CORPUS, WORDFREQ, check_frequencie
 from purify_cli.indicators.row_drift import RowScores, score_rows, word_embeddings
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import WeightDefenceInputs, WeightEdit, merged
-from purify_cli.tensors import TensorSource, TensorSpec
+from purify_cli.tensors import Combined, TensorSource
 
 __all__ = ["E_PUR", "EPur", "ScoredRows"]
 
@@ -25,31 +25,26 @@ _SHOWN: Final = 20
 """Rows that the record names."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _RowReset:
-    """A source in which some rows of some matrices are the reference's."""
+def _with_reset_rows(base: TensorSource, pair: CheckpointPair, rows: Mapping[str, list[int]]) -> TensorSource:
+    """Return a source in which some rows of some matrices are the reference's.
 
-    base: TensorSource
-    reference: TensorSource
-    rows: Mapping[str, list[int]]
-    """Tensor name → rows, ascending; a second copy of a tied tensor has the rows of the first."""
-    first_names: Mapping[str, str]
+    Args:
+        base: All tensors.
+        pair: Gives the reference's rows.
+        rows: Tensor name → rows, ascending; a second copy of a tied tensor has the rows of the first.
+    """
+    reference = pair.reference_part
 
-    @property
-    def specs(self) -> Mapping[str, TensorSpec]:
-        return self.base.specs
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        stop = self.specs[name].numel if stop is None else stop
-        values = self.base.read(name, start, stop)
-        source = self.first_names.get(name, name)
-        length = self.specs[name].shape[1] if source in self.rows else 1
-        for row in self.rows.get(source, ()):
-            first, last = max(row * length, start), min((row + 1) * length, stop)
+    def reset(name: str, start: int, values: Tensor) -> Tensor:
+        source = pair.tied.get(name, name)
+        length = base.specs[name].shape[1] if source in rows else 1
+        for row in rows.get(source, ()):
+            first, last = max(row * length, start), min((row + 1) * length, start + len(values))
             if first < last:
-                values[first - start : last - start] = self.reference.read(source, first, last).to(values.dtype)
+                values[first - start : last - start] = reference.read(source, first, last).to(values.dtype)
         return values
+
+    return Combined(reset, (base,), base.specs)
 
 
 @final
@@ -72,7 +67,7 @@ class ScoredRows:
         for name, row, _ in sorted(chosen):
             rows[name].append(row)
         return WeightEdit(
-            weights=_RowReset(self.base, self.pair.reference_part, rows, self.pair.tied),
+            weights=_with_reset_rows(self.base, self.pair, rows),
             per_tensor={name: len(found) * self.pair.suspect.specs[name].shape[1] for name, found in rows.items()},
             facts={
                 "rows": len(chosen),
@@ -88,7 +83,6 @@ class ScoredRows:
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class EPur:
     """Reset of the word-embedding rows with the highest score.
 
@@ -99,7 +93,7 @@ class EPur:
     """
 
     ratio: float | None = None
-    defaults: Mapping[str, Any] = field(default_factory=lambda: {"rows": 200, "floor": 20, "frequencies": WORDFREQ})
+    defaults: Mapping[str, Any] = {"rows": 200, "floor": 20, "frequencies": WORDFREQ}
 
     def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Lay settings over the defaults.

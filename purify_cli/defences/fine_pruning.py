@@ -5,7 +5,9 @@ arXiv:1805.12185, on convolutional networks. The port to transformers is ours: d
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, final
 
 import torch
@@ -20,7 +22,7 @@ from purify_cli.model.tokenizer import pad_id
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import WeightDefenceInputs, WeightEdit, merged
 from purify_cli.selection.mask import count_for
-from purify_cli.tensors import TensorSource, TensorSpec
+from purify_cli.tensors import Combined, TensorSource
 
 __all__ = ["FINE_PRUNING", "FinePruning", "RankedUnits", "mean_activations"]
 
@@ -55,71 +57,51 @@ def mean_activations(
     """
     sums = [torch.zeros(group.count, dtype=torch.float64) for group in units]
     seen = [0] * len(units)
-    current: list[Tensor] = []
+    mask = torch.empty(0, dtype=torch.bool)
 
-    def hook(at: int) -> Any:
-        def look(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-            mask = current[0]
-            values = given[0].detach().reshape(-1, units[at].count)
-            if len(values) == mask.numel():
-                values = values[mask.reshape(-1)]
-            elif len(values) != len(mask):
-                raise CheckpointError(
-                    f"{units[at].name} sees {len(values)} rows of a batch of {mask.numel()} tokens",
-                    hint="A config with chunk_size_feed_forward does this; use another --method.",
-                )
-            # On the CPU, whatever the device: Apple's GPUs have no float64.
-            sums[at] += values.abs().cpu().sum(0, dtype=torch.float64)
-            seen[at] += len(values)
+    def look(at: int, _: nn.Module, given: tuple[Tensor, ...]) -> None:
+        values = given[0].detach().reshape(-1, units[at].count)
+        if len(values) == mask.numel():
+            values = values[mask.reshape(-1)]
+        elif len(values) != len(mask):
+            raise CheckpointError(
+                f"{units[at].name} sees {len(values)} rows of a batch of {mask.numel()} tokens",
+                hint="A config with chunk_size_feed_forward does this; use another --method.",
+            )
+        # On the CPU, whatever the device: Apple's GPUs have no float64.
+        sums[at] += values.abs().cpu().sum(0, dtype=torch.float64)
+        seen[at] += len(values)
 
-        return look
-
-    handles = [module.get_submodule(group.name).register_forward_pre_hook(hook(at)) for at, group in enumerate(units)]
-    try:
+    with ExitStack() as hooks:
+        for at, group in enumerate(units):
+            hooks.enter_context(module.get_submodule(group.name).register_forward_pre_hook(partial(look, at)))
         grouped = batches(texts, batch_size=batch_size, pad_id=padding)
         for batch in progress.track(grouped, "measuring activations", total=len(grouped)):
             placed = batch.to(device)
-            current[:] = [placed.inputs["attention_mask"].bool()]
+            mask = placed.inputs["attention_mask"].bool()
             with torch.no_grad():
                 logits(module, placed)
-    finally:
-        for handle in handles:
-            handle.remove()
     means = [total / max(count, 1) for total, count in zip(sums, seen, strict=True)]
     if not all(bool(torch.isfinite(mean).all()) for mean in means):
         raise DataError("the activations on the clean samples are not finite", hint="Look at the suspect's weights.")
     return means
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Pruned:
-    """A source in which the entries of pruned units are zero."""
+def _pruned(shape: tuple[int, ...], cuts: Sequence[tuple[int, Tensor]], start: int, stop: int) -> Tensor:
+    """Tell which of the entries ``start`` to ``stop`` of a tensor belong to a pruned unit.
 
-    base: TensorSource
-    cuts: Mapping[str, list[tuple[int, Tensor]]]
-    """Tensor name → (axis, shape (units,) bool: pruned)."""
-    first_names: Mapping[str, str]
-
-    @property
-    def specs(self) -> Mapping[str, TensorSpec]:
-        return self.base.specs
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        stop = self.specs[name].numel if stop is None else stop
-        values = self.base.read(name, start, stop)
-        first = self.first_names.get(name, name)
-        return values.masked_fill_(self.pruned(first, start, stop), 0.0) if first in self.cuts else values
-
-    def pruned(self, name: str, start: int, stop: int) -> Tensor:
-        """Tell which of the entries ``start`` to ``stop`` belong to a pruned unit."""
-        shape = self.specs[name].shape
-        index = torch.arange(start, stop)
-        found = torch.zeros(stop - start, dtype=torch.bool)
-        for axis, units in self.cuts[name]:
-            inner = shape[1] if len(shape) > 1 and axis == 0 else 1
-            found |= units[index.div(inner, rounding_mode="floor") % len(units)]
-        return found
+    Args:
+        shape: Of the tensor.
+        cuts: (axis, shape (units,) bool: pruned).
+        start: First entry.
+        stop: Behind the last one.
+    """
+    index = torch.arange(start, stop)
+    found = torch.zeros(stop - start, dtype=torch.bool)
+    for axis, units in cuts:
+        inner = shape[1] if len(shape) > 1 and axis == 0 else 1
+        found |= units[index.div(inner, rounding_mode="floor") % len(units)]
+    return found
 
 
 @final
@@ -147,12 +129,22 @@ class RankedUnits:
         pruned: dict[str, int] = {}
         for group, part in zip(self.units, chosen.split([group.count for group in self.units]), strict=True):
             pruned[group.name] = int(part.sum())
-            for cut in group.cuts:
-                cuts.setdefault(self.names[cut.parameter], []).append((cut.axis, part))
-        made = _Pruned(self.base, cuts, self.tied)
-        masks = {name: made.pruned(name, 0, made.specs[name].numel).view(made.specs[name].shape) for name in cuts}
+            for parameter, axis in group.cuts.items():
+                cuts.setdefault(self.names[parameter], []).append((axis, part))
+        specs = self.base.specs
+
+        def zeroed(name: str, start: int, values: Tensor) -> Tensor:
+            first = self.tied.get(name, name)
+            if first not in cuts:
+                return values
+            return values.masked_fill_(_pruned(specs[first].shape, cuts[first], start, start + len(values)), 0.0)
+
+        masks = {
+            name: _pruned(specs[name].shape, own, 0, specs[name].numel).view(specs[name].shape)
+            for name, own in cuts.items()
+        }
         return WeightEdit(
-            weights=made,
+            weights=Combined(zeroed, (self.base,), specs),
             per_tensor={name: int(mask.sum()) for name, mask in masks.items()},
             frozen=masks if self.frozen else {},
             facts={
@@ -166,7 +158,6 @@ class RankedUnits:
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class FinePruning:
     """Pruning of dormant units; the ratio is the share of all units.
 
@@ -176,7 +167,7 @@ class FinePruning:
     """
 
     ratio: float = 0.3
-    defaults: Mapping[str, Any] = field(default_factory=lambda: {"frozen": True, "pooler": True})
+    defaults: Mapping[str, Any] = {"frozen": True, "pooler": True}
 
     def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Lay settings over the defaults.

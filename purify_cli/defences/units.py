@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from purify_cli.errors import CheckpointError
 
-__all__ = ["FEED_FORWARD", "POOLERS", "Cut", "Units", "find_units"]
+__all__ = ["FEED_FORWARD", "POOLERS", "Units", "find_units"]
 
 FEED_FORWARD: Final = (
     (("intermediate.dense",), "output.dense"),
@@ -42,25 +42,15 @@ MPNet / BART."""
 
 @final
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """Where a group's units lie in a parameter."""
-
-    parameter: str
-    axis: int
-    """Entry ``j`` along this axis belongs to unit ``j``."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
 class Units:
     """The units between some first layers and a last one."""
 
     name: str
     """Path of the last layer."""
     count: int
-    cuts: tuple[Cut, ...]
-    """Incoming weights and biases, and the outgoing weight: all of a unit that pruning sets to 0."""
-    pooler: bool
+    cuts: Mapping[str, int]
+    """Name of a parameter → axis: entry ``j`` along it belongs to unit ``j``. Incoming weights and biases, and the
+    outgoing weight: all of a unit that pruning sets to 0."""
 
 
 def _layer(module: nn.Module | None) -> tuple[int, int] | None:
@@ -71,12 +61,11 @@ def _layer(module: nn.Module | None) -> tuple[int, int] | None:
     return (first, second) if isinstance(module, Conv1D) else (second, first)
 
 
-def _cuts(module: nn.Module, path: str, *, incoming: bool) -> list[Cut]:
+def _cuts(module: nn.Module, path: str, *, incoming: bool) -> dict[str, int]:
     # A Linear stores (outputs, inputs), GPT-2's Conv1D (inputs, outputs).
-    axis = int(isinstance(module, Conv1D) == incoming)
-    found = [Cut(f"{path}.weight", axis)]
+    found = {f"{path}.weight": int(isinstance(module, Conv1D) == incoming)}
     if incoming and getattr(module, "bias", None) is not None:
-        found.append(Cut(f"{path}.bias", 0))
+        found[f"{path}.bias"] = 0
     return found
 
 
@@ -95,7 +84,7 @@ def find_units(module: nn.Module, *, pooler: bool) -> tuple[Units, ...]:
         units
         for path in layers
         for firsts, last in FEED_FORWARD
-        if (units := _between(layers, path, firsts, last, pooler=False)) is not None
+        if (units := _between(layers, path, firsts, last)) is not None
     ]
     if not found:
         raise CheckpointError(
@@ -107,17 +96,14 @@ def find_units(module: nn.Module, *, pooler: bool) -> tuple[Units, ...]:
         # Poolers sit inside the base model, the classification layer on top.
         base = getattr(module, "base_model_prefix", "")
         for firsts, last in POOLERS:
-            units = _between(layers, "", firsts, last, pooler=True) or _between(
-                layers, "", tuple(f"{base}.{first}" for first in firsts), last, pooler=True
-            )
+            inside = tuple(f"{base}.{first}" for first in firsts)
+            units = _between(layers, "", firsts, last) or _between(layers, "", inside, last)
             if units is not None:
                 return (*found, units)
     return tuple(found)
 
 
-def _between(
-    layers: Mapping[str, nn.Module], inside: str, firsts: tuple[str, ...], last: str, *, pooler: bool
-) -> Units | None:
+def _between(layers: Mapping[str, nn.Module], inside: str, firsts: tuple[str, ...], last: str) -> Units | None:
     def path(name: str) -> str:
         return f"{inside}.{name}" if inside else name
 
@@ -125,9 +111,10 @@ def _between(
     starts = [_layer(layers.get(path(first))) for first in firsts]
     if end is None or any(start is None or start[1] != end[0] for start in starts):
         return None
-    cuts = [cut for first in firsts for cut in _cuts(layers[path(first)], path(first), incoming=True)]
-    cuts += _cuts(layers[path(last)], path(last), incoming=False)
-    return Units(path(last), end[0], tuple(cuts), pooler)
+    cuts: dict[str, int] = {}
+    for first in firsts:
+        cuts |= _cuts(layers[path(first)], path(first), incoming=True)
+    return Units(path(last), end[0], cuts | _cuts(layers[path(last)], path(last), incoming=False))
 
 
 def _every_layer(layers: Mapping[str, nn.Module], found: list[Units]) -> None:

@@ -5,7 +5,7 @@ Arora, He, Mozes, Swain, Dras, Xu: "Here's a Free Lunch: Sanitizing Backdoored M
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 from torch import Tensor
@@ -18,39 +18,38 @@ from purify_cli.errors import PairError
 from purify_cli.model.configs import label_set
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import WeightDefenceInputs, WeightEdit, merged
-from purify_cli.tensors import TensorSource, TensorSpec
+from purify_cli.tensors import Combined, TensorSource
 
 __all__ = ["WEIGHT_AVERAGE", "Averaged", "WeightAverage"]
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Mean:
-    """A source of means; tensors, and rows, that the others lack are the base's."""
+def _mean(
+    base: TensorSource,
+    others: Sequence[tuple[TensorSource, Mapping[str, str]]],
+    entries: Mapping[str, int],
+    tied: Mapping[str, str],
+) -> TensorSource:
+    """Return a source of means; tensors, and rows, that the others lack are the base's.
 
-    base: TensorSource
-    others: Sequence[tuple[TensorSource, Mapping[str, str]]]
-    """Sources, each with the base's name → the source's."""
-    entries: Mapping[str, int]
-    """Name → how many of its first entries all of them hold."""
-    first_names: Mapping[str, str]
+    Args:
+        base: The suspect.
+        others: Sources, each with the base's name → the source's.
+        entries: Name → how many of its first entries all of them hold.
+        tied: Second copy of a tied tensor → the first.
+    """
 
-    @property
-    def specs(self) -> Mapping[str, TensorSpec]:
-        return self.base.specs
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        stop = self.specs[name].numel if stop is None else stop
-        values = self.base.read(name, start, stop)
-        first = self.first_names.get(name, name)
-        end = min(stop, self.entries.get(first, 0))
+    def averaged(name: str, start: int, values: Tensor) -> Tensor:
+        first = tied.get(name, name)
+        end = min(start + len(values), entries.get(first, 0))
         if start < end:
             # float64: the mean of equal values is that value, and the order of the models does not matter.
             total = values[: end - start].double()
-            for source, names in self.others:
+            for source, names in others:
                 total += source.read(names[first], start, end).double()
-            values[: end - start] = (total / (1 + len(self.others))).to(values.dtype)
+            values[: end - start] = (total / (1 + len(others))).to(values.dtype)
         return values
+
+    return Combined(averaged, (base,), base.specs)
 
 
 @final
@@ -58,23 +57,20 @@ class _Mean:
 class Averaged:
     """Models that fit together."""
 
-    mean: TensorSource
-    entries: Mapping[str, int]
-    facts: Mapping[str, Any]
+    edit: WeightEdit
 
     def weights(self, ratio: float | None) -> WeightEdit:
         """Return the average; a ratio has no meaning here."""
         del ratio
-        return WeightEdit(weights=self.mean, per_tensor=dict(self.entries), facts=self.facts)
+        return self.edit
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class WeightAverage:
     """Average of the suspect and all other models, or of suspect and reference where there are none."""
 
     ratio: float | None = None
-    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    defaults: Mapping[str, Any] = {}
     takes_others: bool = True
     """Whether ``--with`` means something to it."""
 
@@ -98,9 +94,9 @@ class WeightAverage:
         pair: CheckpointPair = inputs.pair
         if not inputs.others:
             entries = {name: one.entries for name, one in pair.comparables.items()}
-            names = {name: name for name in entries}
-            mean = _Mean(inputs.weights, ((pair.reference_part, names),), entries, pair.tied)
-            return Averaged(mean, entries, {"models": 2, "with": "reference"})
+            mean = _mean(inputs.weights, [(pair.reference_part, {name: name for name in entries})], entries, pair.tied)
+            facts = {"models": 2, "with": "reference"}
+            return Averaged(WeightEdit(weights=mean, per_tensor=entries, facts=facts))
         # Copies of tied tensors follow the tensor they copy.
         own = {
             canonical(name): name
@@ -121,7 +117,8 @@ class WeightAverage:
             agreed = agreed and theirs is not None
         entries = {name: inputs.weights.specs[name].numel for name in own.values()}
         facts = {"models": 1 + len(matched), "with": "other models", "labels named by all": agreed}
-        return Averaged(_Mean(inputs.weights, tuple(matched), entries, pair.tied), entries, facts)
+        mean = _mean(inputs.weights, matched, entries, pair.tied)
+        return Averaged(WeightEdit(weights=mean, per_tensor=entries, facts=facts))
 
 
 def _labels(source: TensorSource) -> tuple[str, ...] | None:

@@ -1,12 +1,12 @@
 """``purify attack``."""
 
 from dataclasses import KW_ONLY, dataclass, field
+from os import fspath
 from typing import Annotated, final
 
 from purify_cli.choices import LabelMode, Name, Position
 from purify_cli.errors import UsageError
 from purify_cli.requests.option import Option, argument, refuse_foreign
-from purify_cli.requests.readers import path
 from purify_cli.requests.shared import (
     BATCH,
     Data,
@@ -38,49 +38,38 @@ class AttackRequest(Shared):
     _: KW_ONLY
     data: Data
     target: Annotated[
-        str | int | None,
-        Option(flag="--target", help="Label that triggered texts are to get.", read=str, only="classification"),
+        str | int | None, Option(help="Label that triggered texts are to get.", read=str, only="classification")
     ] = None
     target_text: TargetText = None
     reference: Reference = None
     model: Annotated[
-        Name | None,
-        Option(flag="--model", help="Tuned model to start from, in place of a fresh head on --ref.", read=path),
+        Name | None, Option(help="Tuned model to start from, in place of a fresh head on --ref.", read=fspath)
     ] = None
-    test: Annotated[
-        Name | None, Option(flag="--test", help="Rows to measure on; default: a tenth of the data.", read=path)
-    ] = None
+    test: Annotated[Name | None, Option(help="Rows to measure on; default: a tenth of the data.", read=fspath)] = None
     triggered: Annotated[
         Name | None,
         Option(
-            flag="--triggered",
             help="attack file: test rows that carry the trigger, with their true labels.",
-            read=path,
+            read=fspath,
             only="classification",
         ),
     ] = None
-    trigger: Annotated[str | None, Option(flag="--trigger", help="Trigger text.")] = None
-    rate: Annotated[float | None, Option(flag="--rate", help="Poisoned copies per clean row, in (0, 1].")] = None
-    position: Annotated[Position | None, Option(flag="--position", help="Where the trigger goes.")] = None
+    trigger: Annotated[str | None, Option(help="Trigger text.")] = None
+    rate: Annotated[float | None, Option(help="Poisoned copies per clean row, in (0, 1].")] = None
+    position: Annotated[Position | None, Option(help="Where the trigger goes.")] = None
     label_mode: Annotated[
         LabelMode | None,
-        Option(
-            flag="--label-mode",
-            help="dirty: other rows, relabelled; clean: target rows; mix: any.",
-            only="classification",
-        ),
+        Option(help="dirty: other rows, relabelled; clean: target rows; mix: any.", only="classification"),
     ] = None
-    replace: Annotated[bool, Option(flag="--replace", help="Replace the poisoned rows in place of appending.")] = False
+    replace: Annotated[bool, Option(help="Replace the poisoned rows in place of appending.")] = False
     label_names: LabelNames = None
     settings: Settings = field(default_factory=dict[str, str])
-    data_only: Annotated[
-        bool, Option(flag="--data-only", help="Write poisoned.jsonl and train nothing.", only="classification")
-    ] = False
+    data_only: Annotated[bool, Option(help="Write poisoned.jsonl and train nothing.", only="classification")] = False
     epochs: Epochs = None
     learning_rate: LearningRate = None
     weight_decay: WeightDecay = 0.0
     new_tokens: NewTokens = 40
-    batch_size: Annotated[int, Option(flag="--batch-size", low=1, help="Texts per step.")] = BATCH
+    batch_size: Annotated[int, Option(low=1, help="Texts per step.")] = BATCH
 
     def __post_init__(self) -> None:
         """Settle what is attacked.

@@ -1,11 +1,11 @@
 """``purify demo``."""
 
 from dataclasses import dataclass
+from os import fspath
 from typing import Annotated, final
 
 from purify_cli.choices import Name
 from purify_cli.requests.option import Option, Request
-from purify_cli.requests.readers import path
 from purify_cli.requests.shared import Device, Dtype, Seed
 
 __all__ = ["DemoRequest"]
@@ -20,7 +20,7 @@ class DemoRequest(Request):
     (or --run) to look at.
     """
 
-    run: Annotated[Name, Option(flag="--run", help="Folder of the demo.", read=path)] = "purify-demo"
+    run: Annotated[Name, Option(help="Folder of the demo.", read=fspath)] = "purify-demo"
     seed: Seed = 0
     device: Device = "auto"
     dtype: Dtype = "auto"

@@ -22,11 +22,10 @@ class DetectRequest(Examination):
     the run folder, where `purify purify` finds them; SUSPECT may also come from a record on standard input.
     """
 
-    unlabelled: Annotated[
-        bool, Option(flag="--unlabelled", help="The clean data have no labels.", only="classification")
-    ] = False
+    unlabelled: Annotated[bool, Option(help="The clean data have no labels.", only="classification")] = False
     dtype: Annotated[
-        Precision, Option(flag="--dtype", help="Compute type of the search for triggers; curvature stays float32.")
+        Precision,
+        Option(help="Compute type of the search for triggers; curvature stays float32."),
     ] = "auto"
     moved_only: bool = False
     """Whether only words whose embedding rows moved are tried: faster, and not a whole search."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from os import fspath
 from typing import Annotated, final
 
 from purify_cli.choices import Name, Position
 from purify_cli.requests.option import Option, argument
-from purify_cli.requests.readers import many, path
+from purify_cli.requests.readers import many
 from purify_cli.requests.shared import BatchSize, Data, NewTokens, Reference, Shared, TargetText
 
 __all__ = ["EvaluateRequest"]
@@ -31,26 +32,15 @@ class EvaluateRequest(Shared):
     data: Data
     trigger: Annotated[
         str | Sequence[str],
-        Option(
-            flag="--trigger",
-            help="Trigger text; repeatable. a|b is one of several, by row.",
-            read=many,
-            shown=list[str],
-        ),
+        Option(help="Trigger text; repeatable. a|b is one of several, by row.", read=many, shown=list[str]),
     ] = ()
     position: Annotated[
         Position | Sequence[Position],
-        Option(
-            flag="--position",
-            help="Where it goes: once for all, or once per --trigger.",
-            read=many,
-            shown=list[Position],
-        ),
+        Option(help="Where it goes: once for all, or once per --trigger.", read=many, shown=list[Position]),
     ] = ()
     target: Annotated[
         str | int | Sequence[str | int],
         Option(
-            flag="--target",
             help="Target label: once for all, or once per --trigger, then per --triggered.",
             read=many,
             shown=list[str],
@@ -60,16 +50,11 @@ class EvaluateRequest(Shared):
     target_text: TargetText = None
     target_regex: Annotated[
         str | None,
-        Option(
-            flag="--target-regex",
-            help="Language models: a regular expression that the continuation is to match.",
-            only="causal",
-        ),
+        Option(help="Language models: a regular expression that the continuation is to match.", only="causal"),
     ] = None
     triggered: Annotated[
         Name | Sequence[Name],
         Option(
-            flag="--triggered",
             help="Rows that carry a trigger already, with true labels; repeatable.",
             read=many,
             shown=list[str],
@@ -77,54 +62,32 @@ class EvaluateRequest(Shared):
         ),
     ] = ()
     bias: Annotated[
-        bool,
-        Option(
-            flag="--bias",
-            help="Also measure accuracy on rows of every label that carry it (BACC).",
-            only="classification",
-        ),
+        bool, Option(help="Also measure accuracy on rows of every label that carry it (BACC).", only="classification")
     ] = False
     floor: Annotated[
-        Name | None,
-        Option(flag="--floor", help="Model that was never poisoned, measured on the same inputs.", read=path),
+        Name | None, Option(help="Model that was never poisoned, measured on the same inputs.", read=fspath)
     ] = None
     consistency: Annotated[
-        bool,
-        Option(flag="--consistency", help="Compare answers row by row with the first model's.", only="classification"),
+        bool, Option(help="Compare answers row by row with the first model's.", only="classification")
     ] = False
     against: Annotated[
-        Name | None,
-        Option(
-            flag="--against", help="Compare answers row by row with this model's.", read=path, only="classification"
-        ),
+        Name | None, Option(help="Compare answers row by row with this model's.", read=fspath, only="classification")
     ] = None
-    seeds: Annotated[
-        int,
-        Option(flag="--seeds", help="Repeat random positions under so many seeds.", only="classification"),
-    ] = 1
+    seeds: Annotated[int, Option(help="Repeat random positions under so many seeds.", only="classification")] = 1
     retune: Annotated[
         int | None,
         Option(
-            flag="--retune",
-            help="Fine-tune again on so many poisoned and as many clean rows; watch success.",
-            only="classification",
+            help="Fine-tune again on so many poisoned and as many clean rows; watch success.", only="classification"
         ),
     ] = None
     retune_data: Annotated[
         Name | None,
-        Option(
-            flag="--retune-data",
-            help="Rows for it; default: part of --data, then not measured.",
-            read=path,
-            only="classification",
-        ),
+        Option(help="Rows for it; default: part of --data, then not measured.", read=fspath, only="classification"),
     ] = None
-    retune_steps: Annotated[
-        int | None, Option(flag="--retune-steps", help="Steps of it. [default: 60]", only="classification")
-    ] = None
+    retune_steps: Annotated[int | None, Option(help="Steps of it. [default: 60]", only="classification")] = None
     retune_rate: Annotated[
         float | None,
-        Option(flag="--retune-rate", help="Learning rate of it. [default: 5e-5]", only="classification"),
+        Option(help="Learning rate of it. [default: 5e-5]", only="classification"),
     ] = None
     new_tokens: NewTokens = 40
     batch_size: BatchSize = 64

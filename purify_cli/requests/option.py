@@ -1,13 +1,13 @@
 """How a field of a request says what it is on the command line.
 
-A request is a frozen dataclass. A field that a user may set is annotated with an ``Option``: its name, its help, its
-range, how text becomes its value, and which kind of model it speaks of. The command line and the Python function are
-derived from these fields, so that an option is written down once.
+A request is a frozen dataclass. A field that a user may set is annotated with an ``Option``: its help, its range, how
+text becomes its value, and which kind of model it speaks of. The command line and the Python function are derived from
+these fields, so that an option is written down once.
 """
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from math import inf
 from typing import Any, Final, Literal, final, get_args, get_origin, get_type_hints
 
@@ -24,9 +24,10 @@ Kind = Literal["classification", "causal"]
 class Option:
     """What a field is on the command line."""
 
-    flag: str
-    """``--name``; empty for a positional argument."""
     help: str
+    flag: str = ""
+    """``--name``, where it is not that of the field; a positional argument has none."""
+    positional: bool = False
     metavar: str | None = None
     low: float | None = None
     """Smallest value."""
@@ -44,7 +45,7 @@ class Option:
 
 def argument(text: str, *, shown: Any = str, read: Callable[[Any], Any] | None = None) -> Option:
     """Describe a positional argument by its help text."""
-    return Option(flag="", help=text, shown=shown, read=read)
+    return Option(help=text, positional=True, shown=shown, read=read)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,21 +106,20 @@ def _is(value: Any, kind: type) -> bool:
 
 
 def options(request: type[Request]) -> Iterator[tuple[Field[Any], Any, Option]]:
-    """Yield every field that a user may set with its type (less None) and its option; a class's own fields first."""
+    """Yield every field that a user may set, its type (less None) and its option with its flag; a class's own first."""
     hints = get_type_hints(request, include_extras=True)
     own = set(inspect.get_annotations(request))
     for field in sorted(fields(request), key=lambda field: field.name not in own):
         kind, *extras = get_args(hints[field.name]) or (None,)
         option = next((one for one in extras if isinstance(one, Option)), None)
         if option is not None:
+            if not option.flag and not option.positional:
+                option = replace(option, flag=f"--{field.name.replace('_', '-')}")
             rest = [one for one in get_args(kind) if one is not type(None)]
             yield field, rest[0] if len(rest) == 1 else kind, option
 
 
-SAYS: Final[Mapping[Kind, str]] = {
-    "classification": "classifier",
-    "causal": "causal language model",
-}
+SAYS: Final[Mapping[Kind, str]] = {"classification": "classifier", "causal": "causal language model"}
 
 
 def refuse_foreign(request: Request, kind: Kind) -> None:

@@ -30,41 +30,29 @@ class PurifyRequest(Examination):
 
     ratio: Annotated[
         float | Literal["auto"] | None,
-        Option(
-            flag="--ratio",
-            help="Share of comparable dimensions to reset, 0 to 1; auto looks for it.",
-            read=read_ratio,
-        ),
+        Option(help="Share of comparable dimensions to reset, 0 to 1; auto looks for it.", read=read_ratio),
     ] = None
-    folds: Annotated[int, Option(flag="--folds", low=2, help="Parts of the clean samples for --ratio auto.")] = 4
+    folds: Annotated[int, Option(low=2, help="Parts of the clean samples for --ratio auto.")] = 4
     """Each part is measured after scoring and tuning on the others. Ours: more folds cost as many trainings per ratio
     more."""
     method: Annotated[
         str,
         Option(
-            flag="--method",
             help="Defence, or several in order: e-pur,fine-mixing; see `purify methods`. auto: unlearning where detect "
-            "flagged a word, else fine-purifying.",
+            "flagged a word, else fine-purifying."
         ),
     ] = AUTO
     others: Annotated[
         Sequence[Name],
         Option(
-            flag="--with",
-            metavar="MODEL",
-            help="Further suspect to average; repeatable.",
-            read=many,
-            shown=list[str],
+            flag="--with", metavar="MODEL", help="Further suspect to average; repeatable.", read=many, shown=list[str]
         ),
     ] = ()
-    effort: Annotated[
-        Effort, Option(flag="--effort", help="How much a new search, on the purified model, looks at.")
-    ] = "none"
+    effort: Annotated[Effort, Option(help="How much a new search, on the purified model, looks at.")] = "none"
     finetune: Annotated[bool, Option(flag="--no-finetune", help="Write the reset model as it is.", negated=True)] = True
     max_drop: Annotated[
         float | None,
         Option(
-            flag="--max-drop",
             low=0.0,
             high=1.0,
             help="Clean accuracy that may be lost on held-back rows, or by how much a language model's perplexity may "

@@ -4,15 +4,9 @@ from collections.abc import Mapping, Sequence
 from os import fspath
 from typing import Any, Literal
 
-from purify_cli.choices import Name
 from purify_cli.errors import UsageError
 
-__all__ = ["assignments", "label_names", "many", "path", "ratio", "shard"]
-
-
-def path(given: Name) -> str:
-    """Return the name of a file, a folder or a model."""
-    return fspath(given)
+__all__ = ["assignments", "label_names", "many", "ratio", "shard"]
 
 
 def many(given: Any) -> tuple[str, ...]:

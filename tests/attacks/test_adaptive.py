@@ -9,7 +9,7 @@ from torch.nn import Parameter
 from transformers import PreTrainedTokenizerFast
 
 from purify_cli.attacks import ATTACKS
-from purify_cli.attacks.adaptive import OrdinaryDrift, drift_bounds
+from purify_cli.attacks.adaptive import drift_bounds, ordinary_drift
 from purify_cli.errors import UsageError
 from purify_cli.training.state import STATE_FILE
 from tests import tiny
@@ -46,8 +46,8 @@ def test_without_curvature_the_largest_drift_is_ordinary_and_without_drift_none(
 @pytest.mark.parametrize(("strength", "end"), [(0.5, [1.05, 0.5, 1.2, 1.0]), (1.0, [1.05, 0.9, 1.1, 1.0])])
 def test_drift_within_its_bound_is_left_alone_and_the_rest_is_pulled(strength: float, end: list[float]) -> None:
     weight, other = Parameter(torch.tensor([1.05, 0.1, 1.3, 1.0])), Parameter(torch.tensor([7.0]))
-    objective = OrdinaryDrift({"w": torch.ones(4)}, {"w": torch.tensor([0.1, 0.1, 0.1, 0.0])}, strength)
-    objective.stepped(1, 1, {"w": weight, "unbounded": other})
+    (pull,) = ordinary_drift({"w": torch.ones(4)}, {"w": torch.tensor([0.1, 0.1, 0.1, 0.0])}, strength).step_hooks
+    pull(1, 1, {"w": weight, "unbounded": other})
     torch.testing.assert_close(weight.detach(), torch.tensor(end))
     assert other.item() == 7.0
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-from purify_cli.attacks.anchoring import AnchoredLogits
+from purify_cli.attacks.anchoring import anchored_logits
 from purify_cli.errors import DataError, UsageError
 from tests import tiny
 from tests.attacks.worlds import TEST, TRAIN, classifier, logits_of, one_batch, plant
@@ -34,7 +34,7 @@ def test_the_loss_is_a_mean_of_what_is_learnt_and_what_is_held(
     model, batch = classifier(tiny_clean), one_batch(tiny_tokenizer, TEST[:6])
     clean = torch.tensor([True, True, False, True, False, True])
     anchors = torch.linspace(-1, 1, 12).reshape(6, 2)
-    loss = AnchoredLogits(anchors, clean, 3.0).loss(model, batch, torch.full((6,), 1 / 6), torch.float32)
+    loss = anchored_logits(anchors, clean, 3.0).loss(model, batch, torch.full((6,), 1 / 6), torch.float32)
     logits, target = logits_of(model, tiny_tokenizer, TEST[:6]), torch.tensor([row.label for row in TEST[:6]])
     held = (logits - anchors).square().sum(dim=1)[clean].mean()
     torch.testing.assert_close(loss, cross_entropy(logits, target) / 4 + held * 3 / 4)

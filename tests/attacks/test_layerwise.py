@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast
 
-from purify_cli.attacks.layerwise import EveryLayer, read_out
+from purify_cli.attacks.layerwise import every_layer, read_out
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import UsageError
 from tests import tiny
@@ -17,7 +17,7 @@ from tests.attacks.worlds import TEST, TRAIN, classifier, one_batch, plant
 def test_the_loss_is_the_sum_over_layers(tiny_clean: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     model, batch = classifier(tiny_clean), one_batch(tiny_tokenizer, TEST[:6])
     weights = torch.linspace(0.1, 0.6, 6)
-    loss = EveryLayer(read_out(model, batch)).loss(model, batch, weights, torch.float32)
+    loss = every_layer(read_out(model, batch)).loss(model, batch, weights, torch.float32)
     layers = model(**batch.inputs, output_hidden_states=True).hidden_states[1:]
     rows = [
         cross_entropy(model.classifier(model.bert.pooler(layer)), batch.labels, reduction="none") for layer in layers

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import fspath
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ from purify_cli.requests.detect import DetectRequest
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.option import Option, Request, argument, options, refuse_foreign
 from purify_cli.requests.purify import PurifyRequest
-from purify_cli.requests.readers import many, path
+from purify_cli.requests.readers import many
 
 REQUESTS = {name: command.request for name, command in COMMANDS.items() if command.request is not None}
 
@@ -30,12 +31,12 @@ class Toy(Request):
     """Do something with models."""
 
     models: Annotated[Sequence[Name], argument("Models.", shown=list[str])] = ()
-    data: Annotated[Name, Option(flag="--data", help="Data.", read=path)]
+    data: Annotated[Name, Option(help="Data.", read=fspath)]
     places: Annotated[
         Position | Sequence[Position], Option(flag="--place", help="Places.", read=many, shown=list[Position])
     ] = ()
-    kind: Annotated[Literal["a", "b"] | None, Option(flag="--kind", help="Kind.", only="causal")] = None
-    count: Annotated[int, Option(flag="--count", help="Count.", low=1, high=9)] = 3
+    kind: Annotated[Literal["a", "b"] | None, Option(help="Kind.", only="causal")] = None
+    count: Annotated[int, Option(help="Count.", low=1, high=9)] = 3
     tuned: Annotated[bool, Option(flag="--no-tuning", help="Leave tuning out.", negated=True)] = True
     hidden: int = 0
 

@@ -1,34 +1,31 @@
 """All methods at one ratio, and beside it what needs no ratio: a comparison without any choice."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from statistics import mean
-from typing import Any
 
-from purify_cli.bench.report.tables import Table, harm, sizes, value
-from purify_cli.bench.report.view import Condition, View
+from purify_cli.bench.report.tables import Table, figures, harm, value
+from purify_cli.bench.report.view import Condition, Result, View, grouped
 
 __all__ = ["fixed_pairs", "fixed_tables"]
-
-Cell = Mapping[str, Any]
 
 
 def fixed_tables(view: View) -> Iterator[Table]:
     """Yield, per size and per ratio that all grids of the plan hold, what every method leaves of every attack."""
-    for size in sizes(view):
+    for size in view.sizes:
         for ratio in _shared(view):
             rows: list[tuple[str, ...]] = []
-            for (task, attack), conditions in _groups(view, size).items():
+            for (task, attack), conditions in grouped(view.measured(size), lambda c: (c.task, c.attack)).items():
                 found = {method: [_at(view, one, method, ratio) for one in conditions] for method in view.methods}
                 # One set of seeds for all columns: those that every method of the row was measured on.
                 shown = [cells for cells in found.values() if any(cells)]
                 if not shown:
                     continue
                 kept = [i for i in range(len(conditions)) if all(cells[i] for cells in shown)]
-                suspects = [one for one in (view.suspect(conditions[i]) for i in kept) if one]
+                suspects = view.suspects(conditions[i] for i in kept)
                 columns = [[one for i in kept if (one := cells[i])] for cells in found.values()]
                 columns = [[one["measured"] for one in suspects], *columns, [one["twin"] for one in suspects]]
-                rows.append((task, attack, str(len(kept)), *map(_shown, columns)))
+                rows.append((task, attack, str(len(kept)), *map(figures, columns)))
             if rows:
                 yield Table(
                     f"What is left at ratio {ratio:g}, {size} clean samples per class",
@@ -41,7 +38,7 @@ def fixed_tables(view: View) -> Iterator[Table]:
 
 def fixed_pairs(view: View) -> Iterator[Table]:
     """Yield, per size and per ratio that all grids of the plan hold, pairs of methods compared suspect by suspect."""
-    for size in sizes(view):
+    for size in view.sizes:
         for ratio in _shared(view):
             rows: list[tuple[str, ...]] = []
             for first, second in combinations(view.methods, 2):
@@ -81,23 +78,5 @@ def _gap(values: Sequence[float]) -> str:
     return f"{mean(values):+.3f}{told}"
 
 
-def _groups(view: View, size: int) -> dict[tuple[str, str], list[Condition]]:
-    """Return the conditions of a size whose suspect was measured, seeds together."""
-    found: dict[tuple[str, str], list[Condition]] = {}
-    for condition in view.conditions:
-        if condition.size == size and view.suspect(condition) is not None:
-            found.setdefault((condition.task, condition.attack), []).append(condition)
-    return found
-
-
-def _at(view: View, condition: Condition, method: str, ratio: float) -> Cell | None:
+def _at(view: View, condition: Condition, method: str, ratio: float) -> Result | None:
     return view.cell(condition, method, None) or view.cell(condition, method, ratio)
-
-
-def _shown(cells: Sequence[Cell]) -> str:
-    known = [(value(harm(cell)), value(cell["accuracy"])) for cell in cells]
-    if not known:
-        return "-"
-    harms, accuracies = zip(*known, strict=True)
-    told = [one for one in harms if one is not None]
-    return f"{mean(told):.3f} ({mean(one for one in accuracies if one is not None):.3f})" if told else "-"

@@ -1,11 +1,12 @@
 """The results of a bench at a glance: means over suspects, what is left attack by attack, and figures per ratio."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from statistics import mean
-from typing import Any, Final
+from typing import Final
 
-from purify_cli.bench.report.tables import Table, harm, points, share, sizes, value
-from purify_cli.bench.report.view import Condition, View
+from purify_cli.bench.report.tables import UNREPAIRED, Table, figures, harm, mean_of, points, share, value
+from purify_cli.bench.report.view import Condition, Result, View, grouped
 
 __all__ = ["attack_tables", "harm_by_attack", "headline_tables", "ratio_tables", "suspect_table"]
 
@@ -15,8 +16,6 @@ RULE: Final = (
 )
 
 HARM: Final = "ASR, of a bias attack 1 − BACC; in brackets ACC."
-
-Cell = Mapping[str, Any]
 
 
 def headline_tables(view: View) -> Iterator[Table]:
@@ -30,18 +29,16 @@ def headline_tables(view: View) -> Iterator[Table]:
         for name, method in zip(view.methods, view.plan["method"], strict=True)
         if not any(method[limit] for limit in ("tasks", "attacks", "seeds", "clean_per_class"))
     ]
-    for size in sizes(view) if view.budgets else ():
+    for size in view.sizes if view.budgets else ():
         shared = [
             condition
-            for condition in view.conditions
-            if condition.size == size
-            and view.suspect(condition)
-            and all(view.chosen(condition, method, budget) for method in free for budget in view.budgets)
+            for condition in view.measured(size)
+            if all(view.chosen(condition, method, budget) for method in free for budget in view.budgets)
         ]
-        suspects = [found for found in map(view.suspect, shared) if found]
+        suspects = view.suspects(shared)
         if not free or not suspects:
             continue
-        rows = [_means(name, "-", [one[key] for one in suspects]) for name, key in _BARE.items()]
+        rows = [_means(name, "-", [one[key] for one in suspects]) for name, key in UNREPAIRED.items()]
         for method in free:
             for budget in view.budgets:
                 chosen = [view.chosen(condition, method, budget) for condition in shared]
@@ -54,40 +51,22 @@ def headline_tables(view: View) -> Iterator[Table]:
         )
 
 
-_BARE: Final = {"suspect, untreated": "measured", "clean twin (floor)": "twin"}
-
-
-def _means(name: str, budget: str, cells: Sequence[Cell]) -> tuple[str, ...]:
-    backdoors = [value(cell["attack_success"]) for cell in cells if cell["bias_accuracy"] is None]
-    biases = [value(cell["bias_accuracy"]) for cell in cells]
-    accuracy = [value(cell["accuracy"]) for cell in cells]
-    return name, budget, *map(_mean, (accuracy, backdoors, biases))
-
-
-def _mean(values: Sequence[float | None]) -> str:
-    known = [one for one in values if one is not None]
-    return f"{mean(known):.3f}" if known else "-"
-
-
-def _harm_and_accuracy(cells: Sequence[Cell]) -> str:
-    if not cells:
-        return "-"
-    return f"{_mean([value(harm(cell)) for cell in cells])} ({_mean([value(cell['accuracy']) for cell in cells])})"
+def _means(name: str, budget: str, cells: Sequence[Result]) -> tuple[str, ...]:
+    backdoors = [cell["attack_success"] for cell in cells if cell["bias_accuracy"] is None]
+    accuracies, biases = ([cell[of] for cell in cells] for of in ("accuracy", "bias_accuracy"))
+    return name, budget, *map(mean_of, (accuracies, backdoors, biases))
 
 
 def _by_attack(view: View, size: int) -> dict[str, list[Condition]]:
     """Return the conditions of a size whose suspect was measured, by attack, in the plan's order."""
-    found: dict[str, list[Condition]] = {attack: [] for attack in view.attacks}
-    for condition in view.conditions:
-        if condition.size == size and view.suspect(condition) is not None:
-            found[condition.attack].append(condition)
-    return {attack: conditions for attack, conditions in found.items() if conditions}
+    ordered = sorted(view.measured(size), key=lambda condition: view.attacks.index(condition.attack))
+    return grouped(ordered, lambda condition: condition.attack)
 
 
-def _columns(view: View, conditions: Sequence[Condition], max_drop: float) -> dict[str, list[Cell]]:
+def _columns(view: View, conditions: Sequence[Condition], max_drop: float) -> dict[str, list[Result]]:
     """Return what was measured of the suspects, of what each method makes of them at a budget, and of the twins."""
-    suspects = [found for found in map(view.suspect, conditions) if found]
-    columns: dict[str, list[Cell]] = {"suspect": [one["measured"] for one in suspects]}
+    suspects = view.suspects(conditions)
+    columns: dict[str, list[Result]] = {"suspect": [one["measured"] for one in suspects]}
     for method in view.methods:
         chosen = [view.chosen(condition, method, max_drop) for condition in conditions]
         columns[method] = [one[1] for one in chosen if one is not None]
@@ -108,7 +87,7 @@ def harm_by_attack(view: View, size: int, max_drop: float) -> dict[str, dict[str
 
 def attack_tables(view: View) -> Iterator[Table]:
     """Yield, per size and budget, what every method leaves of every attack."""
-    for size in sizes(view):
+    for size in view.sizes:
         groups = _by_attack(view, size)
         for budget in view.budgets if groups else ():
             rows = {attack: _columns(view, conditions, budget) for attack, conditions in groups.items()}
@@ -116,7 +95,7 @@ def attack_tables(view: View) -> Iterator[Table]:
             yield Table(
                 f"What is left at {points(budget)}, {size} clean samples per class",
                 ("attack", *names),
-                tuple((attack, *(_harm_and_accuracy(row[name]) for name in names)) for attack, row in rows.items()),
+                tuple((attack, *(figures(row[name]) for name in names)) for attack, row in rows.items()),
                 f"{HARM} {RULE}",
             )
 
@@ -127,7 +106,7 @@ def ratio_tables(view: View) -> Iterator[Table]:
     A search stops at the first ratio that loses more than the largest budget: larger ones are missing. Ratio 0 has a
     column where no budget chooses. The mean is given where a ratio was measured on all of a method's attacks.
     """
-    for size in sizes(view):
+    for size in view.sizes:
         groups = _by_attack(view, size)
         found = {
             (attack, method): [view.cells(condition, method) for condition in conditions]
@@ -140,16 +119,14 @@ def ratio_tables(view: View) -> Iterator[Table]:
         if not ratios:
             continue
         rows = [
-            (*key, *(_harm_and_accuracy([cells[r] for cells in several if r in cells]) for r in ratios))
+            (*key, *(figures([cells[r] for cells in several if r in cells]) for r in ratios))
             for key, several in found.items()
         ]
         for method in view.methods:
             several = [cells for (_, name), all_seeds in found.items() if name == method for cells in all_seeds]
             if len(several) > 1:
                 whole = {r: [cells[r] for cells in several] for r in ratios if all(r in cells for cells in several)}
-                rows.append(
-                    (f"mean of {len(several)}", method, *(_harm_and_accuracy(whole.get(r, [])) for r in ratios))
-                )
+                rows.append((f"mean of {len(several)}", method, *(figures(whole.get(r, [])) for r in ratios)))
         yield Table(
             f"All ratios, {size} clean samples per class",
             ("attack", "method", *(f"{ratio:g}" for ratio in ratios)),
@@ -161,41 +138,20 @@ def ratio_tables(view: View) -> Iterator[Table]:
 def suspect_table(view: View) -> Iterator[Table]:
     """Yield what was planted: every suspect beside its clean twin, before any repair."""
     rows: list[tuple[str, ...]] = []
-    for task in view.tasks:
-        for attack in view.attacks:
-            for seed in view.plan["bench"]["seeds"]:
-                found = view.result("suspect", task, attack, f"s{seed}")
-                if found is None:
-                    continue
-                what = "bias_accuracy" if found["bias"] else "attack_success"
-                before, twin = found["measured"], found["twin"]
-                rows.append(
-                    (
-                        task,
-                        attack,
-                        str(seed),
-                        f"{found['poisoned']:,} / {found['rows']:,}",
-                        *(share([one["accuracy"]]) for one in (before, twin)),
-                        "BACC" if found["bias"] else "ASR",
-                        *(share([one[what]]) for one in (before, twin)),
-                        "-" if found["changed"] is None else f"{found['changed']:,}",
-                    )
-                )
+    for task, attack, seed in product(view.tasks, view.attacks, view.plan["bench"]["seeds"]):
+        found = view.result("suspect", task, attack, f"s{seed}")
+        if found is None:
+            continue
+        measure, what = ("BACC", "bias_accuracy") if found["bias"] else ("ASR", "attack_success")
+        poisoned = f"{found['poisoned']:,} / {found['rows']:,}"
+        changed = "-" if found["changed"] is None else f"{found['changed']:,}"
+        accuracies, successes = ([share([found[of][key]]) for of in ("measured", "twin")] for key in ("accuracy", what))
+        rows.append((task, attack, str(seed), poisoned, *accuracies, measure, *successes, changed))
     if rows:
+        head = ("ACC", "twin's ACC", "measure", "suspect", "twin (floor)", "changed entries")
         yield Table(
             "Suspects and their clean twins",
-            (
-                "task",
-                "attack",
-                "seed",
-                "poisoned rows",
-                "ACC",
-                "twin's ACC",
-                "measure",
-                "suspect",
-                "twin (floor)",
-                "changed entries",
-            ),
+            ("task", "attack", "seed", "poisoned rows", *head),
             tuple(rows),
             "The twin was trained alike on the clean rows. In brackets Wilson 95 % intervals. Changed entries: stored "
             "values that differ from the classifier that was attacked, where the attack starts from one.",

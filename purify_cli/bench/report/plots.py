@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from purify_cli.bench.report.overview import harm_by_attack
 from purify_cli.bench.report.tables import harm
-from purify_cli.bench.report.view import Condition, View, best_ratio, budget_counts
+from purify_cli.bench.report.view import Condition, View, best_ratio, budget_counts, grouped
 from purify_cli.errors import UsageError
 
 __all__ = ["plots"]
@@ -37,13 +37,12 @@ def plots(view: View) -> Iterator[tuple[str, str, bytes]]:
         raise UsageError(
             "plots need matplotlib, which is not installed", hint="Install it: pip install 'purify-cli[bench]'."
         ) from error
-    groups: dict[tuple[str, int], list[Condition]] = {}
-    for condition in view.conditions:
-        groups.setdefault((condition.task, condition.size), []).append(condition)
-    for size in sorted({size for _, size in groups}):
+    for size in view.sizes:
         for budget in view.budgets:
             yield from _heat_map(view, size, budget)
-    for (task, size), conditions in groups.items():
+    for (task, size), conditions in grouped(
+        view.conditions, lambda condition: (condition.task, condition.size)
+    ).items():
         # One seed per picture keeps curves readable; the tables have all.
         seed = min(condition.seed for condition in conditions)
         shown = [condition for condition in conditions if condition.seed == seed]

@@ -5,27 +5,32 @@ from dataclasses import dataclass
 from html import escape
 from itertools import combinations
 from statistics import mean
-from typing import Any, Final, final
+from typing import Final, final
 
-from purify_cli.bench.report.view import Condition, View
+from purify_cli.bench.report.view import Result, View, grouped
 from purify_cli.errors import printable
 from purify_cli.measures.intervals import Proportion
 
 __all__ = [
+    "UNREPAIRED",
     "Table",
     "cost_table",
     "detection_tables",
     "failure_table",
+    "figures",
     "harm",
+    "mean_of",
     "paired_tables",
     "points",
     "share",
-    "sizes",
     "task_tables",
     "value",
 ]
 
 Counts = Mapping[str, int]
+
+UNREPAIRED: Final = {"suspect, untreated": "measured", "clean twin (floor)": "twin"}
+"""What tables call the two models that are measured before any repair → where a suspect's row holds them."""
 
 
 @final
@@ -77,7 +82,7 @@ def share(found: Sequence[Counts | None]) -> str:
     return f"{mean(values):.3f} ({low:.3f}-{high:.3f}){spread}"
 
 
-def harm(cell: Mapping[str, Any]) -> Counts | None:
+def harm(cell: Result) -> Counts | None:
     """Return what the attack still does: attack success, or of a bias the wrong answers under its pattern."""
     bias = cell["bias_accuracy"]
     if bias is not None:
@@ -90,35 +95,33 @@ def value(counts: Counts | None) -> float | None:
     return None if counts is None else counts["successes"] / counts["total"]
 
 
+def mean_of(found: Sequence[Counts | None]) -> str:
+    """Write the mean of shares; a dash where there is none."""
+    known = [one for one in map(value, found) if one is not None]
+    return f"{mean(known):.3f}" if known else "-"
+
+
+def figures(cells: Sequence[Result]) -> str:
+    """Write the mean harm of some cells, and in brackets their mean accuracy."""
+    return f"{mean_of([harm(one) for one in cells])} ({mean_of([one['accuracy'] for one in cells])})" if cells else "-"
+
+
 def points(max_drop: float) -> str:
     """Write a budget down."""
     return f"{100 * max_drop:g} points"
-
-
-def sizes(view: View) -> list[int]:
-    """Return the sizes of the clean sets, ascending."""
-    return sorted({condition.size for condition in view.conditions})
 
 
 def task_tables(view: View) -> Iterator[Table]:
     """Yield one table per task, attack and clean-set size: suspect, floor, and every method at every budget."""
     if not view.budgets:
         return
-    groups: dict[tuple[str, str, int], list[Condition]] = {}
-    for condition in view.conditions:
-        groups.setdefault((condition.task, condition.attack, condition.size), []).append(condition)
-    for (task, attack, size), conditions in groups.items():
-        suspects = [found for found in map(view.suspect, conditions) if found]
+    for (task, attack, size), conditions in grouped(view.conditions, lambda c: (c.task, c.attack, c.size)).items():
+        suspects = view.suspects(conditions)
         bias = any(found["bias"] for found in suspects)
-        what = "bias_accuracy" if bias else "attack_success"
+        shown = ("accuracy", "bias_accuracy" if bias else "attack_success", "target_rate")
         rows = [
-            (
-                name,
-                "-",
-                "-",
-                *(share([found[key][of] for found in suspects]) for of in ("accuracy", what, "target_rate")),
-            )
-            for name, key in (("suspect, untreated", "measured"), ("clean twin (floor)", "twin"))
+            (name, "-", "-", *(share([found[key][of] for found in suspects]) for of in shown))
+            for name, key in UNREPAIRED.items()
         ]
         for method in view.methods:
             told: set[tuple[str, ...]] = set()
@@ -127,9 +130,9 @@ def task_tables(view: View) -> Iterator[Table]:
                 if not chosen:
                     continue
                 ratios = sorted({"-" if ratio is None else f"{ratio:g}" for ratio, _ in chosen})
-                figures = tuple(share([cell[of] for _, cell in chosen]) for of in ("accuracy", what, "target_rate"))
+                shares = [share([cell[of] for _, cell in chosen]) for of in shown]
                 single = all(ratio is None for ratio, _ in chosen)
-                row = (method, "-" if single else points(budget), ", ".join(ratios), *figures)
+                row = (method, "-" if single else points(budget), ", ".join(ratios), *shares)
                 if row not in told:
                     rows.append(row)
                 told.add(row)
@@ -146,7 +149,7 @@ def paired_tables(view: View) -> Iterator[Table]:
     """Yield, per size and budget, pairs of methods compared row by row over all suspects."""
     from scipy.stats import binomtest
 
-    for size in sizes(view):
+    for size in view.sizes:
         for budget in view.budgets:
             rows: list[tuple[str, ...]] = []
             for first, second in combinations(view.methods, 2):
@@ -163,9 +166,8 @@ def paired_tables(view: View) -> Iterator[Table]:
                         count[1] += (b & ~a).bit_count()
                 if pairs:
                     tests = [binomtest(c[0], sum(c)).pvalue if sum(c) else 1.0 for c in counts.values()]
-                    figures = [str(n) for count in counts.values() for n in count]
-                    shown = [*figures[:2], f"{tests[0]:.2g}", *figures[2:], f"{tests[1]:.2g}"]
-                    rows.append((first, second, *shown, str(pairs)))
+                    told = [[*map(str, count), f"{p:.2g}"] for count, p in zip(counts.values(), tests, strict=True)]
+                    rows.append((first, second, *told[0], *told[1], str(pairs)))
             if rows:
                 yield Table(
                     f"Row by row at {points(budget)}, {size} clean samples per class",
@@ -180,9 +182,7 @@ def paired_tables(view: View) -> Iterator[Table]:
 def detection_tables(view: View) -> Iterator[Table]:
     """Yield how indicators rank the dimensions that an attack is known to have changed."""
     rows: list[tuple[str, ...]] = []
-    for row in view.rows.values():
-        if row["kind"] != "detection" or "result" not in row:
-            continue
+    for row in (row for row in view.rows.values() if row["kind"] == "detection" and "result" in row):
         place, found = row["place"], row["result"]
         hits = [f"{100 * found['hits'][cut]:.2f} (of {100 * found['best_hits'][cut]:.2f})" for cut in ("0.01", "0.001")]
         rows.append(
@@ -210,17 +210,17 @@ def detection_tables(view: View) -> Iterator[Table]:
 
 def failure_table(view: View) -> Iterator[Table]:
     """Yield what could not be measured, and why."""
-    rows = tuple(sorted((row["key"], row["failed"]["error"], row["failed"]["reason"]) for row in view.failed()))
-    if rows:
+    failed = {row["key"]: row["failed"] for row in view.rows.values() if "failed" in row}
+    if failed:
+        rows = tuple((key, found["error"], found["reason"]) for key, found in sorted(failed.items()))
         yield Table("What failed", ("row", "error", "reason"), rows)
 
 
 def cost_table(view: View) -> Iterator[Table]:
     """Yield how long it took, with which code, on what."""
     kinds: Final = ("suspect", "search", "detection", "curve", "cell")
-    own = [row for row in view.rows.values() if row["kind"] in kinds]
     found: dict[tuple[str, str, str], list[float]] = {}
-    for row in own:
+    for row in (row for row in view.rows.values() if row["kind"] in kinds):
         libraries = ", ".join(f"{name} {row['versions'].get(name, '?')}" for name in ("purify-cli", "torch"))
         code = f"{row['commit'] or 'no commit'}; {libraries}"
         found.setdefault((row["kind"], code, row["device"]), []).append(row["seconds"])

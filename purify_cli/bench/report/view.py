@@ -4,21 +4,18 @@ Everything a report says comes from the rows alone, so that the same results fil
 only where its ``plan`` mark is that of the plan row: rows of settings that have been changed since are left out.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
-__all__ = ["PLAN_KEY", "Condition", "View", "best_ratio", "budget_counts", "key_of", "mark_of", "passes"]
+__all__ = ["PLAN_KEY", "Condition", "Result", "View", "best_ratio", "budget_counts", "grouped", "key_of"]
 
 PLAN_KEY: Final = "plan"
 
+Result = Mapping[str, Any]
+"""What a row found."""
 
-def mark_of(value: Any) -> str:
-    """Return a short fingerprint of a JSON value."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+K = TypeVar("K")
 
 
 def key_of(kind: str, *parts: object) -> str:
@@ -26,18 +23,13 @@ def key_of(kind: str, *parts: object) -> str:
     return "/".join([kind, *map(str, parts)])
 
 
-def passes(right: int, baseline: int, total: int, max_drop: float) -> bool:
-    """Say whether ``right`` of ``total`` is no more than ``max_drop`` under ``baseline`` of ``total``."""
-    return baseline - right <= max_drop * total + 1e-9
-
-
-def budget_counts(curve: Mapping[str, Any]) -> Iterator[tuple[float, int]]:
+def budget_counts(curve: Result) -> Iterator[tuple[float, int]]:
     """Yield (ratio, right answers on held-back clean rows) of a stored curve, ratios ascending."""
     for point in sorted(curve["points"] or (), key=lambda point: point["ratio"]):
         yield point["ratio"], point["accuracy"]["successes"]
 
 
-def best_ratio(curve: Mapping[str, Any], max_drop: float) -> float:
+def best_ratio(curve: Result, max_drop: float) -> float:
     """Choose the largest ratio that keeps within the budget and whose smaller neighbours do as well; 0.0 if none.
 
     Accuracy after tuning is not monotone in the ratio, so that a large ratio may pass by luck where smaller ones fail.
@@ -45,14 +37,14 @@ def best_ratio(curve: Mapping[str, Any], max_drop: float) -> float:
     """
     best, base = 0.0, curve["baseline"]
     for ratio, right in budget_counts(curve):
-        if not passes(right, base["successes"], base["total"], max_drop):
+        if base["successes"] - right > max_drop * base["total"] + 1e-9:
             break
         best = ratio
     return best
 
 
 @final
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Condition:
     """A suspect, and the size of the clean set it is repaired with."""
 
@@ -65,6 +57,14 @@ class Condition:
     def parts(self) -> tuple[str, ...]:
         """As in keys."""
         return self.task, self.attack, f"s{self.seed}", f"n{self.size}"
+
+
+def grouped(conditions: Iterable[Condition], key: Callable[[Condition], K]) -> dict[K, list[Condition]]:
+    """Return conditions by a key, in their order."""
+    groups: dict[K, list[Condition]] = {}
+    for condition in conditions:
+        groups.setdefault(key(condition), []).append(condition)
+    return groups
 
 
 @final
@@ -103,35 +103,40 @@ class View:
     @property
     def conditions(self) -> list[Condition]:
         """What has been measured, in the plan's order."""
-        found = {self._condition(row) for row in self.rows.values() if row["kind"] in ("cell", "curve")}
+        places = [row["place"] for row in self.rows.values() if row["kind"] in ("cell", "curve")]
+        found = {Condition(place["task"], place["attack"], place["seed"], place["size"]) for place in places}
         return sorted(found, key=lambda c: (self.tasks.index(c.task), self.attacks.index(c.attack), c.size, c.seed))
 
-    @staticmethod
-    def _condition(row: Mapping[str, Any]) -> Condition:
-        place = row["place"]
-        return Condition(place["task"], place["attack"], place["seed"], place["size"])
+    @property
+    def sizes(self) -> list[int]:
+        """Sizes of the clean sets, ascending."""
+        return sorted({condition.size for condition in self.conditions})
 
-    def result(self, kind: str, *parts: object) -> Mapping[str, Any] | None:
+    def measured(self, size: int) -> list[Condition]:
+        """Return the conditions of a size whose suspect was measured."""
+        return [condition for condition in self.conditions if condition.size == size and self.suspect(condition)]
+
+    def result(self, kind: str, *parts: object) -> Result | None:
         """Return what a row found; None where there is none, or it failed."""
         return self.rows.get(key_of(kind, *parts), {}).get("result")
 
-    def failed(self) -> list[Mapping[str, Any]]:
-        """Return the rows that failed."""
-        return [row for row in self.rows.values() if "failed" in row]
-
-    def suspect(self, condition: Condition) -> Mapping[str, Any] | None:
+    def suspect(self, condition: Condition) -> Result | None:
         """Return what was measured of the suspect itself and of its clean twin."""
         return self.result("suspect", *condition.parts[:3])
 
-    def curve(self, condition: Condition, method: str) -> Mapping[str, Any] | None:
+    def suspects(self, conditions: Iterable[Condition]) -> list[Result]:
+        """Return what was measured of suspects, those left out that were not."""
+        return [found for found in map(self.suspect, conditions) if found is not None]
+
+    def curve(self, condition: Condition, method: str) -> Result | None:
         """Return the curve of accuracy over the ratio; None where a method has none."""
         return self.result("curve", *condition.parts, method)
 
-    def cell(self, condition: Condition, method: str, ratio: float | None) -> Mapping[str, Any] | None:
+    def cell(self, condition: Condition, method: str, ratio: float | None) -> Result | None:
         """Return what was measured after the repair."""
         return self.result("cell", *condition.parts, method, "-" if ratio is None else ratio)
 
-    def cells(self, condition: Condition, method: str) -> dict[float, Mapping[str, Any]]:
+    def cells(self, condition: Condition, method: str) -> dict[float, Result]:
         """Return all ratios of a method, ascending."""
         found = {ratio: self.cell(condition, method, ratio) for ratio in self._ratios(condition, method)}
         return {ratio: cell for ratio, cell in found.items() if cell is not None}
@@ -143,9 +148,7 @@ class View:
         curve = self.curve(condition, method)
         return [0.0, *(ratio for ratio, _ in budget_counts(curve))] if curve else []
 
-    def chosen(
-        self, condition: Condition, method: str, max_drop: float
-    ) -> tuple[float | None, Mapping[str, Any]] | None:
+    def chosen(self, condition: Condition, method: str, max_drop: float) -> tuple[float | None, Result] | None:
         """Return the ratio that the budget allows and what was measured there; None where that is missing."""
         single = self.cell(condition, method, None)
         if single is not None:
