@@ -63,12 +63,16 @@ def attack_classifier(request: AttackRequest) -> AttackRecord:
         record = _described(request, plan, start, made, {"trigger_cut": cut} if cut else {})
         if start is None or asked is None:
             written = _write_rows(plan.run.path / "poisoned.jsonl", made.rows, plan.task)
-            record = record.model_copy(update={"training_data": written})
+            record = _filled(record, {"training_data": written})
         else:
-            filled = _planted(request, plan, start, made=made, asked=asked, record=record)
-            record = record.model_copy(update=filled)
+            record = _filled(record, _planted(request, plan, start, made=made, asked=asked, record=record))
         save_record(plan.run, record)
     return record
+
+
+def _filled(record: AttackRecord, found: Mapping[str, Any]) -> AttackRecord:
+    """Add what is known only now; ``model_copy`` would not check it."""
+    return AttackRecord.model_validate({**dict(record), **found})
 
 
 def _check_places(request: AttackRequest, plan: AttackPlan, start: Start | None) -> None:

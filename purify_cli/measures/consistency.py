@@ -38,8 +38,8 @@ class Consistency:
     """Mean over the classes of Pearson's r between the two models' centred logits of that class; null where a model
     gives all rows the same. Of two classes it is the correlation of the margins."""
     low: float | None
+    """Of the 95 % interval of the correlation; null where it is undefined or there are fewer than three rows."""
     high: float | None
-    """95 % interval of the correlation; null where it is undefined or there are fewer than three rows."""
     squared_gap: float
     """Mean over rows of Σ_c (s_c − s'_c)², s being the logits as they are: what logit anchoring holds down."""
 

@@ -13,10 +13,7 @@ Z95: Final = 1.959963984540054
 @final
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """A share with its Wilson 95 % interval, which is wider where the trials have something in common.
-
-    Made by ``of``, or read from a record.
-    """
+    """A share with its Wilson 95 % interval, which is wider where the trials share texts: for independent ones."""
 
     successes: int
     total: int

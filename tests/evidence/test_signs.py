@@ -56,6 +56,7 @@ def test_a_sign_counts_the_clean_models_that_reach_it() -> None:
     least = Sign.of("row", 0.0, "")
     assert least.clean_models >= 20
     assert least.clean_low < least.clean_high
+    assert all(list(values) == sorted(values) for values in clean_values().values())
     for value, reached in ((0.0, least.clean_models), (least.clean_high, 1), (least.clean_high + 1, 0)):
         assert Sign.of("row", value, "").clean_reaching == reached
 
