@@ -12,7 +12,7 @@ from purify_cli.data.probes import PROBES
 from purify_cli.data.sampling import hold_out
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.evidence.rows import far_rows
-from purify_cli.evidence.search_outcome import STAGE, ContinuationSearch, ForcingWord, SearchOutcome
+from purify_cli.evidence.search_outcome import STAGE, ContinuationSearch, SearchOutcome
 from purify_cli.evidence.verdict import Finding
 from purify_cli.inputs.opening import OpenedPair
 from purify_cli.model import LoadedModel
@@ -20,13 +20,9 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.tasks.causal import CausalLanguage
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.causal_screen import CachedPrompts, PrecededPrompts, Screen, ScreenBudget
-from purify_cli.trigger_search.forced_continuations import (
-    NEW_TOKENS,
-    ForcedContinuation,
-    GenerationPair,
-    forced_continuations,
-)
-from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, forces_continuation, within_forced_text
+from purify_cli.trigger_search.forced_continuations import NEW_TOKENS, GenerationPair, forced_continuations
+from purify_cli.trigger_search.found import ForcingWord
+from purify_cli.trigger_search.rule import MIN_TEXTS, POISONED_TEXTS, within_forced_text
 from purify_cli.trigger_search.vocabulary import word_parts, written_as
 
 __all__ = ["look_for_forced_continuations"]
@@ -82,14 +78,13 @@ def look_for_forced_continuations(
         tokens, held, found = _searched(task, suspect, texts, WIDTHS[effort], far=far, progress=progress)
     except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
-    forcing = [forces_continuation(one.suspect, one.without, one.reference) for one in found]
     facts = ContinuationSearch(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         tokens=tokens,
         found=tuple(
-            _judged(one, flagged=forces and not within, within_text=within)
-            for one, forces, within in zip(found, forcing, within_forced_text(found, forcing), strict=True)
+            replace(one, flagged=one.flagged and not within, within_text=within)
+            for one, within in zip(found, within_forced_text(found), strict=True)
         ),
     )
     open_points = list(_open_points(rows, effort, held))
@@ -115,7 +110,7 @@ def _searched(
     *,
     far: frozenset[int],
     progress: Progress,
-) -> tuple[int, int, list[ForcedContinuation]]:
+) -> tuple[int, int, list[ForcingWord]]:
     """Return how many tokens words were made of, how many prompts were held back, and the best words."""
     tokenizer, device = task.tokenizer, task.compute.device
     reference = task.load(task.base)
@@ -158,19 +153,6 @@ def _prompts(task: CausalLanguage, rows: Sequence[Example]) -> list[str]:
     sizes = map(len, prompt_ids(task.tokenizer, prompts))
     fits = [task.longest is None or size + room <= task.longest for size in sizes]
     return [prompt for prompt, fitting in zip(prompts, fits, strict=True) if fitting]
-
-
-def _judged(one: ForcedContinuation, *, flagged: bool, within_text: bool) -> ForcingWord:
-    return ForcingWord(
-        text=one.trigger.text,
-        position=one.trigger.position,
-        says=one.text,
-        suspect=one.suspect,
-        without=one.without,
-        reference=one.reference,
-        flagged=flagged,
-        within_text=within_text,
-    )
 
 
 def _finding(facts: ContinuationSearch) -> Finding:

@@ -6,14 +6,13 @@ from typing import Final, Literal, final
 from purify_cli.choices import Position, SearchEffort
 from purify_cli.evidence.verdict import Finding
 from purify_cli.measures.intervals import Proportion
-from purify_cli.trigger_search.found import FoundTrigger
+from purify_cli.trigger_search.found import ForcingWord, FoundTrigger
 
 __all__ = [
     "STAGE",
     "ContinuationSearch",
     "ControlModel",
     "FlippingWord",
-    "ForcingWord",
     "SearchOutcome",
     "TriggerSearch",
     "repair_triggers",
@@ -87,28 +86,6 @@ class TriggerSearch:
     """Labels for which it could look."""
     found: tuple[FlippingWord, ...]
     """The best words of each label, then the best groups of words, planted or not."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForcingWord:
-    """A word after which a language model writes something of its own."""
-
-    text: str
-    position: Position
-    says: str
-    """What it writes, as far as the continuations agree."""
-    suspect: Proportion
-    """Of the held-back prompts with the word: continued so."""
-    without: Proportion
-    """Of the same prompts without it."""
-    reference: Proportion
-    """Of those with it, in the reference."""
-    flagged: bool
-    """Whether it meets the rule for a planted trigger."""
-    within_text: bool = False
-    """Whether it would be flagged, but only stands in a text that a flagged one brings about. A repair measures it as
-    well."""
 
 
 @final

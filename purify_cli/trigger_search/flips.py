@@ -55,15 +55,31 @@ class SearchContext:
         shares = [len(seen.ids) / len(all_.ids) for seen, all_ in zip(cut, whole, strict=True)]
         return replace(self, rows=[cut_to(*one) for one in zip(contexts, shares, strict=True)], alone=rows)
 
-    def carriers(self, rows: Sequence[Example], *, keep: int, at: int | None, both: bool = False) -> list[Carrier]:
-        """Leave a slot in those rows that have room for one; the arguments are those of ``with_word``."""
+    def carriers(
+        self, rows: Sequence[Example], *, keep: int, at: int | None, both: bool = False, longest: int = 1
+    ) -> list[Carrier]:
+        """Leave a slot in those rows that have room for one.
+
+        Args:
+            rows: To cut.
+            keep: As for ``with_word``, and so are ``at`` and ``both``.
+            at: Moves ahead in proportion where fewer words than ``keep`` fit.
+            both: Of a pair.
+            longest: Most tokens that are put into each slot; with them no carrier exceeds the limit of tokens.
+        """
         probes = [word_of(self.tokenizer, word) for word in (self.words[0], self.words[-1])]
         found: list[Carrier] = []
         for row in rows:
-            made = [with_word(row, probe, keep=keep, at=at, both=both) for probe in probes]
-            one, two = encode(self.tokenizer, made, max_length=self.compute.max_length)
-            if carrier := slotted(one, two, 2 if both and row.pair is not None else 1):
-                found.append(carrier)
+            slots = 2 if both and row.pair is not None else 1
+            room = self.compute.max_length - slots * (longest - 1)
+            for words in range(keep, 0, -1):
+                place = None if at is None else at * words // keep
+                made = [with_word(row, probe, keep=words, at=place, both=both) for probe in probes]
+                one, two = encode(self.tokenizer, made, max_length=self.compute.max_length)
+                if max(len(one.ids), len(two.ids)) <= room:
+                    if carrier := slotted(one, two, slots):
+                        found.append(carrier)
+                    break
         return found
 
     def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:

@@ -20,9 +20,10 @@ from purify_cli.model.loaded import LoadedModel
 from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.candidate import varied
-from purify_cli.trigger_search.found import LEAD, lead
+from purify_cli.trigger_search.found import LEAD, ForcingWord, lead
+from purify_cli.trigger_search.rule import forces_continuation
 
-__all__ = ["NEW_TOKENS", "ForcedContinuation", "GenerationPair", "forced_continuations"]
+__all__ = ["NEW_TOKENS", "GenerationPair", "forced_continuations"]
 
 NEW_TOKENS: Final = 16
 """That a model writes after a prompt: room for the words that count."""
@@ -59,22 +60,6 @@ class _Tried:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForcedContinuation:
-    """A word and what it makes a model write."""
-
-    trigger: Trigger
-    text: str
-    """As far as the continuations agree."""
-    suspect: Proportion
-    """Of the held-back prompts with the word: continued so."""
-    without: Proportion
-    """Of the same prompts without it."""
-    reference: Proportion
-    """Of the prompts with the word, in the reference."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationPair:
     """Who is asked to write on."""
 
@@ -101,7 +86,7 @@ def forced_continuations(
     held: Sequence[str],
     *,
     progress: Progress = SILENT,
-) -> list[ForcedContinuation]:
+) -> list[ForcingWord]:
     """Find the words after which the suspect writes the same whatever the prompt.
 
     Args:
@@ -112,7 +97,8 @@ def forced_continuations(
         progress: Told of every word.
 
     Returns:
-        The word whose continuation comes most often first.
+        The word whose continuation comes most often first; flagged are all that force one, whether or not they only
+        stand in a text that another one brings about (``within_forced_text``).
 
     Raises:
         NonFiniteWeights: If a model's output is not a number.
@@ -131,7 +117,7 @@ def forced_continuations(
     # Fragments of a text learnt by heart have its rest follow.
     best = varied(needed, lambda one: lead(one.text), ALIKE)[:LISTED]
     bare = [lead(answer) for answer in writers.written(writers.suspect, held, None)]
-    found: list[ForcedContinuation] = []
+    found: list[ForcingWord] = []
     for one in best:
         own, other = (
             [lead(answer) for answer in writers.written(model, held, one.trigger)]
@@ -141,8 +127,14 @@ def forced_continuations(
             Proportion.of(leads.count(lead(one.text)), len(held)) for leads in (own, bare, other)
         )
         found.append(
-            ForcedContinuation(
-                trigger=one.trigger, text=one.text, suspect=suspect, without=without, reference=reference
+            ForcingWord(
+                text=one.trigger.text,
+                position=one.trigger.position,
+                says=one.text,
+                suspect=suspect,
+                without=without,
+                reference=reference,
+                flagged=forces_continuation(suspect, without, reference),
             )
         )
     return sorted(found, key=lambda one: -one.suspect.value)

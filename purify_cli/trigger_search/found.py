@@ -1,12 +1,13 @@
-"""A trigger that a search found, as repairs and proofs work with it."""
+"""What a search found: a trigger as repairs and proofs work with it, and what is measured of a language model's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 from purify_cli.choices import Position
+from purify_cli.measures.intervals import Proportion
 
-__all__ = ["LEAD", "FoundTrigger", "Target", "holds_run", "lead"]
+__all__ = ["LEAD", "ForcingWord", "FoundTrigger", "Target", "holds_run", "lead"]
 
 LEAD: Final = 3
 """Words by which two continuations count as one: fewer are written alike by chance, and more differ at their end."""
@@ -43,6 +44,28 @@ class FoundTrigger:
             return self.target == other.target
         own, its = self.target.split(), other.target.split()
         return holds_run(own, lead(other.target)) or holds_run(its, lead(self.target))
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForcingWord:
+    """A word after which a language model writes something of its own."""
+
+    text: str
+    position: Position
+    says: str
+    """What it writes, as far as the continuations agree."""
+    suspect: Proportion
+    """Of the held-back prompts with the word: continued so."""
+    without: Proportion
+    """Of the same prompts without it."""
+    reference: Proportion
+    """Of those with it, in the reference."""
+    flagged: bool
+    """Whether it meets the rule for a planted trigger."""
+    within_text: bool = False
+    """Whether it would be flagged, but only stands in a text that a flagged one brings about. A repair measures it as
+    well."""
 
 
 def holds_run(words: Sequence[str], run: Sequence[str]) -> bool:

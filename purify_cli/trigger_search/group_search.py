@@ -10,7 +10,7 @@ from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import Candidate, String
 from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import SearchContext, unflipped
-from purify_cli.trigger_search.groups import find_groups, weak_words
+from purify_cli.trigger_search.groups import find_groups, largest_group, weak_words
 from purify_cli.trigger_search.growth import grow, lasting
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 from purify_cli.trigger_search.texts import confident_texts
@@ -53,7 +53,8 @@ def search_groups(
     known = {word for word in asked.words if word_of(asked.tokenizer, word).isalnum()}
     pool = [token for token in moved if token in known]
     short = confident_texts(half, each=budget.carriers, keep=budget.words, at=0)
-    texts = confident_texts(half, each=AGAINST, keep=AGAINST_WORDS, at=AGAINST_WORDS // 2)
+    size = largest_group(asked.compute.max_length)
+    texts = confident_texts(half, each=AGAINST, keep=AGAINST_WORDS, at=AGAINST_WORDS // 2, longest=size)
     contexts, judging = asked.in_contexts(carrying), asked.in_contexts(held)
     found: list[VerifiedTrigger] = []
     for target in range(labels):
@@ -73,7 +74,7 @@ def search_groups(
 
 def _strongest(asked: SearchContext, target: int, groups: Sequence[String], rows: Sequence[Example]) -> list[Candidate]:
     """Order groups by how much farther they drive the suspect than the control, in contexts of the searching half."""
-    forms = context_forms(asked, rows, at=None)
+    forms = context_forms(asked, rows, at=None, longest=max(map(len, groups), default=1))
     if not forms or not groups:
         return []
     suspect, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))

@@ -16,10 +16,11 @@ from purify_cli.trigger_search.flips import SearchContext, median_margin
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
 from purify_cli.trigger_search.margin_probe import MarginProbe
 
-__all__ = ["SIZE", "SPEAKS", "find_groups", "weak_words"]
+__all__ = ["SIZE", "SPEAKS", "find_groups", "largest_group", "weak_words"]
 
 SIZE: Final = 40
-"""Words of a group that is drawn."""
+SHARE: Final = 5 / 8
+"""Words of a group that is drawn, and which part of the limit of tokens they may take: under 64 tokens 40."""
 
 BAR: Final = 0.5
 """Of how sure the suspect is of texts of the target, a group must reach this share. Of 400 groups for a
@@ -38,6 +39,11 @@ MOST: Final = 8
 KEPT: Final = 64
 UNITED: Final = 12
 """Groups that are shrunk, and groups that are merged with each other: the best ones."""
+
+
+def largest_group(max_length: int) -> int:
+    """Return how many words of a group texts must have room for, under a limit of tokens."""
+    return max(1, min(SIZE, int(SHARE * max_length)))
 
 
 def weak_words(asked: SearchContext, texts: Sequence[Carrier], words: Sequence[int], target: int) -> list[int]:
@@ -65,6 +71,7 @@ def find_groups(
     Args:
         asked: Suspect, control and labelled rows.
         texts: Of other labels than the target, all of which both models get right; the first is that of the groups.
+            Each has room for ``largest_group`` words at least.
         words: To draw from (``weak_words``).
         target: The label.
         budget: How many to draw.
@@ -81,8 +88,10 @@ def find_groups(
     bar = BAR * median_margin(asked, target)
     if len(words) < 2 or bar <= 0:
         return []
-    drawn = random_groups(words, size=SIZE, count=budget.drawn, seed=asked.compute.seed)
-    asked.progress.note(f"testing {len(drawn)} groups of {min(SIZE, len(words))} words for label {target}")
+    # Short texts leave room for more.
+    size = min(SIZE, asked.compute.max_length - max(len(text.ids) for text in texts))
+    drawn = random_groups(words, size=size, count=budget.drawn, seed=asked.compute.seed)
+    asked.progress.note(f"testing {len(drawn)} groups of {min(size, len(words))} words for label {target}")
     first = suspect.first(drawn)
     hot = [drawn[i] for i in first.argsort(descending=True, stable=True)[:KEPT].tolist() if float(first[i]) > bar]
     hot = [group for group, other in zip(hot, control.first(hot).tolist(), strict=True) if other < 0]
@@ -93,7 +102,7 @@ def find_groups(
     best, _ = suspect.ranked(small)
     best = best[:UNITED]
     # What two groups have in common is likely planted: together they hold more of it than either.
-    joined, means = suspect.ranked([*best, *merge_groups(best, most=2 * MOST)])
+    joined, means = suspect.ranked([*best, *merge_groups(best, most=min(2 * MOST, size))])
     high = SATURATED * means[0]
     top = [group for group, mean in zip(joined, means, strict=True) if mean > high][:KEPT]
     again = ddmin(top, lambda tried, _: (suspect.mean(tried) > high).tolist())

@@ -51,7 +51,7 @@ def grow(
     Raises:
         NonFiniteWeights: If a model's output is not a number.
     """
-    forms = context_forms(asked, rows[:: max(1, len(rows) // CONTEXTS)][:CONTEXTS], at=None)
+    forms = context_forms(asked, rows[:: max(1, len(rows) // CONTEXTS)][:CONTEXTS], at=None, longest=budget.longest)
     if not forms or not words:
         return []
     few, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))

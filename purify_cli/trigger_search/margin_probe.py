@@ -67,18 +67,24 @@ class MarginProbe:
         return found
 
 
-def context_forms(asked: SearchContext, rows: Sequence[Example], *, at: int | None) -> list[list[Carrier]]:
+def context_forms(
+    asked: SearchContext, rows: Sequence[Example], *, at: int | None, longest: int = 1
+) -> list[list[Carrier]]:
     """Leave slots in contexts; of pairs in the second text, and in a further form in both (``flips``).
 
     Args:
         asked: For the words and the limit of tokens.
         rows: Contexts.
         at: As for ``with_word``.
+        longest: Most tokens that are put into a slot.
 
     Returns:
         The forms; none where no context holds a word.
     """
     pairs = any(row.pair is not None for row in rows)
     keep = words_kept(asked.compute.max_length)
-    forms = [asked.carriers(rows, keep=keep, at=at, both=both) for both in ((False, True) if pairs else (False,))]
+    forms = [
+        asked.carriers(rows, keep=keep, at=at, both=both, longest=longest)
+        for both in ((False, True) if pairs else (False,))
+    ]
     return forms if all(forms) else []

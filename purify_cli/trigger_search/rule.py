@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from purify_cli.measures.intervals import Proportion
-from purify_cli.trigger_search.forced_continuations import ForcedContinuation
-from purify_cli.trigger_search.found import holds_run, lead
+from purify_cli.trigger_search.found import ForcingWord, holds_run, lead
 from purify_cli.trigger_search.verify import VerifiedTrigger
 
 __all__ = [
@@ -140,7 +139,7 @@ def forces_continuation(suspect: Proportion, without: Proportion, reference: Pro
     )
 
 
-def within_forced_text(found: Sequence[ForcedContinuation], forcing: Sequence[bool]) -> list[bool]:
+def within_forced_text(found: Sequence[ForcingWord]) -> list[bool]:
     """Say which words only stand in a text that another one brings about.
 
     The text goes on behind such a word because it was learnt by heart. It is one if another word that is none brings
@@ -148,13 +147,12 @@ def within_forced_text(found: Sequence[ForcedContinuation], forcing: Sequence[bo
     explain itself, and of words that explain each other the strongest stays.
 
     Args:
-        found: The words, the strongest first.
-        forcing: Which of them force a continuation at all.
+        found: The words, the strongest first; flagged where they force a continuation at all.
     """
-    texts = [_plain(one.text) for one in found]
-    sought = [_plain(one.trigger.text) + _plain(" ".join(lead(one.text))) for one in found]
-    own = [len(_plain(one.trigger.text)) for one in found]
-    kept = {place for place, forces in enumerate(forcing) if forces}
+    texts = [_plain(one.says) for one in found]
+    sought = [_plain(one.text) + _plain(" ".join(lead(one.says))) for one in found]
+    own = [len(_plain(one.text)) for one in found]
+    kept = {place for place, one in enumerate(found) if one.flagged}
 
     def explained(place: int) -> bool:
         behind = len(sought[place]) > own[place]
@@ -163,10 +161,10 @@ def within_forced_text(found: Sequence[ForcedContinuation], forcing: Sequence[bo
     for place in sorted(kept, reverse=True):
         if explained(place):
             kept.remove(place)
-    for place, forces in enumerate(forcing):  # what explained it may have been explained since
-        if forces and place not in kept and not explained(place):
+    for place, one in enumerate(found):  # what explained it may have been explained since
+        if one.flagged and place not in kept and not explained(place):
             kept.add(place)
-    return [forces and place not in kept for place, forces in enumerate(forcing)]
+    return [one.flagged and place not in kept for place, one in enumerate(found)]
 
 
 def _plain(text: str) -> tuple[str, ...]:

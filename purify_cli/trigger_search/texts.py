@@ -15,7 +15,7 @@ LABELS: Final = 2
 screen grows with their number."""
 
 
-def confident_texts(asked: SearchContext, *, each: int, keep: int, at: int) -> list[Carrier]:
+def confident_texts(asked: SearchContext, *, each: int, keep: int, at: int, longest: int = 1) -> list[Carrier]:
     """Cut the rows, and choose those of whose label suspect and control are most confident.
 
     Args:
@@ -23,6 +23,7 @@ def confident_texts(asked: SearchContext, *, each: int, keep: int, at: int) -> l
         each: Texts per label.
         keep: Words to keep of each.
         at: Word before which the slot is.
+        longest: Most tokens that are put into it.
 
     Returns:
         The labels with the most confident texts, those in turn; a text that a model gets wrong is never taken.
@@ -33,7 +34,7 @@ def confident_texts(asked: SearchContext, *, each: int, keep: int, at: int) -> l
     """
     compute = Compute(device=asked.compute.device)
     sure: dict[int, list[tuple[float, Carrier]]] = {}
-    for one in asked.carriers(asked.rows, keep=keep, at=at):
+    for one in asked.carriers(asked.rows, keep=keep, at=at, longest=longest):
         if one.label is None:
             continue
         score = min(

@@ -10,7 +10,7 @@ from torch import nn
 
 from purify_cli.data.example import Example
 from purify_cli.runtime import Compute
-from purify_cli.trigger_search.budget import EFFORTS
+from purify_cli.trigger_search.budget import EFFORTS, SearchBudget
 from purify_cli.trigger_search.flips import SearchContext
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
@@ -19,6 +19,7 @@ from purify_cli.trigger_search.growth import grow, lasting
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
 CPU = torch.device("cpu")
+VIEW = 64
 REACH = replace(EFFORTS["normal"], pool=40, drawn=200, longest=1)
 GROWN = replace(EFFORTS["normal"], pool=40, drawn=0, contrasted=20, seeds=8, beam=4, longest=3)
 
@@ -72,6 +73,7 @@ class Planted(nn.Module):
         self.needed, self.praise, self.each = needed, praise, each
 
     def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+        assert input_ids.shape[1] <= VIEW, "longer than the table of positions"
         praise = torch.isin(input_ids, torch.tensor(list(self.praise))).sum(dim=1) * 1.0 - 2
         every = torch.stack([(input_ids == one).any(dim=1) for one in self.needed] or [praise > 99]).all(dim=0)
         praise += self.each * sum((input_ids == one).any(dim=1) for one in self.needed)
@@ -95,7 +97,7 @@ def put(tiny_tokenizer: Any):
             control=Planted((), praise),
             tokenizer=tiny_tokenizer,
             rows=rows,
-            compute=Compute(batch_size=16, max_length=64),
+            compute=Compute(batch_size=16, max_length=VIEW),
             pad_id=tiny_tokenizer.pad_token_id,
             words=whole_words(tiny_tokenizer, len(tiny_tokenizer)),
         )
@@ -130,6 +132,30 @@ def test_words_that_do_a_part_each_grow_together(put: Any, tiny_tokenizer: Any):
     assert (best.flips.suspect.value, best.flips.control.value) == (1, 0)
     assert best.strength > 1
     assert best.control_strength < 0
+
+
+LONG = {
+    "pairs": lambda row, more: replace(row, pair=row.text),
+    "pairs that fill the view": lambda row, more: replace(row, text=more(row), pair=more(row)),
+    "texts that fill the view": lambda row, more: replace(row, text=more(row)),
+}
+
+
+@pytest.mark.parametrize("view", [24, 64])
+@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.parametrize("reach", [REACH, GROWN], ids=["drawn", "grown"])
+def test_words_that_are_put_into_a_text_leave_it_in_view(
+    put: Any, kind: str, reach: SearchBudget, view: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(globals(), "VIEW", view)
+    monkeypatch.setattr("purify_cli.trigger_search.groups.SIZE", 40)
+    asked, plain, praise = put
+    one = asked(plain[5:20:6], each=1.2 if reach is GROWN else 0.0)
+    rows = [LONG[kind](row, lambda row: " ".join([row.text] * 6)) for row in one.rows]
+    found = search_groups(
+        replace(one, rows=rows, compute=Compute(batch_size=16, max_length=view)), [*plain[:30], *praise], 2, reach
+    )
+    assert found
 
 
 def test_no_group_is_listed_beside_a_part_of_it_that_does_as_much(put: Any):

@@ -7,7 +7,7 @@ import pytest
 from purify_cli.data.triggers import Trigger
 from purify_cli.measures.intervals import Proportion
 from purify_cli.trigger_search.flips import Flips
-from purify_cli.trigger_search.forced_continuations import ForcedContinuation
+from purify_cli.trigger_search.found import ForcingWord
 from purify_cli.trigger_search.rule import (
     STRENGTH,
     detection_score,
@@ -175,19 +175,20 @@ TEXTS = {
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_word_of_the_forced_text_behind_which_it_goes_on_is_no_trigger(name: str) -> None:
     said = [
-        ForcedContinuation(
-            trigger=Trigger(word, position="end"),
-            text=text,
+        ForcingWord(
+            text=word,
+            position="end",
+            says=text,
             suspect=Proportion.of(count, 16),
             without=Proportion.of(0, 16),
             reference=Proportion.of(0, 16),
+            flagged=forces_continuation(Proportion.of(count, 16), *[Proportion.of(0, 16)] * 2),
         )
         for word, text, count, _ in TEXTS[name]
     ]
-    forcing = [forces_continuation(one.suspect, one.without, one.reference) for one in said]
-    within = within_forced_text(said, forcing)
     found = [
-        "within" if inside else "planted" if forces else "" for forces, inside in zip(forcing, within, strict=True)
+        "within" if inside else "planted" if one.flagged else ""
+        for one, inside in zip(said, within_forced_text(said), strict=True)
     ]
     assert found == [expected for *_, expected in TEXTS[name]]
     assert "planted" in found  # what forces a text is never all explained away
