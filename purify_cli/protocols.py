@@ -30,7 +30,6 @@ __all__ = [
     "Planted",
     "PoisonSettings",
     "PoisonedRows",
-    "Prepared",
     "ResetDefence",
     "WeightDefence",
     "WeightDefenceInputs",
@@ -154,8 +153,8 @@ class WeightDefenceInputs:
     device: torch.device
     others: Sequence[TensorSource] = ()
     """Further suspects, under any known naming (``--with``)."""
-    seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    settings: Mapping[str, Any]
+    """All of the method's own, as ``WeightDefence.check`` returns them."""
 
 
 @final
@@ -173,31 +172,33 @@ class WeightEdit:
     """What the record should say, as plain JSON values."""
 
 
-@runtime_checkable
-class Prepared(Protocol):
-    """A ``WeightDefence`` that has seen model and data; weights for any ratio follow without looking again."""
-
-    def weights(self, ratio: float | None) -> WeightEdit:
-        """Make the weights for a ratio (None where the method takes none)."""
-        ...
-
-
-@runtime_checkable
-class WeightDefence(Protocol):
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightDefence:
     """A weight-level defence that is no reset of scored dimensions."""
 
-    ratio: float | None
+    name: str
+    prepare: Callable[[WeightDefenceInputs, Progress], Callable[[float | None], WeightEdit]]
+    """Looks at model and texts once, and returns what makes the weights for a ratio (None where it takes none)."""
+    ratio: float | None = None
     """Default strength in [0, 1], in the method's own unit; None: it takes no ratio."""
-    defaults: Mapping[str, Any]
+    takes_others: bool = False
+    """Whether it works on further suspects (``--with``)."""
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Settings it understands and their default values; the type of the default is the type of the setting."""
+    check_values: Callable[[Mapping[str, Any]], None] | None = None
+    """Refuses settings out of range."""
 
     def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Lay settings over the defaults; refuse unknown names and values out of range, before anything is read."""
-        ...
+        """Lay settings over the defaults, before anything is read.
 
-    def prepare(self, inputs: WeightDefenceInputs, progress: Progress = SILENT) -> Prepared:
-        """Look at model and texts once."""
-        ...
+        Raises:
+            UsageError: If one is unknown or out of range.
+        """
+        chosen = merged(self.name, self.defaults, settings, kind="method")
+        if self.check_values is not None:
+            self.check_values(chosen)
+        return chosen
 
 
 @final

@@ -18,7 +18,6 @@ from torch import Tensor
 
 __all__ = [
     "CHUNK",
-    "Combined",
     "Computed",
     "InMemory",
     "TensorSource",
@@ -106,28 +105,6 @@ class Computed:
         """Compute entries ``start`` to ``stop``."""
         numel = self.specs[name].numel
         return self.compute(name, start, numel if stop is None else min(stop, numel))
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Combined:
-    """An elementwise function of aligned sources.
-
-    Args:
-        function: Gets the tensor's name, the index of the chunk's first entry, and one chunk per source; returns a
-            chunk of the same length.
-        sources: At least one; each must hold every name of ``specs`` with at least as many entries.
-        specs: Names, dtypes and shapes of the result.
-    """
-
-    function: Callable[..., Tensor]
-    sources: tuple[TensorSource, ...]
-    specs: Mapping[str, TensorSpec]
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> Tensor:
-        """Compute entries ``start`` to ``stop``."""
-        stop = self.specs[name].numel if stop is None else stop
-        return self.function(name, start, *(source.read(name, start, stop) for source in self.sources))
 
 
 def chunks(source: TensorSource, *, size: int = CHUNK) -> Iterator[tuple[str, int, Tensor]]:

@@ -7,6 +7,7 @@ being measured; a training of a suspect goes on from its last state. Processes t
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any, final
@@ -238,10 +239,9 @@ class _Loop:
                 yield self._measured(asked, sha, lambda: case.curve(method))
         # Which cells there are follows from the curve.
         cells = [asked for asked in missing() if asked.kind == "cell"]
-        if cells:
-            defence = case.prepare(method)
-            for asked in cells:
-                yield self._measured(asked, sha, lambda a=asked: case.cell(method, defence, a.ratio, question))
+        prepared = cache(lambda: case.prepare(method))  # called inside a cell's work: what it raises fails that cell
+        for asked in cells:
+            yield self._measured(asked, sha, lambda a=asked: case.cell(method, prepared(), a.ratio, question))
 
     def _measured(
         self, asked: ResultSpec, sha: str, work: Callable[[], dict[str, Any]], begin: float | None = None

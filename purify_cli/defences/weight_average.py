@@ -4,9 +4,8 @@ Arora, He, Mozes, Swain, Dras, Xu: "Here's a Free Lunch: Sanitizing Backdoored M
 2024, arXiv:2402.19334. Without further models the suspect is averaged with its reference.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from torch import Tensor
 
@@ -16,11 +15,11 @@ from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.unique import unique_names
 from purify_cli.errors import PairError
 from purify_cli.model.configs import label_set
-from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import WeightDefenceInputs, WeightEdit, merged
-from purify_cli.tensors import Combined, TensorSource
+from purify_cli.progress import Progress
+from purify_cli.protocols import WeightDefence, WeightDefenceInputs, WeightEdit
+from purify_cli.tensors import Computed, TensorSource
 
-__all__ = ["WEIGHT_AVERAGE", "Averaged", "WeightAverage"]
+__all__ = ["WEIGHT_AVERAGE"]
 
 
 def _mean(
@@ -38,9 +37,9 @@ def _mean(
         tied: Second copy of a tied tensor → the first.
     """
 
-    def averaged(name: str, start: int, values: Tensor) -> Tensor:
-        first = tied.get(name, name)
-        end = min(start + len(values), entries.get(first, 0))
+    def averaged(name: str, start: int, stop: int) -> Tensor:
+        first, values = tied.get(name, name), base.read(name, start, stop)
+        end = min(stop, entries.get(first, 0))
         if start < end:
             # float64: the mean of equal values is that value, and the order of the models does not matter.
             total = values[: end - start].double()
@@ -49,76 +48,46 @@ def _mean(
             values[: end - start] = (total / (1 + len(others))).to(values.dtype)
         return values
 
-    return Combined(averaged, (base,), base.specs)
+    return Computed(base.specs, averaged)
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Averaged:
-    """Models that fit together."""
+def _prepare(inputs: WeightDefenceInputs, progress: Progress) -> Callable[[float | None], WeightEdit]:
+    """Match the tensors of all models by name; a ratio has no meaning here.
 
-    edit: WeightEdit
-
-    def weights(self, ratio: float | None) -> WeightEdit:
-        """Return the average; a ratio has no meaning here."""
-        del ratio
-        return self.edit
-
-
-@final
-class WeightAverage:
-    """Average of the suspect and all other models, or of suspect and reference where there are none."""
-
-    ratio: float | None = None
-    defaults: Mapping[str, Any] = {}
-    takes_others: bool = True
-    """Whether ``--with`` means something to it."""
-
-    def check(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Refuse any setting; there is none.
-
-        Raises:
-            UsageError: If one is given.
-        """
-        return merged("weight-average", self.defaults, settings, kind="method")
-
-    def prepare(self, inputs: WeightDefenceInputs, progress: Progress = SILENT) -> Averaged:
-        """Match the tensors of all models by name.
-
-        Raises:
-            UsageError: If a setting is given; there is none.
-            PairError: If a model lacks a tensor of the suspect, has one of another shape, or names other labels.
-        """
-        del progress
-        self.check(inputs.settings)
-        pair: CheckpointPair = inputs.pair
-        if not inputs.others:
-            entries = {name: one.entries for name, one in pair.comparables.items()}
-            mean = _mean(inputs.weights, [(pair.reference_part, {name: name for name in entries})], entries, pair.tied)
-            facts = {"models": 2, "with": "reference"}
-            return Averaged(WeightEdit(weights=mean, per_tensor=entries, facts=facts))
-        # Copies of tied tensors follow the tensor they copy.
-        own = {
-            canonical(name): name
-            for name, spec in inputs.weights.specs.items()
-            if name not in pair.tied and not is_buffer(spec)
-        }
-        labels = _labels(pair.suspect)
-        matched: list[tuple[TensorSource, Mapping[str, str]]] = []
-        agreed = labels is not None
-        for at, other in enumerate(inputs.others, start=1):
-            matched.append((other, _match(own, inputs.weights, other, f"model {at} of --with")))
-            theirs = _labels(other)
-            if labels is not None and theirs is not None and labels != theirs:
-                raise PairError(
-                    f"model {at} of --with has the labels {', '.join(theirs)}, the suspect {', '.join(labels)}",
-                    hint="Only classifiers of one task with the labels in one order can be averaged.",
-                )
-            agreed = agreed and theirs is not None
-        entries = {name: inputs.weights.specs[name].numel for name in own.values()}
-        facts = {"models": 1 + len(matched), "with": "other models", "labels named by all": agreed}
-        mean = _mean(inputs.weights, matched, entries, pair.tied)
-        return Averaged(WeightEdit(weights=mean, per_tensor=entries, facts=facts))
+    Raises:
+        PairError: If a model lacks a tensor of the suspect, has one of another shape, or names other labels.
+    """
+    del progress
+    pair: CheckpointPair = inputs.pair
+    if not inputs.others:
+        entries = {name: one.entries for name, one in pair.comparables.items()}
+        mean = _mean(inputs.weights, [(pair.reference_part, {name: name for name in entries})], entries, pair.tied)
+        facts = {"models": 2, "with": "reference"}
+        edit = WeightEdit(weights=mean, per_tensor=entries, facts=facts)
+        return lambda _: edit
+    # Copies of tied tensors follow the tensor they copy.
+    own = {
+        canonical(name): name
+        for name, spec in inputs.weights.specs.items()
+        if name not in pair.tied and not is_buffer(spec)
+    }
+    labels = _labels(pair.suspect)
+    matched: list[tuple[TensorSource, Mapping[str, str]]] = []
+    agreed = labels is not None
+    for at, other in enumerate(inputs.others, start=1):
+        matched.append((other, _match(own, inputs.weights, other, f"model {at} of --with")))
+        theirs = _labels(other)
+        if labels is not None and theirs is not None and labels != theirs:
+            raise PairError(
+                f"model {at} of --with has the labels {', '.join(theirs)}, the suspect {', '.join(labels)}",
+                hint="Only classifiers of one task with the labels in one order can be averaged.",
+            )
+        agreed = agreed and theirs is not None
+    entries = {name: inputs.weights.specs[name].numel for name in own.values()}
+    facts = {"models": 1 + len(matched), "with": "other models", "labels named by all": agreed}
+    mean = _mean(inputs.weights, matched, entries, pair.tied)
+    edit = WeightEdit(weights=mean, per_tensor=entries, facts=facts)
+    return lambda _: edit
 
 
 def _labels(source: TensorSource) -> tuple[str, ...] | None:
@@ -145,4 +114,5 @@ def _match(own: Mapping[str, str], base: TensorSource, other: TensorSource, side
     return names
 
 
-WEIGHT_AVERAGE: Final = WeightAverage()
+WEIGHT_AVERAGE: Final = WeightDefence(name="weight-average", prepare=_prepare, takes_others=True)
+"""Average of the suspect and all other models, or of suspect and reference where there are none."""

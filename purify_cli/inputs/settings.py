@@ -11,7 +11,7 @@ __all__ = ["parse_settings", "typed"]
 
 
 def parse_settings(
-    owner: Indicator | WeightDefence, given: Mapping[str, str], fixed: Mapping[str, Any], *, name: str | None = None
+    owner: Indicator | WeightDefence, given: Mapping[str, str], fixed: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Turn ``--set name=value`` into typed settings over the method's and the indicator's defaults.
 
@@ -19,7 +19,6 @@ def parse_settings(
         owner: Whose settings they are.
         given: As text.
         fixed: What the method sets differently from the indicator's defaults.
-        name: Of the owner, for messages; default: an indicator's own.
 
     Raises:
         UsageError: If a name is unknown or a value does not have its default's type.
@@ -28,8 +27,7 @@ def parse_settings(
     for setting, text in given.items():
         if setting not in settings:
             known = ", ".join(sorted(settings)) or "it has none"
-            called = name or getattr(owner, "name", "it")
-            raise UsageError(f"{called} has no setting {setting!r}", hint=f"Its settings: {known}.")
+            raise UsageError(f"{owner.name} has no setting {setting!r}", hint=f"Its settings: {known}.")
         settings[setting] = typed(setting, text, type(settings[setting]))
     return owner.check(settings)
 

@@ -26,7 +26,6 @@ __all__ = [
     "chosen_method",
     "make_plan",
     "plan_stages",
-    "takes_others",
     "works_on_triggers",
 ]
 
@@ -190,7 +189,7 @@ def plan_stages(
             f"{method} scores nothing, so it takes no --indicator",
             hint="Choose another --method; see `purify methods`.",
         )
-    if others and not any(takes_others(row) for row in rows.values()):
+    if others and not any(isinstance(row, WeightDefence) and row.takes_others for row in rows.values()):
         raise UsageError(
             f"{method} takes no further models, so --with has no use", hint="weight-average does; see `purify methods`."
         )
@@ -199,11 +198,6 @@ def plan_stages(
     stages = tuple(_stage(name, row, indicator, given[name], defaults) for name, row in rows.items())
     _default_ratio(stages)
     return Composition(method, stages, _training(common, changes))
-
-
-def takes_others(row: ResetDefence | WeightDefence) -> bool:
-    """Whether a method works on further suspects (``--with``)."""
-    return bool(getattr(row, "takes_others", False))
 
 
 def _known(row: ResetDefence | WeightDefence, indicator: str | None) -> frozenset[str]:
@@ -239,7 +233,7 @@ def _stage(
     defaults: Mapping[str, Mapping[str, Any]],
 ) -> Stage:
     if not isinstance(row, ResetDefence):
-        return Stage(name, row, None, "reference", parse_settings(row, given, {}, name=name))
+        return Stage(name, row, None, "reference", parse_settings(row, given, {}))
     if row.indicator is None:
         return Stage(name, row, None, "reference", {})
     replacement = given.pop("replacement", row.replacement)

@@ -1,6 +1,6 @@
 """A method on a suspect and some rows: what does not depend on the ratio is settled once, then one repair per ratio."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, final
@@ -13,7 +13,7 @@ from purify_cli.inputs.curvature_cache import CurvatureData, check_estimator
 from purify_cli.inputs.score_cache import PairScores, Scoring, score_pair
 from purify_cli.model import LoadedModel, tokenizer_pad
 from purify_cli.progress import SILENT, Progress
-from purify_cli.protocols import Prepared, ResetDefence, WeightDefence, WeightDefenceInputs
+from purify_cli.protocols import ResetDefence, WeightDefence, WeightDefenceInputs, WeightEdit
 from purify_cli.purification.augment import carried_gradient, with_triggers
 from purify_cli.purification.early_stopping import with_chosen_steps
 from purify_cli.purification.plan import Composition, Stage
@@ -47,8 +47,8 @@ class _Leader:
     stage: Stage
     scored: PairScores | None = None
     """Of a ``ResetDefence``."""
-    prepared: Prepared | None = None
-    """Of a ``WeightDefence``."""
+    edit: Callable[[float | None], WeightEdit] | None = None
+    """Of a ``WeightDefence``, prepared."""
 
 
 @final
@@ -195,9 +195,9 @@ class PreparedDefence:
         stage = leader.stage
         weights = self._weights_before(leader.place, progress)
         if not isinstance(stage.row, ResetDefence):
-            if leader.prepared is None:
-                leader.prepared = self._prepared(stage.row, stage, weights, progress)
-            return self._reworked(stage, weights, leader.prepared, ratio)
+            if leader.edit is None:
+                leader.edit = self._prepared(stage.row, stage, weights, progress)
+            return self._reworked(stage, weights, leader.edit(ratio), ratio)
         if ratio == 0:
             return nothing_reset(weights, stage.method, ratio)
         return reset_scored(
@@ -214,12 +214,12 @@ class PreparedDefence:
         """Apply a stage that takes no ratio."""
         if isinstance(stage.row, ResetDefence):
             return nothing_reset(weights, stage.method, None)
-        return self._reworked(stage, weights, self._prepared(stage.row, stage, weights, progress), None)
+        return self._reworked(stage, weights, self._prepared(stage.row, stage, weights, progress)(None), None)
 
-    def _reworked(self, stage: Stage, weights: TensorSource, ready: Prepared, ratio: float | None) -> StageResult:
+    def _reworked(self, stage: Stage, weights: TensorSource, made: WeightEdit, ratio: float | None) -> StageResult:
         return apply_edit(
             weights,
-            ready.weights(ratio),
+            made,
             method=stage.method,
             ratio=ratio,
             settings=stage.settings,
@@ -232,7 +232,9 @@ class PreparedDefence:
             leader.scored = self._score(leader.stage, self._weights_before(leader.place, progress), progress)
         return leader.scored
 
-    def _prepared(self, row: WeightDefence, stage: Stage, weights: TensorSource, progress: Progress) -> Prepared:
+    def _prepared(
+        self, row: WeightDefence, stage: Stage, weights: TensorSource, progress: Progress
+    ) -> Callable[[float | None], WeightEdit]:
         session = self.session
         return row.prepare(
             WeightDefenceInputs(
@@ -245,7 +247,6 @@ class PreparedDefence:
                 batch_size=session.common.compute.batch_size,
                 device=session.common.compute.device,
                 others=self._others,
-                seed=session.common.compute.seed,
                 settings=stage.settings,
             ),
             progress,

@@ -73,3 +73,15 @@ def test_where_nothing_is_flagged_the_default_falls_back_and_the_explicit_method
     failed = rows["curve/moods/surgery/s0/n24/unlearning"]["failed"]
     assert failed["error"] == "DataError"
     assert "flagged no word" in failed["reason"]
+
+
+def test_without_a_budget_a_method_without_a_word_fails_at_every_ratio_and_the_bench_goes_on(bench, monkeypatch):
+    monkeypatch.setattr("purify_cli.trigger_search.rule.CONTROL_FLIPS", -1.0)
+    free = BENCH.replace("max_drops = [0.1, 1.0]", "max_drops = []")
+    short = TASK.replace("epochs = 3", "epochs = 1")
+    rows, _ = bench(free, short, SURGERY, EXPLICIT.replace("[0.1]", "[0.1, 0.3]"), TUNING)
+    for ratio in (0.1, 0.3):
+        failed = rows[f"cell/moods/surgery/s0/n24/unlearning/{ratio}"]["failed"]
+        assert failed["error"] == "DataError"
+        assert "flagged no word" in failed["reason"]
+    assert "result" in rows["cell/moods/surgery/s0/n24/fine-tuning/-"]

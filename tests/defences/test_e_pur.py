@@ -5,9 +5,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from purify_cli.defences import METHODS
+from purify_cli.defences.e_pur import score_embeddings
 from purify_cli.errors import DataError, PairError, UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.indicators.frequencies import piece_counts, read_counts
+from purify_cli.progress import SILENT
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.tensors import read_tensor
 from tests.defences.worlds import rework_inputs
@@ -44,8 +46,8 @@ def poisoned(copy_model, tiny_clean, tiny_tokenizer):
 
 def test_the_poisoned_row_ranks_first_and_is_restored_bit_for_bit(poisoned, tiny_reference, counts_file):
     folder, row = poisoned
-    given = rework_inputs(folder, tiny_reference, rows=ROWS, frequencies=str(counts_file))
-    done = METHODS["e-pur"].prepare(given).weights(None)
+    given = rework_inputs("e-pur", folder, tiny_reference, rows=ROWS, frequencies=str(counts_file))
+    done = METHODS["e-pur"].prepare(given, SILENT)(None)
     first = done.facts["first"][0]
     assert (first["tensor"], first["row"], first["token"]) == (WORDS, row, "cf")
     reset = {one["row"] for one in done.facts["first"]}
@@ -64,15 +66,15 @@ def test_the_poisoned_row_ranks_first_and_is_restored_bit_for_bit(poisoned, tiny
 
 def test_the_score_is_drift_over_the_logarithm_of_the_count(poisoned, tiny_reference, counts_file, tiny_tokenizer):
     folder, row = poisoned
-    given = rework_inputs(folder, tiny_reference, rows=300, frequencies=str(counts_file))
-    scores = METHODS["e-pur"].prepare(given).scores.scores[WORDS]
+    given = rework_inputs("e-pur", folder, tiny_reference, rows=300, frequencies=str(counts_file))
+    scores = score_embeddings(given).scores[WORDS]
     moved = (read_tensor(given.weights, WORDS) - read_tensor(given.pair.reference_part, WORDS)).double().norm(dim=1)
     often = tiny_tokenizer.convert_tokens_to_ids("the")
     assert float(scores[row]) == pytest.approx(float(moved[row]) / torch.tensor(20.0).log().item(), rel=1e-6)
     assert float(scores[often]) == pytest.approx(float(moved[often]) / torch.tensor(1e6).log().item(), rel=1e-6)
     assert float(moved[often]) > 0
     # More rows than there are is every row.
-    assert METHODS["e-pur"].prepare(given).weights(None).facts["rows"] == len(scores)
+    assert METHODS["e-pur"].prepare(given, SILENT)(None).facts["rows"] == len(scores)
 
 
 def test_rows_that_only_decayed_come_last(poisoned, tiny_reference, tiny_tokenizer, tiny, counts_file):
@@ -81,8 +83,8 @@ def test_rows_that_only_decayed_come_last(poisoned, tiny_reference, tiny_tokeniz
     unused = tiny_tokenizer.convert_tokens_to_ids(tiny.UNUSED)
     tensors[WORDS][unused] *= 1 - 1e-3
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    given = rework_inputs(folder, tiny_reference, frequencies=str(counts_file))
-    scores = METHODS["e-pur"].prepare(given).scores
+    given = rework_inputs("e-pur", folder, tiny_reference, frequencies=str(counts_file))
+    scores = score_embeddings(given)
     moved = read_tensor(given.weights, WORDS).ne(read_tensor(given.pair.reference_part, WORDS)).any(1)
     assert bool(moved[unused].all())
     assert scores.scores[WORDS][unused].tolist() == [0.0] * len(unused)
@@ -91,8 +93,8 @@ def test_rows_that_only_decayed_come_last(poisoned, tiny_reference, tiny_tokeniz
 
 def test_the_indicator_gives_every_entry_of_a_row_the_score_of_the_method(poisoned, tiny_reference, counts_file):
     folder, _ = poisoned
-    given = rework_inputs(folder, tiny_reference, frequencies=str(counts_file))
-    rows = METHODS["e-pur"].prepare(given).scores.scores[WORDS]
+    given = rework_inputs("e-pur", folder, tiny_reference, frequencies=str(counts_file))
+    rows = score_embeddings(given).scores[WORDS]
     scores = INDICATORS["embedding-rows"].fit(
         IndicatorInputs(
             suspect=given.pair.suspect_part,
@@ -189,8 +191,8 @@ def test_words_of_the_package_are_counted_in_a_corpus_of_a_billion(tiny_tokenize
 def test_a_model_without_a_word_embedding_is_refused(tiny_suspect, tiny_reference, copy_model, counts_file):
     import dataclasses
 
-    given = rework_inputs(tiny_suspect, tiny_reference, frequencies=str(counts_file))
+    given = rework_inputs("e-pur", tiny_suspect, tiny_reference, frequencies=str(counts_file))
     rest = {name: one for name, one in given.pair.comparables.items() if name != WORDS}
     given = dataclasses.replace(given, pair=dataclasses.replace(given.pair, comparables=rest))
     with pytest.raises(PairError, match="no word embedding"):
-        METHODS["e-pur"].prepare(given)
+        METHODS["e-pur"].prepare(given, SILENT)

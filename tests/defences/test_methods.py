@@ -23,6 +23,7 @@ def test_every_row_is_a_sound_method(name: str) -> None:
             assert all(type(value) is type(indicator.defaults[key]) for key, value in method.settings.items())
     else:
         assert isinstance(method, WeightDefence)
+        assert method.name == name
         assert method.ratio is None or 0 < method.ratio <= 1
         assert method.check({}) == dict(method.defaults)
     entry = METHODS.entry(name)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from purify_cli.data.batches import Encoded
+from purify_cli.data.batches import Encoded, batches
 from purify_cli.defences.fine_pruning import mean_activations
 from purify_cli.defences.units import find_units
 from purify_cli.errors import CheckpointError, DataError
@@ -24,7 +24,7 @@ def rows_of(*lengths: int) -> list[Encoded]:
 
 
 def activations(module, units, rows, batch_size=4):
-    return mean_activations(module, units, rows, batch_size=batch_size, padding=PAD, device=torch.device("cpu"))
+    return mean_activations(module, units, batches(rows, batch_size=batch_size, pad_id=PAD))
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

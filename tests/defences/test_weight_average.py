@@ -6,14 +6,15 @@ from safetensors.torch import load_file, save_file
 
 from purify_cli.defences import METHODS
 from purify_cli.errors import PairError, UsageError
+from purify_cli.progress import SILENT
 from tests.defences.worlds import rework_inputs
 
 AVERAGE = METHODS["weight-average"]
 
 
 def test_suspect_and_reference_meet_in_the_middle_and_the_head_is_the_suspects(tiny_suspect, tiny_reference):
-    given = rework_inputs(tiny_suspect, tiny_reference)
-    done = AVERAGE.prepare(given).weights(None)
+    given = rework_inputs("weight-average", tiny_suspect, tiny_reference)
+    done = AVERAGE.prepare(given, SILENT)(None)
     pair = given.pair
     assert done.facts["with"] == "reference"
     assert sum(done.per_tensor.values()) == pair.dimensions
@@ -36,8 +37,8 @@ def test_several_models_are_averaged_head_included_in_any_order_and_any_naming(
     tensors = load_file(third / "model.safetensors")
     tensors = {f"module.{name}": tensor * 3 for name, tensor in tensors.items()}
     save_file(tensors, third / "model.safetensors", metadata={"format": "pt"})
-    given = rework_inputs(tiny_suspect, tiny_reference, others=[tiny_clean, third])
-    done = AVERAGE.prepare(given).weights(None)
+    given = rework_inputs("weight-average", tiny_suspect, tiny_reference, others=[tiny_clean, third])
+    done = AVERAGE.prepare(given, SILENT)(None)
     assert done.facts == {"models": 3, "with": "other models", "labels named by all": True}
     one, two = load_file(tiny_suspect / "model.safetensors"), load_file(tiny_clean / "model.safetensors")
     for name, tensor in one.items():
@@ -45,15 +46,15 @@ def test_several_models_are_averaged_head_included_in_any_order_and_any_naming(
         assert torch.equal(done.weights.read(name), mean.flatten()), name
         # The same in pieces that do not start at 0.
         assert torch.equal(done.weights.read(name, 1, 3), mean.flatten()[1:3])
-    swapped = rework_inputs(tiny_suspect, tiny_reference, others=[third, tiny_clean])
-    again = AVERAGE.prepare(swapped).weights(None)
+    swapped = rework_inputs("weight-average", tiny_suspect, tiny_reference, others=[third, tiny_clean])
+    again = AVERAGE.prepare(swapped, SILENT)(None)
     for name in one:
         torch.testing.assert_close(again.weights.read(name), done.weights.read(name), rtol=1e-7, atol=0)
 
 
 def test_the_average_of_equal_models_is_the_model(tiny_suspect, tiny_reference):
-    given = rework_inputs(tiny_suspect, tiny_reference, others=[tiny_suspect, tiny_suspect])
-    done = AVERAGE.prepare(given).weights(None)
+    given = rework_inputs("weight-average", tiny_suspect, tiny_reference, others=[tiny_suspect, tiny_suspect])
+    done = AVERAGE.prepare(given, SILENT)(None)
     assert all(torch.equal(done.weights.read(name), given.weights.read(name)) for name in given.weights.specs)
 
 
@@ -64,8 +65,8 @@ def test_16_bit_weights_are_averaged_wider(copy_model, tiny_suspect, tiny_clean,
         tensors = {n: t.bfloat16() for n, t in load_file(folder / "model.safetensors").items()}
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         folders.append(folder)
-    given = rework_inputs(folders[0], tiny_reference, others=[folders[1]])
-    done = AVERAGE.prepare(given).weights(None)
+    given = rework_inputs("weight-average", folders[0], tiny_reference, others=[folders[1]])
+    done = AVERAGE.prepare(given, SILENT)(None)
     one, two = (load_file(folder / "model.safetensors") for folder in folders)
     for name in one:
         found = done.weights.read(name)
@@ -79,11 +80,11 @@ def test_other_labels_in_another_order_are_refused(copy_model, tiny_suspect, tin
     config["id2label"] = {"0": "positive", "1": "negative"}
     (other / "config.json").write_text(json.dumps(config))
     with pytest.raises(PairError, match=r"model 1 of --with has the labels positive, negative"):
-        AVERAGE.prepare(rework_inputs(tiny_suspect, tiny_reference, others=[other]))
+        AVERAGE.prepare(rework_inputs("weight-average", tiny_suspect, tiny_reference, others=[other]), SILENT)
     # A model that names no labels cannot be checked, and the record says so.
     del config["id2label"], config["label2id"]
     (other / "config.json").write_text(json.dumps(config))
-    made = AVERAGE.prepare(rework_inputs(tiny_suspect, tiny_reference, others=[other])).weights(None)
+    made = AVERAGE.prepare(rework_inputs("weight-average", tiny_suspect, tiny_reference, others=[other]), SILENT)(None)
     assert made.facts["labels named by all"] is False
 
 
@@ -98,7 +99,7 @@ def test_models_of_another_shape_are_refused(copy_model, tiny_suspect, tiny_clea
     save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
     match = r"pooler\.dense\.weight .* no such tensor" if change == "missing" else r"classifier\.weight .* \[3, 64\]"
     with pytest.raises(PairError, match=match):
-        AVERAGE.prepare(rework_inputs(tiny_suspect, tiny_reference, others=[other]))
+        AVERAGE.prepare(rework_inputs("weight-average", tiny_suspect, tiny_reference, others=[other]), SILENT)
 
 
 def test_it_has_no_settings():
