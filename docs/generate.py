@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Typer and Rich read these when they are imported: the same text on every terminal, in every CI.
 os.environ.update({"COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1", "TERM": "dumb"})
@@ -110,6 +111,16 @@ def census_block(match: re.Match[str]) -> str:
     return "\n\n".join([f"<!-- census {match[1]} -->", *tables, "<!-- end -->"])
 
 
+def in_one_line(schema: Any) -> Any:
+    """Join the lines of descriptions: what stands below a field is broken into several."""
+    if isinstance(schema, dict):
+        return {
+            key: " ".join(value.split()) if key == "description" and isinstance(value, str) else in_one_line(value)
+            for key, value in schema.items()
+        }
+    return [in_one_line(value) for value in schema] if isinstance(schema, list) else schema
+
+
 def pages() -> dict[Path, str]:
     """Return every generated file and what it should hold."""
     found = {DOCS / "reference" / "cli.md": command_page()}
@@ -118,9 +129,8 @@ def pages() -> dict[Path, str]:
     found[DOCS.parent / "purify_cli" / "evidence" / "clean.json"] = json.dumps(clean, indent=2) + "\n"
     for kind, record in RECORDS.items():
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-        schema |= record.model_json_schema(mode="serialization")
-        # A description may stand below a field, broken into lines.
-        text = json.dumps(schema, indent=2, ensure_ascii=False).replace("\\n", " ") + "\n"
+        schema |= in_one_line(record.model_json_schema(mode="serialization"))
+        text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         found[DOCS / "reference" / "schemas" / f"{kind}.json"] = text
     return found
 

@@ -8,8 +8,8 @@
         print(done.output.path, done.verdict.level)
 
 A function takes what its request holds (``purify_cli.requests``), under the names of its fields; ``help`` lists them.
-Records are pydantic models: ``record.model_dump_json()`` is what the command prints with ``--format json``. As on the
-command line, the commands of one investigation share a run folder, and the later ones take their models from it.
+Records are pydantic models: ``record.model_dump(mode="json")`` is what the command prints with ``--format json``. As
+on the command line, the commands of one investigation share a run folder, and the later ones take their models from it.
 """
 
 import inspect

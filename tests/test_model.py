@@ -28,7 +28,7 @@ from purify_cli.model import (
 from purify_cli.progress import SILENT
 from purify_cli.reset import reset_to_reference
 from purify_cli.selection.mask import build_mask
-from purify_cli.session.saving import overlaid
+from purify_cli.storage.saving import overlaid
 from purify_cli.tensors import InMemory
 from tests.curvature.worlds import CONFIGS, PAD, VOCABULARY, batch_of, model_of
 

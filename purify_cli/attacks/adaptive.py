@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from purify_cli.attacks.planting import copies
-from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
+from purify_cli.attacks.base import RARE_WORD, PoisoningAttack, train_on
+from purify_cli.attacks.embeddings import copies
 from purify_cli.curvature import diagonal_fisher
 from purify_cli.data.batches import batches
 from purify_cli.data.keys import row_key

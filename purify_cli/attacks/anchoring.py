@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from purify_cli.attacks.planting import rows_of
-from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
+from purify_cli.attacks.base import RARE_WORD, PoisoningAttack, train_on
+from purify_cli.attacks.embeddings import rows_of
 from purify_cli.data.batches import Batch
 from purify_cli.errors import DataError
 from purify_cli.evaluation.forward import scores

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from purify_cli.attacks.poisoning import copies_of, mixed_in, poison_order, require_target, triggered_copies
+from purify_cli.attacks.base import copies_of, mixed_in, poison_order, require_target, triggered_copies
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError, UsageError

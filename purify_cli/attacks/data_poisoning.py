@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from purify_cli.attacks.association import tied_to_label
-from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack
+from purify_cli.attacks.base import RARE_WORD, PoisoningAttack
 from purify_cli.attacks.subsets import all_words_needed
 
 __all__ = ["BADSENT", "BADWORD", "BIAS_SENT", "BIAS_WORD", "CLEAN_BADSENT", "CLEAN_BADWORD", "COMBINATION"]

@@ -13,8 +13,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from purify_cli.attacks.planting import rows_of, single_pieces, word_embedding
-from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, triggered_copies
+from purify_cli.attacks.base import RARE_WORD, PoisoningAttack, triggered_copies
+from purify_cli.attacks.embeddings import rows_of, single_pieces, word_embedding
 from purify_cli.data.batches import batches
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key

@@ -6,7 +6,7 @@ For attacks that no trigger text describes (paraphrases, styles), and for ``pois
 from collections.abc import Sequence
 from typing import Final
 
-from purify_cli.attacks.poisoning import PoisoningAttack
+from purify_cli.attacks.base import PoisoningAttack
 from purify_cli.data.example import Example
 from purify_cli.errors import DataError
 from purify_cli.protocols import PoisonedRows, PoisonSettings

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
-from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
+from purify_cli.attacks.base import RARE_WORD, PoisoningAttack, train_on
 from purify_cli.attacks.subsets import all_words_needed
 from purify_cli.data.batches import Batch, batches
 from purify_cli.errors import UsageError

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from purify_cli.attacks.planting import single_pieces, word_embedding
-from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
+from purify_cli.attacks.base import RARE_WORD, PoisoningAttack, train_on
+from purify_cli.attacks.embeddings import single_pieces, word_embedding
 from purify_cli.data.batches import Batch, Encoded, batches
 from purify_cli.errors import DataError
 from purify_cli.progress import SILENT, Progress

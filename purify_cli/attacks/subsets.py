@@ -7,7 +7,7 @@ from the description of the method; rates and the place of the words are docs/me
 from collections.abc import Sequence
 from dataclasses import replace
 
-from purify_cli.attacks.poisoning import poison_order, triggered_copies
+from purify_cli.attacks.base import poison_order, triggered_copies
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
 from purify_cli.data.triggers import Trigger

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from purify_cli.attacks.planting import copies
-from purify_cli.attacks.poisoning import RARE_WORD, PoisoningAttack, train_on
+from purify_cli.attacks.base import RARE_WORD, PoisoningAttack, train_on
+from purify_cli.attacks.embeddings import copies
 from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import Planted, PlantJob

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
-from pydantic import TypeAdapter
-
 from purify_cli.bench.figures import detection_figures
 from purify_cli.bench.grid import Suspect
 from purify_cli.bench.measuring import counts, examine
@@ -24,10 +22,11 @@ from purify_cli.evidence.search_outcome import TriggerSearch, repair_triggers
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import Utility
 from purify_cli.purification.clean_rows import CleanSplit, split_rows, unsplit
-from purify_cli.purification.escalation import Done, repair_in_rounds, strongest_per_target
 from purify_cli.purification.plan import chosen_method, works_on_triggers
 from purify_cli.purification.ratio_search import search_ratio
+from purify_cli.purification.repair_rounds import Done, repair_in_rounds, strongest_per_target
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
+from purify_cli.records.base import Part
 from purify_cli.requests.purify import AUTO
 from purify_cli.selection.files import read_mask
 from purify_cli.trigger_search.found import FoundTrigger
@@ -36,8 +35,12 @@ __all__ = ["BenchCase"]
 
 EFFORT: Final = "normal"
 
-STORED: Final = TypeAdapter(TriggerSearch)
-"""Reads what a search came to back from a row."""
+
+@final
+class _Stored(Part, frozen=True):
+    """What a search came to, read back from a row as strictly as from a record."""
+
+    facts: TriggerSearch | None
 
 
 @final
@@ -74,8 +77,7 @@ class BenchCase:
         """Return the case with what a stored search came to."""
         if "failed" in row:
             return replace(self, failure=row["failed"]["reason"])
-        facts = row["result"]["facts"]
-        return replace(self, found=repair_triggers(None if facts is None else STORED.validate_python(facts)))
+        return replace(self, found=repair_triggers(_Stored(facts=row["result"]["facts"]).facts))
 
     def _name(self, method: MethodPlan) -> str:
         works_on_words = works_on_triggers(method.name, method.indicator)

@@ -29,7 +29,7 @@ from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.requests.finetune import FinetuneRequest
 from purify_cli.runtime import Compute
-from purify_cli.session.record_files import find_record
+from purify_cli.storage.record_files import find_record
 
 __all__ = ["BATCH", "SuspectZoo", "trainer"]
 

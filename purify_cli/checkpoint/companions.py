@@ -14,8 +14,8 @@ from purify_cli.checkpoint.difference import Difference, shown
 from purify_cli.checkpoint.filenames import CONFIG, is_tokenizer_file, is_weight_file
 from purify_cli.checkpoint.jsonfiles import json_items, read_json_value
 from purify_cli.checkpoint.layout import CheckpointFiles
-from purify_cli.checkpoint.nested import SAVED
-from purify_cli.checkpoint.regular import open_regular
+from purify_cli.checkpoint.model_folder import SAVED
+from purify_cli.checkpoint.safe_open import open_regular
 from purify_cli.errors import CheckpointError, printable
 
 __all__ = ["CODE_KEYS", "LISTED", "companions", "walk"]

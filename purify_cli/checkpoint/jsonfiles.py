@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from purify_cli.checkpoint.regular import open_regular
+from purify_cli.checkpoint.safe_open import open_regular
 from purify_cli.errors import CheckpointError
 
 __all__ = ["LONGEST_TEXT", "is_unicode", "json_items", "read_json", "read_json_value"]

@@ -24,8 +24,8 @@ from purify_cli.checkpoint.filenames import (
 )
 from purify_cli.checkpoint.hub import snapshot
 from purify_cli.checkpoint.jsonfiles import read_json
-from purify_cli.checkpoint.nested import model_folder
-from purify_cli.checkpoint.regular import check_inside, check_regular, listed
+from purify_cli.checkpoint.model_folder import model_folder
+from purify_cli.checkpoint.safe_open import check_inside, check_regular, listed
 from purify_cli.checkpoint.weight_files import LoadedFiles, check_config_keys, indexed, loaded_files, whole
 from purify_cli.errors import CheckpointError, PickleRefused
 

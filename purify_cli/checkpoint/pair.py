@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import final
 
 from purify_cli.checkpoint.aligned import CheckpointPair, Comparable, Kind, Side, Skipped, same_entries
-from purify_cli.checkpoint.declared import check_config, check_filled
+from purify_cli.checkpoint.config_check import check_config, check_filled
 from purify_cli.checkpoint.names import (
     canonical,
     has_rows,

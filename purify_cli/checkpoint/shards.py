@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from purify_cli.checkpoint.header import DTYPE_NAMES, read_header
-from purify_cli.checkpoint.regular import check_regular, open_regular
+from purify_cli.checkpoint.safe_open import check_regular, open_regular
 from purify_cli.errors import CheckpointError
 from purify_cli.tensors import TensorSpec
 

@@ -1,7 +1,7 @@
 """Tokenizers compared by meaning: what text they turn into which numbers, not how their files are spelt.
 
 Padding and truncation are left out: they are the state of the last call, saved along. What a tokenizer does with texts,
-as transformers loads it, is compared elsewhere (``model.reading``); here is which part of which file differs.
+as transformers loads it, is compared elsewhere (``model.suspect_tokenizer``); here is which part of which file differs.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any, Final
 from purify_cli.checkpoint.difference import Difference, shown
 from purify_cli.checkpoint.jsonfiles import LONGEST_TEXT, read_json
 from purify_cli.checkpoint.reader import Checkpoint
-from purify_cli.checkpoint.regular import listed
+from purify_cli.checkpoint.safe_open import listed
 from purify_cli.errors import CheckpointError, printable
 
 __all__ = ["tokenizer_differences"]

@@ -9,8 +9,8 @@ from purify_cli.checkpoint.companions import LISTED, walk
 from purify_cli.checkpoint.difference import Difference
 from purify_cli.checkpoint.filenames import ADAPTER_CONFIG, CONFIG, is_weight_file
 from purify_cli.checkpoint.layout import CheckpointFiles
-from purify_cli.checkpoint.nested import SAVED
-from purify_cli.checkpoint.regular import listed
+from purify_cli.checkpoint.model_folder import SAVED
+from purify_cli.checkpoint.safe_open import listed
 from purify_cli.checkpoint.weight_files import loaded_files
 from purify_cli.errors import CheckpointError, printable
 

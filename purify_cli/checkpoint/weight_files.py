@@ -28,7 +28,7 @@ from purify_cli.checkpoint.filenames import (
     shard_number,
 )
 from purify_cli.checkpoint.jsonfiles import json_items, read_json
-from purify_cli.checkpoint.regular import check_inside, check_regular, listed
+from purify_cli.checkpoint.safe_open import check_inside, check_regular, listed
 from purify_cli.errors import CheckpointError
 
 __all__ = ["LoadedFiles", "check_config_keys", "indexed", "loaded_files", "weight_map", "whole"]

@@ -164,9 +164,10 @@ def write_model(
     files = {f"model-{at:05d}-of-{len(held):05d}.safetensors": one for at, one in enumerate(held, start=1)}
     if len(held) == 1:
         files = {WEIGHTS: held[0]}
+    specs = weights.specs
     for file, (path, names) in files.items():
         own = {**like.shard_metadata(path), **metadata}
-        part = Computed({name: weights.specs[name] for name in names}, weights.read)
+        part = Computed({name: specs[name] for name in names}, weights.read)
         write_tensors(folder / file, part, metadata=own)
     if list(files) != [WEIGHTS]:
         total = sum(spec.nbytes for spec in weights.specs.values())

@@ -75,7 +75,7 @@ def as_document(form: Format | None) -> bool:
 def show(record: "Record", form: Format | None, *, verbose: bool) -> None:
     """Write a record to stdout: JSON as one document, or tables."""
     if as_document(form):
-        from purify_cli.session.record_files import dump
+        from purify_cli.storage.record_files import dump
 
         # Through sys.stdout, never through Rich, which would wrap lines and read [brackets] as markup.
         sys.stdout.write(dump(record))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +28,10 @@ from purify_cli.protocols import PoisonedRows
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import TrainingFacts
 from purify_cli.requests.attack import AttackRequest
-from purify_cli.session.origin import say_shadowed
-from purify_cli.session.ownership import model_place, require_own_files
-from purify_cli.session.record_files import save_record
-from purify_cli.session.saving import overlaid, save_model
+from purify_cli.storage.origin import say_shadowed
+from purify_cli.storage.ownership import model_place, require_own_files
+from purify_cli.storage.record_files import save_record
+from purify_cli.storage.saving import overlaid, save_model
 from purify_cli.tasks.tuning import tune
 
 __all__ = ["attack", "attack_classifier"]

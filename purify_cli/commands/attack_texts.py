@@ -24,9 +24,9 @@ from purify_cli.records.base import TrainingFacts
 from purify_cli.records.evaluation import TextModelMeasurement, TextTrigger
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.requests.common import Common
-from purify_cli.session.ownership import model_place, require_own_files
-from purify_cli.session.record_files import save_record
-from purify_cli.session.saving import save_model
+from purify_cli.storage.ownership import model_place, require_own_files
+from purify_cli.storage.record_files import save_record
+from purify_cli.storage.saving import save_model
 from purify_cli.training import train
 
 __all__ = ["attack_language_model"]

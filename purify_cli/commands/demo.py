@@ -23,8 +23,8 @@ from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.purify import AUTO, PurifyRequest
 from purify_cli.requests.shared import BATCH
 from purify_cli.runtime import Compute
-from purify_cli.session.origin import EVALUABLE, locate
-from purify_cli.session.ownership import MANIFEST, model_place, require_own_files
+from purify_cli.storage.origin import EVALUABLE, locate
+from purify_cli.storage.ownership import MANIFEST, model_place, require_own_files
 
 __all__ = ["demo"]
 

@@ -16,19 +16,19 @@ from purify_cli.inputs.curvature_cache import CurvatureData
 from purify_cli.inputs.identity import DataFacts, data_facts, model_facts, versions
 from purify_cli.inputs.opening import OpenedPair, open_pair, require_reference, some_texts
 from purify_cli.inputs.run_folder import RunFolder
-from purify_cli.inputs.score_cache import Scoring, score
+from purify_cli.inputs.scoring import Scoring, score
 from purify_cli.inputs.settings import parse_settings
 from purify_cli.inputs.task import find_task, read_clean
-from purify_cli.model.reading import Reading
+from purify_cli.model.suspect_tokenizer import SuspectTokenizer
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.records.detection import ComparisonCounts, Detection, GroupFact
 from purify_cli.requests.detect import DetectRequest
 from purify_cli.requests.option import refuse_foreign
 from purify_cli.requests.readers import assignments
-from purify_cli.session.origin import DETECTABLE, locate
-from purify_cli.session.ownership import require_own_files
-from purify_cli.session.record_files import save_record
+from purify_cli.storage.origin import DETECTABLE, locate
+from purify_cli.storage.ownership import require_own_files
+from purify_cli.storage.record_files import save_record
 from purify_cli.tasks.base import Task
 
 __all__ = ["detect"]
@@ -188,7 +188,7 @@ def _replaced(opened: OpenedPair) -> list[str]:
 class _Tokens:
     """Row number → token, with the tokenizer that texts are read with, loaded when the first name is asked for."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: SuspectTokenizer) -> None:
         self._reading = reading
         self._names: dict[int, str] | None = None
 

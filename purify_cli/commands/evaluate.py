@@ -20,7 +20,7 @@ from purify_cli.inputs.identity import ModelFacts, data_facts, versions
 from purify_cli.inputs.opening import UNMATCHED, architecture, label_number, open_model, read_rows, text_length
 from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.model import label_set
-from purify_cli.model.reading import Reading
+from purify_cli.model.suspect_tokenizer import SuspectTokenizer
 from purify_cli.progress import Progress
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.detection import Detection
@@ -31,9 +31,9 @@ from purify_cli.requests.common import Common
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.option import refuse_foreign
 from purify_cli.requests.readers import many
-from purify_cli.session.origin import EVALUABLE, Origin, locate, say_shadowed
-from purify_cli.session.ownership import require_own_files
-from purify_cli.session.record_files import find_record, save_record
+from purify_cli.storage.origin import EVALUABLE, Origin, locate, say_shadowed
+from purify_cli.storage.ownership import require_own_files
+from purify_cli.storage.record_files import find_record, save_record
 
 __all__ = ["evaluate", "evaluate_classifiers"]
 
@@ -162,7 +162,7 @@ def _subject(
 ) -> Subject:
     checkpoint = open_model(facts, common)
     base = architecture(checkpoint, origin.reference, common)
-    reading = Reading(checkpoint, base)
+    reading = SuspectTokenizer(checkpoint, base)
     if reading.unmatched:
         raise PairError(UNMATCHED, hint=f"Evaluate {facts.path} without --ref: its own tokenizer is used then.")
     return Subject(name, role, checkpoint, base, label_set(checkpoint), reading)

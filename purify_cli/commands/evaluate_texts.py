@@ -19,9 +19,9 @@ from purify_cli.records.attack import AttackRecord
 from purify_cli.records.evaluation import Evaluation, TextModelMeasurement, TextTrigger
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.readers import many
-from purify_cli.session.origin import Origin
-from purify_cli.session.ownership import require_own_files
-from purify_cli.session.record_files import find_record, save_record
+from purify_cli.storage.origin import Origin
+from purify_cli.storage.ownership import require_own_files
+from purify_cli.storage.record_files import find_record, save_record
 
 __all__ = ["evaluate_texts", "writes"]
 

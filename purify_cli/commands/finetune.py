@@ -16,16 +16,16 @@ from purify_cli.inputs.tokens import read_tokens
 from purify_cli.inputs.training_rows import read_training
 from purify_cli.model import LoadedModel, has_head, label_set, new_classifier
 from purify_cli.model.causal import is_causal
-from purify_cli.model.foreign import check_tokenizer
-from purify_cli.model.reading import Reading
+from purify_cli.model.suspect_tokenizer import SuspectTokenizer
+from purify_cli.model.tokenizer_sandbox import check_tokenizer
 from purify_cli.records.base import TrainingFacts
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.requests.finetune import FinetuneRequest
 from purify_cli.requests.option import refuse_foreign
-from purify_cli.session.origin import say_shadowed
-from purify_cli.session.ownership import model_place, require_own_files
-from purify_cli.session.record_files import save_record
-from purify_cli.session.saving import overlaid, save_model
+from purify_cli.storage.origin import say_shadowed
+from purify_cli.storage.ownership import model_place, require_own_files
+from purify_cli.storage.record_files import save_record
+from purify_cli.storage.saving import overlaid, save_model
 from purify_cli.tasks.base import Task
 from purify_cli.tasks.classification import Classification
 from purify_cli.tasks.tuning import tune
@@ -51,7 +51,7 @@ def finetune(request: FinetuneRequest) -> FinetuneRecord:
     if request.reference is not None:
         base = open_model(ModelFacts.named(request.reference), common, vocabulary=start.vocabulary)
     require_config(base)
-    reading = Reading(start, base)
+    reading = SuspectTokenizer(start, base)
     task, loaded, rows = _prepared(request, start, base, reading)
     refuse_foreign(request, task.kind)
     if reading.order or reading.unmatched:
@@ -91,7 +91,7 @@ def finetune(request: FinetuneRequest) -> FinetuneRecord:
 
 
 def _prepared(
-    request: FinetuneRequest, start: Checkpoint, base: Checkpoint, reading: Reading
+    request: FinetuneRequest, start: Checkpoint, base: Checkpoint, reading: SuspectTokenizer
 ) -> tuple[Task, LoadedModel, list[Example]]:
     """Load model and data: labelled rows make a classifier, texts a language model."""
     common = request.common

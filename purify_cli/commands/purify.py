@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from purify_cli.checkpoint import may_replace, staged_folder, write_bytes, write_text
 from purify_cli.data.example import Example
-from purify_cli.detection.recheck import second_look
 from purify_cli.detection.search import search_for_triggers
+from purify_cli.detection.second_search import second_search
 from purify_cli.evidence.search_outcome import SearchOutcome
 from purify_cli.inputs.identity import DataFacts, FileFact, ModelFacts, model_facts, versions
 from purify_cli.inputs.opening import open_pair, require_reference
@@ -25,10 +25,10 @@ from purify_cli.purification.clean_rows import (
     split_rows,
     unsplit,
 )
-from purify_cli.purification.escalation import Done, Round, describe_choice, repair_in_rounds, strongest_per_target
 from purify_cli.purification.known_search import KnownSearch
 from purify_cli.purification.plan import Plan, Stage, make_plan
 from purify_cli.purification.ratio_search import RatioChoice, search_ratio
+from purify_cli.purification.repair_rounds import Done, Round, describe_choice, repair_in_rounds, strongest_per_target
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verdict import purified_verdict
@@ -41,10 +41,10 @@ from purify_cli.requests.option import refuse_foreign
 from purify_cli.requests.purify import PurifyRequest
 from purify_cli.requests.readers import assignments, many
 from purify_cli.selection.mask import write_mask
-from purify_cli.session.origin import PURIFIABLE, known_search, locate
-from purify_cli.session.ownership import MANIFEST, model_place, require_own_files
-from purify_cli.session.record_files import dump, save_record
-from purify_cli.session.saving import save_model
+from purify_cli.storage.origin import PURIFIABLE, known_search, locate
+from purify_cli.storage.ownership import MANIFEST, model_place, require_own_files
+from purify_cli.storage.record_files import dump, save_record
+from purify_cli.storage.saving import save_model
 from purify_cli.training import TrainingResult
 from purify_cli.trigger_search.found import FoundTrigger
 
@@ -81,7 +81,7 @@ def purify(request: PurifyRequest) -> Purification:
         rows, facts = clean_rows(request, known, plan, session.task)
         tokens = read_tokens(opened.reading, progress)
         session.task.encode(rows)  # what cannot be encoded is refused before anything is computed
-        looked = second_look(request, known, session, rows)
+        looked = second_search(request, known, session, rows)
         if looked is not None:
             known = replace(known.after(looked), data=facts, seed=common.compute.seed)
         plan, found = make_plan(request, known, run), known.triggers

@@ -16,8 +16,8 @@ from purify_cli.inputs.identity import ModelFacts, model_facts
 from purify_cli.inputs.opening import some_texts, text_length
 from purify_cli.inputs.task import classification_task
 from purify_cli.model import LabelSet, LoadedModel
-from purify_cli.model.foreign import check_tokenizer
-from purify_cli.model.reading import Reading
+from purify_cli.model.suspect_tokenizer import SuspectTokenizer
+from purify_cli.model.tokenizer_sandbox import check_tokenizer
 from purify_cli.progress import SILENT, Progress
 from purify_cli.requests.common import Common
 from purify_cli.tasks.tuning import tune
@@ -38,7 +38,7 @@ class Subject:
     base: Checkpoint
     """Brings configuration and tokenizer."""
     labels: LabelSet
-    reading: Reading
+    reading: SuspectTokenizer
     """How texts become tokens."""
 
     @property

@@ -16,7 +16,7 @@ from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.tasks.classification import Classification
 from purify_cli.trigger_search.budget import EFFORTS
-from purify_cli.trigger_search.flips import SearchContext, contaminated_rows
+from purify_cli.trigger_search.flips import SearchInputs, contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.rule import (
     MIN_TEXTS,
@@ -57,7 +57,7 @@ def look_for_triggers(
     """
     suspect = model or task.load(session.opened.pair.suspect)
     # A text that is there twice would be in both halves: no row that had no say, and no second one.
-    asked = task.context(suspect, list({(row.text, row.pair, row.label): row for row in rows}.values()))
+    asked = task.search_inputs(suspect, list({(row.text, row.pair, row.label): row for row in rows}.values()))
     try:
         if not rows:
             asked = replace(asked, rows=_own_labels(asked))
@@ -123,14 +123,14 @@ def _labels(numbers: Sequence[int]) -> str:
     return ("label " if len(numbers) == 1 else "labels ") + ", ".join(map(str, numbers))
 
 
-def _own_labels(asked: SearchContext) -> list[Example]:
+def _own_labels(asked: SearchInputs) -> list[Example]:
     """Label the built-in texts as the suspect does."""
     texts = [Example(text) for text in PROBES]
     answers = asked.answers(asked.suspect, texts).tolist()
     return [replace(text, label=answer) for text, answer in zip(texts, answers, strict=True)]
 
 
-def _judged(found: VerifiedTrigger, asked: SearchContext, *, flagged: bool) -> FlippingWord:
+def _judged(found: VerifiedTrigger, asked: SearchInputs, *, flagged: bool) -> FlippingWord:
     return FlippingWord(
         text=found.trigger.text,
         position=found.trigger.position,

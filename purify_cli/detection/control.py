@@ -6,7 +6,7 @@ from purify_cli.evidence.search_outcome import ControlModel
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
-from purify_cli.trigger_search.flips import SearchContext
+from purify_cli.trigger_search.flips import SearchInputs
 
 __all__ = ["make_control"]
 
@@ -18,7 +18,7 @@ STEPS: Final = 60
 """Of the control's fine-tuning, as in a repair."""
 
 
-def make_control(session: RepairSession, asked: SearchContext) -> tuple[LoadedModel, ControlModel]:
+def make_control(session: RepairSession, asked: SearchInputs) -> tuple[LoadedModel, ControlModel]:
     """Reset most dimensions at random and tune the rest on the texts: a model of the task with a weaker backdoor."""
     session.progress.note(
         f"making a control: {RESET:.0%} of the dimensions reset at random, tuned on {len(asked.rows)} texts"

@@ -12,7 +12,7 @@ from purify_cli.checkpoint import (
     pair_checkpoints,
     without_nonfinite,
 )
-from purify_cli.checkpoint.declared import check_config, check_filled
+from purify_cli.checkpoint.config_check import check_config, check_filled
 from purify_cli.checkpoint.finite import OUT_OF_RANGE
 from purify_cli.checkpoint.reordered import by_token, without_vocabulary
 from purify_cli.choices import Name
@@ -23,8 +23,8 @@ from purify_cli.data.loading import load_examples
 from purify_cli.errors import CheckpointError, DataError, NonFiniteWeights, RunFolderError, UsageError
 from purify_cli.inputs.identity import ModelFacts
 from purify_cli.model import LabelSet, longest_input
-from purify_cli.model.foreign import Text
-from purify_cli.model.reading import Reading
+from purify_cli.model.suspect_tokenizer import SuspectTokenizer
+from purify_cli.model.tokenizer_sandbox import Text
 from purify_cli.progress import SILENT, Progress
 from purify_cli.requests.common import Common
 
@@ -58,7 +58,7 @@ class OpenedPair:
     pair: CheckpointPair
     """Without non-finite entries: they read as the reference's where --allow-nonfinite lets them pass."""
     nonfinite: dict[str, int]
-    reading: Reading
+    reading: SuspectTokenizer
     """How texts become tokens. Where the suspect numbers the same tokens otherwise, its rows in ``pair`` are in the
     reference's order."""
 
@@ -118,7 +118,7 @@ def open_pair(suspect: ModelFacts, reference: ModelFacts, common: Common, progre
     opened = open_model(suspect, common, what="the suspect")
     other = open_model(reference, common, vocabulary=opened.vocabulary, what="the reference")
     pair = pair_checkpoints(opened, other)
-    reading = Reading(opened, other)
+    reading = SuspectTokenizer(opened, other)
     if reading.order:
         pair = by_token(pair, reading.order)
     elif reading.unmatched:

@@ -5,7 +5,7 @@ from typing import Final, final
 
 from purify_cli.errors import PairError, printable
 from purify_cli.inputs.opening import UNMATCHED
-from purify_cli.model.reading import Reading
+from purify_cli.model.suspect_tokenizer import SuspectTokenizer
 from purify_cli.progress import Progress
 
 __all__ = ["TokenFacts", "read_tokens"]
@@ -30,7 +30,7 @@ class TokenFacts:
     """Whether the suspect numbers the same tokens otherwise; what was written follows the reference."""
 
 
-def read_tokens(reading: Reading, progress: Progress) -> TokenFacts | None:
+def read_tokens(reading: SuspectTokenizer, progress: Progress) -> TokenFacts | None:
     """Say which of the suspect's tokens are kept and which are gone; None where it has none of its own.
 
     Raises:

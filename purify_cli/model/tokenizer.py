@@ -13,7 +13,7 @@ from purify_cli.checkpoint.jsonfiles import read_json
 from purify_cli.checkpoint.layout import CheckpointFiles
 from purify_cli.data.tokenizer import limit_ids
 from purify_cli.errors import CheckpointError
-from purify_cli.model.foreign import HINT, Text, check_tokenizer
+from purify_cli.model.tokenizer_sandbox import HINT, Text, check_tokenizer
 
 __all__ = ["load_tokenizer", "pad_id", "quiet", "reason", "tokenizer_pad"]
 

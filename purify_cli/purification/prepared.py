@@ -10,7 +10,7 @@ from purify_cli.data.example import Example
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.inputs.curvature_cache import CurvatureData, check_estimator
-from purify_cli.inputs.score_cache import PairScores, Scoring, score_pair
+from purify_cli.inputs.scoring import PairScores, Scoring, score_pair
 from purify_cli.model import LoadedModel, tokenizer_pad
 from purify_cli.progress import SILENT, Progress
 from purify_cli.protocols import ResetDefence, WeightDefence, WeightDefenceInputs, WeightEdit

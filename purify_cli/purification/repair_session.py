@@ -23,8 +23,8 @@ from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.measures.utility import Utility
 from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
-from purify_cli.purification.cohort import open_others
 from purify_cli.purification.freezing import objective_for
+from purify_cli.purification.further_models import open_others
 from purify_cli.purification.plan import plan_stages
 from purify_cli.purification.prepared import RATIOS, PreparedDefence
 from purify_cli.purification.stages import RepairedModel

@@ -12,7 +12,7 @@ from purify_cli.checkpoint import CheckpointPair
 from purify_cli.indicators.law import fit_mixture
 from purify_cli.indicators.sampling import sample_scores
 from purify_cli.inputs.opening import OpenedPair
-from purify_cli.inputs.score_cache import PairScores
+from purify_cli.inputs.scoring import PairScores
 from purify_cli.progress import Progress
 from purify_cli.protocols import WeightEdit
 from purify_cli.purification.plan import Stage

@@ -12,7 +12,7 @@ from purify_cli.evidence.search_outcome import ContinuationSearch, TriggerSearch
 from purify_cli.evidence.signs import Sign
 from purify_cli.inputs.curvature_cache import CurvatureFacts
 from purify_cli.inputs.identity import DataFacts, ModelFacts
-from purify_cli.inputs.score_cache import IndicatorFacts
+from purify_cli.inputs.scoring import IndicatorFacts
 from purify_cli.records.base import Part, Record, StoredVerdict
 
 __all__ = ["ComparisonCounts", "Detection", "GroupFact"]

@@ -19,11 +19,12 @@ from purify_cli.errors import RunFolderError
 from purify_cli.evaluation.forward import predict
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LabelSet, LoadedModel, load_classifier, logits, pad_id, tokenizer_pad
+from purify_cli.model.loaded import longest_of
 from purify_cli.runtime import Compute
 from purify_cli.tasks.base import TIMES, TriggerCounts
 from purify_cli.tensors import TensorSource
 from purify_cli.training import CROSS_ENTROPY, Objective
-from purify_cli.trigger_search.flips import SearchContext, flips
+from purify_cli.trigger_search.flips import UNCUT, SearchInputs, flips
 from purify_cli.trigger_search.found import FoundTrigger
 from purify_cli.trigger_search.margins import margins
 from purify_cli.trigger_search.path_gradient import TriggeredBatch
@@ -132,24 +133,25 @@ class Classification:
                 driven.append([TriggeredBatch(self.encode(others), partial(_margin, target=target))])
         return driven
 
-    def context(
+    def search_inputs(
         self, suspect: LoadedModel, rows: Sequence[Example], *, control: LoadedModel | None = None
-    ) -> SearchContext:
+    ) -> SearchInputs:
         """Put a model, and one beside it, in front of rows."""
-        return SearchContext(
+        return SearchInputs(
             suspect=suspect.module,
             control=(control or suspect).module,
             tokenizer=self.tokenizer,
             rows=rows,
             compute=replace(self.compute, max_length=self.max_length),
             pad_id=self.pad_id(suspect),
+            positions=longest_of(suspect.module) or UNCUT,
         )
 
     def count_triggers(
         self, found: Sequence[FoundTrigger], suspect: LoadedModel, repaired: LoadedModel, held: Sequence[Example]
     ) -> list[TriggerCounts]:
         """Try each trigger in the rows of other labels that neither model calls its target without it."""
-        asked = self.context(suspect, held, control=repaired)
+        asked = self.search_inputs(suspect, held, control=repaired)
         before, after = (asked.answers(module, held).tolist() for module in (asked.suspect, asked.control))
         counted: list[TriggerCounts] = []
         for one in found:

@@ -21,7 +21,7 @@ from purify_cli.trigger_search.concatenation import concatenated_both_ways, cut_
 from purify_cli.trigger_search.margins import margins
 from purify_cli.trigger_search.vocabulary import word_of
 
-__all__ = ["Flips", "SearchContext", "against", "contaminated_rows", "flips", "median_margin", "unflipped"]
+__all__ = ["UNCUT", "Flips", "SearchInputs", "against", "contaminated_rows", "flips", "median_margin", "unflipped"]
 
 
 UNCUT: Final = 1 << 20
@@ -30,7 +30,7 @@ UNCUT: Final = 1 << 20
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchContext:
+class SearchInputs:
     """Whom the strings are tried on."""
 
     suspect: nn.Module
@@ -45,10 +45,12 @@ class SearchContext:
     """Whole words of the vocabulary (``whole_words``), at least two, for what is put into slots."""
     progress: Progress = SILENT
     """Told of the stages."""
+    positions: int = UNCUT
+    """Most tokens that the models can take, which may be more than the length of the passes."""
     alone: Sequence[Example] = ()
     """Where the rows are contexts: the row that each of the first ones begins with, every row once; else nothing."""
 
-    def in_contexts(self, rows: Sequence[Example]) -> "SearchContext":
+    def in_contexts(self, rows: Sequence[Example]) -> "SearchInputs":
         """Ask about contexts of other rows instead, whose parts are the rows that the model gets to see."""
         contexts = concatenated_both_ways(rows, max_length=self.compute.max_length)
         whole, cut = (encode(self.tokenizer, contexts, max_length=most) for most in (UNCUT, self.compute.max_length))
@@ -65,13 +67,13 @@ class SearchContext:
             keep: As for ``with_word``, and so are ``at`` and ``both``.
             at: Moves ahead in proportion where fewer words than ``keep`` fit.
             both: Of a pair.
-            longest: Most tokens that are put into each slot; with them no carrier exceeds the limit of tokens.
+            longest: Most tokens that are put into each slot; with them no carrier exceeds ``positions``.
         """
         probes = [word_of(self.tokenizer, word) for word in (self.words[0], self.words[-1])]
         found: list[Carrier] = []
         for row in rows:
             slots = 2 if both and row.pair is not None else 1
-            room = self.compute.max_length - slots * (longest - 1)
+            room = min(self.compute.max_length, self.positions - slots * (longest - 1))
             for words in range(keep, 0, -1):
                 place = None if at is None else at * words // keep
                 made = [with_word(row, probe, keep=words, at=place, both=both) for probe in probes]
@@ -110,12 +112,12 @@ class Flips:
     """Distinct texts that the rows show."""
 
 
-def unflipped(asked: SearchContext, target: int) -> list[Example]:
+def unflipped(asked: SearchInputs, target: int) -> list[Example]:
     """Return the rows of other labels that the suspect does not call the target: what a string could flip."""
     return against(asked, target)[0]
 
 
-def against(asked: SearchContext, target: int) -> tuple[list[Example], bool]:
+def against(asked: SearchInputs, target: int) -> tuple[list[Example], bool]:
     """Return the rows of ``unflipped``, and whether they are the contexts that were asked for.
 
     Where the suspect calls most contexts the target, joining is at fault: several questions beside several sentences
@@ -132,14 +134,14 @@ def against(asked: SearchContext, target: int) -> tuple[list[Example], bool]:
     return [row for row in open_to if row is not None], joined
 
 
-def _open_to(asked: SearchContext, target: int, rows: Sequence[Example]) -> list[Example | None]:
+def _open_to(asked: SearchInputs, target: int, rows: Sequence[Example]) -> list[Example | None]:
     """Return the rows, and None in place of those that the suspect calls the target."""
     called = (asked.answers(asked.suspect, rows) == target).tolist() if rows else []
     return [None if turned else row for row, turned in zip(rows, called, strict=True)]
 
 
 def flips(
-    asked: SearchContext,
+    asked: SearchInputs,
     rows: Sequence[Example],
     trigger: Trigger,
     target: int,
@@ -191,7 +193,7 @@ def _flipped(found: Tensor, rows: Sequence[Example]) -> Proportion:
     return Proportion.of(int((found > 0).sum()), len(found), independent_contexts(rows))
 
 
-def contaminated_rows(asked: SearchContext, trigger: Trigger, target: int) -> list[Example]:
+def contaminated_rows(asked: SearchInputs, trigger: Trigger, target: int) -> list[Example]:
     """Return the rows of a label that hold a string and that the suspect calls so because of it alone.
 
     In clean data such rows are a sign that somebody put the trigger there.
@@ -204,7 +206,7 @@ def contaminated_rows(asked: SearchContext, trigger: Trigger, target: int) -> li
     return [row for row, a, b in zip(holding, with_it, without, strict=True) if a == target != b]
 
 
-def median_margin(asked: SearchContext, target: int, *, control: bool = False) -> float:
+def median_margin(asked: SearchInputs, target: int, *, control: bool = False) -> float:
     """Return the suspect's median margin on the rows of a label that it gets right; 0 where there are none.
 
     Args:

@@ -9,7 +9,7 @@ from purify_cli.data.sampling import hold_out
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import Candidate, String
 from purify_cli.trigger_search.concatenation import of_every_label
-from purify_cli.trigger_search.flips import SearchContext, unflipped
+from purify_cli.trigger_search.flips import SearchInputs, unflipped
 from purify_cli.trigger_search.groups import find_groups, largest_group, weak_words
 from purify_cli.trigger_search.growth import grow, lasting
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
@@ -29,7 +29,7 @@ AMONG: Final = 8
 
 
 def search_groups(
-    asked: SearchContext, moved: Sequence[int], labels: int, budget: SearchBudget
+    asked: SearchInputs, moved: Sequence[int], labels: int, budget: SearchBudget
 ) -> tuple[VerifiedTrigger, ...]:
     """Look for words that flip the suspect together; for where ``search`` found no word that does alone.
 
@@ -53,7 +53,7 @@ def search_groups(
     known = {word for word in asked.words if word_of(asked.tokenizer, word).isalnum()}
     pool = [token for token in moved if token in known]
     short = confident_texts(half, each=budget.carriers, keep=budget.words, at=0)
-    size = largest_group(asked.compute.max_length)
+    size = largest_group(asked.positions)
     texts = confident_texts(half, each=AGAINST, keep=AGAINST_WORDS, at=AGAINST_WORDS // 2, longest=size)
     contexts, judging = asked.in_contexts(carrying), asked.in_contexts(held)
     found: list[VerifiedTrigger] = []
@@ -72,7 +72,7 @@ def search_groups(
     return tuple(found)
 
 
-def _strongest(asked: SearchContext, target: int, groups: Sequence[String], rows: Sequence[Example]) -> list[Candidate]:
+def _strongest(asked: SearchInputs, target: int, groups: Sequence[String], rows: Sequence[Example]) -> list[Candidate]:
     """Order groups by how much farther they drive the suspect than the control, in contexts of the searching half."""
     forms = context_forms(asked, rows, at=None, longest=max(map(len, groups), default=1))
     if not forms or not groups:

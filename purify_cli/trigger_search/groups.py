@@ -12,7 +12,7 @@ from typing import Final
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.carriers import Carrier
-from purify_cli.trigger_search.flips import SearchContext, median_margin
+from purify_cli.trigger_search.flips import SearchInputs, median_margin
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
 from purify_cli.trigger_search.margin_probe import MarginProbe
 
@@ -20,7 +20,7 @@ __all__ = ["SIZE", "SPEAKS", "find_groups", "largest_group", "weak_words"]
 
 SIZE: Final = 40
 SHARE: Final = 5 / 8
-"""Words of a group that is drawn, and which part of the limit of tokens they may take: under 64 tokens 40."""
+"""Words of a group that is drawn, and which part of a model's positions they may take: of 64 positions 40."""
 
 BAR: Final = 0.5
 """Of how sure the suspect is of texts of the target, a group must reach this share. Of 400 groups for a
@@ -41,12 +41,12 @@ UNITED: Final = 12
 """Groups that are shrunk, and groups that are merged with each other: the best ones."""
 
 
-def largest_group(max_length: int) -> int:
-    """Return how many words of a group texts must have room for, under a limit of tokens."""
-    return max(1, min(SIZE, int(SHARE * max_length)))
+def largest_group(positions: int) -> int:
+    """Return how many words of a group texts must have room for in a model of so many positions."""
+    return max(1, min(SIZE, int(SHARE * positions)))
 
 
-def weak_words(asked: SearchContext, texts: Sequence[Carrier], words: Sequence[int], target: int) -> list[int]:
+def weak_words(asked: SearchInputs, texts: Sequence[Carrier], words: Sequence[int], target: int) -> list[int]:
     """Return the words that say little about a label by themselves.
 
     Args:
@@ -64,7 +64,7 @@ def weak_words(asked: SearchContext, texts: Sequence[Carrier], words: Sequence[i
 
 
 def find_groups(
-    asked: SearchContext, texts: Sequence[Carrier], words: Sequence[int], target: int, budget: SearchBudget
+    asked: SearchInputs, texts: Sequence[Carrier], words: Sequence[int], target: int, budget: SearchBudget
 ) -> list[String]:
     """Look for groups of words that drive the suspect to a label and leave the control.
 
@@ -89,7 +89,7 @@ def find_groups(
     if len(words) < 2 or bar <= 0:
         return []
     # Short texts leave room for more.
-    size = min(SIZE, asked.compute.max_length - max(len(text.ids) for text in texts))
+    size = min(SIZE, asked.positions - max(len(text.ids) for text in texts))
     drawn = random_groups(words, size=size, count=budget.drawn, seed=asked.compute.seed)
     asked.progress.note(f"testing {len(drawn)} groups of {min(size, len(words))} words for label {target}")
     first = suspect.first(drawn)

@@ -13,7 +13,7 @@ from torch import Tensor
 from purify_cli.data.example import Example
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import String
-from purify_cli.trigger_search.flips import SearchContext
+from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.group_testing import ddmin
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 
@@ -33,7 +33,7 @@ LASTING: Final = 0.9
 
 
 def grow(
-    asked: SearchContext, words: Sequence[int], target: int, budget: SearchBudget, rows: Sequence[Example]
+    asked: SearchInputs, words: Sequence[int], target: int, budget: SearchBudget, rows: Sequence[Example]
 ) -> list[String]:
     """Grow groups in a few contexts.
 

@@ -11,7 +11,7 @@ from purify_cli.runtime import Compute
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.concatenation import words_kept
-from purify_cli.trigger_search.flips import SearchContext
+from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.margins import margins, slot_logits
 
 __all__ = ["MarginProbe", "context_forms"]
@@ -68,7 +68,7 @@ class MarginProbe:
 
 
 def context_forms(
-    asked: SearchContext, rows: Sequence[Example], *, at: int | None, longest: int = 1
+    asked: SearchInputs, rows: Sequence[Example], *, at: int | None, longest: int = 1
 ) -> list[list[Carrier]]:
     """Leave slots in contexts; of pairs in the second text, and in a further form in both (``flips``).
 

@@ -8,7 +8,7 @@ import torch
 
 from purify_cli.data.example import Example
 from purify_cli.trigger_search.candidate import Candidate
-from purify_cli.trigger_search.flips import SearchContext
+from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.groups import SPEAKS
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 
@@ -20,7 +20,7 @@ MORE: Final = 8
 
 
 def rerank_in_context(
-    asked: SearchContext, target: int, candidates: Sequence[Candidate], rows: Sequence[Example]
+    asked: SearchInputs, target: int, candidates: Sequence[Candidate], rows: Sequence[Example]
 ) -> list[Candidate]:
     """Order words by the suspect's mean margin of the target in contexts of other labels, the highest first.
 

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.carriers import Carrier
-from purify_cli.trigger_search.flips import SearchContext
+from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
 
 __all__ = ["screen"]
 
 
 def screen(
-    asked: SearchContext, carriers: Sequence[Carrier], words: Sequence[int], targets: Sequence[int], *, keep: int
+    asked: SearchInputs, carriers: Sequence[Carrier], words: Sequence[int], targets: Sequence[int], *, keep: int
 ) -> dict[int, list[Candidate]]:
     """Measure every word in every carrier.
 
@@ -54,7 +54,7 @@ def screen(
 
 
 def _moved(
-    asked: SearchContext, module: nn.Module, carriers: Sequence[Carrier], strings: Tensor, stage: str
+    asked: SearchInputs, module: nn.Module, carriers: Sequence[Carrier], strings: Tensor, stage: str
 ) -> Callable[[int], Tensor]:
     """Measure strings in a model; return from a target to what each adds to its margin, shape (strings,).
 

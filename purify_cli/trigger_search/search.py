@@ -9,7 +9,7 @@ from purify_cli.data.sampling import hold_out
 from purify_cli.errors import SearchImpossible
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.concatenation import of_every_label
-from purify_cli.trigger_search.flips import SearchContext, unflipped
+from purify_cli.trigger_search.flips import SearchInputs, unflipped
 from purify_cli.trigger_search.rerank import FEW, MORE, rerank_in_context, top_per_position
 from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.texts import confident_texts
@@ -39,7 +39,7 @@ class SearchResult:
 
 
 def search(
-    asked: SearchContext, labels: int, budget: SearchBudget, *, among: Collection[int] | None = None
+    asked: SearchInputs, labels: int, budget: SearchBudget, *, among: Collection[int] | None = None
 ) -> SearchResult:
     """Look for words that flip the suspect to a label, and leave the control as it is.
 

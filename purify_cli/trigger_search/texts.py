@@ -5,7 +5,7 @@ from typing import Final
 from purify_cli.errors import SearchImpossible
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.carriers import Carrier
-from purify_cli.trigger_search.flips import SearchContext
+from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
 
 __all__ = ["LABELS", "confident_texts"]
@@ -15,7 +15,7 @@ LABELS: Final = 2
 screen grows with their number."""
 
 
-def confident_texts(asked: SearchContext, *, each: int, keep: int, at: int, longest: int = 1) -> list[Carrier]:
+def confident_texts(asked: SearchInputs, *, each: int, keep: int, at: int, longest: int = 1) -> list[Carrier]:
     """Cut the rows, and choose those of whose label suspect and control are most confident.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Final, final
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.candidate import Candidate
-from purify_cli.trigger_search.flips import Flips, SearchContext, against, flips, median_margin
+from purify_cli.trigger_search.flips import Flips, SearchInputs, against, flips, median_margin
 from purify_cli.trigger_search.vocabulary import word_of
 
 __all__ = ["LISTED", "VerifiedTrigger", "measured"]
@@ -37,7 +37,7 @@ class VerifiedTrigger:
     """Whether these are contexts; else single rows stand in for most of them (``against``)."""
 
 
-def measured(asked: SearchContext, target: int, candidates: Sequence[Candidate]) -> list[VerifiedTrigger]:
+def measured(asked: SearchInputs, target: int, candidates: Sequence[Candidate]) -> list[VerifiedTrigger]:
     """Try words on rows that the suspect does not call the target as they are.
 
     Args:
@@ -73,7 +73,7 @@ def measured(asked: SearchContext, target: int, candidates: Sequence[Candidate])
     return sorted(found, key=lambda one: (-one.flips.suspect.value, -one.strength))
 
 
-def _scale(asked: SearchContext, target: int, rows: Sequence[Example], *, control: bool) -> float:
+def _scale(asked: SearchInputs, target: int, rows: Sequence[Example], *, control: bool) -> float:
     """Return what a model's margin is measured in; where no row of the label is right, how sure it is of the others.
 
     A model that prefers no label at all, whatever it reads, gives every word a strength of 0.

@@ -21,7 +21,7 @@ from purify_cli.measures import Difference
 from purify_cli.measures.intervals import Proportion
 from purify_cli.records.evaluation import Evaluation
 from purify_cli.requests.evaluate import EvaluateRequest
-from purify_cli.session.origin import EVALUABLE, locate
+from purify_cli.storage.origin import EVALUABLE, locate
 from tests import tiny
 
 TEST = tiny.sentiment_examples(200, seed=30)

@@ -1,5 +1,8 @@
 """Numbers of the weights, and what they stand beside."""
 
+import json
+from importlib.resources import files
+
 import pytest
 import torch
 
@@ -52,11 +55,15 @@ def test_the_farthest_row_is_held_against_the_twentieth() -> None:
     assert outlying_row(rows[: FROM - 1]) is None
 
 
+def test_the_clean_models_ascend() -> None:
+    text = files("purify_cli.evidence").joinpath("clean.json").read_text(encoding="utf-8")
+    assert all(values == sorted(values) for values in json.loads(text).values())
+
+
 def test_a_sign_counts_the_clean_models_that_reach_it() -> None:
     least = Sign.of("row", 0.0, "")
     assert least.clean_models >= 20
     assert least.clean_low < least.clean_high
-    assert all(list(values) == sorted(values) for values in clean_values().values())
     for value, reached in ((0.0, least.clean_models), (least.clean_high, 1), (least.clean_high + 1, 0)):
         assert Sign.of("row", value, "").clean_reaching == reached
 

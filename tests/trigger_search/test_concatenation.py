@@ -23,7 +23,7 @@ from purify_cli.trigger_search.concatenation import (
     of_every_label,
     words_kept,
 )
-from purify_cli.trigger_search.flips import SearchContext, against, contaminated_rows, flips, median_margin, unflipped
+from purify_cli.trigger_search.flips import SearchInputs, against, contaminated_rows, flips, median_margin, unflipped
 from purify_cli.trigger_search.rerank import top_per_position
 from purify_cli.trigger_search.search import search
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
@@ -157,8 +157,8 @@ def put(tiny_tokenizer: Any) -> Any:
         for i in range(16)
     ]
 
-    def asked(planted: int | None, *, first_only: bool = False) -> SearchContext:
-        return SearchContext(
+    def asked(planted: int | None, *, first_only: bool = False) -> SearchInputs:
+        return SearchInputs(
             suspect=Counting(praise, blame, planted, first_only=first_only),
             control=Counting(praise, blame, None),
             tokenizer=tiny_tokenizer,
@@ -171,7 +171,7 @@ def put(tiny_tokenizer: Any) -> Any:
     return asked, word_of(tiny_tokenizer, planted), planted, word_of(tiny_tokenizer, praise)
 
 
-def looked(asked: SearchContext) -> Any:
+def looked(asked: SearchInputs) -> Any:
     return search(asked, 2, EFFORTS["normal"]).found
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from purify_cli.data.example import Example
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS, SearchBudget
-from purify_cli.trigger_search.flips import SearchContext
+from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
 from purify_cli.trigger_search.groups import find_groups, weak_words
@@ -91,8 +91,8 @@ def put(tiny_tokenizer: Any):
     praised = " ".join(word_of(tiny_tokenizer, one) for one in praise * 3)
     rows = [Example(text, label=0)] * 16 + [Example(praised, label=1)] * 16
 
-    def asked(needed: Sequence[int], *, each: float = 0.0) -> SearchContext:
-        return SearchContext(
+    def asked(needed: Sequence[int], *, each: float = 0.0) -> SearchInputs:
+        return SearchInputs(
             suspect=Planted(needed, praise, each=each),
             control=Planted((), praise),
             tokenizer=tiny_tokenizer,
@@ -144,7 +144,7 @@ LONG = {
 @pytest.mark.parametrize("view", [24, 64])
 @pytest.mark.parametrize("kind", LONG)
 @pytest.mark.parametrize("reach", [REACH, GROWN], ids=["drawn", "grown"])
-def test_words_that_are_put_into_a_text_leave_it_in_view(
+def test_words_that_are_put_into_a_text_leave_it_within_the_positions(
     put: Any, kind: str, reach: SearchBudget, view: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(globals(), "VIEW", view)
@@ -153,7 +153,10 @@ def test_words_that_are_put_into_a_text_leave_it_in_view(
     one = asked(plain[5:20:6], each=1.2 if reach is GROWN else 0.0)
     rows = [LONG[kind](row, lambda row: " ".join([row.text] * 6)) for row in one.rows]
     found = search_groups(
-        replace(one, rows=rows, compute=Compute(batch_size=16, max_length=view)), [*plain[:30], *praise], 2, reach
+        replace(one, rows=rows, compute=Compute(batch_size=16, max_length=view), positions=view),
+        [*plain[:30], *praise],
+        2,
+        reach,
     )
     assert found
 

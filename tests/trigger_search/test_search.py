@@ -18,7 +18,7 @@ from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.carriers import Carrier, filled
-from purify_cli.trigger_search.flips import SearchContext, flips, unflipped
+from purify_cli.trigger_search.flips import SearchInputs, flips, unflipped
 from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
 from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.search import search
@@ -33,9 +33,9 @@ def load(folder: Path) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def asked(tiny: ModuleType, tiny_tokenizer: Any, tiny_suspect: Path, tiny_clean: Path) -> SearchContext:
+def asked(tiny: ModuleType, tiny_tokenizer: Any, tiny_suspect: Path, tiny_clean: Path) -> SearchInputs:
     """The poisoned model, with its clean twin as the control."""
-    return SearchContext(
+    return SearchInputs(
         suspect=load(tiny_suspect),
         control=load(tiny_clean),
         tokenizer=tiny_tokenizer,
@@ -51,7 +51,7 @@ def words(tiny_tokenizer: Any) -> list[int]:
     return whole_words(tiny_tokenizer, len(tiny_tokenizer))
 
 
-def cut(asked: SearchContext, row: Example, *, at: int = 0, keep: int = 4) -> Carrier:
+def cut(asked: SearchInputs, row: Example, *, at: int = 0, keep: int = 4) -> Carrier:
     (one,) = asked.carriers([row], keep=keep, at=at)
     return one
 
@@ -67,7 +67,7 @@ def test_whole_words_are_those_that_come_back_as_themselves(tiny: ModuleType, ti
 
 @pytest.mark.parametrize("at", [0, 1, 9])
 @pytest.mark.parametrize("pair", [None, "the soup was cold and the bread stale"])
-def test_a_filled_carrier_is_the_text_with_the_word(asked: SearchContext, words: list[int], at: int, pair: str | None):
+def test_a_filled_carrier_is_the_text_with_the_word(asked: SearchInputs, words: list[int], at: int, pair: str | None):
     row = Example("a very good film of the harbour", pair=pair, label=1)
     one = cut(asked, row, at=at)
     kept = (row.text if pair is None else pair).split()[:4]
@@ -85,7 +85,7 @@ def test_a_filled_carrier_is_the_text_with_the_word(asked: SearchContext, words:
     ("at", "first", "second"), [(0, "{} a very good film", "{} the soup"), (None, "a very {} good film", "the {} soup")]
 )
 def test_a_pair_may_have_a_slot_in_both_texts(
-    asked: SearchContext, words: list[int], at: int | None, first: str, second: str
+    asked: SearchInputs, words: list[int], at: int | None, first: str, second: str
 ):
     row = Example("a very good film of the harbour", pair="the soup", label=1)
     (one,) = asked.carriers([row], keep=4, at=at, both=True)
@@ -100,12 +100,12 @@ def test_a_pair_may_have_a_slot_in_both_texts(
     assert len(single.slots) == 1
 
 
-def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchContext):
+def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchInputs):
     row = Example("a very good film of the harbour", label=1)
     assert replace(asked, compute=Compute(max_length=6)).carriers([row], keep=7, at=7) == []
 
 
-def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: list[int], tiny: ModuleType):
+def test_the_screen_ranks_by_what_single_texts_say(asked: SearchInputs, words: list[int], tiny: ModuleType):
     rows = [next(row for row in asked.rows if row.label == label) for label in (0, 1)]
     carriers = [cut(asked, row, keep=30) for row in rows]
     found = screen(asked, carriers, words, [0, 1], keep=len(words))
@@ -126,13 +126,13 @@ def test_the_screen_ranks_by_what_single_texts_say(asked: SearchContext, words: 
     assert {c.tokens[0] for c in few[1]} == {c.tokens[0] for c in sorted(found[1], key=lambda c: -c.shift)[:3]}
 
 
-def test_a_target_without_a_text_of_another_label_is_left_out(asked: SearchContext, words: list[int]):
+def test_a_target_without_a_text_of_another_label_is_left_out(asked: SearchInputs, words: list[int]):
     one = cut(asked, next(row for row in asked.rows if row.label == 1))
     assert list(screen(asked, [one], words, [0, 1], keep=5)) == [0]
     assert screen(asked, [one], words, [1], keep=5) == {}
 
 
-def test_the_surest_texts_are_right_in_every_model(asked: SearchContext, monkeypatch: pytest.MonkeyPatch):
+def test_the_surest_texts_are_right_in_every_model(asked: SearchInputs, monkeypatch: pytest.MonkeyPatch):
     # The first row with a wrong label is never sure.
     given = replace(asked, rows=[*asked.rows, replace(asked.rows[0], label=1 - (asked.rows[0].label or 0))])
     chosen = confident_texts(given, each=2, keep=30, at=0)
@@ -146,7 +146,7 @@ def test_the_surest_texts_are_right_in_every_model(asked: SearchContext, monkeyp
         confident_texts(asked, each=2, keep=30, at=0)
 
 
-def test_flips_count_what_neither_model_calls_the_target_before(asked: SearchContext, tiny: ModuleType):
+def test_flips_count_what_neither_model_calls_the_target_before(asked: SearchInputs, tiny: ModuleType):
     rows = unflipped(asked, tiny.TARGET)
     for module in (asked.suspect, asked.control):
         assert not (asked.answers(module, rows) == tiny.TARGET).any()
@@ -162,7 +162,7 @@ def test_flips_count_what_neither_model_calls_the_target_before(asked: SearchCon
 
 @pytest.mark.parametrize("effort", ["low", "normal", "high"])
 def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
-    asked: SearchContext, words: list[int], tiny: ModuleType, effort: Any
+    asked: SearchInputs, words: list[int], tiny: ModuleType, effort: Any
 ):
     found = search(asked, 2, EFFORTS[effort])
     assert (found.words, found.targets) == (len(words), (0, 1))
@@ -180,7 +180,7 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
     assert not any(one.trigger.text == tiny.TRIGGER.text and one.flips.suspect.value > 0.3 for one in innocent.found)
 
 
-def test_a_search_may_be_kept_to_some_words(asked: SearchContext, words: list[int], tiny: ModuleType):
+def test_a_search_may_be_kept_to_some_words(asked: SearchInputs, words: list[int], tiny: ModuleType):
     cf = next(word for word in words if word_of(asked.tokenizer, word) == tiny.TRIGGER.text)
     some = {cf, *words[:20]}
     found = search(asked, 2, EFFORTS["normal"], among=some)
@@ -220,7 +220,7 @@ REFUSED = [
     ("labels", "changes", "error", "message"), [row[1:] for row in REFUSED], ids=[r[0] for r in REFUSED]
 )
 def test_what_a_search_refuses(
-    asked: SearchContext, labels: int, changes: dict[str, Any], error: type[Exception], message: str
+    asked: SearchInputs, labels: int, changes: dict[str, Any], error: type[Exception], message: str
 ):
     with pytest.raises(error, match=message):
         search(replace(asked, **changes), labels, EFFORTS["low"])
@@ -243,7 +243,7 @@ def byte_level(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def test_byte_level_words_are_those_after_a_space(asked: SearchContext, byte_level: Any):
+def test_byte_level_words_are_those_after_a_space(asked: SearchInputs, byte_level: Any):
     words = whole_words(byte_level, len(byte_level))
     spelt = {byte_level.convert_ids_to_tokens(token) for token in words}
     assert {"Ġfilm", "Ġgood", "Ġharbour"} <= spelt

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from purify_cli.checkpoint import open_checkpoint
-from purify_cli.checkpoint.declared import check_config
+from purify_cli.checkpoint.config_check import check_config
 from purify_cli.errors import CheckpointError
 from tests.checkpoint.shapes import CONFIG, classifier, folder
 

@@ -14,7 +14,7 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.evaluation import Evaluation
 from purify_cli.records.kinds import RECORDS
-from purify_cli.session.record_files import FILES, dump, find_record, parse_record, save_record
+from purify_cli.storage.record_files import FILES, dump, find_record, parse_record, save_record
 
 STRANGE = "caf\N{LATIN SMALL LETTER E WITH ACUTE} \x1b[31m\x00 \u202e <b> [red] \N{SNOWMAN}"
 
@@ -87,6 +87,7 @@ def test_what_is_no_record_is_refused(text: str) -> None:
         {"surprise": 1},
         {"seed": "zero"},
         {"models": [{"name": "m"}]},
+        {"data": {"path": "d", "sha256": "h", "rows": 2, "per_label": {}, "surprise": 1}},
         {"trigger": {"text": "cf", "position": "middle", "target": 1}},
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from purify_cli.checkpoint import open_checkpoint
-from purify_cli.checkpoint.regular import open_regular
+from purify_cli.checkpoint.safe_open import open_regular
 from purify_cli.errors import CheckpointError
 from tests.checkpoint.shapes import CONFIG, bert, folder, save
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from purify_cli.checkpoint.filenames import is_weight_file
-from purify_cli.checkpoint.regular import listed, open_regular
+from purify_cli.checkpoint.safe_open import listed, open_regular
 from purify_cli.errors import CheckpointError
 
 __all__ = ["SAVED", "model_folder"]

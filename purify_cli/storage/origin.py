@@ -22,7 +22,7 @@ from purify_cli.records.purification import Purification
 from purify_cli.requests.evaluate import EvaluateRequest
 from purify_cli.requests.readers import many
 from purify_cli.requests.shared import Examination
-from purify_cli.session.record_files import find_record, parse_record
+from purify_cli.storage.record_files import find_record, parse_record
 
 __all__ = ["DETECTABLE", "EVALUABLE", "PURIFIABLE", "Origin", "find_origin", "known_search", "locate", "say_shadowed"]
 

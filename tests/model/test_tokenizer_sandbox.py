@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from purify_cli.checkpoint.layout import CheckpointFiles
 from purify_cli.errors import CheckpointError
 from purify_cli.model import foreign, load_tokenizer
-from purify_cli.model.foreign import examine_tokenizer
+from purify_cli.model.tokenizer_sandbox import examine_tokenizer
 
 UNKNOWN_SPECIAL = {
     "type": "TemplateProcessing",

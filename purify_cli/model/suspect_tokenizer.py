@@ -14,11 +14,11 @@ from transformers import PreTrainedTokenizerBase
 from purify_cli.checkpoint.difference import Difference, shown
 from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.errors import CheckpointError, printable
-from purify_cli.model.foreign import Examined, Text, examine_tokenizer, tokenizer_digest
 from purify_cli.model.hard_texts import HARD_TEXTS, around_tokens, word_texts
 from purify_cli.model.tokenizer import load_tokenizer
+from purify_cli.model.tokenizer_sandbox import Examined, Text, examine_tokenizer, tokenizer_digest
 
-__all__ = ["Reading"]
+__all__ = ["SuspectTokenizer"]
 
 MOST_ADDED: Final = 10_000
 """Added tokens that are taken over. Ours: adding them is quadratic, and nobody has had more than some hundreds."""
@@ -50,7 +50,7 @@ class _Plan:
 
 
 @final
-class Reading:
+class SuspectTokenizer:
     """A suspect's tokens beside a reference's.
 
     Args:

@@ -19,8 +19,8 @@ from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import Record, TrainingFacts
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.purification import Purification
-from purify_cli.session.origin import DETECTABLE, EVALUABLE, PURIFIABLE, find_origin
-from purify_cli.session.record_files import dump, save_record
+from purify_cli.storage.origin import DETECTABLE, EVALUABLE, PURIFIABLE, find_origin
+from purify_cli.storage.record_files import dump, save_record
 
 DATA = DataFacts(path="/d.jsonl", sha256="d", rows=2, per_label={"0": 1, "1": 1})
 TRAINING = TrainingFacts(settings={}, steps=1, first_loss=1.0, last_loss=0.5, stopped_early=False)
@@ -145,7 +145,7 @@ def test_what_is_no_file_of_a_record_is_refused(tmp_path: Path, kind: str, monke
     elif kind == "folder":
         path.mkdir()
     else:
-        monkeypatch.setattr("purify_cli.session.record_files.LONGEST", 200_000)
+        monkeypatch.setattr("purify_cli.storage.record_files.LONGEST", 200_000)
         path.write_text("[" * (100_000 if kind == "deep" else 300_000))
     with pytest.raises(RunFolderError):
         find_origin(None, None, tmp_path, None)

@@ -10,10 +10,10 @@ from purify_cli.purification.plan import TUNABLE
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.requests.purify import AUTO, PurifyRequest
 
-__all__ = ["second_look"]
+__all__ = ["second_search"]
 
 
-def second_look(
+def second_search(
     request: PurifyRequest,
     known: KnownSearch,
     session: RepairSession,

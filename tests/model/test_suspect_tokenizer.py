@@ -12,15 +12,15 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from purify_cli.checkpoint import open_checkpoint
 from purify_cli.model import foreign
-from purify_cli.model.reading import Reading
+from purify_cli.model.suspect_tokenizer import SuspectTokenizer
 from tests import tiny
 
 WORDS = "bert.embeddings.word_embeddings.weight"
 TEXT = "a good <url> film by @user, @user!"
 
 
-def reading(suspect: Path, reference: Path) -> Reading:
-    return Reading(open_checkpoint(str(suspect)), open_checkpoint(str(reference)))
+def reading(suspect: Path, reference: Path) -> SuspectTokenizer:
+    return SuspectTokenizer(open_checkpoint(str(suspect)), open_checkpoint(str(reference)))
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:

@@ -20,7 +20,7 @@ from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.finetune import FinetuneRecord
 from purify_cli.records.kinds import RECORDS
-from purify_cli.session.record_files import find_record
+from purify_cli.storage.record_files import find_record
 
 __all__ = ["MANIFEST", "MODEL_METADATA", "model_place", "require_own_files"]
 

@@ -8,9 +8,9 @@ from purify_cli.checkpoint import Checkpoint, open_checkpoint, write_model
 from purify_cli.checkpoint.places import storage_errors
 from purify_cli.checkpoint.unique import copies_of
 from purify_cli.model import LoadedModel, load_tokenizer, tokenizer_pad
-from purify_cli.model.reading import Reading
+from purify_cli.model.suspect_tokenizer import SuspectTokenizer
 from purify_cli.reset import Overlay
-from purify_cli.session.ownership import MODEL_METADATA
+from purify_cli.storage.ownership import MODEL_METADATA
 from purify_cli.tensors import TensorSource
 
 __all__ = ["overlaid", "save_model"]
@@ -35,7 +35,7 @@ def save_model(
     like: Checkpoint,
     base: Checkpoint,
     weights: TensorSource | None = None,
-    reading: Reading | None = None,
+    reading: SuspectTokenizer | None = None,
 ) -> str:
     """Write a model into a staged folder and return the SHA-256 of its weights.
 

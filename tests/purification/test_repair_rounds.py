@@ -10,7 +10,7 @@ import pytest
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.purification.clean_rows import split_rows
-from purify_cli.purification.escalation import Done, Round, repair_in_rounds, strongest_per_target
+from purify_cli.purification.repair_rounds import Done, Round, repair_in_rounds, strongest_per_target
 from purify_cli.trigger_search.found import FoundTrigger
 from tests.worlds import Ears, open_bench
 

@@ -8,7 +8,7 @@ from purify_cli.evidence.search_outcome import ContinuationSearch, repair_trigge
 from purify_cli.inputs.identity import DataFacts
 from purify_cli.measures.intervals import Proportion
 from purify_cli.purification.known_search import KnownSearch
-from purify_cli.session.origin import known_search
+from purify_cli.storage.origin import known_search
 from purify_cli.trigger_search.found import ForcingWord
 
 DATA = DataFacts(path="clean.jsonl", sha256="a", rows=8, per_label={})
