@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
+from pydantic import ValidationError
+
 from purify_cli.bench.figures import detection_figures
 from purify_cli.bench.grid import Suspect
 from purify_cli.bench.measuring import counts, examine
@@ -74,10 +76,21 @@ class BenchCase:
         return split_rows(self.rows, self.session.task, seed=seed, searched=seed)
 
     def searched(self, row: Mapping[str, Any]) -> "BenchCase":
-        """Return the case with what a stored search came to."""
+        """Return the case with what a stored search came to.
+
+        Raises:
+            DataError: If the row is none that this tool wrote.
+        """
         if "failed" in row:
             return replace(self, failure=row["failed"]["reason"])
-        return replace(self, found=repair_triggers(_Stored(facts=row["result"]["facts"]).facts))
+        try:
+            stored = _Stored(facts=row["result"]["facts"])
+        except ValidationError as error:
+            raise DataError(
+                f"the search of {self.suspect.name} that the results hold cannot be read: {error.errors()[0]['msg']}",
+                hint="Take its row out of the file of results; it is then measured again.",
+            ) from error
+        return replace(self, found=repair_triggers(stored.facts))
 
     def _name(self, method: MethodPlan) -> str:
         works_on_words = works_on_triggers(method.name, method.indicator)
