@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from purify_cli.checkpoint import open_checkpoint
-from purify_cli.model import foreign
+from purify_cli.model import tokenizer_sandbox
 from purify_cli.model.suspect_tokenizer import SuspectTokenizer
 from tests import tiny
 
@@ -67,7 +67,7 @@ def test_equal_files_are_not_even_tried(
 ) -> None:
     found = reading(tiny_clean, tiny_reference)
     assert found.tokenizer.get_vocab() == tiny.tiny_tokenizer().get_vocab()
-    monkeypatch.setattr(foreign, "_answer", lambda *_: pytest.fail("tried"))
+    monkeypatch.setattr(tokenizer_sandbox, "_answer", lambda *_: pytest.fail("tried"))
     assert (found.kept, found.gone, found.order, found.unmatched, list(found.differences())) == (
         (),
         (),

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from purify_cli.checkpoint.layout import CheckpointFiles
 from purify_cli.errors import CheckpointError
-from purify_cli.model import foreign, load_tokenizer
+from purify_cli.model import load_tokenizer, tokenizer_sandbox
 from purify_cli.model.tokenizer_sandbox import examine_tokenizer
 
 UNKNOWN_SPECIAL = {
@@ -83,8 +83,8 @@ def test_a_broken_tokenizer_ends_in_a_sentence(change: Any, made: Callable[..., 
 def test_a_tokenizer_that_never_ends_is_ended(
     made: Callable[..., CheckpointFiles], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreign, "SECONDS", 3)
-    monkeypatch.setattr(foreign, "PATIENCE", 20)
+    monkeypatch.setattr(tokenizer_sandbox, "SECONDS", 3)
+    monkeypatch.setattr(tokenizer_sandbox, "PATIENCE", 20)
     # Looking for a match takes 2 to the power of the length of the text.
     endless = {"type": "Replace", "pattern": {"Regex": "(x+x+)+y"}, "content": ""}
     with pytest.raises(CheckpointError, match="takes too much memory or time"):
@@ -102,7 +102,7 @@ def test_an_answer_that_nobody_read_is_not_taken_for_the_next(
     examined = made()
     examine_tokenizer(examined, ["a"])
     with monkeypatch.context() as patch:
-        patch.setattr(foreign._running[0]._process, "stdout", Interrupted)
+        patch.setattr(tokenizer_sandbox._running[0]._process, "stdout", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             examine_tokenizer(examined, ["good"])
     ((ids, _),) = examine_tokenizer(examined, ["a good film"]).inputs
@@ -118,19 +118,19 @@ def test_prints_of_native_code_do_not_reach_standard_output(
 
 def test_the_same_files_are_tried_once(made: Callable[..., CheckpointFiles], monkeypatch: pytest.MonkeyPatch) -> None:
     load_tokenizer(made())
-    monkeypatch.setattr(foreign, "_answer", lambda *_: pytest.fail("tried again"))
+    monkeypatch.setattr(tokenizer_sandbox, "_answer", lambda *_: pytest.fail("tried again"))
     load_tokenizer(made())
 
 
 def test_sentencepiece_alone_needs_packages_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "spm.model").write_bytes(b"")
-    monkeypatch.setattr(foreign, "find_spec", lambda module: None)
+    monkeypatch.setattr(tokenizer_sandbox, "find_spec", lambda module: None)
     with pytest.raises(CheckpointError, match=r"spm\.model.*sentencepiece and protobuf are missing") as refused:
         load_tokenizer(files(tmp_path))
     assert "pip install sentencepiece protobuf" in refused.value.hint
-    monkeypatch.setattr(foreign, "find_spec", lambda module: object())
+    monkeypatch.setattr(tokenizer_sandbox, "find_spec", lambda module: object())
     with pytest.raises(CheckpointError, match="cannot be used"):  # an empty file is no vocabulary
         load_tokenizer(files(tmp_path))
-    monkeypatch.setattr(foreign, "find_spec", lambda module: object() if module == "sentencepiece" else None)
+    monkeypatch.setattr(tokenizer_sandbox, "find_spec", lambda module: object() if module == "sentencepiece" else None)
     with pytest.raises(CheckpointError, match="protobuf is missing"):
         load_tokenizer(files(tmp_path))

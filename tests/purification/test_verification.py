@@ -8,7 +8,7 @@ import torch
 
 from purify_cli.purification.clean_rows import split_rows
 from purify_cli.purification.verification import Proof
-from tests.purification.test_escalation import fact
+from tests.purification.test_repair_rounds import fact
 from tests.worlds import open_bench
 
 

@@ -174,7 +174,7 @@ def test_a_fifo_in_place_of_the_log_is_not_waited_for(
 
 AT_ONCE = """
 import sys
-from purify_cli.inputs import score_cache as scoring
+from purify_cli.inputs import scoring
 from purify_cli.inputs import curvature_cache as curvature
 from purify_cli.cli.app import main
 

@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests import tiny
-from tests.model.test_reading import TEXT, renumbered, with_tokens
+from tests.model.test_suspect_tokenizer import TEXT, renumbered, with_tokens
 
 Run = Callable[..., tuple[int, str, str]]
 
