@@ -1,7 +1,7 @@
 """Attacks that plant a backdoor or a bias, by name.
 
-Most change the training data alone (``poisoning``) and differ in what the trigger is, where it goes, and whose labels
-change; the others change how the weights are made. Listing the table imports none of them.
+Most change the training data alone (``data_poisoning``) and differ in what the trigger is, where it goes, and whose
+labels change; the others change how the weights are made. Listing the table imports none of them.
 """
 
 from typing import TYPE_CHECKING, Final

@@ -1,4 +1,4 @@
-"""The only door to transformers: classifiers and tokenizers, built from data, never from remote code.
+"""Where classifiers and tokenizers of transformers are built: from data, never from remote code.
 
 A module is always built from the *reference's* configuration; the suspect contributes weights, the number of labels
 and the number of embedding rows. Weights are assigned by canonical name, so that prefixes (``bert.`` or none) and the

@@ -1,4 +1,4 @@
-"""Tokenizers tried in processes of their own: run as a script by ``foreign``, never imported.
+"""Tokenizers tried in processes of their own: run as a script by ``tokenizer_sandbox``, never imported.
 
 A tokenizer's files can make native code abort, loop or ask for more memory than there is. That ends the process that
 tried them and nothing else: this one only imports the library, which takes a second, and forks for every request. A

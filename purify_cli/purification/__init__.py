@@ -2,7 +2,7 @@
 
 ``plan`` (the request, checked) → ``repair_session`` (the opened pair, with what was measured on it) → ``prepared`` (a
 method with all that does not depend on the ratio) → ``ratio_search`` → ``stages`` (scores → mask → weights) →
-``escalation`` (again, where a word outlasts it) → ``verification`` (the words on held-back rows) → ``verdict``.
+``repair_rounds`` (again, where a word outlasts it) → ``verification`` (the words on held-back rows) → ``verdict``.
 """
 
 __all__: list[str] = []
