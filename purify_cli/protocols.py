@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from purify_cli.choices import LabelMode, Position
-from purify_cli.errors import UsageError
 from purify_cli.progress import SILENT, Progress
+from purify_cli.registry import merged
 from purify_cli.tensors import TensorSource
 
 __all__ = [
@@ -31,10 +31,10 @@ __all__ = [
     "PoisonSettings",
     "PoisonedRows",
     "ResetDefence",
+    "Teacher",
     "WeightDefence",
     "WeightDefenceInputs",
     "WeightEdit",
-    "merged",
 ]
 
 
@@ -101,19 +101,7 @@ class Indicator:
         return self.score(inputs, self.check(inputs.settings), progress)
 
 
-def merged(
-    name: str, defaults: Mapping[str, Any], given: Mapping[str, Any], *, kind: str = "indicator"
-) -> dict[str, Any]:
-    """Lay given settings over the defaults of a row, whose kind and name messages tell.
-
-    Raises:
-        UsageError: If a setting is unknown.
-    """
-    unknown = sorted(set(given) - set(defaults))
-    if unknown:
-        known = ", ".join(defaults) or "none"
-        raise UsageError(f"{kind} {name} has no setting {unknown[0]!r}", hint=f"Settings it knows: {known}.")
-    return {**defaults, **given}
+Teacher = Literal["suspect", "student"]
 
 
 @final
@@ -129,6 +117,10 @@ class ResetDefence:
     """Default share of comparable dimensions to reset."""
     unlearns: bool = False
     """Whether the fine-tuning gets copies of its rows that carry the found triggers under their true labels."""
+    teacher: Teacher | None = None
+    """Whose answers the fine-tuning learns; None: a student's, where there are unlabelled texts, else nobody's."""
+    anchor: float = 0.0
+    """Fine-tuning lets the drift shrink by exp(−anchor)."""
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Settings that differ from the indicator's defaults."""
 

@@ -10,9 +10,9 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Generic, TypeVar, final
 
-from purify_cli.errors import UnknownName
+from purify_cli.errors import UnknownName, UsageError
 
-__all__ = ["Entry", "Registry"]
+__all__ = ["Entry", "Registry", "merged"]
 
 T = TypeVar("T")
 
@@ -77,3 +77,18 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
+
+
+def merged(
+    name: str, defaults: Mapping[str, Any], given: Mapping[str, Any], *, kind: str = "indicator"
+) -> dict[str, Any]:
+    """Lay given settings over the defaults of a row, whose kind and name messages tell.
+
+    Raises:
+        UsageError: If a setting is unknown.
+    """
+    unknown = sorted(set(given) - set(defaults))
+    if unknown:
+        known = ", ".join(defaults) or "none"
+        raise UsageError(f"{kind} {name} has no setting {unknown[0]!r}", hint=f"Settings it knows: {known}.")
+    return {**defaults, **given}

@@ -1,5 +1,6 @@
 """``purify detect``: compare a suspect with its reference and write down the evidence."""
 
+from collections.abc import Sequence
 from math import inf
 from typing import Final, final
 
@@ -15,10 +16,9 @@ from purify_cli.indicators import INDICATORS
 from purify_cli.inputs.curvature_cache import CurvatureData
 from purify_cli.inputs.identity import DataFacts, data_facts, model_facts, versions
 from purify_cli.inputs.opening import OpenedPair, open_pair, require_reference, some_texts
-from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.inputs.scoring import Scoring, score
 from purify_cli.inputs.settings import parse_settings
-from purify_cli.inputs.task import find_task, read_clean
+from purify_cli.inputs.task import find_task, read_clean, read_unlabelled
 from purify_cli.model.suspect_tokenizer import SuspectTokenizer
 from purify_cli.protocols import IndicatorInputs
 from purify_cli.purification.repair_session import RepairSession
@@ -29,6 +29,7 @@ from purify_cli.requests.readers import assignments
 from purify_cli.storage.origin import DETECTABLE, locate
 from purify_cli.storage.ownership import require_own_files
 from purify_cli.storage.record_files import save_record
+from purify_cli.student.texts import unlabelled_texts
 from purify_cli.tasks.base import Task
 
 __all__ = ["detect"]
@@ -50,8 +51,6 @@ def detect(request: DetectRequest) -> Detection:
             f"{asked.name} scores what a found trigger does, and detect scores before it searches",
             hint="Leave --indicator out; `purify purify` uses it where a trigger was found.",
         )
-    if request.unlabelled and request.clean_data is None:
-        raise UsageError("--unlabelled needs data", hint="Give --clean-data FILE, or leave --unlabelled out.")
     settings = parse_settings(asked, assignments(request.settings), {})
     require_own_files(run, "detection.json", "curvature.safetensors", "indicator.safetensors")
     with run.logged("detect", {"suspect": named.path, "indicator": asked.name}):
@@ -60,7 +59,10 @@ def detect(request: DetectRequest) -> Detection:
         task = find_task(opened, common)
         if task is not None:
             refuse_foreign(request, task.kind)
-        data, facts = _data(request, task)
+        unlabelled = read_unlabelled(request.unlabelled, task, common)
+        data, facts = _data(request, task, unlabelled)
+        clean = data.rows if data is not None and data.source == "clean data" else ()
+        texts = unlabelled_texts(unlabelled, clean, seed=common.compute.seed) if unlabelled else None
         if task is None and request.settings:
             raise UsageError("--set needs curvature, which a suspect without a head has not", hint="Leave --set out.")
         indicator = asked if data is not None or request.indicator else INDICATORS["drift"]
@@ -93,7 +95,10 @@ def detect(request: DetectRequest) -> Detection:
             *structural_differences(opened.suspect, opened.reference, opened.pair),
             *opened.reading.differences(some_texts(data.rows if data else ())),
         )
-        searched = _searched(request, run, opened, task, data)
+        searched = SearchOutcome(None, None, NO_HEAD)
+        if task is not None and data is not None:
+            session = RepairSession(opened, task, common, run, progress, texts=texts)
+            searched = _searched(request, session, data)
         judged = judge(
             evidence,
             skipped=opened.pair.skipped,
@@ -142,34 +147,32 @@ def detect(request: DetectRequest) -> Detection:
     return record
 
 
-def _data(request: DetectRequest, task: Task | None) -> tuple[CurvatureData | None, DataFacts | None]:
+def _data(
+    request: DetectRequest, task: Task | None, unlabelled: Sequence[Example]
+) -> tuple[CurvatureData | None, DataFacts | None]:
     """Choose the texts that curvature is measured on; none where the suspect answers nothing."""
     given = request.clean_data
     if task is None:
-        if given is not None or request.indicator is not None:
+        if given is not None or unlabelled or request.indicator is not None:
             raise CheckpointError(
                 "the suspect has no classification head, so curvature cannot be measured",
-                hint="Leave --clean-data and --indicator out: drift alone is examined then.",
+                hint="Leave --clean-data, --unlabelled and --indicator out: drift alone is examined then.",
             )
         return None, None
-    if given is None:
-        return CurvatureData([Example(text) for text in PROBES], "built-in probes", request.estimator), None
-    rows = read_clean(given, task, request.common, labelled=not request.unlabelled, progress=request.progress)
-    if not request.unlabelled:
+    if given is not None:
+        rows = read_clean(given, task, request.common, progress=request.progress)
         task.require_rows(rows)
-    source = "unlabelled data" if request.unlabelled else "clean data"
-    return CurvatureData(rows, source, request.estimator), data_facts(given, rows)
+        return CurvatureData(rows, "clean data", request.estimator), data_facts(given, rows)
+    if unlabelled:
+        some = unlabelled[:: -(-len(unlabelled) // len(PROBES))]
+        return CurvatureData(some, "unlabelled data", request.estimator), None
+    return CurvatureData([Example(text) for text in PROBES], "built-in probes", request.estimator), None
 
 
-def _searched(
-    request: DetectRequest, run: RunFolder, opened: OpenedPair, task: Task | None, data: CurvatureData | None
-) -> SearchOutcome:
+def _searched(request: DetectRequest, session: RepairSession, data: CurvatureData) -> SearchOutcome:
     """Look for triggers on clean rows, else on the built-in texts."""
-    if task is None or data is None:
-        return SearchOutcome(None, None, NO_HEAD)
     if request.effort == "none":
         return SearchOutcome(None, None, None)
-    session = RepairSession(opened, task, request.common, run, request.progress)
     rows = data.rows if data.source == "clean data" else []
     outcome = search_for_triggers(session, rows, request.effort, moved_only=request.moved_only)
     session.clear()

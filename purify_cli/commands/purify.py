@@ -13,7 +13,7 @@ from purify_cli.evidence.search_outcome import SearchOutcome
 from purify_cli.inputs.identity import DataFacts, FileFact, ModelFacts, model_facts, versions
 from purify_cli.inputs.opening import open_pair, require_reference
 from purify_cli.inputs.run_folder import RunFolder
-from purify_cli.inputs.task import open_task
+from purify_cli.inputs.task import open_task, read_unlabelled
 from purify_cli.inputs.tokens import read_tokens
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import Utility, lost, summarised
@@ -45,6 +45,8 @@ from purify_cli.storage.origin import PURIFIABLE, known_search, locate
 from purify_cli.storage.ownership import MANIFEST, model_place, require_own_files
 from purify_cli.storage.record_files import dump, save_record
 from purify_cli.storage.saving import save_model
+from purify_cli.student.texts import TeachingTexts, unlabelled_texts
+from purify_cli.tasks.base import Task
 from purify_cli.training import TrainingResult
 from purify_cli.trigger_search.found import FoundTrigger
 
@@ -76,9 +78,10 @@ def purify(request: PurifyRequest) -> Purification:
     may_replace(plan.target, overwrite=request.overwrite, keep=keep)
     with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
         opened = open_pair(named, reference, common, progress)
-        session = RepairSession(opened, open_task(opened, common), common, run, progress)
-        refuse_foreign(request, session.task.kind)
-        rows, facts = clean_rows(request, known, plan, session.task)
+        task = open_task(opened, common)
+        refuse_foreign(request, task.kind)
+        rows, facts = clean_rows(request, known, plan, task)
+        session = RepairSession(opened, task, common, run, progress, texts=_texts(request, task, rows, known))
         tokens = read_tokens(opened.reading, progress)
         session.task.encode(rows)  # what cannot be encoded is refused before anything is computed
         looked = second_search(request, known, session, rows)
@@ -235,6 +238,12 @@ def _stored_mask(run: RunFolder, repaired: RepairedModel) -> FileFact | None:
     run.create()
     sha = write_mask(run.mask, repaired.mask, {"indicator": repaired.scored.facts.name})
     return FileFact(path=str(run.mask), sha256=sha)
+
+
+def _texts(request: PurifyRequest, task: Task, rows: Sequence[Example], known: KnownSearch) -> TeachingTexts | None:
+    """Read the unlabelled texts, and leave out what has a clean sample's words or a flagged trigger in it."""
+    given = read_unlabelled(request.unlabelled, task, request.common)
+    return unlabelled_texts(given, rows, found=known.triggers, seed=request.common.compute.seed) if given else None
 
 
 def _split(

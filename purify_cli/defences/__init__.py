@@ -24,6 +24,20 @@ METHODS: Final["Registry[ResetDefence | WeightDefence]"] = Registry(
         source="own",
     ),
     Entry(
+        name="relearn",
+        target="purify_cli.defences.resets:RELEARN",
+        summary="Reset everything, then learn from clean texts what the suspect answers",
+        settings="ratio=1.0",
+        source="own",
+    ),
+    Entry(
+        name="graft",
+        target="purify_cli.defences.resets:GRAFT",
+        summary="Reset what drifted most, then learn a student's answers while the drift shrinks; needs no trigger",
+        settings="ratio=0.1 indicator=drift-curvature replacement=reference anchor=8.0",
+        source="own",
+    ),
+    Entry(
         name="fine-purifying",
         target="purify_cli.defences.resets:FINE_PURIFYING",
         summary="Reset the dimensions that drifted most for their curvature, then fine-tune on clean samples",

@@ -4,7 +4,7 @@ from typing import Final
 
 from purify_cli.protocols import ResetDefence
 
-__all__ = ["FINE_MIXING", "FINE_PURIFYING", "FINE_TUNING", "UNLEARNING"]
+__all__ = ["FINE_MIXING", "FINE_PURIFYING", "FINE_TUNING", "GRAFT", "RELEARN", "UNLEARNING"]
 
 FINE_PURIFYING: Final = ResetDefence(
     indicator="drift-curvature", replacement="reference", ratio=0.3, settings={"degenerate": "guard"}
@@ -33,6 +33,17 @@ fine-tuning's rows carry a found word, three times in a row, under their true la
 the backdoor to go. Fine-tuning on stamped samples is the unlearning step of Neural Cleanse (Wang et al., IEEE S&P
 2019), there with a searched patch on images. Words, the reset by attribution and the repetition are ours. Ratio 0.1 is
 what the comparisons of docs/reproduction.md are made at."""
+
+RELEARN: Final = ResetDefence(indicator="uniform", replacement="reference", ratio=1.0, teacher="suspect")
+"""Every comparable dimension goes back to the reference, which then learns from clean texts what the suspect answers: a
+student, which no trigger ever reached. Ours; soft labels are those of Hinton et al., arXiv:1503.02531."""
+
+GRAFT: Final = ResetDefence(
+    indicator="drift-curvature", replacement="reference", ratio=0.1, teacher="student", anchor=8.0
+)
+"""For triggers that nobody named. What drifted most for its curvature goes back; then a student's answers are learnt
+while all drift shrinks by exp(−8): what clean texts do not ask for again is gone. Ours; where the anchor was chosen is
+in docs/methods/graft.md."""
 
 FINE_TUNING: Final = ResetDefence(indicator=None, replacement="reference", ratio=0.0)
 """Nothing is scored and nothing reset: no paper's method but every paper's baseline. With few samples it usually leaves

@@ -6,6 +6,7 @@ from purify_cli.checkpoint import Checkpoint
 from purify_cli.choices import Name
 from purify_cli.data.continuations import load_texts
 from purify_cli.data.example import Example
+from purify_cli.data.loading import load_examples
 from purify_cli.errors import CheckpointError, UsageError
 from purify_cli.inputs.opening import OpenedPair, read_rows, require_config, text_length
 from purify_cli.model import LabelSet, has_head, label_set
@@ -16,7 +17,15 @@ from purify_cli.tasks.base import Task
 from purify_cli.tasks.causal import CausalLanguage
 from purify_cli.tasks.classification import Classification
 
-__all__ = ["causal_task", "classification_task", "find_task", "open_task", "read_clean", "require_causal"]
+__all__ = [
+    "causal_task",
+    "classification_task",
+    "find_task",
+    "open_task",
+    "read_clean",
+    "read_unlabelled",
+    "require_causal",
+]
 
 
 def find_task(opened: OpenedPair, common: Common) -> Task | None:
@@ -86,22 +95,32 @@ def open_task(opened: OpenedPair, common: Common) -> Task:
     return task
 
 
-def read_clean(
-    given: Name, task: Task, common: Common, *, labelled: bool = True, progress: Progress = SILENT
-) -> list[Example]:
-    """Load clean rows of a task.
+def read_unlabelled(given: Name | None, task: Task | None, common: Common) -> list[Example]:
+    """Load texts of a classifier's task.
+
+    Args:
+        given: The file; none gives no text.
+        task: Of the suspect; None of a bare encoder.
+        common: For the columns.
+
+    Raises:
+        DataError: If they cannot be read, or have labels.
+    """
+    return [] if given is None or task is None else load_examples(given, columns=common.columns, labels="none")
+
+
+def read_clean(given: Name, task: Task, common: Common, *, progress: Progress = SILENT) -> list[Example]:
+    """Load clean rows of a task; of a classifier, labelled ones.
 
     Args:
         given: The file.
         task: Of the suspect.
         common: For the columns.
-        labelled: Whether a classifier's rows need labels.
         progress: Told of names that the model lacks.
 
     Raises:
         DataError: If they cannot be read, or do not suit the task.
     """
     if isinstance(task, Classification):
-        labels = "required" if labelled else "none"
-        return read_rows(given, task.labels, common, labels=labels, progress=progress)
+        return read_rows(given, task.labels, common, progress=progress)
     return load_texts(given, common.columns)

@@ -11,11 +11,12 @@ from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
 from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.inputs.settings import parse_settings
-from purify_cli.protocols import ResetDefence, WeightDefence
+from purify_cli.protocols import ResetDefence, Teacher, WeightDefence
 from purify_cli.purification.known_search import KnownSearch
 from purify_cli.requests.common import Common
 from purify_cli.requests.purify import AUTO, PurifyRequest
 from purify_cli.requests.readers import assignments, many
+from purify_cli.student.teach import STUDENT
 from purify_cli.training import TrainingSettings, repair_settings
 
 __all__ = [
@@ -72,6 +73,22 @@ class Composition:
     """``auto`` is settled."""
     stages: tuple[Stage, ...]
     training: TrainingSettings
+    teaching: TrainingSettings
+    """Of a fine-tuning that has a teacher's answers on texts to learn from: longer, for there is more to learn."""
+
+    @property
+    def teacher(self) -> Teacher | None:
+        """Whose answers a stage asks for."""
+        return next((row.teacher for row in self._resets if row.teacher is not None), None)
+
+    @property
+    def anchor(self) -> float:
+        """How much of the drift the fine-tuning lets go."""
+        return max((row.anchor for row in self._resets), default=0.0)
+
+    @property
+    def _resets(self) -> list[ResetDefence]:
+        return [stage.row for stage in self.stages if isinstance(stage.row, ResetDefence)]
 
 
 @final
@@ -97,7 +114,7 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
         UsageError: If a name, a setting or a combination is not known.
     """
     found = known.triggers if request.clean_data is not None or known.samples is not None else ()
-    method = chosen_method(request.method, known=bool(found))
+    method = chosen_method(request.method, known=bool(found), texts=request.unlabelled is not None)
     try:
         stages = plan_stages(
             method,
@@ -124,11 +141,11 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
     return Plan(method, ratio, target)
 
 
-def chosen_method(method: str, *, known: bool) -> str:
-    """Settle ``auto``: by whether a planted word is known."""
+def chosen_method(method: str, *, known: bool, texts: bool) -> str:
+    """Settle ``auto``: by whether there are unlabelled texts, and whether a planted word is known."""
     if method != AUTO:
         return method
-    return "unlearning" if known else "fine-purifying"
+    return "graft" if texts else "unlearning" if known else "fine-purifying"
 
 
 def works_on_triggers(method: str, indicator: str | None) -> bool:
@@ -197,7 +214,12 @@ def plan_stages(
     given = _handed_out(method, rest, known)
     stages = tuple(_stage(name, row, indicator, given[name], defaults) for name, row in rows.items())
     _default_ratio(stages)
-    return Composition(method, stages, _training(common, changes))
+    return Composition(
+        method,
+        stages,
+        training=_training(common, repair_settings(**changes)),
+        teaching=_training(common, replace(STUDENT, **{**defaults.get("teaching", {}), **given_tuning})),
+    )
 
 
 def _known(row: ResetDefence | WeightDefence, indicator: str | None) -> frozenset[str]:
@@ -260,9 +282,9 @@ def _default_ratio(stages: Sequence[Stage]) -> float | None:
     return next(iter(taking.values()), None)
 
 
-def _training(common: Common, changes: Mapping[str, Any]) -> TrainingSettings:
+def _training(common: Common, base: TrainingSettings) -> TrainingSettings:
     """Settle the fine-tuning; --batch-size bounds a forward pass without changing what a step learns from."""
-    base, compute = repair_settings(**changes), common.compute
+    compute = common.compute
     passes = -(-base.batch_size // common.compute.batch_size)
     while base.batch_size % passes:
         passes += 1

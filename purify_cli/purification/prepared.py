@@ -25,6 +25,7 @@ from purify_cli.purification.stages import (
     nothing_reset,
     reset_scored,
 )
+from purify_cli.purification.teaching import TeacherTuning
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingResult, TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger
@@ -75,6 +76,9 @@ class PreparedDefence:
     ) -> None:
         self.session, self.method = session, composition.method
         self.stages, self.training = composition.stages, composition.training
+        teacher = composition.teacher or ("student" if session.texts else None)
+        known = triggers if self.unlearns or composition.teacher else ()
+        self._teaching = TeacherTuning(session, composition, teacher, known) if teacher else None
         self._data, self._others, self.triggers, self._store = data, others, triggers, store
         if not triggers and self.works_on_triggers:
             raise UsageError(
@@ -94,8 +98,14 @@ class PreparedDefence:
 
     @property
     def works_on_triggers(self) -> bool:
-        """Whether a stage scores or unlearns words that were found."""
-        return any(stage.needs_triggers for stage in self.stages)
+        """Whether words that were found are scored, unlearnt or put into what is taught."""
+        taught = self._teaching is not None and bool(self._teaching.triggers)
+        return taught or any(stage.needs_triggers for stage in self.stages)
+
+    @property
+    def unlearns(self) -> bool:
+        """Whether a stage learns from rows that carry the found triggers."""
+        return any(isinstance(stage.row, ResetDefence) and stage.row.unlearns for stage in self.stages)
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -151,7 +161,7 @@ class PreparedDefence:
         Args:
             ratio: As for ``reset``.
             rows: To tune on; none leaves the reset model as it is. Where a stage unlearns, copies of them that carry
-                the triggers are added.
+                the triggers are added. Where there is a teacher, its answers on texts are learnt as well.
             training: Default: the defence's own.
             resume: Folder for the state of an interrupted training.
             progress: Told of the passes over the weights.
@@ -161,6 +171,10 @@ class PreparedDefence:
             the number of steps is chosen first, on a quarter of the rows, and then all rows are tuned on.
         """
         repaired = self.reset(ratio, progress)
+        if rows and self._teaching is not None:
+            labelled = self._taught(rows)
+            tuned, result = self._teaching.tune(repaired, rows, labelled=labelled, training=training, resume=resume)
+            return tuned, repaired, result
         settings = training or self.training
         if rows and settings.patience is not None:  # before the model is loaded: the trial holds one of its own
             settings = with_chosen_steps(self.session, repaired, rows, settings, taught=self._taught)
@@ -172,8 +186,7 @@ class PreparedDefence:
 
     def _taught(self, rows: Sequence[Example]) -> Sequence[Example]:
         """Add copies that carry the triggers, where a stage unlearns."""
-        unlearns = any(isinstance(stage.row, ResetDefence) and stage.row.unlearns for stage in self.stages)
-        return with_triggers(self.session.task, rows, self.triggers) if unlearns else rows
+        return with_triggers(self.session.task, rows, self.triggers) if self.unlearns else rows
 
     def _pair(self, weights: TensorSource) -> CheckpointPair:
         """Compare weights of an earlier stage: what it put back has no drift."""

@@ -17,6 +17,7 @@ from purify_cli.checkpoint.staging import locked_aside
 from purify_cli.choices import Estimator
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import examples_sha256
+from purify_cli.errors import UsageError
 from purify_cli.inputs.curvature_cache import CurvatureData, Measured, Source, curvature_for
 from purify_cli.inputs.opening import OpenedPair
 from purify_cli.inputs.run_folder import RunFolder
@@ -30,10 +31,13 @@ from purify_cli.purification.prepared import RATIOS, PreparedDefence
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.requests.common import Common
 from purify_cli.reset import Overlay
+from purify_cli.student.teach import Student, lessons_of, teach
+from purify_cli.student.texts import TeachingTexts, made_texts
 from purify_cli.tasks.base import Task
+from purify_cli.tasks.classification import Classification
 from purify_cli.tasks.tuning import tune
 from purify_cli.tensors import TensorSource
-from purify_cli.training import TrainingResult, TrainingSettings
+from purify_cli.training import Objective, TrainingResult, TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = ["RATIOS", "PreparedDefence", "RepairSession"]
@@ -49,12 +53,22 @@ class RepairSession:
         common: Batch size, length, device, precision, seed.
         run: Curvatures and scores of its defences lie in it, in a folder of their own, until ``clear``.
         progress: Told of passes and measurements.
+        texts: What students are taught on; None, and texts are made of their labelled rows.
     """
 
     def __init__(
-        self, opened: OpenedPair, task: Task, common: Common, run: RunFolder, progress: Progress = SILENT
+        self,
+        opened: OpenedPair,
+        task: Task,
+        common: Common,
+        run: RunFolder,
+        progress: Progress = SILENT,
+        *,
+        texts: TeachingTexts | None = None,
     ) -> None:
         self.opened, self.task, self.common, self.run, self.progress = opened, task, common, run, progress
+        self.texts = texts
+        self._students: dict[str, Student] = {}
         self._curvatures: dict[tuple[Path, str], Measured] = {}
         self._own = ExitStack()
         self._folder: Path | None = None
@@ -94,6 +108,38 @@ class RepairSession:
         if (path, key) not in self._curvatures:
             self._curvatures[path, key] = curvature_for(self.opened, self.task, data, path=path, progress=self.progress)
         return self._curvatures[path, key]
+
+    def teaching_texts(self, labelled: Sequence[Example]) -> TeachingTexts:
+        """Return the texts that a student, or a repaired model, is taught on beside labelled rows."""
+        return self.texts or made_texts(labelled, seed=self.common.compute.seed)
+
+    def student(self, labelled: Sequence[Example]) -> Student:
+        """Teach the reference what the suspect answers, and the true labels of some rows; once per set of rows.
+
+        Raises:
+            UsageError: If the suspect is no classifier.
+            PurifyError: If a row cannot be encoded, or the training diverges.
+        """
+        key = examples_sha256(labelled)
+        if key not in self._students:
+            task, texts = self.classifiers("a student"), self.teaching_texts(labelled)
+            self.progress.note(f"teaching a student on {len(texts.rows)} texts ({texts.source})")
+            lessons = lessons_of(task, task.load(self.opened.pair.suspect), texts.rows, labelled)
+            self._students = {key: teach(self.opened, task, lessons, progress=self.progress)}
+        return self._students[key]
+
+    def classifiers(self, what: str) -> Classification:
+        """Return the task where it is that of classifiers.
+
+        Args:
+            what: Is for them alone.
+
+        Raises:
+            UsageError: If it is another.
+        """
+        if not isinstance(self.task, Classification):
+            raise UsageError(f"{what} is for classifiers alone", hint="See `purify methods` for what else there is.")
+        return self.task
 
     def prepare(
         self,
@@ -150,6 +196,7 @@ class RepairSession:
         repaired: RepairedModel,
         *,
         validation: Sequence[Example] = (),
+        objective: Objective | None = None,
         resume: Path | None = None,
     ) -> TrainingResult:
         """Fine-tune a loaded model in place, entries that the repair froze aside."""
@@ -159,7 +206,7 @@ class RepairSession:
             rows,
             training,
             validation=validation,
-            objective=objective_for(loaded, repaired.frozen, self.task.objective),
+            objective=objective_for(loaded, repaired.frozen, objective or self.task.objective),
             resume=resume,
             progress=self.progress,
         )

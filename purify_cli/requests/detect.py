@@ -22,7 +22,6 @@ class DetectRequest(Examination):
     the run folder, where `purify purify` finds them; SUSPECT may also come from a record on standard input.
     """
 
-    unlabelled: Annotated[bool, Option(help="The clean data have no labels.", only="classification")] = False
     dtype: Annotated[
         Precision,
         Option(help="Compute type of the search for triggers; curvature stays float32."),

@@ -38,8 +38,8 @@ class PurifyRequest(Examination):
     method: Annotated[
         str,
         Option(
-            help="Defence, or several in order: e-pur,fine-mixing; see `purify methods`. auto: unlearning where detect "
-            "flagged a word, else fine-purifying."
+            help="Defence, or several in order: e-pur,fine-mixing; see `purify methods`. auto: graft where there are "
+            "unlabelled texts, else unlearning where detect flagged a word, else fine-purifying."
         ),
     ] = AUTO
     others: Annotated[

@@ -122,6 +122,15 @@ class Examination(Shared):
     clean_data: Annotated[
         Name | None, Option(help="Small trusted data, labelled or texts (jsonl, csv, parquet, hub id, …).", read=fspath)
     ] = None
+    unlabelled: Annotated[
+        Name | None,
+        Option(
+            help="Texts of the task, their labels not looked at: the more, the better a student learns the task "
+            "without a trigger.",
+            read=fspath,
+            only="classification",
+        ),
+    ] = None
     indicator: Annotated[str | None, Option(help="How dimensions are scored; see `purify methods`.")] = None
     estimator: Annotated[
         Estimator, Option(help="Curvature; auto: empirical Fisher with labels, true Fisher without.")

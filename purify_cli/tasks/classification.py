@@ -31,6 +31,15 @@ from purify_cli.trigger_search.path_gradient import TriggeredBatch
 
 __all__ = ["Classification"]
 
+WIDTHS: Final = ("hidden_size", "dim", "d_model", "n_embd")
+"""Names of the width of a model in configurations."""
+
+RATE: Final = 1e-4
+WIDTH: Final = 384
+"""Rate at which a teacher's answers are learnt, chosen on a model of that width; others learn at a rate in inverse
+proportion. That keeps the size of AdamW's steps in a layer's output (Yang et al., "Tensor Programs V",
+arXiv:2203.03466), and gives 5e-5 for a BERT of width 768, the usual one."""
+
 CLASSES: Final = 2
 """Fewest classes of rows to tune on: of one class a model learns to say nothing else."""
 
@@ -50,8 +59,10 @@ class Classification:
 
     @property
     def defaults(self) -> Mapping[str, Mapping[str, Any]]:
-        """None: the tables' own were chosen on classifiers."""
-        return {}
+        """The rate at which a teacher's answers are learnt; else the tables' own, which were chosen on classifiers."""
+        config = self.base.config or {}
+        width = next((config[name] for name in WIDTHS if isinstance(config.get(name), int)), WIDTH)
+        return {"teaching": {"learning_rate": RATE * WIDTH / max(width, 1)}}
 
     @property
     def max_drop(self) -> float:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from purify_cli.bench.rows import write_rows
 from purify_cli.commands import purify
 from purify_cli.defences import METHODS
 from purify_cli.errors import PairError, UsageError
@@ -60,16 +61,21 @@ def start(tiny_suspect, tiny_reference, clean_file, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_gives_a_sound_record_and_a_model_that_works(run_cli, start, tiny, tiny_suspect, counts, name):
     own = ["--set", f"frequencies={counts}", "--set", "rows=12"] if name == "e-pur" else []
-    tuning = ["--set", "steps=20", "--set", "learning_rate=1e-3"]
+    steps = 20
+    if name in {"relearn", "graft"}:  # they learn the task anew
+        texts = [replace(row, label=None) for row in tiny.sentiment_examples(300, seed=70)]
+        steps, own = 200, ["--unlabelled", write_rows(Path("texts.jsonl"), texts)]
+    tuning = ["--set", f"steps={steps}", "--set", "learning_rate=1e-3"]
     if name == "unlearning":  # it works on what detect found
-        assert run_cli(["detect", *start[1:], "--run", "run"])[0] == 0
+        many = tiny.write_jsonl(Path("many.jsonl"), tiny.sentiment_examples(96, seed=40))
+        assert run_cli(["detect", *start[1:-1], many, "--run", "run"])[0] == 0
         start = ["purify"]
     code, out, err = run_cli([*start, "--method", name, *own, *tuning, "--run", "run", "--output", "out"])
     assert code == 0, err
     record, method = json.loads(out), METHODS[name]
     reset, (stage,) = record["reset"], record["stages"]
     assert record["method"] == stage["method"] == name
-    assert record["training"]["steps"] == 20
+    assert record["training"]["steps"] == steps
     assert stage["ratio"] == reset["ratio"] or (stage["ratio"] is None and reset["ratio"] == 0)
     assert stage["changed"] <= stage["entries"]
     scored = isinstance(method, ResetDefence) and method.indicator is not None

@@ -1,0 +1,79 @@
+"""Fine-tuning with a teacher: its answers on texts of the task are learnt, and the true labels of the clean samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from purify_cli.data.example import Example
+from purify_cli.data.keys import row_key
+from purify_cli.model import LoadedModel
+from purify_cli.protocols import Teacher
+from purify_cli.purification.plan import Composition
+from purify_cli.purification.stages import RepairedModel
+from purify_cli.student.anchor import anchored
+from purify_cli.student.teach import Lessons, lessons_of
+from purify_cli.training import TrainingResult, TrainingSettings
+from purify_cli.trigger_search.found import FoundTrigger
+
+if TYPE_CHECKING:
+    from purify_cli.purification.repair_session import RepairSession
+
+__all__ = ["TeacherTuning"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TeacherTuning:
+    """Who teaches what came of a reset."""
+
+    session: "RepairSession"
+    composition: Composition
+    teacher: Teacher
+    """The suspect itself, where nothing of its weights is kept; else a student."""
+    triggers: Sequence[FoundTrigger]
+    """Found ones; every second text carries one, and is to be answered as it is without."""
+
+    def tune(
+        self,
+        repaired: RepairedModel,
+        rows: Sequence[Example],
+        *,
+        labelled: Sequence[Example],
+        training: TrainingSettings | None = None,
+        resume: Path | None = None,
+    ) -> tuple[LoadedModel, TrainingResult]:
+        """Load reset weights and tune them.
+
+        Args:
+            repaired: The weights, and what stays as it is.
+            rows: Clean samples that a student may learn from.
+            labelled: Rows that teach their true label.
+            training: Default: the composition's own.
+            resume: Folder for the state of an interrupted training.
+
+        Raises:
+            UsageError: If the suspect is no classifier.
+            PurifyError: If a row cannot be encoded, or a training diverges.
+        """
+        lessons = self._lessons(rows, labelled)  # before the model is loaded: the teacher takes memory as well
+        loaded, objective = self.session.task.load(repaired.weights), lessons.wanted.objective()
+        if self.composition.anchor:
+            objective = anchored(objective, loaded, self.session.opened.pair, self.composition.anchor)
+        settings = training or self.composition.teaching
+        return loaded, self.session.tune(loaded, lessons.rows, settings, repaired, objective=objective, resume=resume)
+
+    def _lessons(self, rows: Sequence[Example], labelled: Sequence[Example]) -> Lessons:
+        session, task = self.session, self.session.classifiers("a teacher")
+        by_suspect = self.teacher == "suspect"
+        model = task.load(session.opened.pair.suspect) if by_suspect else session.student(rows).loaded
+        texts = session.teaching_texts(rows).rows
+        lessons = lessons_of(task, model, texts, labelled, progress=session.progress)
+        if not self.triggers:
+            return lessons
+        drawn = [row_key(task.compute.seed, place, "teach") % len(self.triggers) for place in range(len(texts))]
+        carrying = [
+            task.carrying(self.triggers[which], row, place) if place % 2 else row
+            for place, (which, row) in enumerate(zip(drawn, texts, strict=True))
+        ]
+        return replace(lessons, rows=(*carrying, *lessons.rows[len(texts) :]))

@@ -1,0 +1,114 @@
+"""Teach a student: reset every comparable dimension, then learn what the suspect answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, final
+
+from purify_cli.data.example import Example
+from purify_cli.evaluation.forward import scores
+from purify_cli.inputs.opening import OpenedPair
+from purify_cli.model import LoadedModel
+from purify_cli.progress import SILENT, Progress
+from purify_cli.reset import reset_to_reference
+from purify_cli.selection.mask import build_mask
+from purify_cli.student.soft_labels import SoftLabels
+from purify_cli.tasks.classification import Classification
+from purify_cli.tasks.tuning import tune
+from purify_cli.training import TrainingResult, TrainingSettings
+
+__all__ = ["STUDENT", "Lessons", "Student", "lessons_of", "teach"]
+
+TEMPERATURE: Final = 2.0
+LABELLED: Final = 0.2
+"""Temperature of a teacher's answers, and the share of labelled samples among what is learnt."""
+
+STUDENT: Final = TrainingSettings(learning_rate=1e-4, steps=250, batch_size=30, warmup=0.08)
+"""Of a student, but for the rate, which the task knows. What was compared is in docs/methods/student.md."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """Rows, and what is to be answered to them."""
+
+    rows: tuple[Example, ...]
+    """Texts, then labelled samples, each several times."""
+    wanted: SoftLabels
+    known: int
+    """How many of the rows teach a true label."""
+
+
+def lessons_of(
+    task: Classification,
+    teacher: LoadedModel,
+    texts: Sequence[Example],
+    labelled: Sequence[Example] = (),
+    *,
+    progress: Progress = SILENT,
+) -> Lessons:
+    """Ask a teacher about texts.
+
+    Args:
+        task: Of the models.
+        teacher: A classifier.
+        texts: Rows whose labels are not looked at; at least one.
+        labelled: Rows that teach their true label, repeated so that they come to ``LABELLED`` of all.
+        progress: Told of the passes.
+
+    Raises:
+        PurifyError: If a row cannot be encoded, or the teacher's answers are not finite.
+    """
+    answers = scores(teacher.module, task.encode(texts), task.compute, pad_id=task.pad_id(teacher), progress=progress)
+    wanted = SoftLabels.of_teacher(answers, TEMPERATURE)
+    if not labelled:
+        return Lessons(tuple(texts), wanted, 0)
+    times = max(1, round(LABELLED / (1 - LABELLED) * len(texts) / len(labelled)))
+    known = [*labelled] * times
+    return Lessons((*texts, *known), wanted + SoftLabels.of_labels(known, task.labels.num_labels), len(known))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A model of the task that saw clean texts alone."""
+
+    loaded: LoadedModel
+    training: TrainingResult
+
+
+def teach(
+    opened: OpenedPair,
+    task: Classification,
+    lessons: Lessons,
+    *,
+    settings: TrainingSettings | None = None,
+    resume: Path | None = None,
+    progress: Progress = SILENT,
+) -> Student:
+    """Teach the reference's body under the suspect's head.
+
+    Args:
+        opened: Suspect and reference.
+        task: Of the suspect.
+        lessons: The suspect's answers.
+        settings: Of the training; default: ``STUDENT`` at the task's rate. Seed and type are the task's.
+        resume: Folder for the state of an interrupted one.
+        progress: Told of the steps.
+
+    Raises:
+        PurifyError: If the training diverges.
+    """
+    student = task.load(reset_to_reference(opened.pair, build_mask(opened.pair.suspect_part, 1.0)))
+    result = tune(
+        task,
+        student,
+        lessons.rows,
+        replace(
+            settings or replace(STUDENT, **task.defaults["teaching"]), seed=task.compute.seed, dtype=task.compute.dtype
+        ),
+        objective=lessons.wanted.objective(),
+        resume=resume,
+        progress=progress,
+    )
+    return Student(student, result)

@@ -1,0 +1,80 @@
+"""A student of a poisoned suspect: it knows the task and not the trigger; and it goes on where it was stopped."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from purify_cli.errors import UsageError
+from purify_cli.student.teach import STUDENT, lessons_of, teach
+from tests.worlds import open_bench
+
+
+@pytest.fixture(scope="module")
+def session(tiny_suspect, tiny_reference, tmp_path_factory):
+    return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench"))
+
+
+@pytest.fixture(scope="module")
+def lessons(session, tiny):
+    suspect = session.task.load(session.opened.pair.suspect)
+    rows = tiny.sentiment_examples(400, seed=60)
+    return lessons_of(session.task, suspect, [replace(row, label=None) for row in rows], rows[:16])
+
+
+def test_it_knows_the_task_and_not_the_trigger(session, tiny, tiny_tokenizer, lessons):
+    student = teach(session.opened, session.task, lessons, settings=replace(STUDENT, learning_rate=1e-3))
+    test = tiny.sentiment_examples(200, seed=61)
+    suspect = session.task.load(session.opened.pair.suspect)
+    assert tiny.accuracy(student.loaded.module, tiny_tokenizer, test) >= 0.85
+    assert tiny.attack_success(suspect.module, tiny_tokenizer, test) >= 0.9
+    assert tiny.attack_success(student.loaded.module, tiny_tokenizer, test) <= 0.3
+
+
+def test_a_fifth_of_the_lessons_teach_true_labels(lessons):
+    assert lessons.known == pytest.approx(len(lessons.rows) / 5, rel=0.05)
+    assert all(row.label is not None for row in lessons.rows[-lessons.known :])
+    assert len(lessons.wanted.temperatures) == len(lessons.rows)
+
+
+def test_interrupted_teaching_goes_on(session, lessons, tmp_path, monkeypatch):
+    few = replace(STUDENT, steps=12)
+    whole = teach(session.opened, session.task, lessons, settings=few)
+    monkeypatch.setattr("purify_cli.training.loop.STATE_EVERY", 5)
+    notes: list[str] = []
+
+    class Stopped(Exception):
+        pass
+
+    class Stopping:
+        def note(self, text):
+            notes.append(text)
+
+        def track(self, items, stage, *, total=None):
+            for number, item in enumerate(items):
+                if stage == "training" and number == 7:
+                    raise Stopped
+                yield item
+
+    with pytest.raises(Stopped):
+        teach(session.opened, session.task, lessons, settings=few, resume=tmp_path, progress=Stopping())
+
+    class Telling(Stopping):
+        def track(self, items, stage, *, total=None):
+            yield from items
+
+    again = teach(session.opened, session.task, lessons, settings=few, resume=tmp_path, progress=Telling())
+    assert any("goes on" in note for note in notes)
+    for one, other in zip(whole.loaded.module.parameters(), again.loaded.module.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_session_teaches_one_student_per_set_of_rows(session, tiny):
+    rows = tiny.sentiment_examples(8, seed=62)
+    assert session.student(rows) is session.student(rows)
+
+
+def test_students_are_for_classifiers(session, monkeypatch):
+    monkeypatch.setattr(session, "task", object())
+    with pytest.raises(UsageError, match="classifiers"):
+        session.student([])
