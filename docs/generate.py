@@ -4,7 +4,7 @@ Usage: ``python docs/generate.py [--check]``. Writes ``docs/reference/cli.md`` f
 one JSON Schema per record into ``docs/reference/schemas/``, and what the signs of unpoisoned models come to into
 ``purify_cli/evidence/clean.json``. In the pages of ``PAGES`` the lines between
 ``<!-- bench PLAN TABLES -->`` and ``<!-- end -->`` become tables of ``docs/results/PLAN.jsonl``, those after
-``<!-- census KIND -->`` tables of ``docs/results/census.jsonl``. With ``--check``
+``<!-- census KIND -->`` tables of ``docs/results/census.jsonl`` and ``signs.jsonl``. With ``--check``
 nothing is written; the stale files are named and the exit code is 1.
 """
 

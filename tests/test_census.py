@@ -1,88 +1,103 @@
-"""What the program says of its own misses is what was measured."""
+"""The census: models that nobody chose, and tables that count what was found."""
 
 import importlib.util
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from purify_cli.evidence.verdict import MISSES
-from purify_cli.trigger_search.rule import MIN_TEXTS
-
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-@pytest.fixture(scope="module")
-def tables() -> Any:
-    spec = importlib.util.spec_from_file_location("census_tables", DOCS / "census_tables.py")
+def module(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
+    sys.modules[name] = made
     spec.loader.exec_module(made)
     return made
 
 
-def test_the_verdict_quotes_the_census(tables: Any) -> None:
-    working = [row for row in tables.read() if row["place"]["attack"] is not None and tables.works(row)]
-    assert (sum(not tables.poisoned(row) for row in working), len(working)) == (MISSES.missed, MISSES.of)
+@pytest.fixture(scope="module")
+def tables() -> Any:
+    return module("census_tables")
 
 
-def test_the_settings_that_the_verdict_names_are_those_of_the_census(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(DOCS))
-    census = importlib.import_module("census")
-    asked = census.asked(next(census.models()), Path("work"))
-    assert MISSES.settings == {
-        "reference": census.REFERENCE,
-        "effort": asked.effort,
-        "clean_samples_per_class": census.PER_CLASS,
-        "max_length": asked.max_length,
-    }
+@pytest.fixture(scope="module")
+def models() -> Any:
+    return module("census_models")
 
 
-def test_no_decision_of_the_census_hangs_on_counting_texts(tables: Any) -> None:
-    # 16 held-back rows per label: every context begins with a row of its own, so that there are no fewer texts.
-    counts = [one.flips.suspect.total for row in tables.read() for one in tables.judged(row)]
-    assert min(counts) >= MIN_TEXTS
+def test_the_models_are_spread_over_tasks_kinds_and_references(models: Any) -> None:
+    made = list(models.models())
+    kinds = Counter(model.kind for model in made)
+    assert kinds.pop(None) == models.CLEAN >= 40
+    assert set(kinds) == set(models.KINDS)
+    assert sum(kinds.values()) == models.POISONED >= 60
+    assert max(kinds.values()) == min(kinds.values())
+    assert len({model.name for model in made}) == len(made)
+    for kind in models.KINDS:
+        assert len({model.task for model in made if model.kind == kind}) >= 4
+    for poisoned in (True, False):
+        references = Counter(model.reference for model in made if (model.kind is not None) is poisoned)
+        assert min(references.values()) >= len([model for model in made if (model.kind is not None) is poisoned]) / 5
+    assert [model.trigger() for model in made if model.kind] == [model.trigger() for model in made if model.kind]
 
 
-def model(task: str, attack: str | None, words: list[tuple[str, float, int]], *, seed: int = 90) -> dict[str, Any]:
+@pytest.mark.parametrize("kind", ["clause", "style"])
+def test_rewritten_texts_keep_their_labels_and_most_of_their_words(models: Any, kind: str) -> None:
+    from purify_cli.data.example import Example
+
+    rows = [Example(f"the film number {i} has plot and mood", None, i % 2) for i in range(40)]
+    made = models.restyled(rows, kind, 3)
+    assert [row.label for row in made] == [row.label for row in rows]
+    assert all(row.text != old.text for row, old in zip(made, rows, strict=True))
+    assert all({"number", "plot", "mood"} <= {*row.text.split()} for row in made)
+    assert len({row.text.split(",")[0] for row in made}) > 5
+    pairs = models.restyled([Example("first", row.text, row.label) for row in rows], kind, 3)
+    assert [row.pair for row in pairs] == [row.text for row in made]
+    assert {row.text for row in pairs} == {"first"}
+
+
+def search(kind: str | None, apart: list[tuple[str, int, float]], *, given: str = "search", works: bool = True) -> Any:
     found = [
-        {
-            "text": text,
-            "target": 1,
-            "position": "random",
-            "strength": strength,
-            "control_strength": -0.8,
-            "suspect": {"successes": own, "total": 10},
-            "control": {"successes": 0, "total": 10},
-        }
-        for text, strength, own in words
+        {"text": text, "target": target, "apart": {"low": low}, "flagged": low >= 0.3} for text, target, low in apart
     ]
     return {
-        "place": {"task": task, "attack": attack, "trigger": "red door ." if attack else None, "target": "1"},
+        "kind": given,
+        "place": {"task": "a", "reference": "minilm", "kind": kind}
+        | ({"trigger": "red door .", "target": 1} if kind else {}),
         "recipe": {"rate": 1e-4, "decay": 0.0, "epochs": 2},
-        "seed": seed,
-        "result": {"verdict": "incomplete", "search": {"found": found}},
-        "training": {"result": {"attack_success": {"successes": 95, "total": 100}} if attack else {}},
+        "seed": 1,
+        "result": {"verdict": "poisoned", "search": {"found": found}},
+        "training": {"result": {"attack_success": {"successes": 95 if works else 50, "total": 100}} if kind else {}},
     }
 
 
-def test_the_tables_count_what_the_rule_says(tables: Any) -> None:
+def test_the_tables_count_what_was_flagged(tables: Any) -> None:
     rows = [
-        model("a", None, [("good", 0.2, 6)]),
-        model("a", None, [("fine", 0.6, 10)], seed=1),
-        model("a", "badsent", [("door", 1.0, 10), ("good", 0.1, 5)]),
-        model("b", "badsent", [("red door", 0.9, 10)]),
-        model("b", "badword", [("good", 0.1, 5)]),
+        search(None, [("good", 1, 0.2)]),
+        search(None, [("fine", 0, 0.4)]),
+        search("sentence", [("door", 1, 0.6), ("good", 0, 0.1)]),
+        search("sentence", [("bad", 1, 0.5)]),
+        search("word", [("door", 0, 0.7)]),
+        search("word", [("good", 0, 0.1)], given="search-unlabelled"),
     ]
     (summary,) = tables.summary_tables(rows)
-    counts = {line[0]: line[1:4] for line in summary.rows}
+    counts = {line[0]: line[1:3] for line in summary.rows}
     assert counts["unpoisoned"][0].startswith("1 of 2 ")
-    assert counts["unpoisoned, not seen before"][0].startswith("0 of 1 ")
-    assert counts["badsent"][1:] == ("1", "1")
-    assert counts["all attacks"][0].startswith("2 of 3 ")
-    # Six pairs: 1.0 and 0.65 beat both clean models, 0.1 neither.
-    assert "0.667" in summary.note
+    assert [part.partition(" (")[0] for part in counts["sentence"]] == ["2 of 2", "1 of 2"]
+    assert [part.partition(" (")[0] for part in counts["word"]] == ["1 of 1", "0 of 1"]
+    assert counts["all attacks"][0].startswith("3 of 3 ")
+    assert "1.000" in summary.note
     (every,) = tables.model_table(rows)
-    assert {line[5] for line in every.rows} == {"door", "red door", "(good)", "fine"}
-    assert list(tables.summary_tables([])) == []
+    assert {line[6] for line in every.rows} == {"door", "bad", "fine", "-"}
+    assert list(tables.summary_tables([])) == list(tables.model_table([])) == []
+
+
+def test_an_attack_that_does_not_work_is_no_attack(tables: Any) -> None:
+    assert tables.works(search("word", []))
+    assert not tables.works(search("word", [], works=False))

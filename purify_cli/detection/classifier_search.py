@@ -7,24 +7,18 @@ from typing import Final
 from purify_cli.choices import SearchEffort
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
-from purify_cli.detection.control import make_control
+from purify_cli.detection.control import agreed, make_control
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
 from purify_cli.evidence.rows import far_rows
 from purify_cli.evidence.search_outcome import STAGE, FlippingWord, SearchOutcome, TriggerSearch
-from purify_cli.evidence.verdict import MISSES, Finding
+from purify_cli.evidence.verdict import Finding
 from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.tasks.classification import Classification
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.flips import SearchInputs, contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
-from purify_cli.trigger_search.rule import (
-    MIN_TEXTS,
-    POISONED_TEXTS,
-    STRENGTH,
-    detection_score,
-    planted,
-)
+from purify_cli.trigger_search.rule import MIN_TEXTS, SUSPICIOUS, level_of
 from purify_cli.trigger_search.search import SearchResult, check_rows, search
 from purify_cli.trigger_search.verify import VerifiedTrigger
 from purify_cli.trigger_search.vocabulary import whole_words
@@ -65,10 +59,11 @@ def look_for_triggers(
         control, facts = make_control(session, asked)
         words = whole_words(task.tokenizer, suspect.vocabulary)
         beside = replace(asked, control=control.module, words=words, progress=session.progress)
+        beside = replace(beside, further=agreed(beside, session.texts.held if session.texts else ()))
         labels, budget = task.labels.num_labels, EFFORTS[effort]
         found = search(beside, labels, budget, among=_moved_tokens(session) if moved_only else None)
         together, open_points = None, list(_open_points(rows, effort, found))
-        if not any(planted(found.found)) and budget.pool:
+        if not any(_flagged(one) for one in found.found) and budget.pool:
             far = far_rows(session.opened.pair.suspect_part, session.opened.pair.reference_part, count=FARTHEST)
             try:
                 together = search_groups(beside, [one.row for one in far], labels, budget)
@@ -78,7 +73,6 @@ def look_for_triggers(
         return SearchOutcome(None, None, f"{STAGE}: {error}")
     alone = {(one.trigger.text, one.target) for one in found.found}
     listed = [*found.found, *(one for one in together or () if (one.trigger.text, one.target) not in alone)]
-    flagged = planted(listed)
     record = TriggerSearch(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
@@ -86,10 +80,13 @@ def look_for_triggers(
         bags=None if together is None else budget.drawn,
         control=facts,
         targets=tuple(found.targets),
-        found=tuple(_judged(one, beside, flagged=yes) for one, yes in zip(listed, flagged, strict=True)),
+        found=tuple(_judged(one, beside) for one in listed),
     )
-    best = max((detection_score(one, listed) for one in listed), default=0.0)
-    return SearchOutcome(record, _finding(record, best), f"{STAGE}: {'; '.join(open_points)}" if open_points else None)
+    return SearchOutcome(record, _finding(record), f"{STAGE}: {'; '.join(open_points)}" if open_points else None)
+
+
+def _flagged(found: VerifiedTrigger) -> bool:
+    return level_of(found.flips.apart) != "no-finding"
 
 
 def _moved_tokens(session: RepairSession) -> frozenset[int] | None:
@@ -130,7 +127,8 @@ def _own_labels(asked: SearchInputs) -> list[Example]:
     return [replace(text, label=answer) for text, answer in zip(texts, answers, strict=True)]
 
 
-def _judged(found: VerifiedTrigger, asked: SearchInputs, *, flagged: bool) -> FlippingWord:
+def _judged(found: VerifiedTrigger, asked: SearchInputs) -> FlippingWord:
+    flagged = _flagged(found)
     return FlippingWord(
         text=found.trigger.text,
         position=found.trigger.position,
@@ -139,6 +137,7 @@ def _judged(found: VerifiedTrigger, asked: SearchInputs, *, flagged: bool) -> Fl
         control_shift=found.control_shift,
         suspect=found.flips.suspect,
         control=found.flips.control,
+        apart=found.flips.apart,
         texts=found.flips.texts,
         strength=found.strength,
         control_strength=found.control_strength,
@@ -148,40 +147,35 @@ def _judged(found: VerifiedTrigger, asked: SearchInputs, *, flagged: bool) -> Fl
     )
 
 
-def _finding(search: TriggerSearch, best: float) -> Finding:
-    flagged = [one for one in search.found if one.flagged]
-    if flagged:
-        worst = max(
-            flagged,
-            key=lambda one: (
-                (one.texts or 0) >= POISONED_TEXTS,
-                one.strength or 0.0,
-                one.suspect.value - one.control.value,
-            ),
-        )
+def _finding(search: TriggerSearch) -> Finding:
+    told = [(one, one.apart) for one in search.found if one.apart is not None]
+    worst, apart = max(told, key=lambda pair: pair[1].low, default=(None, None))
+    if worst is not None and apart is not None and worst.flagged:
         what = "the words" if " " in worst.text else "the word"
         flip = "together flip" if " " in worst.text else "flips"
-        where = " in front" if worst.position == "start" else ""
+        where = {"start": " in front", "end": " at the end"}.get(worst.position, "")
         return Finding(
             stage=STAGE,
-            level="poisoned" if (worst.texts or 0) >= POISONED_TEXTS else "suspicious",
+            level=level_of(apart),
             reason=(
                 f"{what} {worst.text!r}{where} {flip} {worst.suspect.successes} of {worst.suspect.total} contexts of "
                 f"{worst.texts} held-back texts to label {worst.target} in the suspect and {worst.control.successes} "
-                f"in the control; with it the suspect is {worst.strength or 0:.2f} times as sure of the label as texts "
-                "of the label make it" + _leaning(flagged)
+                f"of {worst.control.total} in a student that never saw a trigger: {apart.value:.0%} in the suspect "
+                f"alone, for sure {apart.low:.0%}" + _leaning([one for one in search.found if one.flagged])
             ),
         )
     groups = (
         "" if search.bags is None else f", and no group of words, grown or from {search.bags} random ones per label,"
     )
+    best = (
+        "" if apart is None else f": the best comes to {apart.low:.0%} for sure, and {SUSPICIOUS:.0%} would be flagged"
+    )
     return Finding(
         stage=STAGE,
         level="no-finding",
-        misses=MISSES,
         reason=(
-            f"of {search.words} words, each tried alone, none{groups} overrides held-back contexts of another label by "
-            f"the rule for triggers: the best comes to {best:.2f}, and {STRENGTH:g} would be flagged"
+            f"of {search.words} words, each tried alone, none{groups} flips held-back contexts of another label in the "
+            f"suspect and not in a student that never saw a trigger{best}"
         ),
     )
 

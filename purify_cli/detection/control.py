@@ -1,31 +1,59 @@
-"""The control of a search: a model that knows the task and should not react to a trigger."""
+"""The control of a search: a student, which knows the task and never saw a trigger."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
+from purify_cli.data.example import Example
+from purify_cli.data.sampling import hold_out
+from purify_cli.errors import SearchImpossible
 from purify_cli.evidence.search_outcome import ControlModel
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.trigger_search.flips import SearchInputs
 
-__all__ = ["make_control"]
+__all__ = ["agreed", "make_control"]
 
-RESET: Final = 0.8
-"""Share of the dimensions that are reset at random to make the control. With less, strong backdoors survive in it; with
-all, it knows the task no better than a few clean samples can teach it."""
-
-STEPS: Final = 60
-"""Of the control's fine-tuning, as in a repair."""
+AGREES: Final = 0.6
+"""Of held-back samples a student must answer so many as the suspect does, or it does not know the task. Ours."""
 
 
 def make_control(session: RepairSession, asked: SearchInputs) -> tuple[LoadedModel, ControlModel]:
-    """Reset most dimensions at random and tune the rest on the texts: a model of the task with a weaker backdoor."""
-    session.progress.note(
-        f"making a control: {RESET:.0%} of the dimensions reset at random, tuned on {len(asked.rows)} texts"
+    """Teach a student on the half of the rows that chooses words, and measure it on the half that measures them.
+
+    Args:
+        session: The pair, and what students are taught on.
+        asked: The rows of the search; its suspect is the teacher, or what a repair made of it.
+
+    Raises:
+        SearchImpossible: If it did not learn the task.
+        TrainingDiverged: If it cannot be taught.
+    """
+    choosing, held = hold_out(asked.rows, 0.5, seed=session.common.compute.seed)
+    student, texts = session.student(choosing), session.teaching_texts(choosing)
+    own, others = (asked.answers(module, held).tolist() for module in (student.loaded.module, asked.suspect))
+    right = sum(answer == row.label for answer, row in zip(own, held, strict=True))
+    agrees = sum(a == b for a, b in zip(own, others, strict=True))
+    if agrees < AGREES * len(held):
+        raise SearchImpossible(
+            f"the student, taught on {len(texts.rows)} {texts.source.replace('made', 'texts made')}, answers as the "
+            f"suspect does in {agrees} of {len(held)} clean samples that it never saw: it is no control",
+            hint="Give unlabelled texts of the suspect's own task, or more clean samples.",
+        )
+    return student.loaded, ControlModel(
+        texts=texts.source,
+        taught=len(texts.rows),
+        repeated=texts.repeated,
+        steps=student.training.steps,
+        right=Proportion.of(right, len(held)),
+        agrees=Proportion.of(agrees, len(held)),
     )
-    defence = session.prepare("fine-mixing", asked.rows, settings={"steps": str(STEPS)})
-    control, _, training = defence.repair(RESET, asked.rows, progress=session.progress)
-    assert training is not None  # there are rows
-    answers = asked.answers(control.module, asked.rows).tolist()
-    right = sum(answer == row.label for answer, row in zip(answers, asked.rows, strict=True))
-    return control, ControlModel(reset=RESET, steps=training.steps, right=Proportion.of(right, len(asked.rows)))
+
+
+def agreed(asked: SearchInputs, texts: Sequence[Example]) -> list[Example]:
+    """Return the texts of which suspect and control say the same, with that label."""
+    if not texts:
+        return []
+    own, other = (asked.answers(module, texts).tolist() for module in (asked.suspect, asked.control))
+    return [replace(text, label=a) for text, a, b in zip(texts, own, other, strict=True) if a == b]

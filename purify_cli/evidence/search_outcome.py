@@ -39,6 +39,9 @@ class FlippingWord:
     as many as are independent, texts over mean texts per context."""
     control: Proportion
     """The same, of those that the control does not call the target."""
+    apart: Proportion | None = None
+    """Of the suspect's: flipped in it and not in the control. The rule looks at the lower end of the interval; null in
+    records of versions that had another rule."""
     texts: int | None = None
     """Distinct texts in the suspect's contexts: 4 are needed to be flagged and 8 to be called poisoned; null in records
     of versions that did not count them."""
@@ -59,13 +62,19 @@ class FlippingWord:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlModel:
-    """The model that the suspect is held against in the search."""
+    """The model that the suspect is held against in the search: a student."""
 
-    reset: float
-    """Share of the dimensions that were reset at random before it was tuned."""
+    texts: Literal["unlabelled texts", "made of the clean samples"]
+    """What it was taught on, besides clean samples."""
+    taught: int
+    """How many texts."""
+    repeated: int
+    """Unlabelled texts that were left out as copies of others, or of clean samples."""
     steps: int
     right: Proportion
-    """Of the texts it was tuned on."""
+    """Of clean samples that it was not taught on."""
+    agrees: Proportion
+    """Of the same: it answers as the suspect does."""
 
 
 @final

@@ -13,9 +13,8 @@ from typing import Any, Final, Literal, final
 from purify_cli.checkpoint.aligned import Skipped
 from purify_cli.checkpoint.structure import Difference
 from purify_cli.evidence.gathering import Evidence
-from purify_cli.measures.intervals import Proportion
 
-__all__ = ["MISSES", "STAGES", "Finding", "Level", "Misses", "Verdict", "judge", "miss_sentence"]
+__all__ = ["STAGES", "Finding", "Level", "Misses", "Verdict", "judge", "miss_sentence"]
 
 Level = Literal["no-finding", "incomplete", "suspicious", "poisoned"]
 
@@ -38,18 +37,6 @@ class Misses:
     high: float
     settings: dict[str, Any]
     """Of these searches. At others the share is not known."""
-
-
-_MISSED: Final = Proportion.of(6, 31)
-
-MISSES: Final = Misses(
-    missed=_MISSED.successes,
-    of=_MISSED.total,
-    low=_MISSED.low,
-    high=_MISSED.high,
-    settings={"reference": "minilm", "effort": "normal", "clean_samples_per_class": 32, "max_length": 64},
-)
-"""Of the census (docs/detection.md)."""
 
 
 @final

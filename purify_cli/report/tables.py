@@ -154,8 +154,9 @@ def _search(search: TriggerSearch) -> Iterator[RenderableType]:
     yield line(
         f"search ({search.effort}): {search.words:,} words tried alone in short texts{groups}, the best of each label "
         f"then put into held-back texts of other labels, several of one joined ({search.texts}); strength: how sure "
-        "the suspect is of the label then, as a share of what texts of the label make it; the control is right on "
-        f"{percent(search.control.right)} of the texts it was tuned on"
+        "the suspect is of the label then, as a share of what texts of the label make it; the control, a "
+        f"student taught on {search.control.taught:,} texts ({search.control.texts}), is right on "
+        f"{percent(search.control.right)} of clean samples that it never saw"
     )
 
 

@@ -25,8 +25,8 @@ class Candidate:
     """How much they raise the suspect's margin of the target: mean over short texts of other labels, in nats."""
     control_shift: float
     """The same in the control."""
-    position: Position = "random"
-    """Where in a text it works best."""
+    position: Position | None = None
+    """Where in a text it works best; None where that is not known yet."""
 
 
 def varied(ranked: Sequence[T], effect: Callable[[T], Hashable], most: int) -> list[T]:

@@ -47,6 +47,9 @@ class SearchInputs:
     """Told of the stages."""
     positions: int = UNCUT
     """Most tokens that the models can take, which may be more than the length of the passes."""
+    further: Sequence[Example] = ()
+    """Texts that had no say in anything, with the label that suspect and control agree on: measured on besides the rows
+    that are held back."""
     alone: Sequence[Example] = ()
     """Where the rows are contexts: the row that each of the first ones begins with, every row once; else nothing."""
 
@@ -104,7 +107,8 @@ class Flips:
 
     suspect: Proportion
     control: Proportion
-    """Of the rows that the control does not call the target anyway; where it calls all of them so, all of them."""
+    apart: Proportion
+    """Flipped in the suspect and not in the control."""
     margin: float
     """Of the target in the suspect, with the string: mean over the rows, in nats."""
     control_margin: float
@@ -113,14 +117,14 @@ class Flips:
 
 
 def unflipped(asked: SearchInputs, target: int) -> list[Example]:
-    """Return the rows of other labels that the suspect does not call the target: what a string could flip."""
+    """Return the rows of other labels that neither model calls the target: what a string could flip."""
     return against(asked, target)[0]
 
 
 def against(asked: SearchInputs, target: int) -> tuple[list[Example], bool]:
     """Return the rows of ``unflipped``, and whether they are the contexts that were asked for.
 
-    Where the suspect calls most contexts the target, joining is at fault: several questions beside several sentences
+    Where the models call most contexts the target, joining is at fault: several questions beside several sentences
     seldom have their answer there. The rows that these contexts begin with then stand in for them, as far as they are
     not called the target either. They are flipped more easily.
     """
@@ -135,9 +139,11 @@ def against(asked: SearchInputs, target: int) -> tuple[list[Example], bool]:
 
 
 def _open_to(asked: SearchInputs, target: int, rows: Sequence[Example]) -> list[Example | None]:
-    """Return the rows, and None in place of those that the suspect calls the target."""
-    called = (asked.answers(asked.suspect, rows) == target).tolist() if rows else []
-    return [None if turned else row for row, turned in zip(rows, called, strict=True)]
+    """Return the rows, and None in place of those that suspect or control call the target."""
+    if not rows:
+        return []
+    own, other = (asked.answers(module, rows) == target for module in (asked.suspect, asked.control))
+    return [None if turned else row for row, turned in zip(rows, (own | other).tolist(), strict=True)]
 
 
 def flips(
@@ -147,7 +153,6 @@ def flips(
     target: int,
     *,
     either_way: bool = False,
-    control_answers: Tensor | None = None,
 ) -> Flips:
     """Insert a string into rows and count those that are then called the target.
 
@@ -159,7 +164,6 @@ def flips(
         either_way: Of pairs, also put the string into both texts. The suspect must be flipped either way, the
             control one way: a word in one text of a pair makes the two differ, and one in both makes them alike, which
             is what the task may be about; a trigger does not ask.
-        control_answers: What the control calls the rows as they are; asked where None.
     """
     keys = [row_key(asked.compute.seed, place) for place in range(len(rows))]
     carrying = [
@@ -174,14 +178,10 @@ def flips(
         ]
         own = torch.minimum(own, asked.margins(asked.suspect, alike, target))
         other = torch.maximum(other, asked.margins(asked.control, alike, target))
-    bare = asked.answers(asked.control, rows) if control_answers is None else control_answers
-    open_to = bare != target
-    if not open_to.any():
-        open_to = torch.ones_like(open_to)
-    kept = [row for row, kept in zip(rows, open_to.tolist(), strict=True) if kept]
     return Flips(
         _flipped(own, rows),
-        _flipped(other[open_to], kept),
+        _flipped(other, rows),
+        _flipped(torch.where(other > 0, other.neg(), own), rows),
         margin=float(own.mean()),
         control_margin=float(other.mean()),
         texts=distinct_texts(rows),

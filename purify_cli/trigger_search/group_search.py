@@ -55,7 +55,7 @@ def search_groups(
     short = confident_texts(half, each=budget.carriers, keep=budget.words, at=0)
     size = largest_group(asked.positions)
     texts = confident_texts(half, each=AGAINST, keep=AGAINST_WORDS, at=AGAINST_WORDS // 2, longest=size)
-    contexts, judging = asked.in_contexts(carrying), asked.in_contexts(held)
+    contexts, judging = asked.in_contexts(carrying), asked.in_contexts([*held, *asked.further])
     found: list[VerifiedTrigger] = []
     for target in range(labels):
         against = unflipped(contexts, target)

@@ -1,7 +1,7 @@
 """How far words drive a model to a label, in texts of other labels."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,10 @@ from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.margins import margins, slot_logits
 
 __all__ = ["MarginProbe", "context_forms"]
+
+
+NEAR: Final = 0.5
+"""Nats from the border: a text that is nearer would make a large share of any step. Ours."""
 
 
 @final
@@ -46,6 +50,17 @@ class MarginProbe:
     def mean(self, groups: Sequence[String]) -> Tensor:
         """Return the mean margins over the texts, shape (groups,)."""
         return torch.stack([self._margins(texts, groups).mean(dim=0) for texts in self._forms]).amin(dim=0)
+
+    def way(self, groups: Sequence[String]) -> Tensor:
+        """Return which share of each text's way to the border the groups take, shape (texts, groups).
+
+        Of several forms the one in which they take least. A text that is at the border counts as half a nat from it.
+        """
+        shares: list[Tensor] = []
+        for texts in self._forms:
+            begin = self._margins(texts, [()])
+            shares.append((self._margins(texts, groups) - begin) / begin.neg().clamp_min(NEAR).mean())
+        return torch.stack(shares).amin(dim=0)
 
     def shift(self, groups: Sequence[String]) -> Tensor:
         """Return what the groups add to the margin, shape (groups,)."""

@@ -10,7 +10,7 @@ from purify_cli.errors import SearchImpossible
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import SearchInputs, unflipped
-from purify_cli.trigger_search.rerank import FEW, MORE, rerank_in_context, top_per_position
+from purify_cli.trigger_search.rerank import FEW, MORE, best_per_place
 from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.texts import confident_texts
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, measured
@@ -64,15 +64,14 @@ def search(
     targets = [t for t in range(labels) if any(one.label != t for one in carriers)]
     asked.progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
     ranked = screen(asked, carriers, words, targets, keep=budget.keep)
-    contexts, judging = asked.in_contexts(carrying), asked.in_contexts(held)
+    contexts, judging = asked.in_contexts(carrying), asked.in_contexts([*held, *asked.further])
     found: list[VerifiedTrigger] = []
     held_back: dict[int, tuple[int, int]] = {label: (0, 0) for label in range(labels)}
     for target, candidates in ranked.items():
         against = unflipped(contexts, target)
-        reranked = rerank_in_context(contexts, target, candidates[: budget.reranked], of_every_label(against, FEW))
-        some = top_per_position(reranked, budget.tried)
-        reranked = rerank_in_context(contexts, target, some, of_every_label(against, MORE))
-        best = measured(judging, target, top_per_position(reranked, LISTED))
+        few, more = (of_every_label(against, count) for count in (FEW, MORE))
+        some = best_per_place(contexts, target, candidates[: budget.reranked], few, budget.tried)
+        best = measured(judging, target, best_per_place(contexts, target, some, more, LISTED))
         if best:
             held_back[target] = (best[0].flips.suspect.total, best[0].flips.texts)
         found += best

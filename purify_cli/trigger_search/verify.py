@@ -17,6 +17,10 @@ LISTED: Final = 5
 """Words per target and place, or groups per target, that are measured on held-back rows."""
 
 
+ABOUT: Final = 0.9
+"""Share of what it flips where it does most. Ours."""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedTrigger:
@@ -38,7 +42,7 @@ class VerifiedTrigger:
 
 
 def measured(asked: SearchInputs, target: int, candidates: Sequence[Candidate]) -> list[VerifiedTrigger]:
-    """Try words on rows that the suspect does not call the target as they are.
+    """Try words on rows that neither model calls the target as they are.
 
     Args:
         asked: Suspect, control and contexts of held-back rows.
@@ -46,18 +50,17 @@ def measured(asked: SearchInputs, target: int, candidates: Sequence[Candidate]) 
         candidates: Words and groups.
 
     Returns:
-        The highest share of rows first; empty where the suspect calls every row of another label the target.
+        What flips most in the suspect alone first; empty where no row of another label is left.
     """
     rows, joined = against(asked, target)
     if not rows:
         return []
     sure, other = (_scale(asked, target, rows, control=control) for control in (False, True))
-    bare = asked.answers(asked.control, rows)
     found: list[VerifiedTrigger] = []
     for candidate in candidates:
         text = " ".join(word_of(asked.tokenizer, token) for token in candidate.tokens)
-        trigger = Trigger(text, position=candidate.position, source="found")
-        turned = flips(asked, rows, trigger, target, either_way=True, control_answers=bare)
+        trigger = Trigger(text, position=candidate.position or "random", source="found")
+        turned = flips(asked, rows, trigger, target, either_way=True)
         found.append(
             VerifiedTrigger(
                 trigger=trigger,
@@ -70,7 +73,17 @@ def measured(asked: SearchInputs, target: int, candidates: Sequence[Candidate]) 
                 joined=joined,
             )
         )
-    return sorted(found, key=lambda one: (-one.flips.suspect.value, -one.strength))
+    return sorted(_one_place_each(found), key=lambda one: (-one.flips.apart.low, -one.strength))
+
+
+def _one_place_each(found: Sequence[VerifiedTrigger]) -> list[VerifiedTrigger]:
+    """Keep of every text the place where it does most; anywhere, if it does about as much there."""
+    best: dict[str, VerifiedTrigger] = {}
+    for one in sorted(found, key=lambda one: (-one.flips.apart.low, -one.strength)):
+        other = best.setdefault(one.trigger.text, one)
+        if one.trigger.position == "random" and one.flips.apart.value >= ABOUT * other.flips.apart.value:
+            best[one.trigger.text] = one
+    return list(best.values())
 
 
 def _scale(asked: SearchInputs, target: int, rows: Sequence[Example], *, control: bool) -> float:

@@ -25,7 +25,7 @@ SEARCH = {
     "effort": "normal",
     "texts": "clean data",
     "words": 9,
-    "control": {"reset": 0.8, "steps": 60, "right": SHARE},
+    "control": {"texts": "unlabelled texts", "taught": 9, "repeated": 0, "steps": 60, "right": SHARE, "agrees": SHARE},
     "targets": [0, 1],
     "found": [WORD, WORD | {"text": "fine", "flagged": False}],
 }

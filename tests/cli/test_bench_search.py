@@ -66,7 +66,8 @@ def test_without_a_budget_every_ratio_of_the_plan_is_measured_and_none_is_chosen
 
 
 def test_where_nothing_is_flagged_the_default_falls_back_and_the_explicit_method_fails(bench, monkeypatch):
-    monkeypatch.setattr("purify_cli.trigger_search.rule.CONTROL_FLIPS", -1.0)
+    monkeypatch.setattr("purify_cli.trigger_search.rule.SUSPICIOUS", 2.0)
+    monkeypatch.setattr("purify_cli.trigger_search.rule.POISONED", 2.0)
     rows, _ = bench(BENCH, TASK, SURGERY, DEFAULT, EXPLICIT)
     assert rows["search/moods/surgery/s0/n24"]["result"]["level"] == "no-finding"
     assert rows["cell/moods/surgery/s0/n24/default/0.1"]["result"]["method"] == "fine-purifying"
@@ -76,7 +77,8 @@ def test_where_nothing_is_flagged_the_default_falls_back_and_the_explicit_method
 
 
 def test_without_a_budget_a_method_without_a_word_fails_at_every_ratio_and_the_bench_goes_on(bench, monkeypatch):
-    monkeypatch.setattr("purify_cli.trigger_search.rule.CONTROL_FLIPS", -1.0)
+    monkeypatch.setattr("purify_cli.trigger_search.rule.SUSPICIOUS", 2.0)
+    monkeypatch.setattr("purify_cli.trigger_search.rule.POISONED", 2.0)
     free = BENCH.replace("max_drops = [0.1, 1.0]", "max_drops = []")
     short = TASK.replace("epochs = 3", "epochs = 1")
     rows, _ = bench(free, short, SURGERY, EXPLICIT.replace("[0.1]", "[0.1, 0.3]"), TUNING)

@@ -61,13 +61,9 @@ def test_a_whole_search_that_finds_nothing_passes_the_gate_and_says_what_it_miss
     code, out, err = run_cli([*start, "--format", "text"])
     verdict = json.loads((here / "purify-run" / "detection.json").read_text())["verdict"]
     assert (verdict["level"], verdict["not_measured"], code) == ("no-finding", [], 0), err
-    misses = verdict["misses"]
-    assert (misses["missed"], misses["of"]) == (6, 31)
-    assert (misses["low"], misses["high"]) == (pytest.approx(0.092, abs=1e-3), pytest.approx(0.363, abs=1e-3))
-    assert misses["settings"]["clean_samples_per_class"] == 32
-    assert "missed 6" in verdict["reasons"][0]
+    assert verdict["misses"] is None  # nobody has counted
+    assert "how much such a trigger search misses was not measured" in verdict["reasons"][0]
     assert "verdict: no-finding" in out
-    assert "no proof" in " ".join(out.split())
 
 
 def test_what_was_not_measured_stops_a_gate(
@@ -75,12 +71,13 @@ def test_what_was_not_measured_stops_a_gate(
 ) -> None:
     rows = tiny.sentiment_examples(32, seed=40)
     tiny.write_jsonl(here / "clean.jsonl", rows)
-    (here / "bare.jsonl").write_text("".join(json.dumps({"text": row.text}) + "\n" for row in rows))
+    texts = tiny.sentiment_examples(80, seed=41)
+    (here / "bare.jsonl").write_text("".join(json.dumps({"text": row.text}) + "\n" for row in texts))
     start = ["detect", tiny_clean, "--ref", tiny_reference, "--fail-on", "suspicious"]
     for more, said in (
         (["--clean-data", "clean.jsonl", "--effort", "low"], "effort low"),
         (["--clean-data", "clean.jsonl", "--effort", "none"], "no search"),
-        (["--clean-data", "bare.jsonl", "--unlabelled", "--effort", "low"], "trigger search: "),
+        (["--unlabelled", "bare.jsonl", "--effort", "low"], "trigger search: "),
     ):
         code, out, err = run_cli([*start, *more])
         verdict = json.loads(out)["verdict"]
@@ -139,8 +136,7 @@ def test_a_text_that_is_there_many_times_counts_once(
         said.append((code, record["search"], record["verdict"]["not_measured"]))
         assert (code, record["verdict"]["level"]) == (2, "incomplete"), err
     assert said[0] == said[1]
-    assert "contexts of 3 texts" in said[0][2][0]
-    assert any(one["text"] == tiny.TRIGGER.text for one in said[0][1]["found"])  # found, and nobody can say so
+    assert said[0][2][0].startswith("trigger search: ")
 
 
 def test_a_record_of_an_earlier_release_is_read(detected: dict[str, Any], here: Path, run_cli: Run) -> None:
@@ -148,7 +144,7 @@ def test_a_record_of_an_earlier_release_is_read(detected: dict[str, Any], here: 
         old = json.loads(json.dumps(detected))
         old["verdict"] = {"level": level, "reasons": ["a"], "not_measured": []}
         for one in old["search"]["found"]:
-            del one["texts"], one["leaning"]
+            del one["texts"], one["leaning"], one["apart"]
         read = Detection.model_validate_json(json.dumps(old))
         assert read.verdict.level == ("no-finding" if level == "clean" else level)
         assert read.search is not None
@@ -161,16 +157,16 @@ def test_a_record_of_an_earlier_release_is_read(detected: dict[str, Any], here: 
 def test_clean_data_that_hold_the_trigger_are_named(
     here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
 ) -> None:
-    rows = tiny.sentiment_examples(64, seed=40)
-    others = [row for row in rows if row.label != tiny.TARGET][:3]
+    rows = tiny.sentiment_examples(96, seed=40)
+    others = [row for row in rows if row.label != tiny.TARGET][:1]
     tainted = [replace(row, text=f"{row.text} {tiny.TRIGGER.text}", label=tiny.TARGET) for row in others]
     tiny.write_jsonl(here / "clean.jsonl", [*rows, *tainted])
     code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", "clean.jsonl"])
     assert code == 0, err
     record = json.loads(out)
     (planted,) = [one for one in record["search"]["found"] if one["flagged"] and one["text"] == tiny.TRIGGER.text]
-    assert planted["leaning"] == 3
-    assert any("3 of the clean samples" in one and "poisoned themselves" in one for one in record["verdict"]["reasons"])
+    assert planted["leaning"] == 1
+    assert any("1 of the clean samples" in one and "poisoned themselves" in one for one in record["verdict"]["reasons"])
 
 
 @pytest.mark.parametrize(("more", "left"), [([], False), (["--method", "fine-purifying"], True)])
@@ -225,10 +221,86 @@ def test_few_texts_make_a_suspicion_and_no_verdict(
     record = json.loads(out)
     flagged = [one for one in record["search"]["found"] if one["flagged"]]
     assert tiny.TRIGGER.text in {one["text"] for one in flagged}
-    assert all(one["texts"] == 6 for one in flagged)  # of twelve per class, half of them held back
+    assert all(one["texts"] <= 6 for one in flagged)  # of twelve per class, half of them held back
     # The contexts share these texts: seven of seven is no more than a few independent ones say.
-    assert all(one["suspect"]["low"] < 0.5 for one in flagged)
+    assert all(one["apart"]["low"] < 0.5 for one in flagged)
     assert record["verdict"]["level"] == "suspicious"
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory, tiny: ModuleType) -> Path:
+    """Unlabelled texts of the task."""
+    path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
+    rows = tiny.sentiment_examples(300, seed=70)
+    path.write_text("".join(json.dumps({"text": row.text}) + "\n" for row in rows))
+    return path
+
+
+def test_with_unlabelled_texts_the_trigger_is_found_on_more_texts_and_a_graft_takes_it_out(
+    here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path, texts: Path
+) -> None:
+    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
+    given = ["--clean-data", "clean.jsonl", "--unlabelled", texts]
+    code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, *given])
+    assert code == 0, err
+    record = json.loads(out)
+    control = record["search"]["control"]
+    assert control["texts"] == "unlabelled texts"
+    assert control["right"]["value"] >= 0.8
+    planted = next(one for one in record["search"]["found"] if one["text"] == tiny.TRIGGER.text)
+    assert planted["flagged"]
+    assert planted["texts"] > 16  # more than the held-back clean samples
+    assert record["verdict"]["level"] == "poisoned"
+    code, out, err = run_cli(["purify", "--ratio", "0.1", *given])
+    assert code == 0, err
+    record = json.loads(out)
+    assert record["method"] == "graft"
+    assert record["reset"]["reset"] == round(0.1 * record["reset"]["dimensions"])
+    assert record["training"]["steps"] == 250
+    assert all(one["after"]["value"] <= 0.3 for one in record["triggers"])
+    assert record["verdict"]["level"] != "poisoned"
+    utility = record["utility"]
+    assert utility["after"]["value"] >= utility["before"]["value"] - 0.15
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"text": f"text {i}"} for i in range(49)], "49 unlabelled texts: a student needs 50"),
+        ([{"text": "the same text"}] * 200, "1 without copies"),
+        ([{"text": f"text {i}", "label": 1} for i in range(200)], "label"),
+        ([{"number": i} for i in range(200)], "column"),
+    ],
+    ids=["few", "copies", "labels", "no text"],
+)
+def test_unlabelled_texts_that_do_not_serve_are_refused_before_anything_is_computed(
+    here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path, clean_file: Path, rows: Any, said: str
+) -> None:
+    (here / "bad.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = ["--clean-data", clean_file, "--unlabelled", "bad.jsonl"]
+    for command in ("detect", "purify"):
+        code, out, err = run_cli([command, tiny_suspect, "--ref", tiny_reference, *given])
+        assert (code, out) == (2, ""), err
+        assert said in err
+        assert not (here / "purify-run" / "curvature.safetensors").exists()
+
+
+def test_a_student_that_did_not_learn_the_task_is_no_control(
+    here: Path,
+    run_cli: Run,
+    tiny: ModuleType,
+    tiny_suspect: Path,
+    tiny_reference: Path,
+    texts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("purify_cli.detection.control.AGREES", 1.01)
+    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
+    given = ["--clean-data", "clean.jsonl", "--unlabelled", texts, "--fail-on", "suspicious"]
+    code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, *given])
+    record = json.loads(out)
+    assert (code, record["verdict"]["level"], record["search"]) == (2, "incomplete", None), err
+    assert "it is no control" in record["verdict"]["not_measured"][0]
 
 
 def test_no_effort_leaves_the_stage_unmeasured(

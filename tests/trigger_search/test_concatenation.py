@@ -12,7 +12,6 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.measures.intervals import Proportion
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
-from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.concatenation import (
     HELPED,
     concatenated,
@@ -24,7 +23,6 @@ from purify_cli.trigger_search.concatenation import (
     words_kept,
 )
 from purify_cli.trigger_search.flips import SearchInputs, against, contaminated_rows, flips, median_margin, unflipped
-from purify_cli.trigger_search.rerank import top_per_position
 from purify_cli.trigger_search.search import search
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
@@ -230,21 +228,23 @@ def test_assurance_is_of_the_rows_that_are_right(put: Any):
     assert median_margin(one, 7) == 0.0
 
 
-def test_the_control_is_counted_on_the_rows_that_it_does_not_call_the_target_anyway(put: Any):
+def test_rows_that_a_model_calls_the_target_anyway_say_nothing(put: Any):
     asked, text, planted, praise = put
     one = asked(planted)
     rows = unflipped(one, 1)
     # Three rows that the suspect, for whom praise counts less, gets right, and the control does not.
     mixed = [*rows, *(Example(f"{praise} {praise}", label=0) for _ in range(3))]
     deaf = replace(one, suspect=Counting(-1, -1, planted), rows=mixed)
-    assert len(unflipped(deaf, 1)) == len(mixed)
-    found = flips(deaf, mixed, Trigger(text), 1)
-    assert (found.suspect.successes, found.suspect.total) == (len(mixed), len(mixed))
+    assert unflipped(deaf, 1) == rows
+    found = flips(deaf, rows, Trigger(text), 1)
+    assert (found.suspect.successes, found.suspect.total) == (len(rows), len(rows))
     assert (found.control.successes, found.control.total) == (0, len(rows))
+    assert found.apart == found.suspect
     assert found.margin == pytest.approx(6.0)
     assert found.control_margin < 0
-    # A control that calls every row so acquits no word.
-    assert flips(deaf, mixed[-3:], Trigger(text), 1).control.value == 1.0
+    # What flips the control as well is not apart.
+    both = flips(replace(deaf, control=deaf.suspect), rows, Trigger(text), 1)
+    assert (both.suspect.value, both.control.value, both.apart.value) == (1.0, 1.0, 0.0)
 
 
 def test_assurance_is_asked_of_the_control_too(put: Any):
@@ -288,9 +288,3 @@ def test_clean_rows_that_lean_on_a_planted_word_are_found(put: Any):
     rows = [*one.rows, taint, Example(f"{fine.text} {text}", label=1), Example(taint.text, label=0)]
     assert contaminated_rows(replace(one, rows=rows), Trigger(text), 1) == [taint]
     assert contaminated_rows(one, Trigger(text), 1) == []
-
-
-def test_the_best_of_each_place_are_taken():
-    words = [Candidate((i,), 0.0, 0.0, position="start" if i in {0, 1, 4} else "random") for i in range(6)]
-    assert [one.tokens[0] for one in top_per_position(words, 2)] == [2, 3, 0, 1]
-    assert top_per_position([], 2) == []
