@@ -30,6 +30,7 @@ def test_methods(name: str) -> None:
     row = METHODS[name]
     if isinstance(row, ResetDefence):
         expected = {"ratio": str(row.ratio), "indicator": row.indicator, "replacement": row.replacement}
+        expected |= {"anchor": str(row.anchor)} if row.anchor else {}
     else:
         own = {setting: str(value) for setting, value in row.defaults.items()}
         expected = own if row.ratio is None else {"ratio": str(row.ratio), **own}

@@ -27,7 +27,7 @@ METHODS: Final["Registry[ResetDefence | WeightDefence]"] = Registry(
         name="relearn",
         target="purify_cli.defences.resets:RELEARN",
         summary="Reset everything, then learn from clean texts what the suspect answers",
-        settings="ratio=1.0",
+        settings="ratio=1.0 indicator=uniform replacement=reference",
         source="own",
     ),
     Entry(

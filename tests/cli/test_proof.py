@@ -35,7 +35,14 @@ def told(
         moved = {"shift": 9.0, "control_shift": 0.0, "suspect": share, "control": share, "strength": 1.0}
         found = {"text": word, "position": "random", "target": tiny.TARGET, "flagged": True, **moved}
         search = {"effort": "normal", "texts": "clean data", "words": 9, "targets": [0, 1], "found": [found]}
-        search["control"] = {"reset": 0.8, "steps": 60, "right": share}
+        search["control"] = {
+            "texts": "unlabelled texts",
+            "taught": 9,
+            "repeated": 0,
+            "steps": 250,
+            "right": share,
+            "agrees": share,
+        }
         (tmp_path / "purify-run" / "detection.json").write_text(json.dumps(json.loads(out) | {"search": search}))
         got, out, err = run_cli(["purify", *QUICK, "--fail-on", "suspicious", *more])
         assert got == code, err

@@ -561,7 +561,7 @@ TABLE: list[Row] = [
         ),
         "line 2",
     ),
-    ("labels where none may be", lambda p: p.detect(p.suspect, "--clean-data", p.clean, "--unlabelled"), "label"),
+    ("labels where none may be", lambda p: p.detect(p.suspect, "--unlabelled", p.clean), "label"),
     ("ratio -1", lambda p: p.purify("--ratio", "-1"), "--ratio"),
     ("ratio 1.5", lambda p: p.purify("--ratio", "1.5"), "--ratio"),
     ("ratio nan", lambda p: p.purify("--ratio", "nan"), "--ratio"),

@@ -40,6 +40,8 @@ def test_the_published_rows() -> None:
         "fine-purifying": ("drift-curvature", "reference", 0.3),
         "fine-mixing": ("uniform", "reference", 0.3),
         "fine-tuning": (None, "reference", 0.0),
+        "graft": ("drift-curvature", "reference", 0.1),
+        "relearn": ("uniform", "reference", 1.0),
     }
     assert METHODS["fine-purifying"].settings == {"degenerate": "guard"}
     reworks = {name: (row.ratio, dict(row.defaults)) for name, row in rows.items() if isinstance(row, WeightDefence)}

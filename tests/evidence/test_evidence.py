@@ -5,13 +5,21 @@ from purify_cli.checkpoint.aligned import Skipped
 from purify_cli.checkpoint.structure import Difference
 from purify_cli.evidence.gathering import gather
 from purify_cli.evidence.rows import far_rows
-from purify_cli.evidence.verdict import MISSES, STAGES, Finding, judge
+from purify_cli.evidence.verdict import STAGES, Finding, Misses, judge
 from purify_cli.indicators.degenerate import survey
 from purify_cli.indicators.drift_curvature import DRIFT_CURVATURE
 from purify_cli.protocols import IndicatorInputs
 from tests.reference.sources import generator, memory
 
 WORDS = "bert.embeddings.word_embeddings.weight"
+
+MISSES = Misses(
+    missed=6,
+    of=31,
+    low=0.09,
+    high=0.36,
+    settings={"reference": "minilm", "effort": "normal", "clean_samples_per_class": 32, "max_length": 64},
+)
 
 
 def world(*, moved=True, decay=0.999):
