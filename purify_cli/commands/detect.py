@@ -153,7 +153,7 @@ def _data(
     """Choose the texts that curvature is measured on; none where the suspect answers nothing."""
     given = request.clean_data
     if task is None:
-        if given is not None or unlabelled or request.indicator is not None:
+        if given is not None or request.unlabelled is not None or request.indicator is not None:
             raise CheckpointError(
                 "the suspect has no classification head, so curvature cannot be measured",
                 hint="Leave --clean-data, --unlabelled and --indicator out: drift alone is examined then.",

@@ -125,8 +125,7 @@ class Examination(Shared):
     unlabelled: Annotated[
         Name | None,
         Option(
-            help="Texts of the task, their labels not looked at: the more, the better a student learns the task "
-            "without a trigger.",
+            help="Texts of the task without labels: the more, the better a student learns it, and never a trigger.",
             read=fspath,
             only="classification",
         ),
