@@ -63,6 +63,7 @@ def detect(request: DetectRequest) -> Detection:
         data, facts = _data(request, task, unlabelled)
         clean = data.rows if data is not None and data.source == "clean data" else ()
         texts = unlabelled_texts(unlabelled, clean, seed=common.compute.seed) if unlabelled else None
+        told = None if request.unlabelled is None else data_facts(request.unlabelled, unlabelled)
         if task is None and request.settings:
             raise UsageError("--set needs curvature, which a suspect without a head has not", hint="Leave --set out.")
         indicator = asked if data is not None or request.indicator else INDICATORS["drift"]
@@ -124,6 +125,7 @@ def detect(request: DetectRequest) -> Detection:
             reference=model_facts(opened.reference),
             task=task.kind if task else None,
             data=facts,
+            unlabelled=told,
             verdict=judged,
             comparison=ComparisonCounts(
                 dimensions=opened.pair.dimensions,

@@ -10,7 +10,7 @@ from purify_cli.data.example import Example
 from purify_cli.detection.search import search_for_triggers
 from purify_cli.detection.second_search import second_search
 from purify_cli.evidence.search_outcome import SearchOutcome
-from purify_cli.inputs.identity import DataFacts, FileFact, ModelFacts, model_facts, versions
+from purify_cli.inputs.identity import DataFacts, FileFact, ModelFacts, data_facts, model_facts, versions
 from purify_cli.inputs.opening import open_pair, require_reference
 from purify_cli.inputs.run_folder import RunFolder
 from purify_cli.inputs.task import open_task, read_unlabelled
@@ -23,6 +23,7 @@ from purify_cli.purification.clean_rows import (
     CleanSplit,
     clean_rows,
     split_rows,
+    texts_to_teach,
     unsplit,
 )
 from purify_cli.purification.known_search import KnownSearch
@@ -45,8 +46,6 @@ from purify_cli.storage.origin import PURIFIABLE, known_search, locate
 from purify_cli.storage.ownership import MANIFEST, model_place, require_own_files
 from purify_cli.storage.record_files import dump, save_record
 from purify_cli.storage.saving import save_model
-from purify_cli.student.texts import TeachingTexts, unlabelled_texts
-from purify_cli.tasks.base import Task
 from purify_cli.training import TrainingResult
 from purify_cli.trigger_search.found import FoundTrigger
 
@@ -74,22 +73,26 @@ def purify(request: PurifyRequest) -> Purification:
     require_own_files(run, MANIFEST, "ratio.png", "curvature.safetensors", "indicator.safetensors", "mask.safetensors")
     if request.output is None:
         model_place(run, "purified", by=MANIFEST)
-    keep = [Path(named.path), Path(reference.path), *map(Path, request.others), run.path, Path.cwd()]
-    may_replace(plan.target, overwrite=request.overwrite, keep=keep)
+    models = (named.path, reference.path, *request.others)
+    may_replace(plan.target, overwrite=request.overwrite, keep=[*map(Path, models), run.path, Path.cwd()])
     with run.logged("purify", {"method": plan.method, "ratio": plan.ratio, "output": str(plan.target)}):
         opened = open_pair(named, reference, common, progress)
         task = open_task(opened, common)
         refuse_foreign(request, task.kind)
         rows, facts = clean_rows(request, known, plan, task)
-        session = RepairSession(opened, task, common, run, progress, texts=_texts(request, task, rows, known))
+        unlabelled = read_unlabelled(request.unlabelled, task, common)
+        session = RepairSession(
+            opened, task, common, run, progress, texts=texts_to_teach(request, unlabelled, rows, known)
+        )
         tokens = read_tokens(opened.reading, progress)
-        session.task.encode(rows)  # what cannot be encoded is refused before anything is computed
+        task.encode(rows)  # what cannot be encoded is refused before anything is computed
         looked = second_search(request, known, session, rows)
         if looked is not None:
             known = replace(known.after(looked), data=facts, seed=common.compute.seed)
+            session.texts = texts_to_teach(request, unlabelled, rows, known)
         plan, found = make_plan(request, known, run), known.triggers
         for one in found:
-            session.task.check_target(one)
+            task.check_target(one)
         split = _split(request, plan, session, rows, known=known, data=facts)
         options: dict[str, Any] = {
             "indicator": request.indicator,
@@ -102,9 +105,7 @@ def purify(request: PurifyRequest) -> Purification:
         if ratio == "auto":
             curve = _searched(request, first, split.tuned, options)
             ratio = curve.chosen
-        progress.note(describe_choice(first, known))
-        if request.finetune and split.tuned:
-            progress.note(f"fine-tuning on {len(split.tuned)} clean samples")
+        _tell(request, first, known, split)
 
         def repair(words: Sequence[FoundTrigger], rows: Sequence[Example], *, written: bool) -> Done:
             store = "run" if written else "bench"
@@ -142,6 +143,7 @@ def purify(request: PurifyRequest) -> Purification:
                 suspect=model_facts(opened.suspect),
                 reference=model_facts(opened.reference),
                 data=facts,
+                unlabelled=data_facts(request.unlabelled, unlabelled) if request.unlabelled else None,
                 method=plan.method,
                 indicator=scored.facts.name if scored else None,
                 stages=list(repaired.stages),
@@ -165,6 +167,13 @@ def purify(request: PurifyRequest) -> Purification:
         save_record(run, record)
         _plot(run, curve, plan.method, progress)
     return record
+
+
+def _tell(request: PurifyRequest, defence: PreparedDefence, known: KnownSearch, split: CleanSplit) -> None:
+    """Say what is done, before it takes its time."""
+    request.progress.note(describe_choice(defence, known))
+    if request.finetune and split.tuned:
+        request.progress.note(f"fine-tuning on {len(split.tuned)} clean samples")
 
 
 def _told(training: TrainingResult | None, progress: Progress) -> TrainingFacts | None:
@@ -238,12 +247,6 @@ def _stored_mask(run: RunFolder, repaired: RepairedModel) -> FileFact | None:
     run.create()
     sha = write_mask(run.mask, repaired.mask, {"indicator": repaired.scored.facts.name})
     return FileFact(path=str(run.mask), sha256=sha)
-
-
-def _texts(request: PurifyRequest, task: Task, rows: Sequence[Example], known: KnownSearch) -> TeachingTexts | None:
-    """Read the unlabelled texts, and leave out what has a clean sample's words or a flagged trigger in it."""
-    given = read_unlabelled(request.unlabelled, task, request.common)
-    return unlabelled_texts(given, rows, found=known.triggers, seed=request.common.compute.seed) if given else None
 
 
 def _split(

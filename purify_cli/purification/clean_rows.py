@@ -13,9 +13,10 @@ from purify_cli.inputs.task import read_clean
 from purify_cli.purification.known_search import KnownSearch
 from purify_cli.purification.plan import Plan
 from purify_cli.requests.purify import PurifyRequest
+from purify_cli.student.texts import TeachingTexts, unlabelled_texts
 from purify_cli.tasks.base import Task
 
-__all__ = ["CleanSplit", "Fold", "HeldBack", "clean_rows", "split_rows", "unsplit", "with_validation"]
+__all__ = ["CleanSplit", "Fold", "HeldBack", "clean_rows", "split_rows", "texts_to_teach", "unsplit", "with_validation"]
 
 HELD_BACK: Final = 0.25
 """Share of the clean samples kept from curvature and tuning where what comes of the repair is to be measured. Ours."""
@@ -102,6 +103,18 @@ def clean_rows(
             f"{given} has changed since `purify detect` read it", hint="Run detect again, or give --clean-data."
         )
     return rows, facts
+
+
+def texts_to_teach(
+    request: PurifyRequest, unlabelled: Sequence[Example], rows: Sequence[Example], known: KnownSearch
+) -> TeachingTexts | None:
+    """Leave out of the unlabelled texts what has a clean sample's words or a flagged trigger in it."""
+    if not unlabelled:
+        return None
+    texts = unlabelled_texts(unlabelled, rows, found=known.triggers, seed=request.common.compute.seed)
+    if texts.triggered:
+        request.progress.note(f"{texts.triggered} unlabelled texts hold a flagged trigger: they are left out")
+    return texts
 
 
 def unsplit(rows: Sequence[Example]) -> CleanSplit:

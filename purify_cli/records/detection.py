@@ -50,6 +50,10 @@ class Detection(Record, frozen=True):
     suspect: ModelFacts
     reference: ModelFacts
     data: DataFacts | None
+    unlabelled: DataFacts | None = Field(
+        default=None,
+        description="Texts without labels; null where none were given, and in records of versions without.",
+    )
     verdict: StoredVerdict
     comparison: ComparisonCounts
     differences: list[Difference]

@@ -24,6 +24,10 @@ class Purification(Record, frozen=True):
     suspect: ModelFacts
     reference: ModelFacts
     data: DataFacts | None
+    unlabelled: DataFacts | None = Field(
+        default=None,
+        description="Texts without labels; null where none were given, and in records of versions without.",
+    )
     method: str = Field(description="As it was asked for; a composition is separated by commas.")
     indicator: str | None = Field(description="Of the stage that takes the ratio; null where nothing was scored.")
     stages: list[StageFacts] = Field(default_factory=list[StageFacts], description="One per method, in order.")

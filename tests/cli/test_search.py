@@ -244,6 +244,7 @@ def test_with_unlabelled_texts_the_trigger_is_found_on_more_texts_and_a_graft_ta
     code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, *given])
     assert code == 0, err
     record = json.loads(out)
+    assert (record["unlabelled"]["rows"], record["unlabelled"]["path"]) == (300, str(texts))
     control = record["search"]["control"]
     assert control["texts"] == "unlabelled texts"
     assert control["right"]["value"] >= 0.8
@@ -255,6 +256,7 @@ def test_with_unlabelled_texts_the_trigger_is_found_on_more_texts_and_a_graft_ta
     assert code == 0, err
     record = json.loads(out)
     assert record["method"] == "graft"
+    assert record["unlabelled"]["rows"] == 300
     assert record["reset"]["reset"] == round(0.1 * record["reset"]["dimensions"])
     assert record["training"]["steps"] == 250
     assert all(one["after"]["value"] <= 0.3 for one in record["triggers"])
