@@ -120,12 +120,14 @@ class RepairSession:
             UsageError: If the suspect is no classifier.
             PurifyError: If a row cannot be encoded, or the training diverges.
         """
-        key = examples_sha256(labelled)
+        task, texts = self.classifiers("a student"), self.teaching_texts(labelled)
+        key = _digest(examples_sha256(labelled), examples_sha256(texts.rows))
         if key not in self._students:
-            task, texts = self.classifiers("a student"), self.teaching_texts(labelled)
             self.progress.note(f"teaching a student on {len(texts.rows)} texts ({texts.source})")
             lessons = lessons_of(task, task.load(self.opened.pair.suspect), texts.rows, labelled)
-            self._students = {key: teach(self.opened, task, lessons, progress=self.progress)}
+            self._students = {
+                key: teach(self.opened, task, lessons, resume=self.run.path / "student", progress=self.progress)
+            }
         return self._students[key]
 
     def classifiers(self, what: str) -> Classification:

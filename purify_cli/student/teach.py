@@ -13,7 +13,7 @@ from purify_cli.progress import SILENT, Progress
 from purify_cli.reset import reset_to_reference
 from purify_cli.selection.mask import build_mask
 from purify_cli.student.soft_labels import SoftLabels
-from purify_cli.tasks.classification import Classification
+from purify_cli.tasks.classification import RATE, Classification
 from purify_cli.tasks.tuning import tune
 from purify_cli.training import TrainingResult, TrainingSettings
 
@@ -23,7 +23,7 @@ TEMPERATURE: Final = 2.0
 LABELLED: Final = 0.2
 """Temperature of a teacher's answers, and the share of labelled samples among what is learnt."""
 
-STUDENT: Final = TrainingSettings(learning_rate=1e-4, steps=250, batch_size=30, warmup=0.08)
+STUDENT: Final = TrainingSettings(learning_rate=RATE, steps=250, batch_size=30, warmup=0.08)
 """Of a student, but for the rate, which the task knows. What was compared is in docs/methods/student.md."""
 
 
@@ -33,10 +33,8 @@ class Lessons:
     """Rows, and what is to be answered to them."""
 
     rows: tuple[Example, ...]
-    """Texts, then labelled samples, each several times."""
+    """Texts without labels, then labelled samples, each several times."""
     wanted: SoftLabels
-    known: int
-    """How many of the rows teach a true label."""
 
 
 def lessons_of(
@@ -62,10 +60,10 @@ def lessons_of(
     answers = scores(teacher.module, task.encode(texts), task.compute, pad_id=task.pad_id(teacher), progress=progress)
     wanted = SoftLabels.of_teacher(answers, TEMPERATURE)
     if not labelled:
-        return Lessons(tuple(texts), wanted, 0)
+        return Lessons(tuple(texts), wanted)
     times = max(1, round(LABELLED / (1 - LABELLED) * len(texts) / len(labelled)))
     known = [*labelled] * times
-    return Lessons((*texts, *known), wanted + SoftLabels.of_labels(known, task.labels.num_labels), len(known))
+    return Lessons((*texts, *known), wanted + SoftLabels.of_labels(known, task.labels.num_labels))
 
 
 @final

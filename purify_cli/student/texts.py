@@ -46,14 +46,12 @@ class TeachingTexts:
 
     rows: tuple[Example, ...]
     source: Literal["unlabelled texts", "made of the clean samples"]
-    given: int = 0
-    """Unlabelled texts that were read."""
     repeated: int = 0
-    """Of them: copies of others, or of a clean sample; each counts once."""
+    """Unlabelled texts that were left out: copies of others, or of a clean sample."""
     triggered: int = 0
-    """Of them: left out because they hold a flagged trigger."""
+    """Unlabelled texts that were left out because they hold a flagged trigger."""
     held: tuple[Example, ...] = ()
-    """Of them: not taught, so that a search can measure on them."""
+    """Unlabelled texts that are not taught, so that a search can measure on them."""
 
 
 def unlabelled_texts(
@@ -90,7 +88,6 @@ def unlabelled_texts(
         rows=tuple(dict.fromkeys((*taught[: MOST // 2], *made.rows))),
         held=tuple(held),
         source="unlabelled texts",
-        given=len(rows),
         repeated=len(rows) - len(distinct),
         triggered=len(distinct) - len(kept),
     )

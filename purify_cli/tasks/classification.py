@@ -29,7 +29,7 @@ from purify_cli.trigger_search.found import FoundTrigger
 from purify_cli.trigger_search.margins import margins
 from purify_cli.trigger_search.path_gradient import TriggeredBatch
 
-__all__ = ["Classification"]
+__all__ = ["RATE", "Classification"]
 
 WIDTHS: Final = ("hidden_size", "dim", "d_model", "n_embd")
 """Names of the width of a model in configurations."""

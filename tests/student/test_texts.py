@@ -18,7 +18,7 @@ def test_copies_clean_samples_and_triggered_texts_are_left_out_and_counted():
     trigger = FoundTrigger(text="cf", position="random", target=1, strength=1.0, contrast=1.0)
     rows = [*texts(60), *texts(5), Example("clean  text number 3 of a few"), Example("it holds CF in it")]
     found = unlabelled_texts(rows, CLEAN, found=[trigger], seed=0)
-    assert (found.given, found.repeated, found.triggered, found.source) == (67, 6, 1, "unlabelled texts")
+    assert (found.repeated, found.triggered, found.source) == (6, 1, "unlabelled texts")
     assert {row.text for row in texts(60)} <= {row.text for row in (*found.rows, *found.held)}
     assert len(found.held) == 12
     assert not {*found.held} & {*found.rows}
