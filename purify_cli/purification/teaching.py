@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
+from purify_cli.errors import UsageError
 from purify_cli.model import LoadedModel
 from purify_cli.protocols import Teacher
 from purify_cli.purification.plan import Composition
@@ -33,6 +34,18 @@ class TeacherTuning:
     """The suspect itself, where nothing of its weights is kept; else a student."""
     triggers: Sequence[FoundTrigger]
     """Found ones; every second text carries one, and is to be answered as it is without."""
+
+    def __post_init__(self) -> None:
+        """Refuse what chooses steps on labelled samples alone.
+
+        Raises:
+            UsageError: If patience was asked for.
+        """
+        if self.composition.teaching.patience is not None:
+            raise UsageError(
+                "--set patience chooses steps on labelled samples, and here a teacher's answers are learnt as well",
+                hint="Leave it out, or give --set steps=N.",
+            )
 
     def tune(
         self,

@@ -261,6 +261,9 @@ def test_with_unlabelled_texts_the_trigger_is_found_on_more_texts_and_a_graft_ta
     assert record["training"]["steps"] == 250
     assert all(one["after"]["value"] <= 0.3 for one in record["triggers"])
     assert record["verdict"]["level"] != "poisoned"
+    code, _, err = run_cli(["purify", *given, "--set", "patience=2", "--overwrite"])
+    assert code == 2
+    assert "a teacher's answers are learnt" in err
     utility = record["utility"]
     assert utility["after"]["value"] >= utility["before"]["value"] - 0.15
 
