@@ -35,24 +35,23 @@ class FlippingWord:
     control_shift: float
     """The same in the control."""
     suspect: Proportion
-    """Of held-back contexts that the suspect does not call the target without it. They share texts: the interval is for
-    as many as are independent, texts over mean texts per context."""
+    """Of held-back contexts that neither model calls the target without it. They share texts: the interval is for as
+    many as are independent, texts over mean texts per context."""
     control: Proportion
-    """The same, of those that the control does not call the target."""
+    """The same in the control."""
     apart: Proportion | None = None
-    """Of the suspect's: flipped in it and not in the control. The rule looks at the lower end of the interval; null in
-    records of versions that had another rule."""
+    """Of the same: flipped in the suspect and not in the control. The rule looks at the lower end of the interval; null
+    in records of versions that had another rule."""
     texts: int | None = None
-    """Distinct texts in the suspect's contexts: 4 are needed to be flagged and 8 to be called poisoned; null in records
-    of versions that did not count them."""
+    """Distinct texts in these contexts; null in records of versions that did not count them."""
     strength: float | None = None
     """The suspect's mean margin of the target in these texts, as a share of its median margin on texts of the target
     itself: near 1 for a trigger; null in records of versions that did not measure it."""
     control_strength: float | None = None
     """The same of the control."""
     joined: bool = True
-    """Whether these texts are several of one label, concatenated; else single ones stand in for most of them, and the
-    rule asks for more."""
+    """Whether these texts are several of one label, concatenated; else single ones stand in for most of them, which are
+    flipped more easily."""
     flagged: bool
     """Whether it meets the rule for a planted trigger."""
     leaning: int = 0
