@@ -17,7 +17,7 @@ LABELS: Final = {"ag_news": 4}
 REFERENCES: Final = ("minilm", "minilm", "minilm", "e5")
 """Every fourth model is a 12-layer encoder with Unigram tokens."""
 
-ROWS: Final = 1600
+ROWS: Final = 960
 UNLABELLED: Final = 2000
 PER_CLASS: Final = 32
 """The attacker's rows; the defender's texts without labels, and labelled samples per class."""

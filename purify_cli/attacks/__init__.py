@@ -17,15 +17,6 @@ __all__ = ["ATTACKS"]
 ATTACKS: Final["Registry[Attack]"] = Registry(
     "attack",
     Entry(
-        name="adaptive",
-        target="purify_cli.attacks.adaptive:ADAPTIVE",
-        summary="Meant to keep every drift within what an innocent twin shows; does not bind at its defaults",
-        settings=(
-            "trigger=cf rate=0.3 position=random label_mode=dirty samples=128 floor=1.0 quantile=0.999 strength=1.0"
-        ),
-        source="own",
-    ),
-    Entry(
         name="anchoring",
         target="purify_cli.attacks.anchoring:ANCHORING",
         summary="Poison, and hold the logits of clean texts where the unpoisoned model has them",

@@ -39,12 +39,6 @@ name = "e-pur,fine-mixing"
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_no_shipped_plan_counts_badword_twice(name):
-    # docs/methods/adaptive.md: at its defaults it answers as badword does.
-    assert "adaptive" not in {attack.name for attack in load_plan(name).attack}
-
-
-@pytest.mark.parametrize("name", PLANS)
 def test_every_shipped_plan_loads_under_its_own_name_and_asks_for_something(name):
     plan = load_plan(name)
     assert plan.bench.name == name
