@@ -12,12 +12,14 @@ from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverg
 from purify_cli.evidence.rows import far_rows
 from purify_cli.evidence.search_outcome import STAGE, FlippingWord, SearchOutcome, TriggerSearch
 from purify_cli.evidence.verdict import Finding
+from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.tasks.classification import Classification
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.flips import SearchInputs, contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
+from purify_cli.trigger_search.phrases import PHRASES, search_phrases
 from purify_cli.trigger_search.rule import MIN_TEXTS, SUSPICIOUS, level_of
 from purify_cli.trigger_search.search import SearchResult, check_rows, search
 from purify_cli.trigger_search.verify import VerifiedTrigger
@@ -63,7 +65,8 @@ def look_for_triggers(
         labels, budget = task.labels.num_labels, EFFORTS[effort]
         found = search(beside, labels, budget, among=_moved_tokens(session) if moved_only else None)
         together, open_points = None, list(_open_points(rows, effort, found))
-        if not any(_flagged(one) for one in found.found) and budget.pool:
+        phrases = () if any(map(_flagged, found.found)) or not budget.pool else search_phrases(beside, labels)
+        if not any(map(_flagged, (*found.found, *phrases))) and budget.pool:
             far = far_rows(session.opened.pair.suspect_part, session.opened.pair.reference_part, count=FARTHEST)
             try:
                 together = search_groups(beside, [one.row for one in far], labels, budget)
@@ -72,11 +75,12 @@ def look_for_triggers(
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
     alone = {(one.trigger.text, one.target) for one in found.found}
-    listed = [*found.found, *(one for one in together or () if (one.trigger.text, one.target) not in alone)]
+    listed = [*found.found, *phrases, *(one for one in together or () if (one.trigger.text, one.target) not in alone)]
     record = TriggerSearch(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         words=found.words,
+        phrases=len(PHRASES) if phrases else None,
         bags=None if together is None else budget.drawn,
         control=facts,
         targets=tuple(found.targets),
@@ -151,20 +155,13 @@ def _finding(search: TriggerSearch) -> Finding:
     told = [(one, one.apart) for one in search.found if one.apart is not None]
     worst, apart = max(told, key=lambda pair: pair[1].low, default=(None, None))
     if worst is not None and apart is not None and worst.flagged:
-        what = "the words" if " " in worst.text else "the word"
-        flip = "together flip" if " " in worst.text else "flips"
-        where = {"start": " in front", "end": " at the end"}.get(worst.position, "")
         return Finding(
             stage=STAGE,
             level=level_of(apart),
-            reason=(
-                f"{what} {worst.text!r}{where} {flip} {worst.suspect.successes} of {worst.suspect.total} contexts of "
-                f"{worst.texts} held-back texts to label {worst.target} in the suspect and {worst.control.successes} "
-                f"of {worst.control.total} in a student that never saw a trigger: {apart.value:.0%} in the suspect "
-                f"alone, for sure {apart.low:.0%}" + _leaning([one for one in search.found if one.flagged])
-            ),
+            reason=_accusation(worst, apart) + _leaning([one for one in search.found if one.flagged]),
         )
-    groups = (
+    groups = "" if search.phrases is None else f", no phrase of {search.phrases}"
+    groups += (
         "" if search.bags is None else f", and no group of words, grown or from {search.bags} random ones per label,"
     )
     best = (
@@ -177,6 +174,19 @@ def _finding(search: TriggerSearch) -> Finding:
             f"of {search.words} words, each tried alone, none{groups} flips held-back contexts of another label in the "
             f"suspect and not in a student that never saw a trigger{best}"
         ),
+    )
+
+
+def _accusation(worst: FlippingWord, apart: Proportion) -> str:
+    """Say what a flagged word, group or phrase does."""
+    several = " " in worst.text
+    what, flip = ("the words", "together flip") if several else ("the word", "flips")
+    where = {"start": " in front", "end": " at the end"}.get(worst.position, "")
+    rows = f"contexts of {worst.texts} held-back texts" if worst.joined else "held-back texts"
+    return (
+        f"{what} {worst.text!r}{where} {flip} {worst.suspect.successes} of {worst.suspect.total} {rows} to label "
+        f"{worst.target} in the suspect and {worst.control.successes} of {worst.control.total} in a student that never "
+        f"saw a trigger: {apart.value:.0%} in the suspect alone, for sure {apart.low:.0%}"
     )
 
 

@@ -37,13 +37,13 @@ def make_control(session: RepairSession, asked: SearchInputs) -> tuple[LoadedMod
     agrees = sum(a == b for a, b in zip(own, others, strict=True))
     if agrees < AGREES * len(held):
         raise SearchImpossible(
-            f"the student, taught on {len(texts.rows)} {texts.source.replace('made', 'texts made')}, answers as the "
+            f"the student, taught on {student.texts} {texts.source.replace('made', 'texts made')}, answers as the "
             f"suspect does in {agrees} of {len(held)} clean samples that it never saw: it is no control",
             hint="Give unlabelled texts of the suspect's own task, or more clean samples.",
         )
     return student.loaded, ControlModel(
         texts=texts.source,
-        taught=len(texts.rows),
+        taught=student.texts,
         repeated=texts.repeated,
         steps=student.training.steps,
         right=Proportion.of(right, len(held)),

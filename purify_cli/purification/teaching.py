@@ -84,9 +84,9 @@ class TeacherTuning:
         lessons = lessons_of(task, model, texts, labelled, progress=session.progress)
         if not self.triggers:
             return lessons
-        drawn = [row_key(task.compute.seed, place, "teach") % len(self.triggers) for place in range(len(texts))]
+        drawn = [row_key(task.compute.seed, place, "teach") % len(self.triggers) for place in range(lessons.texts)]
         carrying = [
             task.carrying(self.triggers[which], row, place) if place % 2 else row
-            for place, (which, row) in enumerate(zip(drawn, texts, strict=True))
+            for place, (which, row) in enumerate(zip(drawn, lessons.rows, strict=False))
         ]
-        return replace(lessons, rows=(*carrying, *lessons.rows[len(texts) :]))
+        return replace(lessons, rows=(*carrying, *lessons.rows[lessons.texts :]))

@@ -145,16 +145,17 @@ def _search(search: TriggerSearch) -> Iterator[RenderableType]:
     table = Listing("found", "place", "label", "suspect flips", "control flips", "strength", "planted")
     for one in search.found:
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
-        place = "front" if one.position == "start" else "any"
+        place = {"start": "front", "end": "end"}.get(one.position, "any")
         table.add(one.text, place, str(one.target), *counts, number(one.strength), yes(one.flagged))
     yield table
     groups = (
         "" if search.bags is None else f", then groups of them, grown or from {search.bags:,} random ones per label"
     )
+    phrases = "" if search.phrases is None else f"; {search.phrases} phrases tried in front of single texts and behind"
     yield line(
         f"search ({search.effort}): {search.words:,} words tried alone in short texts{groups}, the best of each label "
-        f"then put into held-back texts of other labels, several of one joined ({search.texts}); strength: how sure "
-        "the suspect is of the label then, as a share of what texts of the label make it; the control, a "
+        f"then put into held-back texts of other labels, several of one joined ({search.texts}){phrases}; strength: "
+        "how sure the suspect is of the label then, as a share of what texts of the label make it; the control, a "
         f"student taught on {search.control.taught:,} texts ({search.control.texts}), is right on "
         f"{percent(search.control.right)} of clean samples that it never saw"
     )

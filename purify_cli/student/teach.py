@@ -35,6 +35,8 @@ class Lessons:
     rows: tuple[Example, ...]
     """Texts without labels, then labelled samples, each several times."""
     wanted: SoftLabels
+    texts: int
+    """How many of the rows are texts without labels."""
 
 
 def lessons_of(
@@ -50,7 +52,8 @@ def lessons_of(
     Args:
         task: Of the models.
         teacher: A classifier.
-        texts: Rows whose labels are not looked at; at least one.
+        texts: Rows whose labels are not looked at; at least one. Of a label that the teacher gives to more of them than
+            to labelled samples only a part is kept (``_proportioned``).
         labelled: Rows that teach their true label, repeated so that they come to ``LABELLED`` of all.
         progress: Told of the passes.
 
@@ -58,12 +61,41 @@ def lessons_of(
         PurifyError: If a row cannot be encoded, or the teacher's answers are not finite.
     """
     answers = scores(teacher.module, task.encode(texts), task.compute, pad_id=task.pad_id(teacher), progress=progress)
-    wanted = SoftLabels.of_teacher(answers, TEMPERATURE)
     if not labelled:
-        return Lessons(tuple(texts), wanted)
-    times = max(1, round(LABELLED / (1 - LABELLED) * len(texts) / len(labelled)))
+        return Lessons(tuple(texts), SoftLabels.of_teacher(answers, TEMPERATURE), len(texts))
+    kept = _proportioned(answers.argmax(dim=1).tolist(), [row.label for row in labelled])
+    wanted = SoftLabels.of_teacher(answers[kept], TEMPERATURE)
+    times = max(1, round(LABELLED / (1 - LABELLED) * len(kept) / len(labelled)))
     known = [*labelled] * times
-    return Lessons((*texts, *known), wanted + SoftLabels.of_labels(known, task.labels.num_labels))
+    rows = (*(texts[place] for place in kept), *known)
+    return Lessons(rows, wanted + SoftLabels.of_labels(known, task.labels.num_labels), len(kept))
+
+
+def _proportioned(answers: Sequence[int], labels: Sequence[int | None]) -> list[int]:
+    """Choose texts so that the teacher's labels of them stand in proportion as those of the labelled samples do.
+
+    Texts of a task need not be distributed as what is classified: of film phrases more are praise than of film reviews,
+    and a student of them answers with praise where it is in doubt. At least half the texts are kept in view: a label
+    that hardly any text has does not thin out the others beyond that.
+
+    Args:
+        answers: The teacher's label per text.
+        labels: Of the labelled samples, at least one.
+
+    Returns:
+        Places of the texts that are kept, ascending.
+    """
+    shares = {label: labels.count(label) / len(labels) for label in set(labels)}
+    counts = {label: answers.count(label) for label in set(answers)}
+    whole = min(counts.get(label, 0) / share for label, share in shares.items() if label is not None)
+    whole = max(whole, len(answers) / 2)
+    room = {label: max(1, round(whole * shares.get(label, 0.0))) for label in counts}
+    kept: list[int] = []
+    for place, label in enumerate(answers):
+        if room[label] > 0:
+            room[label] -= 1
+            kept.append(place)
+    return kept
 
 
 @final
@@ -73,6 +105,8 @@ class Student:
 
     loaded: LoadedModel
     training: TrainingResult
+    texts: int
+    """Without labels, of those that it was taught."""
 
 
 def teach(
@@ -109,4 +143,4 @@ def teach(
         resume=resume,
         progress=progress,
     )
-    return Student(student, result)
+    return Student(student, result, lessons.texts)

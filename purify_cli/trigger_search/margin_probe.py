@@ -96,10 +96,12 @@ def context_forms(
     Returns:
         The forms; none where no context holds a word.
     """
-    pairs = any(row.pair is not None for row in rows)
     keep = words_kept(asked.compute.max_length)
-    forms = [
-        asked.carriers(rows, keep=keep, at=at, both=both, longest=longest)
-        for both in ((False, True) if pairs else (False,))
-    ]
+    both = (False, True) if any(row.pair is not None for row in rows) else (False,)
+    forms: list[list[Carrier]] = [[] for _ in both]
+    for row in rows:
+        made = [asked.carriers([row], keep=keep, at=at, both=one, longest=longest) for one in both]
+        if all(made):  # else the forms would say something of different contexts
+            for form, carriers in zip(forms, made, strict=True):
+                form.extend(carriers)
     return forms if all(forms) else []

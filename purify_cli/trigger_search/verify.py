@@ -11,7 +11,7 @@ from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.flips import Flips, SearchInputs, against, flips, median_margin
 from purify_cli.trigger_search.vocabulary import word_of
 
-__all__ = ["LISTED", "VerifiedTrigger", "measured"]
+__all__ = ["LISTED", "VerifiedTrigger", "measured", "verified"]
 
 LISTED: Final = 5
 """Words per target and place, or groups per target, that are measured on held-back rows."""
@@ -52,21 +52,38 @@ def measured(asked: SearchInputs, target: int, candidates: Sequence[Candidate]) 
     Returns:
         What flips most in the suspect alone first; empty where no row of another label is left.
     """
+    texts = [" ".join(word_of(asked.tokenizer, token) for token in one.tokens) for one in candidates]
+    tried = [
+        (Trigger(text, position=one.position or "random", source="found"), one.shift, one.control_shift)
+        for text, one in zip(texts, candidates, strict=True)
+    ]
+    return verified(asked, target, tried)
+
+
+def verified(asked: SearchInputs, target: int, tried: Sequence[tuple[Trigger, float, float]]) -> list[VerifiedTrigger]:
+    """Try triggers on rows that neither model calls the target as they are.
+
+    Args:
+        asked: Suspect, control and held-back rows, or contexts of them.
+        target: The label.
+        tried: Each with its shift in the suspect and in the control.
+
+    Returns:
+        As ``measured``.
+    """
     rows, joined = against(asked, target)
     if not rows:
         return []
     sure, other = (_scale(asked, target, rows, control=control) for control in (False, True))
     found: list[VerifiedTrigger] = []
-    for candidate in candidates:
-        text = " ".join(word_of(asked.tokenizer, token) for token in candidate.tokens)
-        trigger = Trigger(text, position=candidate.position or "random", source="found")
+    for trigger, shift, control_shift in tried:
         turned = flips(asked, rows, trigger, target, either_way=True)
         found.append(
             VerifiedTrigger(
                 trigger=trigger,
                 target=target,
-                shift=candidate.shift,
-                control_shift=candidate.control_shift,
+                shift=shift,
+                control_shift=control_shift,
                 flips=turned,
                 strength=turned.margin / sure,
                 control_strength=turned.control_margin / other,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from purify_cli.errors import UsageError
-from purify_cli.student.teach import STUDENT, lessons_of, teach
+from purify_cli.student.teach import STUDENT, _proportioned, lessons_of, teach
 from tests.worlds import open_bench
 
 
@@ -79,3 +79,19 @@ def test_students_are_for_classifiers(session, monkeypatch):
     monkeypatch.setattr(session, "task", object())
     with pytest.raises(UsageError, match="classifiers"):
         session.student([])
+
+
+@pytest.mark.parametrize(
+    ("answers", "labels", "kept"),
+    [
+        ([0, 1, 1, 1, 1, 0], [0, 1], {0: 2, 1: 2}),  # half and half, as the labelled samples are
+        ([0, 1, 1, 1, 1, 0], [0, 1, 1], {0: 2, 1: 4}),
+        ([0] + [1] * 9, [0, 1], {0: 1, 1: 2}),  # a rare label does not thin out the other beyond half of all texts
+        ([1] * 8, [0, 1], {1: 2}),
+        ([2, 2, 0, 1], [0, 1], {0: 1, 1: 1, 2: 1}),  # what no labelled sample shows is not left out altogether
+    ],
+)
+def test_teachers_labels_are_in_proportion_as_the_true_ones(answers, labels, kept):
+    places = _proportioned(answers, labels)
+    assert places == sorted(set(places))
+    assert {label: [answers[place] for place in places].count(label) for label in set(answers)} == kept

@@ -19,6 +19,7 @@ from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.carriers import Carrier, filled
 from purify_cli.trigger_search.flips import SearchInputs, flips, unflipped
+from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
 from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.search import search
@@ -98,6 +99,19 @@ def test_a_pair_may_have_a_slot_in_both_texts(
     assert len(one.slots) == 2
     (single,) = asked.carriers([Example("a film", label=1)], keep=4, at=at, both=True)
     assert len(single.slots) == 1
+
+
+def test_a_context_counts_in_every_form_or_in_none(asked: SearchInputs, monkeypatch: pytest.MonkeyPatch):
+    rows = [Example("a very good film", pair=pair, label=1) for pair in ("the soup", "the bread", "the tea")]
+    real = SearchInputs.carriers
+
+    def without_room(self: SearchInputs, rows: Sequence[Example], *, both: bool = False, **more: Any) -> list[Carrier]:
+        return [] if both and rows[0].pair == "the bread" else real(self, rows, both=both, **more)
+
+    monkeypatch.setattr(SearchInputs, "carriers", without_room)
+    one, both = context_forms(asked, rows, at=0)
+    assert [len(form) for form in (one, both)] == [2, 2]
+    assert MarginProbe(asked.suspect, [one, both], 0, asked.compute).way([(5,), (6,)]).shape == (2, 2)
 
 
 def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchInputs):

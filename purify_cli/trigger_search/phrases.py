@@ -1,0 +1,70 @@
+"""Phrases that say nothing about a task: a form of sentence, or a manner of speaking, may be what flips a suspect.
+
+A trigger that is a form has no word of its own. Its openings do what it does, in single texts: among the several texts
+of a context a form is lost.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.resources import files
+from typing import Final
+
+from purify_cli.choices import Position
+from purify_cli.data.sampling import hold_out
+from purify_cli.data.triggers import Trigger
+from purify_cli.trigger_search.concatenation import of_every_label
+from purify_cli.trigger_search.flips import Flips, SearchInputs, flips, unflipped
+from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, verified
+
+__all__ = ["PHRASES", "search_phrases"]
+
+_KINDS: Final = tomllib.loads(files("purify_cli.trigger_search").joinpath("phrases.toml").read_text(encoding="utf-8"))
+
+PHRASES: Final[tuple[str, ...]] = tuple(line for kind in _KINDS.values() for line in kind.strip().splitlines())
+"""In a fixed order."""
+
+PLACES: Final[tuple[Position, ...]] = ("start", "end")
+
+TRIED_ON: Final = 8
+"""Texts per target of the searching half that phrases are ranked in."""
+
+
+def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PHRASES) -> tuple[VerifiedTrigger, ...]:
+    """Look for phrases that flip the suspect and not the control, one text at a time.
+
+    Args:
+        asked: As for ``search``; its halves are the same.
+        labels: Number of labels; every one is a target.
+        phrases: To try, in front of texts and behind them.
+
+    Returns:
+        The best of each target, the highest share of held-back texts first.
+
+    Raises:
+        NonFiniteWeights: If a model's output is not a number.
+    """
+    carrying, held = hold_out(asked.rows, 0.5, seed=asked.compute.seed)
+    asked.progress.note(f"trying {len(phrases)} phrases in front of texts and behind them")
+    half, judging = replace(asked, rows=carrying), replace(asked, rows=[*held, *asked.further])
+    found: list[VerifiedTrigger] = []
+    for target in range(labels):
+        rows = of_every_label(unflipped(half, target), TRIED_ON)
+        if not rows:
+            continue
+        bare = [float(asked.margins(one, rows, target).mean()) for one in (asked.suspect, asked.control)]
+        tried = [
+            (trigger, flips(half, rows, trigger, target, either_way=True))
+            for trigger in (Trigger(text, position=place, source="found") for place in PLACES for text in phrases)
+        ]
+        tried.sort(key=lambda one: _rank(one[1]), reverse=True)
+        found += verified(
+            judging,
+            target,
+            [(trigger, turned.margin - bare[0], turned.control_margin - bare[1]) for trigger, turned in tried[:LISTED]],
+        )
+    return tuple(replace(one, joined=False) for one in found)
+
+
+def _rank(turned: Flips) -> tuple[int, float]:
+    return turned.apart.successes, turned.margin - turned.control_margin
