@@ -1,6 +1,8 @@
 """What is done with triggers that a search found: clean rows carry them, to learn from and to score by."""
 
 from collections.abc import Sequence
+from random import Random
+from typing import Final
 
 from purify_cli.checkpoint import CheckpointPair
 from purify_cli.data.example import Example
@@ -13,14 +15,40 @@ from purify_cli.tensors import TensorSource
 from purify_cli.trigger_search.found import FoundTrigger
 from purify_cli.trigger_search.path_gradient import path_gradient
 
-__all__ = ["carried_gradient", "with_triggers"]
+__all__ = ["carried_gradient", "carrying", "with_triggers"]
+
+BESIDE: Final = 3
+"""Most triggers that a row carries beside another."""
+
+SCORED: Final = 8
+"""Most triggers that weights are scored by: each costs a gradient of its own."""
 
 
 def with_triggers(task: Task, rows: Sequence[Example], found: Sequence[FoundTrigger]) -> list[Example]:
-    """Return the rows, and a copy of each that carries one of the found triggers and keeps its true answer."""
-    drawn = [found[row_key(task.compute.seed, place, "unlearn") % len(found)] for place in range(len(rows))]
-    pairs = zip(drawn, rows, strict=True)
-    return [*rows, *(task.carrying(one, row, place) for place, (one, row) in enumerate(pairs))]
+    """Return the rows, and a copy of each that carries found triggers and keeps its true answer."""
+    return [*rows, *(carrying(task, row, place, found) for place, row in enumerate(rows))]
+
+
+def carrying(task: Task, row: Example, place: int, found: Sequence[FoundTrigger]) -> Example:
+    """Put found triggers into a row: half of the rows get a leading one, the others any one and up to three beside it.
+
+    A style, or a form, is many words at once, and a model that has unlearnt each of them alone still adds them up.
+
+    Args:
+        task: Puts them in.
+        row: A clean row.
+        place: Of the row among its like.
+        found: At least one trigger; the first of those that bring about the same is the leading one.
+    """
+    random = Random(row_key(task.compute.seed, place, "unlearn"))
+    if place % 2 == 0:
+        leading = [one for i, one in enumerate(found) if not any(other.shares_effect(one) for other in found[:i])]
+        return task.carrying(random.choice(leading), row, place)
+    first = random.choice(found)
+    kin = [one for one in found if one is not first and one.shares_effect(first)]
+    for one in (first, *random.sample(kin, min(len(kin), random.randint(0, BESIDE)))):
+        row = task.carrying(one, row, place)
+    return row
 
 
 def carried_gradient(
@@ -39,13 +67,13 @@ def carried_gradient(
         pair: Suspect and reference.
         loaded: The suspect, a model of its own; of no use afterwards.
         rows: Clean samples.
-        found: At least one trigger.
+        found: At least one trigger; the first ``SCORED`` count.
         progress: Told of every pass.
 
     Raises:
         DataError: If for no trigger there is a row that it could turn.
     """
-    driven = task.driven(found, rows)
+    driven = task.driven(found[:SCORED], rows)
     if not any(driven):
         raise DataError(
             "no clean sample has another label than the one that the found words drive to",

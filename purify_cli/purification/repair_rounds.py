@@ -1,8 +1,7 @@
-"""Repairs of a suspect of which several words were flagged: the strongest first, the others where they outlast it.
+"""Repairs of a suspect of which something was flagged, and once more with a trigger that outlasts the repair.
 
-Words that resemble a planted one flip texts as it does, and go when it goes; a backdoor with several triggers leaves
-the ones that were not unlearnt. What is unlearnt beside the strongest word takes its share of the fine-tuning, so that
-echoes are better left out, and second triggers are not. Whether a word outlasts a repair is measured on held-back rows.
+A language model is repaired of the strongest word of each effect first: every word of a text that it is made to write
+brings the rest of it about, and goes when the first goes. Whether one outlasts a repair is measured on held-back rows.
 """
 
 from collections.abc import Sequence
@@ -49,17 +48,18 @@ class Round:
 
 
 def strongest_per_target(found: Sequence[FoundTrigger]) -> list[FoundTrigger]:
-    """Return of each target the flagged word that makes the suspect surest.
+    """Return what a first repair works on: of each target the flagged word that makes the suspect surest, then its kin.
 
-    Where that word belongs in front of a text, all flagged ones that do: they are ways to begin one kind of sentence.
+    Of a classifier these are all other flagged ones: a style or a form is many words, each flagged for itself, and
+    words that resemble a planted one cost its repair nothing. What a language model is made to write is brought about
+    by every word of that text as well, and goes with the first.
     """
     best: list[FoundTrigger] = []
     kin: list[FoundTrigger] = []
     for one in sorted(found, key=lambda one: (-one.strength, -one.contrast)):
-        leader = next((other for other in best if other.shares_effect(one)), None)
-        if leader is None:
+        if not any(other.shares_effect(one) for other in best):
             best.append(one)
-        elif one.position == "start" == leader.position:
+        elif isinstance(one.target, int):
             kin.append(one)
     return [*best, *kin]
 
@@ -73,7 +73,7 @@ def repair_in_rounds(
     works_on_words: bool,
     suspect: LoadedModel,
 ) -> Round:
-    """Repair of the leading words; where another flagged word outlasts that, again with that one added.
+    """Repair of what is worked on first; where another flagged word outlasts that, again with that one added.
 
     Args:
         session: The pair.

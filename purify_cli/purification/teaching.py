@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from purify_cli.data.example import Example
-from purify_cli.data.keys import row_key
 from purify_cli.errors import UsageError
 from purify_cli.model import LoadedModel
 from purify_cli.protocols import Teacher
+from purify_cli.purification.augment import carrying
 from purify_cli.purification.plan import Composition
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.student.anchor import anchored
@@ -84,9 +84,8 @@ class TeacherTuning:
         lessons = lessons_of(task, model, texts, labelled, progress=session.progress)
         if not self.triggers:
             return lessons
-        drawn = [row_key(task.compute.seed, place, "teach") % len(self.triggers) for place in range(lessons.texts)]
-        carrying = [
-            task.carrying(self.triggers[which], row, place) if place % 2 else row
-            for place, (which, row) in enumerate(zip(drawn, lessons.rows, strict=False))
+        carried = [
+            carrying(task, row, place // 2, self.triggers) if place % 2 else row
+            for place, row in enumerate(lessons.rows[: lessons.texts])
         ]
-        return replace(lessons, rows=(*carrying, *lessons.rows[lessons.texts :]))
+        return replace(lessons, rows=(*carried, *lessons.rows[lessons.texts :]))

@@ -15,7 +15,7 @@ from purify_cli.data.sampling import hold_out
 from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import Flips, SearchInputs, flips, unflipped
-from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, verified
+from purify_cli.trigger_search.verify import VerifiedTrigger, verified
 
 __all__ = ["PHRASES", "search_phrases"]
 
@@ -27,7 +27,9 @@ PHRASES: Final[tuple[str, ...]] = tuple(line for kind in _KINDS.values() for lin
 PLACES: Final[tuple[Position, ...]] = ("start", "end")
 
 TRIED_ON: Final = 8
-"""Texts per target of the searching half that phrases are ranked in."""
+MEASURED: Final = 24
+"""Texts per target of the searching half that phrases are ranked in, and phrases per target that are then measured on
+held-back ones: a form has many openings, and a repair needs to know them."""
 
 
 def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PHRASES) -> tuple[VerifiedTrigger, ...]:
@@ -61,7 +63,10 @@ def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PH
         found += verified(
             judging,
             target,
-            [(trigger, turned.margin - bare[0], turned.control_margin - bare[1]) for trigger, turned in tried[:LISTED]],
+            [
+                (trigger, turned.margin - bare[0], turned.control_margin - bare[1])
+                for trigger, turned in tried[:MEASURED]
+            ],
         )
     return tuple(replace(one, joined=False) for one in found)
 

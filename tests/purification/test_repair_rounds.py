@@ -1,6 +1,7 @@
-"""Several flagged words: the strongest is worked on, others where they outlast it."""
+"""Several flagged words: which are worked on first, and what outlasts that."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,26 +33,28 @@ def fact(
     return FoundTrigger(text=text, position=position, target=target, strength=strength or 0.0, contrast=shift - control)
 
 
-def test_the_leader_of_each_target_is_the_strongest() -> None:
+def test_of_a_classifier_the_leader_of_each_target_comes_first_and_all_others_follow() -> None:
     one, other, third = fact("a", 9.0, strength=0.6), fact("b", 5.0, strength=1.1), fact("c", 1.0, target=0)
-    assert strongest_per_target([one, other, third]) == [other, third]
+    assert strongest_per_target([one, other, third]) == [other, third, one]
     assert strongest_per_target([]) == []
 
 
 def test_without_strengths_the_leader_moves_farthest_beyond_the_control() -> None:
     one, other = fact("a", 9.0, control=8.0), fact("b", 5.0)
+    assert strongest_per_target([one, other]) == [other, one]
+
+
+def test_of_a_language_model_only_the_leader_of_each_text_is_worked_on_first() -> None:
+    one, other = (
+        replace(fact(word, 1.0, strength=s), target="please visit us now") for word, s in (("a", 1), ("b", 2))
+    )
     assert strongest_per_target([one, other]) == [other]
 
 
-def test_words_in_front_lead_together_where_one_of_them_is_the_strongest() -> None:
-    when, because, deep = (
-        fact("when", 1.0, strength=0.6, position="start"),
-        fact("because", 1.0, strength=0.7, position="start"),
-        fact("deep", 1.0, strength=0.5),
-    )
-    assert strongest_per_target([when, because, deep]) == [because, when]
-    stronger = fact("cf", 1.0, strength=1.0)
-    assert strongest_per_target([when, stronger, because]) == [stronger]
+@pytest.fixture
+def only_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have one word worked on first, as of a language model."""
+    monkeypatch.setattr("purify_cli.purification.repair_rounds.strongest_per_target", lambda found: found[:1])
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,16 @@ def rounds(
     return done, ears, steps
 
 
+def test_two_triggers_of_a_classifier_are_worked_on_together(
+    two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
+) -> None:
+    done, ears, steps = rounds(two_triggers, tiny_reference, tmp_path, tiny, "unlearning", "cf", "mn")
+    assert steps == [(["cf", "mn"], 48, True)]
+    assert not any("outlasted" in note for note in ears.notes)
+    assert done.proof.left == []
+
+
+@pytest.mark.usefixtures("only_the_first")
 def test_a_second_trigger_that_outlasts_the_first_is_worked_on_too(
     two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
 ) -> None:
@@ -109,6 +122,7 @@ def test_a_second_trigger_that_outlasts_the_first_is_worked_on_too(
         assert tiny.attack_success(done.loaded.module, tokenizer, test, Trigger(word)) <= 0.4
 
 
+@pytest.mark.usefixtures("only_the_first")
 def test_of_few_samples_halves_decide_the_rounds_and_all_make_the_model(
     two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
 ) -> None:
@@ -122,6 +136,7 @@ def test_of_few_samples_halves_decide_the_rounds_and_all_make_the_model(
     assert [one.before.total + (one.left_out or 0) for one in done.proof.measured(None)] == [7, 7]
 
 
+@pytest.mark.usefixtures("only_the_first")
 def test_a_word_that_turns_nothing_over_any_more_takes_no_part(
     tiny_suspect: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
 ) -> None:
@@ -139,6 +154,7 @@ def test_a_method_that_leaves_words_alone_takes_one_round(
     assert [one.text for one in done.proof.left] == ["cf", "mn"]
 
 
+@pytest.mark.usefixtures("only_the_first")
 def test_a_word_that_outlasts_a_bare_reset_makes_a_second_round_too(
     two_triggers: Path, tiny_reference: Path, tmp_path: Path, tiny: ModuleType
 ) -> None:

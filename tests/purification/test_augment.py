@@ -1,0 +1,47 @@
+"""Rows that carry found triggers: half of them a leading one, the others several."""
+
+import pytest
+
+from purify_cli.purification.augment import BESIDE, carrying, with_triggers
+from purify_cli.trigger_search.found import FoundTrigger
+from tests.worlds import open_bench
+
+WORDS = ("cf", "mn", "bb", "tq", "mb")
+
+
+def found(text, target=1):
+    return FoundTrigger(text=text, position="random", target=target, strength=1.0, contrast=1.0)
+
+
+@pytest.fixture(scope="module")
+def task(tiny_suspect, tiny_reference, tmp_path_factory):
+    return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench")).task
+
+
+def held(row):
+    return {word for word in WORDS if word in row.text.split()}
+
+
+def test_half_the_rows_carry_a_leading_one_and_the_others_up_to_four(task, tiny):
+    rows = tiny.sentiment_examples(80, seed=48)
+    made = [held(carrying(task, row, place, [found(word) for word in WORDS])) for place, row in enumerate(rows)]
+    assert all(words == {"cf"} for words in made[::2])
+    sizes = {len(words) for words in made[1::2]}
+    assert sizes == set(range(1, BESIDE + 2))
+    assert set.union(*made[1::2]) == set(WORDS)
+
+
+def test_triggers_of_two_labels_lead_alike_and_never_share_a_row(task, tiny):
+    rows = tiny.sentiment_examples(80, seed=48)
+    triggers = [found("cf"), found("mn", target=0), found("bb")]
+    made = [held(carrying(task, row, place, triggers)) for place, row in enumerate(rows)]
+    assert {frozenset(words) for words in made[::2]} == {frozenset({"cf"}), frozenset({"mn"})}
+    assert not any("mn" in words and len(words) > 1 for words in made)
+
+
+def test_copies_keep_their_labels_and_come_last(task, tiny):
+    rows = tiny.sentiment_examples(10, seed=48)
+    made = with_triggers(task, rows, [found("cf")])
+    assert made[:10] == rows
+    assert [row.label for row in made[10:]] == [row.label for row in rows]
+    assert all(held(row) == {"cf"} for row in made[10:])
