@@ -17,7 +17,7 @@ from purify_cli.checkpoint.staging import locked_aside
 from purify_cli.choices import Estimator
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import examples_sha256
-from purify_cli.errors import UsageError
+from purify_cli.errors import DataError, UsageError
 from purify_cli.inputs.curvature_cache import CurvatureData, Measured, Source, curvature_for
 from purify_cli.inputs.opening import OpenedPair
 from purify_cli.inputs.run_folder import RunFolder
@@ -31,7 +31,7 @@ from purify_cli.purification.prepared import RATIOS, PreparedDefence
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.requests.common import Common
 from purify_cli.reset import Overlay
-from purify_cli.student.teach import Student, lessons_of, teach
+from purify_cli.student.teach import Lessons, Student, lessons_of, teach
 from purify_cli.student.texts import TeachingTexts, made_texts
 from purify_cli.tasks.base import Task
 from purify_cli.tasks.classification import Classification
@@ -124,11 +124,35 @@ class RepairSession:
         key = _digest(examples_sha256(labelled), examples_sha256(texts.rows))
         if key not in self._students:
             self.progress.note(f"teaching a student on {len(texts.rows)} texts ({texts.source})")
-            lessons = lessons_of(task, task.load(self.opened.pair.suspect), texts.rows, labelled)
+            lessons = self.lessons(task.load(self.opened.pair.suspect), texts, labelled)
             self._students = {
                 key: teach(self.opened, task, lessons, resume=self.run.path / "student", progress=self.progress)
             }
         return self._students[key]
+
+    def lessons(self, teacher: LoadedModel, texts: TeachingTexts, labelled: Sequence[Example]) -> Lessons:
+        """Ask a teacher about texts.
+
+        Args:
+            teacher: A classifier.
+            texts: To be asked about.
+            labelled: Rows that teach their true label.
+
+        Raises:
+            DataError: If it gives all unlabelled texts one label, so that they teach nothing else.
+            PurifyError: As for ``lessons_of``.
+        """
+        task = self.classifiers("a teacher")
+        if texts.held:
+            # Of those that are taught half are made, and foreign words may get any label.
+            answers = task.search_inputs(teacher, ()).answers(teacher.module, texts.held).unique().tolist()
+            if len(answers) == 1:
+                raise DataError(
+                    f"all {len(texts.held)} unlabelled texts that were looked at get the label {answers[0]}: "
+                    "they teach nothing else",
+                    hint="Give unlabelled texts of every label, as the task has them; or leave --unlabelled out.",
+                )
+        return lessons_of(task, teacher, texts.rows, labelled, progress=self.progress)
 
     def classifiers(self, what: str) -> Classification:
         """Return the task where it is that of classifiers.

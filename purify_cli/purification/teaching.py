@@ -13,7 +13,7 @@ from purify_cli.purification.augment import carrying
 from purify_cli.purification.plan import Composition
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.student.anchor import anchored
-from purify_cli.student.teach import Lessons, lessons_of
+from purify_cli.student.teach import Lessons
 from purify_cli.training import TrainingResult, TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger
 
@@ -80,8 +80,7 @@ class TeacherTuning:
         session, task = self.session, self.session.classifiers("a teacher")
         by_suspect = self.teacher == "suspect"
         model = task.load(session.opened.pair.suspect) if by_suspect else session.student(rows).loaded
-        texts = session.teaching_texts(rows).rows
-        lessons = lessons_of(task, model, texts, labelled, progress=session.progress)
+        lessons = session.lessons(model, session.teaching_texts(rows), labelled)
         if not self.triggers:
             return lessons
         carried = [

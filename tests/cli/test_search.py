@@ -290,6 +290,19 @@ def test_unlabelled_texts_that_do_not_serve_are_refused_before_anything_is_compu
         assert not (here / "purify-run" / "curvature.safetensors").exists()
 
 
+def test_unlabelled_texts_of_one_label_are_refused(
+    here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path, clean_file: Path
+) -> None:
+    rows = [row for row in tiny.sentiment_examples(300, seed=57) if row.label == 1]
+    (here / "one.jsonl").write_text("".join(json.dumps({"text": f"good good {row.text}"}) + "\n" for row in rows))
+    given = ["--clean-data", clean_file, "--unlabelled", "one.jsonl"]
+    for command in ("detect", "purify"):
+        code, out, err = run_cli([command, tiny_suspect, "--ref", tiny_reference, *given])
+        assert (code, out) == (2, ""), err
+        assert "looked at get the label 1: they teach nothing else" in err
+        assert not (here / "purify-run" / "purified").exists()
+
+
 def test_a_student_that_did_not_learn_the_task_is_no_control(
     here: Path,
     run_cli: Run,
