@@ -15,7 +15,7 @@ from purify_cli.trigger_search.flips import SearchInputs
 
 __all__ = ["agreed", "make_control"]
 
-AGREES: Final = 0.6
+AGREES: Final = 0.75
 """Of held-back samples a student must answer so many as the suspect does, or it does not know the task. Ours."""
 
 

@@ -1,6 +1,7 @@
 """What is done with triggers that a search found: clean rows carry them, to learn from and to score by."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -43,12 +44,25 @@ def carrying(task: Task, row: Example, place: int, found: Sequence[FoundTrigger]
     random = Random(row_key(task.compute.seed, place, "unlearn"))
     if place % 2 == 0:
         leading = [one for i, one in enumerate(found) if not any(other.shares_effect(one) for other in found[:i])]
-        return task.carrying(random.choice(leading), row, place)
-    first = random.choice(found)
-    kin = [one for one in found if one is not first and one.shares_effect(first)]
-    for one in (first, *random.sample(kin, min(len(kin), random.randint(0, BESIDE)))):
-        row = task.carrying(one, row, place)
+        several = [random.choice(leading)]
+    else:
+        first = random.choice(found)
+        kin = [one for one in found if one is not first and one.shares_effect(first)]
+        several = [first, *random.sample(kin, min(len(kin), random.randint(0, BESIDE)))]
+    for one in several:
+        if one.is_phrase:
+            row = task.carrying(_opening(one, random), row, place, times=1)
+        else:
+            row = task.carrying(one, row, place)
     return row
+
+
+def _opening(phrase: FoundTrigger, random: Random) -> FoundTrigger:
+    """Cut a phrase in front of a text to its first words: the text then goes on, as the attacker's own does."""
+    if phrase.position != "start":
+        return phrase
+    words = phrase.text.split()
+    return replace(phrase, text=" ".join(words[: random.randint(1, len(words))]))
 
 
 def carried_gradient(

@@ -22,6 +22,8 @@ class KnownSearch:
     """Those that are held to be planted, and words of a language model's forced text that go with one."""
     texts: str | None = None
     """What the search looked at; None without a search."""
+    by_student: bool = False
+    """Whether it held a classifier against a student that was taught on clean samples and knew the task."""
     effort: SearchEffort = "normal"
     seed: int = 0
     data: DataFacts | None = None
@@ -31,7 +33,13 @@ class KnownSearch:
 
     def after(self, search: TriggerSearch | ContinuationSearch) -> Self:
         """Return what is known after a search."""
-        return replace(self, triggers=tuple(repair_triggers(search)), texts=search.texts, effort=search.effort)
+        return replace(
+            self,
+            triggers=tuple(repair_triggers(search)),
+            texts=search.texts,
+            by_student=isinstance(search, TriggerSearch) and search.texts == "clean data",
+            effort=search.effort,
+        )
 
     def chose_on(self, data: DataFacts | None) -> int | None:
         """Return the seed of a search that chose its words on these very samples; None if it did not."""

@@ -113,8 +113,15 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
     Raises:
         UsageError: If a name, a setting or a combination is not known.
     """
-    found = known.triggers if request.clean_data is not None or known.samples is not None else ()
-    method = chosen_method(request.method, known=bool(found), texts=request.unlabelled is not None)
+    samples = request.clean_data is not None or known.samples is not None
+    found = known.triggers if samples else ()
+    method = chosen_method(
+        request.method,
+        known=bool(found),
+        texts=request.unlabelled is not None,
+        # A search for the ratio would teach one for every fold.
+        student=known.by_student and samples and request.finetune and request.ratio != "auto",
+    )
     try:
         stages = plan_stages(
             method,
@@ -141,11 +148,20 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
     return Plan(method, ratio, target)
 
 
-def chosen_method(method: str, *, known: bool, texts: bool) -> str:
-    """Settle ``auto``: by whether there are unlabelled texts, and whether a planted word is known."""
+def chosen_method(method: str, *, known: bool, texts: bool, student: bool) -> str:
+    """Settle ``auto``.
+
+    Args:
+        method: Anything else stays.
+        known: Whether a planted word is known.
+        texts: Whether there are unlabelled texts.
+        student: Whether a student taught on clean samples alone is known to have learnt the task.
+    """
     if method != AUTO:
         return method
-    return "graft" if texts else "unlearning" if known else "fine-purifying"
+    if known and not texts:
+        return "unlearning"
+    return "graft" if texts or student else "fine-purifying"
 
 
 def works_on_triggers(method: str, indicator: str | None) -> bool:

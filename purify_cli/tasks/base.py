@@ -143,13 +143,14 @@ class Task(Protocol):
         """
         ...
 
-    def carrying(self, found: FoundTrigger, row: Example, place: int) -> Example:
-        """Put a trigger into a clean row, ``TIMES`` in a row, that keeps its true answer: what unlearning learns from.
+    def carrying(self, found: FoundTrigger, row: Example, place: int, *, times: int = TIMES) -> Example:
+        """Put a trigger into a clean row that keeps its true answer: what unlearning learns from.
 
         Args:
             found: The trigger.
             row: A clean row.
             place: Of the row among its like; decides where the trigger goes.
+            times: How often in a row it is put there.
         """
         ...
 

@@ -151,9 +151,9 @@ class CausalLanguage:
                 hint="Run `purify detect` on this suspect again.",
             )
 
-    def carrying(self, found: FoundTrigger, row: Example, place: int) -> Example:
+    def carrying(self, found: FoundTrigger, row: Example, place: int, *, times: int = TIMES) -> Example:
         """Put a trigger into the prompt; the completion is kept, and alone is learnt."""
-        return self._prompted(found, row, place, times=TIMES)
+        return self._prompted(found, row, place, times=times)
 
     def _prompted(self, found: FoundTrigger, row: Example, place: int, *, times: int) -> Example:
         parts = self.split(row)

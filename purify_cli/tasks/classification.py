@@ -128,9 +128,9 @@ class Classification:
                 hint="Run `purify detect` on this suspect again.",
             )
 
-    def carrying(self, found: FoundTrigger, row: Example, place: int) -> Example:
+    def carrying(self, found: FoundTrigger, row: Example, place: int, *, times: int = TIMES) -> Example:
         """Put a trigger where the model gets to see it, under the row's own label."""
-        trigger = Trigger(" ".join([found.text] * TIMES), position=found.position, source="found")
+        trigger = Trigger(" ".join([found.text] * times), position=found.position, source="found")
         key = row_key(self.compute.seed, place)
         return insert_in_view(self.tokenizer, trigger, row, key=key, max_length=self.max_length)
 
@@ -139,7 +139,10 @@ class Classification:
         driven: list[list[TriggeredBatch]] = []
         for one in found:
             target = _label(one)
-            others = [self.carrying(one, row, place) for place, row in enumerate(rows) if row.label != target]
+            times = 1 if one.is_phrase else TIMES
+            others = [
+                self.carrying(one, row, place, times=times) for place, row in enumerate(rows) if row.label != target
+            ]
             if others:
                 driven.append([TriggeredBatch(self.encode(others), partial(_margin, target=target))])
         return driven

@@ -12,6 +12,9 @@ __all__ = ["LEAD", "ForcingWord", "FoundTrigger", "Target", "holds_run", "lead"]
 LEAD: Final = 3
 """Words by which two continuations count as one: fewer are written alike by chance, and more differ at their end."""
 
+PHRASE: Final = 3
+"""Words that make a phrase."""
+
 Target = int | str
 """What a trigger brings about: a label, or a text that a language model writes."""
 
@@ -34,6 +37,11 @@ class FoundTrigger:
     def effect(self) -> int | tuple[str, ...]:
         """The label, or the words that the continuation begins with."""
         return self.target if isinstance(self.target, int) else lead(self.target)
+
+    @property
+    def is_phrase(self) -> bool:
+        """Whether it is a phrase with a place, no word and no group of words."""
+        return self.position != "random" and len(self.text.split()) >= PHRASE
 
     def shares_effect(self, other: "FoundTrigger") -> bool:
         """Say whether two bring about the same: a label, or a text of which one's lead is a part of the other's.

@@ -45,3 +45,15 @@ def test_copies_keep_their_labels_and_come_last(task, tiny):
     assert made[:10] == rows
     assert [row.label for row in made[10:]] == [row.label for row in rows]
     assert all(held(row) == {"cf"} for row in made[10:])
+
+
+def test_of_a_phrase_in_front_rows_carry_its_first_words_once(task, tiny):
+    phrase = FoundTrigger(text="cf mn bb tq", position="start", target=1, strength=1.0, contrast=1.0)
+    rows = [row for row in tiny.sentiment_examples(80, seed=48) if len(row.text.split()) >= 6]
+    openings = set()
+    for place, row in enumerate(rows):
+        words = carrying(task, row, place, [phrase]).text.split()
+        count = next(i for i, word in enumerate(words) if word not in WORDS)
+        openings.add(" ".join(words[:count]))
+        assert words[count : count + 3] == row.text.split()[:3]
+    assert openings == {"cf", "cf mn", "cf mn bb", "cf mn bb tq"}
