@@ -149,19 +149,12 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
 
 
 def chosen_method(method: str, *, known: bool, texts: bool, student: bool) -> str:
-    """Settle ``auto``.
-
-    Args:
-        method: Anything else stays.
-        known: Whether a planted word is known.
-        texts: Whether there are unlabelled texts.
-        student: Whether a student taught on clean samples alone is known to have learnt the task.
-    """
+    """Settle ``auto``: by whether a planted word is known, there are unlabelled texts, a student learnt the task."""
     if method != AUTO:
         return method
-    if known and not texts:
-        return "unlearning"
-    return "graft" if texts or student else "fine-purifying"
+    if texts or (student and not known):
+        return "graft"
+    return "unlearning" if known else "fine-purifying"
 
 
 def works_on_triggers(method: str, indicator: str | None) -> bool:

@@ -77,7 +77,7 @@ def test_a_search_chose_on_the_very_samples_or_not_at_all(
     after = search.after(SEARCH)
     assert (after.texts, after.effort, [one.text for one in after.triggers]) == ("clean data", "high", ["cf", "send"])
     assert after.chose_on(data) == seed
-    assert after.by_student
+    assert not after.by_student  # it is of a language model
     built_in = search.after(replace(SEARCH, texts="built-in probes"))
     assert not built_in.by_student
     assert built_in.chose_on(data) is None
