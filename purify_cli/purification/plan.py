@@ -119,8 +119,7 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
         request.method,
         known=bool(found),
         texts=request.unlabelled is not None,
-        # A search for the ratio would teach one for every fold.
-        student=known.by_student and samples and request.finetune and request.ratio != "auto",
+        student=known.by_student and samples and request.finetune and request.ratio != "auto",  # not one per fold
     )
     try:
         stages = plan_stages(
@@ -137,10 +136,8 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
         raise UsageError(str(error), hint=hint) from error
     default = _default_ratio(stages.stages)
     if default is None and request.ratio is not None and request.ratio != 0:
-        raise UsageError(
-            f"{method} takes no ratio",
-            hint="Leave --ratio out, or choose another --method; see `purify methods`.",
-        )
+        hint = "Leave --ratio out, or choose another --method; see `purify methods`."
+        raise UsageError(f"{method} takes no ratio", hint=hint)
     ratio = default if request.ratio is None or default is None else request.ratio
     if ratio == "auto":
         _check_search(request)
