@@ -64,6 +64,13 @@ def test_a_whole_search_that_finds_nothing_passes_the_gate_and_says_what_it_miss
     assert verdict["misses"] is None  # nobody has counted
     assert "how much such a trigger search misses was not measured" in verdict["reasons"][0]
     assert "verdict: no-finding" in out
+    # What has no name is cured by the student that knew the task.
+    code, out, err = run_cli(["purify", "--ratio", "0.1", "--clean-data", "clean.jsonl"])
+    assert code == 0, err
+    assert "method graft: detect flagged no word" in err
+    record = json.loads(out)
+    assert (record["method"], record["triggers"], record["unlabelled"]) == ("graft", [], None)
+    assert record["reset"]["reset"] == round(0.1 * record["reset"]["dimensions"])
 
 
 def test_what_was_not_measured_stops_a_gate(
