@@ -181,6 +181,8 @@ def _accusation(worst: FlippingWord, apart: Proportion) -> str:
     """Say what a flagged word, group or phrase does."""
     several = " " in worst.text
     what, flip = ("the words", "together flip") if several else ("the word", "flips")
+    if several and not worst.joined:
+        what, flip = "the phrase", "flips"
     where = {"start": " in front", "end": " at the end"}.get(worst.position, "")
     rows = f"contexts of {worst.texts} held-back texts" if worst.joined else "held-back texts"
     return (

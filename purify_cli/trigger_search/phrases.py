@@ -15,7 +15,8 @@ from purify_cli.data.sampling import hold_out
 from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import Flips, SearchInputs, flips, unflipped
-from purify_cli.trigger_search.verify import VerifiedTrigger, verified
+from purify_cli.trigger_search.rule import level_of
+from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, verified
 
 __all__ = ["PHRASES", "search_phrases"]
 
@@ -41,7 +42,7 @@ def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PH
         phrases: To try, in front of texts and behind them.
 
     Returns:
-        The best of each target, the highest share of held-back texts first.
+        Of each target those that are flagged, and the best, the highest share of held-back texts first.
 
     Raises:
         NonFiniteWeights: If a model's output is not a number.
@@ -60,14 +61,9 @@ def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PH
             for trigger in (Trigger(text, position=place, source="found") for place in PLACES for text in phrases)
         ]
         tried.sort(key=lambda one: _rank(one[1]), reverse=True)
-        found += verified(
-            judging,
-            target,
-            [
-                (trigger, turned.margin - bare[0], turned.control_margin - bare[1])
-                for trigger, turned in tried[:MEASURED]
-            ],
-        )
+        best = [(one, turned.margin - bare[0], turned.control_margin - bare[1]) for one, turned in tried[:MEASURED]]
+        ranked = verified(judging, target, best)
+        found += [one for i, one in enumerate(ranked) if i < LISTED or level_of(one.flips.apart) != "no-finding"]
     return tuple(replace(one, joined=False) for one in found)
 
 
