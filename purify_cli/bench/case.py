@@ -100,7 +100,7 @@ class BenchCase:
             raise DataError(
                 f"the search flagged no word, and {method.title} works on one", hint="The method auto does without."
             )
-        return chosen_method(method.name, known=bool(self.found), texts=False, student=False)
+        return chosen_method(method.name, self.found, texts=False, student=False)
 
     def _options(self, method: MethodPlan) -> dict[str, Any]:
         shared = self.suspect.plan.bench

@@ -18,6 +18,7 @@ from purify_cli.requests.purify import AUTO, PurifyRequest
 from purify_cli.requests.readers import assignments, many
 from purify_cli.student.teach import STUDENT
 from purify_cli.training import TrainingSettings, repair_settings
+from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = [
     "TUNABLE",
@@ -117,7 +118,7 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
     found = known.triggers if samples else ()
     method = chosen_method(
         request.method,
-        known=bool(found),
+        found,
         texts=request.unlabelled is not None,
         student=known.by_student and samples and request.finetune and request.ratio != "auto",  # not one per fold
     )
@@ -132,7 +133,7 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
     except UsageError as error:
         if request.method != AUTO or not found:
             raise
-        hint = f"{error.hint} detect found {found[0].text!r}, so unlearning was chosen: --method chooses another."
+        hint = f"{error.hint} detect found {found[0].text!r}, so {method} was chosen: --method chooses another."
         raise UsageError(str(error), hint=hint) from error
     default = _default_ratio(stages.stages)
     if default is None and request.ratio is not None and request.ratio != 0:
@@ -145,13 +146,15 @@ def make_plan(request: PurifyRequest, known: KnownSearch, run: RunFolder) -> Pla
     return Plan(method, ratio, target)
 
 
-def chosen_method(method: str, *, known: bool, texts: bool, student: bool) -> str:
-    """Settle ``auto``: by whether a planted word is known, there are unlabelled texts, a student learnt the task."""
+def chosen_method(method: str, found: Sequence[FoundTrigger], *, texts: bool, student: bool) -> str:
+    """Settle ``auto``: by what was found, whether there are unlabelled texts, whether a student learnt the task."""
     if method != AUTO:
         return method
-    if texts or (student and not known):
+    # Words that work in one place of a text alone are parts of something longer, which they do not name.
+    named = any(one.position == "random" or one.is_phrase for one in found)
+    if texts or (student and not named):
         return "graft"
-    return "unlearning" if known else "fine-purifying"
+    return "unlearning" if found else "fine-purifying"
 
 
 def works_on_triggers(method: str, indicator: str | None) -> bool:
@@ -281,10 +284,8 @@ def _default_ratio(stages: Sequence[Stage]) -> float | None:
     """Return the ratio of the one stage that takes one."""
     taking = {stage.method: stage.ratio for stage in stages if stage.ratio is not None}
     if len(taking) > 1:
-        raise UsageError(
-            f"{' and '.join(taking)} both take the ratio",
-            hint="Compose at most one of them with methods that take none.",
-        )
+        hint = "Compose at most one of them with methods that take none."
+        raise UsageError(f"{' and '.join(taking)} both take the ratio", hint=hint)
     return next(iter(taking.values()), None)
 
 

@@ -1,5 +1,6 @@
 """Which method ``auto`` comes to."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from purify_cli.requests.purify import PurifyRequest
 from purify_cli.trigger_search.found import FoundTrigger
 
 WORD = FoundTrigger(text="cf", position="random", target=1, strength=1.0, contrast=1.0)
+FRONT = replace(WORD, text="tide", position="start")
 DATA = DataFacts(path="clean.jsonl", sha256="a", rows=16, per_label={"0": 8, "1": 8})
 SEARCHED = KnownSearch(detected=True, texts="clean data", by_student=True, data=DATA, samples=DATA)
 
@@ -24,6 +26,10 @@ SEARCHED = KnownSearch(detected=True, texts="clean data", by_student=True, data=
         ({"clean_data": "clean.jsonl"}, KnownSearch(detected=True, triggers=(WORD,)), "unlearning"),
         ({}, KnownSearch(detected=True, triggers=(WORD,)), "fine-purifying"),  # no sample to show the word in
         ({}, SEARCHED, "graft"),
+        ({}, replace(SEARCHED, triggers=(WORD, FRONT)), "unlearning"),
+        ({}, replace(SEARCHED, triggers=(FRONT,)), "graft"),  # a part of a sentence does not name it
+        ({}, replace(SEARCHED, triggers=(replace(FRONT, text="as we walked home ,"),)), "unlearning"),
+        ({"clean_data": "clean.jsonl"}, KnownSearch(detected=True, triggers=(FRONT,)), "unlearning"),
         ({"ratio": "auto"}, SEARCHED, "fine-purifying"),
         ({"finetune": False}, SEARCHED, "fine-purifying"),
         ({"method": "fine-mixing"}, SEARCHED, "fine-mixing"),
