@@ -143,7 +143,7 @@ def _signs(signs: Sequence[Sign]) -> Listing:
 
 def _search(search: TriggerSearch) -> Iterator[RenderableType]:
     table = Listing("found", "place", "label", "suspect flips", "control flips", "strength", "planted")
-    for one in search.found:
+    for one in sorted(search.found, key=lambda one: not one.flagged):
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
         place = {"start": "front", "end": "end"}.get(one.position, "any")
         table.add(one.text, place, str(one.target), *counts, number(one.strength), yes(one.flagged))
