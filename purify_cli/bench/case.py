@@ -26,7 +26,7 @@ from purify_cli.measures.utility import Utility
 from purify_cli.purification.clean_rows import CleanSplit, split_rows, unsplit
 from purify_cli.purification.plan import chosen_method, works_on_triggers
 from purify_cli.purification.ratio_search import search_ratio
-from purify_cli.purification.repair_rounds import Done, repair_in_rounds, strongest_per_target
+from purify_cli.purification.repair_rounds import Done, repair_in_rounds, worked_on_first
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 from purify_cli.records.base import Part
 from purify_cli.requests.purify import AUTO
@@ -60,7 +60,7 @@ class BenchCase:
 
     def prepare(self, method: MethodPlan) -> PreparedDefence:
         """Prepare a method of the plan; curvature and scores are measured once."""
-        return self._prepared(method, strongest_per_target(self.found), self._split(method).tuned)
+        return self._prepared(method, worked_on_first(self.found), self._split(method).tuned)
 
     def _prepared(self, method: MethodPlan, words: Sequence[FoundTrigger], rows: Sequence[Example]) -> PreparedDefence:
         return self.session.prepare(self._name(method), rows, triggers=words, **self._options(method))
@@ -127,7 +127,7 @@ class BenchCase:
             self.session,
             self._name(method),
             self._split(method).tuned,
-            triggers=strongest_per_target(self.found),
+            triggers=worked_on_first(self.found),
             folds=shared.folds,
             seed=self.suspect.seed,
             ratios=method.ratios,
@@ -141,7 +141,7 @@ class BenchCase:
         self, method: MethodPlan, defence: PreparedDefence, ratio: float | None, question: Question
     ) -> dict[str, Any]:
         """Repair the suspect at a ratio and measure what comes out."""
-        split, first = self._split(method), strongest_per_target(self.found)
+        split, first = self._split(method), worked_on_first(self.found)
 
         def repair(words: Sequence[FoundTrigger], rows: Sequence[Example], *, written: bool) -> Done:
             # Without words or with the leading ones the written repair is the one that was prepared for every ratio.

@@ -29,7 +29,7 @@ from purify_cli.purification.clean_rows import (
 from purify_cli.purification.known_search import KnownSearch
 from purify_cli.purification.plan import Plan, Stage, make_plan
 from purify_cli.purification.ratio_search import RatioChoice, search_ratio
-from purify_cli.purification.repair_rounds import Done, Round, describe_choice, repair_in_rounds, strongest_per_target
+from purify_cli.purification.repair_rounds import Done, Round, describe_choice, repair_in_rounds, worked_on_first
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verdict import purified_verdict
@@ -100,7 +100,7 @@ def purify(request: PurifyRequest) -> Purification:
             "settings": assignments(request.settings),
             "others": many(request.others),
         }
-        first = session.prepare(plan.method, split.tuned, **options, triggers=strongest_per_target(found))
+        first = session.prepare(plan.method, split.tuned, **options, triggers=worked_on_first(found))
         curve, ratio = None, plan.ratio
         if ratio == "auto":
             curve = _searched(request, first, split.tuned, options)

@@ -19,7 +19,7 @@ from purify_cli.purification.verification import Proof
 from purify_cli.training import TrainingResult
 from purify_cli.trigger_search.found import FoundTrigger
 
-__all__ = ["Done", "Repairer", "Round", "describe_choice", "repair_in_rounds", "strongest_per_target"]
+__all__ = ["Done", "Repairer", "Round", "describe_choice", "repair_in_rounds", "worked_on_first"]
 
 Done = tuple[LoadedModel, RepairedModel, TrainingResult | None]
 """As ``PreparedDefence.repair`` returns it."""
@@ -47,7 +47,7 @@ class Round:
     proof: Proof
 
 
-def strongest_per_target(found: Sequence[FoundTrigger]) -> list[FoundTrigger]:
+def worked_on_first(found: Sequence[FoundTrigger]) -> list[FoundTrigger]:
     """Return what a first repair works on: of each target the flagged word that makes the suspect surest, then its kin.
 
     Of a classifier these are all other flagged ones: a style or a form is many words, each flagged for itself, and
@@ -83,7 +83,7 @@ def repair_in_rounds(
         works_on_words: Whether the method does; if not, there is one round.
         suspect: The suspect as it was.
     """
-    words = strongest_per_target(found) if works_on_words else []
+    words = worked_on_first(found) if works_on_words else []
     while True:
         proof = Proof(session.task, suspect, found)
         done: Done | None = None
@@ -106,7 +106,7 @@ def describe_choice(defence: PreparedDefence, known: KnownSearch) -> str:
     """Say which method works on which words, or why on none: what ``auto`` chose is not to be guessed."""
     name = f"method {defence.method}"
     if defence.works_on_triggers:
-        return f"{name} of {', '.join(repr(one.text) for one in strongest_per_target(known.triggers))}"
+        return f"{name} of {', '.join(repr(one.text) for one in worked_on_first(known.triggers))}"
     if known.triggers:
         return f"{name}: {', '.join(repr(one.text) for one in known.triggers)}, which detect found, left alone"
     if not known.detected:

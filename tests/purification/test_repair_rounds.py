@@ -11,7 +11,7 @@ import pytest
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.purification.clean_rows import split_rows
-from purify_cli.purification.repair_rounds import Done, Round, repair_in_rounds, strongest_per_target
+from purify_cli.purification.repair_rounds import Done, Round, repair_in_rounds, worked_on_first
 from purify_cli.trigger_search.found import FoundTrigger
 from tests.worlds import Ears, open_bench
 
@@ -35,26 +35,26 @@ def fact(
 
 def test_of_a_classifier_the_leader_of_each_target_comes_first_and_all_others_follow() -> None:
     one, other, third = fact("a", 9.0, strength=0.6), fact("b", 5.0, strength=1.1), fact("c", 1.0, target=0)
-    assert strongest_per_target([one, other, third]) == [other, third, one]
-    assert strongest_per_target([]) == []
+    assert worked_on_first([one, other, third]) == [other, third, one]
+    assert worked_on_first([]) == []
 
 
 def test_without_strengths_the_leader_moves_farthest_beyond_the_control() -> None:
     one, other = fact("a", 9.0, control=8.0), fact("b", 5.0)
-    assert strongest_per_target([one, other]) == [other, one]
+    assert worked_on_first([one, other]) == [other, one]
 
 
 def test_of_a_language_model_only_the_leader_of_each_text_is_worked_on_first() -> None:
     one, other = (
         replace(fact(word, 1.0, strength=s), target="please visit us now") for word, s in (("a", 1), ("b", 2))
     )
-    assert strongest_per_target([one, other]) == [other]
+    assert worked_on_first([one, other]) == [other]
 
 
 @pytest.fixture
 def only_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have one word worked on first, as of a language model."""
-    monkeypatch.setattr("purify_cli.purification.repair_rounds.strongest_per_target", lambda found: found[:1])
+    monkeypatch.setattr("purify_cli.purification.repair_rounds.worked_on_first", lambda found: found[:1])
 
 
 @pytest.fixture(scope="module")
