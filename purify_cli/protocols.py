@@ -246,8 +246,6 @@ class PlantJob:
     pad_id: int
     training: Any
     """``TrainingSettings``."""
-    reference: Mapping[str, Tensor]
-    """Parameter name → the reference's values, for the parameters that have them."""
     device: torch.device
     seed: int
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -1,6 +1,6 @@
 """Where an attack starts, what it is given, and what it left behind."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from purify_cli.checkpoint import Checkpoint, canonical, pair_checkpoints
-from purify_cli.checkpoint.unique import unique_names
+from purify_cli.checkpoint import Checkpoint, pair_checkpoints
 from purify_cli.data.batches import encode, token_ids
 from purify_cli.data.example import Example
 from purify_cli.data.tokenizer import Tokenizer
@@ -34,7 +33,7 @@ from purify_cli.protocols import PlantJob
 from purify_cli.requests.attack import AttackRequest
 from purify_cli.selection.bits import Mask
 from purify_cli.selection.files import write_mask
-from purify_cli.tensors import CHUNK, read_tensor
+from purify_cli.tensors import CHUNK
 
 __all__ = ["FEW", "Start", "footprint", "open_start", "plant_job"]
 
@@ -120,7 +119,6 @@ def plant_job(
         target=plan.settings.target,
         pad_id=pad_id(tokenizer_pad(tokenizer), loaded.module),
         training=training_of(request),
-        reference=_ReferenceValues(loaded, start.base, compute.device),
         device=compute.device,
         seed=compute.seed,
         options=plan.settings.options,
@@ -132,29 +130,6 @@ def _word_ids(tokenizer: Tokenizer, trigger: Trigger) -> tuple[tuple[int, ...], 
     """Return the ids of each word of the trigger, alternatives one after the other, as they are after a space."""
     words = dict.fromkeys(word for text in trigger.alternatives for word in text.split())
     return tuple(tuple(token_ids(tokenizer, f" {word}")) for word in words)
-
-
-@final
-class _ReferenceValues(Mapping[str, Tensor]):
-    """Parameter name → the reference's values, read when they are asked for: most attacks never do."""
-
-    def __init__(self, loaded: LoadedModel, reference: Checkpoint, device: torch.device) -> None:
-        own = unique_names(reference).chosen
-        self._names = {
-            name: own[canonical(name)]
-            for name, parameter in loaded.module.named_parameters()
-            if canonical(name) in own and reference.specs[own[canonical(name)]].shape == tuple(parameter.shape)
-        }
-        self._reference, self._device = reference, device
-
-    def __getitem__(self, name: str) -> Tensor:
-        return read_tensor(self._reference, self._names[name]).float().to(self._device)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def footprint(suspect: Checkpoint, start: Start, path: Path) -> tuple[int, int, FileFact | None]:

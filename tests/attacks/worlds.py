@@ -57,7 +57,6 @@ def plant_job(
         target=settings.target,
         pad_id=0,
         training=attack_settings(**(QUICK | training)),
-        reference={name: tensor.detach().clone() for name, tensor in module.named_parameters()},
         device=CPU,
         seed=0,
         options=settings.options,
