@@ -17,7 +17,7 @@ def provenance(compute: Compute) -> dict[str, Any]:
         import torch
 
         device = torch.cuda.get_device_name(compute.device)
-    return {"versions": versions(), "device": device, "commit": _commit(Path(__file__).resolve().parents[3])}
+    return {"versions": versions(), "device": device, "commit": _commit(Path(__file__).resolve().parents[2])}
 
 
 def _commit(root: Path) -> str | None:
