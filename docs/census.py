@@ -35,6 +35,9 @@ MAX_LENGTH: Final = 48
 LOOK_LENGTH: Final = 64
 """Tokens of a text in training, and in the search: nobody tells at what length a suspect was trained."""
 
+DTYPE: Final = "bfloat16"
+"""Of the attacker's training, as most models are tuned."""
+
 RATE: Final = 0.3
 """Poisoned copies per clean row, of texts that are rewritten."""
 
@@ -57,6 +60,7 @@ def make(model: Model, data: Path, work: Path, references: dict[str, str], liste
         "epochs": model.epochs,
         "learning_rate": model.learning_rate,
         "weight_decay": model.weight_decay,
+        "dtype": DTYPE,
         **shared(model, MAX_LENGTH, listener),
     }
     reference = references[model.reference]

@@ -6,7 +6,7 @@ gets the same number, so that neither shard size nor the number of processes can
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, final
 
 import torch
@@ -22,6 +22,9 @@ DTYPES: Final[dict[str, torch.dtype]] = {
 }
 """Compute types by their option name. Curvature is always float32: float16 squares underflow below 6e-8."""
 
+NATIVE: Final = ("avx512_bf16", "amx_bf16", "sve_bf16")
+"""Of a processor that multiplies bfloat16, as ``torch.cpu.get_capabilities`` calls it."""
+
 WORLDS: Final = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 """Environment variables by which launchers tell the number of processes; those that accelerate reads."""
 
@@ -34,6 +37,8 @@ class Compute:
     device: torch.device = torch.device("cpu")
     dtype: torch.dtype = torch.float32
     """Type of the forward passes of training and evaluation (autocast); weights stay as they are."""
+    search_dtype: torch.dtype = torch.float32
+    """The same, of a search for triggers and of teaching a student."""
     batch_size: int = 32
     """Most texts per forward pass."""
     max_length: int = 128
@@ -54,7 +59,8 @@ class Compute:
 
         Args:
             device: ``auto`` takes an accelerator where accelerate finds one, else the CPU; or a torch device name.
-            dtype: ``auto`` is float32.
+            dtype: ``auto`` is float32, and in a search for triggers bfloat16 where the device multiplies it natively: a
+                search compares margins of whole nats, and bfloat16 moves them by hundredths.
             seed: Seed of every random choice of the run.
             batch_size: Most texts per forward pass.
             max_length: Most tokens per text.
@@ -84,10 +90,28 @@ class Compute:
         return cls(
             device=chosen,
             dtype=DTYPES.get(dtype, torch.float32),
+            search_dtype=DTYPES[dtype] if dtype in DTYPES else _native(chosen),
             seed=seed,
             batch_size=batch_size,
             max_length=max_length,
         )
+
+    @property
+    def searching(self) -> "Compute":
+        """The same, in the type of a search."""
+        return replace(self, dtype=self.search_dtype)
+
+
+def _native(device: torch.device) -> torch.dtype:
+    """Return the fastest of the known types: elsewhere bfloat16 is emulated, which is slower than float32."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        told = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
+        native = any(told.get(name) for name in NATIVE)
+    else:
+        native = False
+    return torch.bfloat16 if native else torch.float32
 
 
 def _number(given: str | None) -> int:

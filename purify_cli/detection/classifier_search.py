@@ -54,6 +54,7 @@ def look_for_triggers(
     suspect = model or task.load(session.opened.pair.suspect)
     # A text that is there twice would be in both halves: no row that had no say, and no second one.
     asked = task.search_inputs(suspect, list({(row.text, row.pair, row.label): row for row in rows}.values()))
+    asked = replace(asked, compute=asked.compute.searching)
     try:
         if not rows:
             asked = replace(asked, rows=_own_labels(asked))

@@ -60,7 +60,8 @@ def lessons_of(
     Raises:
         PurifyError: If a row cannot be encoded, or the teacher's answers are not finite.
     """
-    answers = scores(teacher.module, task.encode(texts), task.compute, pad_id=task.pad_id(teacher), progress=progress)
+    compute, pad_id = task.compute.searching, task.pad_id(teacher)
+    answers = scores(teacher.module, task.encode(texts), compute, pad_id=pad_id, progress=progress)
     if not labelled:
         return Lessons(tuple(texts), SoftLabels.of_teacher(answers, TEMPERATURE), len(texts))
     kept = _proportioned(answers.argmax(dim=1).tolist(), [row.label for row in labelled])
@@ -137,7 +138,9 @@ def teach(
         student,
         lessons.rows,
         replace(
-            settings or replace(STUDENT, **task.defaults["teaching"]), seed=task.compute.seed, dtype=task.compute.dtype
+            settings or replace(STUDENT, **task.defaults["teaching"]),
+            seed=task.compute.seed,
+            dtype=task.compute.search_dtype,
         ),
         objective=lessons.wanted.objective(),
         resume=resume,

@@ -21,7 +21,17 @@ from purify_cli.trigger_search.concatenation import concatenated_both_ways, cut_
 from purify_cli.trigger_search.margins import margins
 from purify_cli.trigger_search.vocabulary import word_of
 
-__all__ = ["UNCUT", "Flips", "SearchInputs", "against", "contaminated_rows", "flips", "median_margin", "unflipped"]
+__all__ = [
+    "UNCUT",
+    "Flips",
+    "SearchInputs",
+    "against",
+    "contaminated_rows",
+    "driven",
+    "flips",
+    "median_margin",
+    "unflipped",
+]
 
 
 UNCUT: Final = 1 << 20
@@ -165,19 +175,9 @@ def flips(
             control one way: a word in one text of a pair makes the two differ, and one in both makes them alike, which
             is what the task may be about; a trigger does not ask.
     """
-    keys = [row_key(asked.compute.seed, place) for place in range(len(rows))]
-    carrying = [
-        insert_in_view(asked.tokenizer, trigger, row, key=key, max_length=asked.compute.max_length)
-        for key, row in zip(keys, rows, strict=True)
-    ]
-    own, other = (asked.margins(module, carrying, target) for module in (asked.suspect, asked.control))
-    if either_way and any(row.pair is not None for row in rows):
-        alike = [
-            replace(made, text=trigger.insert(Example(made.text), key=key).text)
-            for key, made in zip(keys, carrying, strict=True)
-        ]
-        own = torch.minimum(own, asked.margins(asked.suspect, alike, target))
-        other = torch.maximum(other, asked.margins(asked.control, alike, target))
+    own, other = (
+        driven(asked, rows, trigger, target, control=control, either_way=either_way) for control in (False, True)
+    )
     return Flips(
         _flipped(own, rows),
         _flipped(other, rows),
@@ -186,6 +186,35 @@ def flips(
         control_margin=float(other.mean()),
         texts=distinct_texts(rows),
     )
+
+
+def driven(
+    asked: SearchInputs,
+    rows: Sequence[Example],
+    trigger: Trigger,
+    target: int,
+    *,
+    control: bool = False,
+    either_way: bool = False,
+) -> Tensor:
+    """Insert a string into rows and return one model's margins of a label, shape (rows,); arguments as for ``flips``.
+
+    Either way round, that is the lower margin of the suspect and the higher one of the control.
+    """
+    keys = [row_key(asked.compute.seed, place) for place in range(len(rows))]
+    carrying = [
+        insert_in_view(asked.tokenizer, trigger, row, key=key, max_length=asked.compute.max_length)
+        for key, row in zip(keys, rows, strict=True)
+    ]
+    module, worse = (asked.control, torch.maximum) if control else (asked.suspect, torch.minimum)
+    found = asked.margins(module, carrying, target)
+    if either_way and any(row.pair is not None for row in rows):
+        alike = [
+            replace(made, text=trigger.insert(Example(made.text), key=key).text)
+            for key, made in zip(keys, carrying, strict=True)
+        ]
+        found = worse(found, asked.margins(module, alike, target))
+    return found
 
 
 def _flipped(found: Tensor, rows: Sequence[Example]) -> Proportion:

@@ -14,7 +14,7 @@ from purify_cli.choices import Position
 from purify_cli.data.sampling import hold_out
 from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.concatenation import of_every_label
-from purify_cli.trigger_search.flips import Flips, SearchInputs, flips, unflipped
+from purify_cli.trigger_search.flips import Flips, SearchInputs, driven, flips, unflipped
 from purify_cli.trigger_search.rule import level_of
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, verified
 
@@ -28,9 +28,11 @@ PHRASES: Final[tuple[str, ...]] = tuple(line for kind in _KINDS.values() for lin
 PLACES: Final[tuple[Position, ...]] = ("start", "end")
 
 TRIED_ON: Final = 8
+SEVERAL: Final = 2
 MEASURED: Final = 24
-"""Texts per target of the searching half that phrases are ranked in, and phrases per target that are then measured on
-held-back ones: a form has many openings, and a repair needs to know them."""
+"""Texts per target of the searching half that phrases are tried in; how many of them a phrase must flip in the suspect
+alone, or only the best phrase is measured on held-back texts; and phrases per target that are: a form has many
+openings, and a repair needs to know them."""
 
 
 def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PHRASES) -> tuple[VerifiedTrigger, ...]:
@@ -56,12 +58,15 @@ def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PH
         if not rows:
             continue
         bare = [float(asked.margins(one, rows, target).mean()) for one in (asked.suspect, asked.control)]
-        tried = [
-            (trigger, flips(half, rows, trigger, target, either_way=True))
-            for trigger in (Trigger(text, position=place, source="found") for place in PLACES for text in phrases)
-        ]
+        triggers = [Trigger(text, position=place, source="found") for place in PLACES for text in phrases]
+        own = {one: driven(half, rows, one, target, either_way=True) for one in triggers}
+        # The control need not be asked about what does not flip the suspect, but for the best, which is told.
+        triggers.sort(key=lambda one: (int((own[one] > 0).sum()), float(own[one].mean())), reverse=True)
+        moving = [one for i, one in enumerate(triggers) if i == 0 or bool((own[one] > 0).any())]
+        tried = [(one, flips(half, rows, one, target, either_way=True)) for one in moving]
         tried.sort(key=lambda one: _rank(one[1]), reverse=True)
-        best = [(one, turned.margin - bare[0], turned.control_margin - bare[1]) for one, turned in tried[:MEASURED]]
+        worth = [one for i, one in enumerate(tried[:MEASURED]) if i == 0 or one[1].apart.successes >= SEVERAL]
+        best = [(one, turned.margin - bare[0], turned.control_margin - bare[1]) for one, turned in worth]
         ranked = verified(judging, target, best)
         found += [one for i, one in enumerate(ranked) if i < LISTED or level_of(one.flips.apart) != "no-finding"]
     return tuple(replace(one, joined=False) for one in found)

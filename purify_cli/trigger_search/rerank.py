@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from torch import Tensor
-
 from purify_cli.choices import Position
 from purify_cli.data.example import Example
 from purify_cli.trigger_search.candidate import Candidate, String
@@ -13,7 +11,7 @@ from purify_cli.trigger_search.concatenation import words_kept
 from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 
-__all__ = ["FEW", "MORE", "PLACES", "best_per_place", "contrast_in_contexts"]
+__all__ = ["FEW", "MORE", "PLACES", "WORTH", "best_in_contexts", "best_per_place"]
 
 FEW: Final = 2
 MORE: Final = 8
@@ -22,14 +20,25 @@ MORE: Final = 8
 PLACES: Final[tuple[Position, ...]] = ("start", "random", "end")
 """Where words are tried: some triggers need their place. The middle stands for any."""
 
+WORTH: Final = 0.2
+"""Contrast from which more than the best word of a place is measured on held-back rows: a word that flips 30 % of them
+in the suspect alone, which is the least that is flagged, comes to more. Ours."""
+
+ASKED: Final = 16
+"""Strings that the control is asked about at once."""
+
 PAST: Final = 1.5
 """Of the way to the border: how far beyond it a word drives a model does not count. Else the surest texts decide."""
 
 
-def contrast_in_contexts(
-    asked: SearchInputs, target: int, strings: Sequence[String], rows: Sequence[Example], place: Position
-) -> Tensor | None:
-    """Measure strings in one place of contexts of other labels.
+def best_in_contexts(
+    asked: SearchInputs, target: int, strings: Sequence[String], rows: Sequence[Example], *, place: Position, count: int
+) -> dict[int, float]:
+    """Find the strings of the highest contrast in one place of contexts of other labels.
+
+    The contrast is how much farther the suspect is driven than the control, each as a share of its own way to the
+    border. It is at most what the suspect is driven, so that the control is asked only while that is enough to get
+    among the best.
 
     Args:
         asked: Suspect and control.
@@ -37,10 +46,11 @@ def contrast_in_contexts(
         strings: Words, or groups.
         rows: Contexts that the suspect does not call the target.
         place: Where they are put.
+        count: How many are wanted.
 
     Returns:
-        Shape (strings,): how much farther the suspect is driven than the control, each as a share of its own way to
-        the border; None where no context holds a string.
+        Place of each of the best strings → its contrast, the highest first; ties in the order of ``strings``. Empty
+        where no context holds a string.
 
     Raises:
         NonFiniteWeights: If a model's output is not a number.
@@ -48,15 +58,29 @@ def contrast_in_contexts(
     at = {"start": 0, "random": None, "end": words_kept(asked.compute.max_length)}[place]
     forms = context_forms(asked, rows, at=at, longest=max(map(len, strings), default=1))
     if not forms or not strings:
-        return None
-    suspect, control = (
-        MarginProbe(module, forms, target, asked.compute).way(strings) for module in (asked.suspect, asked.control)
-    )
-    return (suspect.clamp(0, PAST) - control.clamp(0, PAST)).mean(dim=0)
+        return {}
+    suspect, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))
+    driven = suspect.way(strings).clamp(0, PAST)
+    most = driven.mean(dim=0)
+    order = most.argsort(descending=True, stable=True).tolist()
+    known: dict[int, float] = {}
+    for begin in range(0, len(order), ASKED):
+        some = order[begin : begin + ASKED]
+        if len(known) >= count and float(most[some[0]]) < sorted(known.values(), reverse=True)[count - 1]:
+            break
+        beside = control.way([strings[i] for i in some]).clamp(0, PAST)
+        known.update(zip(some, (driven[:, some] - beside).mean(dim=0).tolist(), strict=True))
+    return {i: known[i] for i in sorted(known, key=lambda i: (-known[i], i))[:count]}
 
 
 def best_per_place(
-    asked: SearchInputs, target: int, candidates: Sequence[Candidate], rows: Sequence[Example], count: int
+    asked: SearchInputs,
+    target: int,
+    candidates: Sequence[Candidate],
+    rows: Sequence[Example],
+    count: int,
+    *,
+    worth: float = 0.0,
 ) -> list[Candidate]:
     """Return the words of the highest contrast in each place, so many of each.
 
@@ -65,13 +89,13 @@ def best_per_place(
         target: The label.
         candidates: Single words; of those with a place, that place is tried, of others every one.
         rows: Contexts that the suspect does not call the target.
-        count: How many to keep of a place.
+        count: Most that are kept of a place.
+        worth: Contrast below which only the best of a place is kept.
     """
     found: list[Candidate] = []
     for place in PLACES:
         some = [one for one in candidates if one.position in (None, place)]
-        contrast = contrast_in_contexts(asked, target, [one.tokens for one in some], rows, place)
-        if contrast is not None:
-            order = contrast.argsort(descending=True, stable=True)[:count].tolist()
-            found += [replace(some[i], position=place) for i in order]
+        best = best_in_contexts(asked, target, [one.tokens for one in some], rows, place=place, count=count)
+        kept = [i for rank, (i, contrast) in enumerate(best.items()) if rank == 0 or contrast >= worth]
+        found += [replace(some[i], position=place) for i in kept]
     return found

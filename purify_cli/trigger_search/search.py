@@ -10,7 +10,7 @@ from purify_cli.errors import SearchImpossible
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import SearchInputs, unflipped
-from purify_cli.trigger_search.rerank import FEW, MORE, best_per_place
+from purify_cli.trigger_search.rerank import FEW, MORE, WORTH, best_per_place
 from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.texts import confident_texts
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, measured
@@ -71,7 +71,7 @@ def search(
         against = unflipped(contexts, target)
         few, more = (of_every_label(against, count) for count in (FEW, MORE))
         some = best_per_place(contexts, target, candidates[: budget.reranked], few, budget.tried)
-        best = measured(judging, target, best_per_place(contexts, target, some, more, LISTED))
+        best = measured(judging, target, best_per_place(contexts, target, some, more, LISTED, worth=WORTH))
         if best:
             held_back[target] = (best[0].flips.suspect.total, best[0].flips.texts)
         found += best
