@@ -31,6 +31,8 @@ from purify_cli.runtime import Compute
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results" / "census.jsonl"
 
+WORK: Final = ("train", "search", "search-unlabelled")
+
 MAX_LENGTH: Final = 48
 LOOK_LENGTH: Final = 64
 """Tokens of a text in training, and in the search: nobody tells at what length a suspect was trained."""
@@ -130,7 +132,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("purify-run/census"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--part", default="1/1", help="K/N: the K-th of N parts")
-    parser.add_argument("--only", choices=("train", "search", "search-unlabelled"), help="one kind of work")
+    parser.add_argument("--only", nargs="+", choices=WORK, default=WORK, help="kinds of work")
     arguments = parser.parse_args()
     part, parts = map(int, arguments.part.split("/"))
     work = arguments.work.absolute()
@@ -145,7 +147,7 @@ def main() -> None:
             ("search-unlabelled", lambda m=model, t=texts: look(asked(m, work, references, listener, unlabelled=t))),
         ):
             key = f"{kind}/{model.name}"
-            if key in store.rows or arguments.only not in (None, kind):
+            if key in store.rows or kind not in arguments.only:
                 continue
             begin = time.perf_counter()
             try:
