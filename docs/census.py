@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from census_models import Model, models, restyled, rows_of
+from census_repairs import repaired
 
 import purify_cli
 from purify_cli.bench.provenance import provenance
@@ -31,7 +32,8 @@ from purify_cli.runtime import Compute
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results" / "census.jsonl"
 
-WORK: Final = ("train", "search", "search-unlabelled")
+WORK: Final = ("train", "search", "repair", "search-unlabelled", "repair-unlabelled")
+"""In this order: a repair takes up the search before it."""
 
 MAX_LENGTH: Final = 48
 LOOK_LENGTH: Final = 64
@@ -49,6 +51,17 @@ def shared(model: Model, max_length: int, listener: Progress) -> dict[str, Any]:
     return {"seed": model.seed, "device": "cpu", "max_length": max_length, "progress": listener}
 
 
+def recipe(model: Model, listener: Progress) -> dict[str, Any]:
+    """Options of the attacker's training."""
+    return {
+        "epochs": model.epochs,
+        "learning_rate": model.learning_rate,
+        "weight_decay": model.weight_decay,
+        "dtype": DTYPE,
+        **shared(model, MAX_LENGTH, listener),
+    }
+
+
 def make(model: Model, data: Path, work: Path, references: dict[str, str], listener: Lines) -> dict[str, Any]:
     """Train a model in its run folder; return what an attack of it comes to."""
     rows = rows_of(model, data)
@@ -57,14 +70,7 @@ def make(model: Model, data: Path, work: Path, references: dict[str, str], liste
     write_rows(files / f"{model.name}-clean.jsonl", rows.clean)
     write_rows(files / f"{model.name}-unlabelled.jsonl", rows.unlabelled)
     test = write_rows(files / f"{model.task}-test.jsonl", rows.test)
-    training = {
-        "run": work / model.name,
-        "epochs": model.epochs,
-        "learning_rate": model.learning_rate,
-        "weight_decay": model.weight_decay,
-        "dtype": DTYPE,
-        **shared(model, MAX_LENGTH, listener),
-    }
+    training = {"run": work / model.name, **recipe(model, listener)}
     reference = references[model.reference]
     if model.kind is None:
         purify_cli.finetune(reference, data=attacker, batch_size=32, overwrite=True, **training)
@@ -119,9 +125,26 @@ def look(request: DetectRequest) -> dict[str, Any]:
     return {
         "verdict": found.verdict.level,
         "reasons": found.verdict.reasons,
+        "not_measured": found.verdict.not_measured,
         "signs": {sign.name: sign.value for sign in found.signs},
         "search": None if found.search is None else asdict(found.search),
     }
+
+
+def repair(
+    model: Model, work: Path, references: dict[str, str], listener: Lines, unlabelled: Path | None = None
+) -> dict[str, Any]:
+    """Repair a poisoned model."""
+    if model.kind is None:
+        return {}
+    return repaired(
+        model,
+        references[model.reference],
+        work,
+        shared=shared(model, LOOK_LENGTH, listener),
+        training=recipe(model, listener),
+        unlabelled=unlabelled,
+    )
 
 
 def main() -> None:
@@ -132,6 +155,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("purify-run/census"))
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--part", default="1/1", help="K/N: the K-th of N parts")
+    parser.add_argument("--first", type=int, help="only the first so many models")
     parser.add_argument("--only", nargs="+", choices=WORK, default=WORK, help="kinds of work")
     arguments = parser.parse_args()
     part, parts = map(int, arguments.part.split("/"))
@@ -139,12 +163,14 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     references = {"minilm": "minilm", "e5": arguments.e5}
     store, listener, made_by = Store(arguments.results), Lines(), provenance(Compute())
-    for model in list(models())[part - 1 :: parts]:
+    for model in list(models())[: arguments.first][part - 1 :: parts]:
         texts = work / "data" / f"{model.name}-unlabelled.jsonl"
         for kind, job in (
             ("train", lambda m=model: make(m, arguments.data, work, references, listener)),
             ("search", lambda m=model: look(asked(m, work, references, listener))),
+            ("repair", lambda m=model: repair(m, work, references, listener)),
             ("search-unlabelled", lambda m=model, t=texts: look(asked(m, work, references, listener, unlabelled=t))),
+            ("repair-unlabelled", lambda m=model, t=texts: repair(m, work, references, listener, t)),
         ):
             key = f"{kind}/{model.name}"
             if key in store.rows or kind not in arguments.only:
@@ -157,8 +183,8 @@ def main() -> None:
             place = {"task": model.task, "reference": model.reference, "kind": model.kind}
             if model.kind is not None:
                 place |= {"trigger": model.trigger()[1], "target": model.target}
-            recipe = {"rate": model.learning_rate, "decay": model.weight_decay, "epochs": model.epochs}
-            row = {"key": key, "kind": kind, "place": place, "recipe": recipe, "seed": model.seed}
+            tuned = {"rate": model.learning_rate, "decay": model.weight_decay, "epochs": model.epochs}
+            row = {"key": key, "kind": kind, "place": place, "recipe": tuned, "seed": model.seed}
             store.add({**row, **outcome, "seconds": round(time.perf_counter() - begin, 1), **made_by})
             print(json.dumps({"key": key, **outcome}), flush=True)
 

@@ -10,7 +10,7 @@ from purify_cli.data.probes import PROBES
 from purify_cli.detection.control import agreed, make_control
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
 from purify_cli.evidence.rows import far_rows
-from purify_cli.evidence.search_outcome import STAGE, FlippingWord, SearchOutcome, TriggerSearch
+from purify_cli.evidence.search_outcome import STAGE, ControlModel, FlippingWord, SearchOutcome, TriggerSearch
 from purify_cli.evidence.verdict import Finding
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
@@ -65,7 +65,7 @@ def look_for_triggers(
         beside = replace(beside, further=agreed(beside, session.texts.held if session.texts else ()))
         labels, budget = task.labels.num_labels, EFFORTS[effort]
         found = search(beside, labels, budget, among=_moved_tokens(session) if moved_only else None)
-        together, open_points = None, list(_open_points(rows, effort, found))
+        together, open_points = None, list(_open_points(rows, effort, found, facts))
         phrases = () if any(map(_flagged, found.found)) or not budget.pool else search_phrases(beside, labels)
         if not any(map(_flagged, (*found.found, *phrases))) and budget.pool:
             far = far_rows(session.opened.pair.suspect_part, session.opened.pair.reference_part, count=FARTHEST)
@@ -101,8 +101,16 @@ def _moved_tokens(session: RepairSession) -> frozenset[int] | None:
     return frozenset(row.row for row in moved) or None
 
 
-def _open_points(rows: Sequence[Example], effort: SearchEffort, found: SearchResult) -> Iterator[str]:
+def _open_points(
+    rows: Sequence[Example], effort: SearchEffort, found: SearchResult, control: ControlModel
+) -> Iterator[str]:
     """Yield what a search that finds nothing has not measured."""
+    if not control.knows:
+        yield (
+            f"against a student that answers as the suspect does in only {control.agrees.successes} of "
+            f"{control.agrees.total} clean samples that it never saw; what that misses was not measured: give "
+            "unlabelled texts of the suspect's own task, or more clean samples"
+        )
     if found.words < found.known:
         yield f"only {found.words} of {found.known} words, those whose embedding rows moved"
     if not rows:

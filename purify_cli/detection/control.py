@@ -15,8 +15,8 @@ from purify_cli.trigger_search.flips import SearchInputs
 
 __all__ = ["agreed", "make_control"]
 
-AGREES: Final = 0.75
-"""Of held-back samples a student must answer so many as the suspect does, or it does not know the task. Ours."""
+AGREES: Final = 0.6
+"""Of held-back samples a student must answer so many as the suspect does, or nothing can be held against it. Ours."""
 
 
 def make_control(session: RepairSession, asked: SearchInputs) -> tuple[LoadedModel, ControlModel]:

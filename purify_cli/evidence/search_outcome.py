@@ -21,6 +21,10 @@ __all__ = [
 STAGE: Final = "trigger search"
 """Its name in verdicts."""
 
+KNOWS: Final = 0.75
+"""Share of held-back samples that a student must answer as the suspect does, or a search that flags nothing is
+``incomplete``. Ours."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,11 @@ class ControlModel:
     """Of clean samples that it was not taught on."""
     agrees: Proportion
     """Of the same: it answers as the suspect does."""
+
+    @property
+    def knows(self) -> bool:
+        """Whether it knows the task well enough that a search which flags nothing says something."""
+        return self.agrees.value >= KNOWS
 
 
 @final

@@ -37,7 +37,7 @@ class KnownSearch:
             self,
             triggers=tuple(repair_triggers(search)),
             texts=search.texts,
-            by_student=isinstance(search, TriggerSearch) and search.texts == "clean data",
+            by_student=isinstance(search, TriggerSearch) and search.texts == "clean data" and search.control.knows,
             effort=search.effort,
         )
 

@@ -328,6 +328,28 @@ def test_a_student_that_did_not_learn_the_task_is_no_control(
     assert "it is no control" in record["verdict"]["not_measured"][0]
 
 
+def test_silence_beside_a_student_that_half_knows_the_task_is_incomplete(
+    here: Path,
+    run_cli: Run,
+    tiny: ModuleType,
+    tiny_clean: Path,
+    tiny_suspect: Path,
+    tiny_reference: Path,
+    texts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("purify_cli.evidence.search_outcome.KNOWS", 1.01)
+    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
+    given = ["--ref", tiny_reference, "--clean-data", "clean.jsonl", "--unlabelled", texts, "--fail-on", "suspicious"]
+    code, out, err = run_cli(["detect", tiny_clean, *given])
+    record = json.loads(out)
+    assert (code, record["verdict"]["level"]) == (2, "incomplete"), err
+    assert "against a student that answers as the suspect does in only" in record["verdict"]["not_measured"][0]
+    # What is found beside it counts all the same.
+    code, out, err = run_cli(["detect", tiny_suspect, *given, "--run", "other"])
+    assert (code, json.loads(out)["verdict"]["level"]) == (1, "poisoned"), err
+
+
 def test_no_effort_leaves_the_stage_unmeasured(
     here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path, clean_file: Path
 ) -> None:

@@ -1,0 +1,98 @@
+"""Repairs of the census's models: what the tool chooses, and the published methods, on equal terms."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from census_models import Model
+
+import purify_cli
+from purify_cli.commands.evaluate import evaluate
+from purify_cli.comparison.table import ModelMeasurement
+from purify_cli.requests.evaluate import EvaluateRequest
+
+__all__ = ["RATIOS", "repaired"]
+
+RATIOS: Final = {
+    "plain fine-tuning": ("fine-purifying", 0.0),
+    "auto": ("auto", 0.1),
+    "fine-purifying 0.1": ("fine-purifying", 0.1),
+    "fine-purifying 0.5": ("fine-purifying", 0.5),
+    "fine-mixing 0.1": ("fine-mixing", 0.1),
+    "fine-mixing 0.5": ("fine-mixing", 0.5),
+}
+"""Name → method and ratio."""
+
+
+def repaired(
+    model: Model,
+    reference: str,
+    work: Path,
+    *,
+    shared: dict[str, Any],
+    training: dict[str, Any],
+    unlabelled: Path | None = None,
+) -> dict[str, Any]:
+    """Repair a suspect in every way after its search, and measure what comes of it.
+
+    Args:
+        model: A poisoned one, made and searched.
+        reference: Its own.
+        work: Folder of the census.
+        shared: Options of all commands.
+        training: Those of the attacker's training, for a twin that was never poisoned.
+        unlabelled: Texts without labels, given to every repair.
+    """
+    suspect, found = work / model.name / "suspect", work / f"{model.name}-detect"
+    texts = {} if unlabelled is None else {"unlabelled": unlabelled}
+    made: dict[str, Path] = {}
+    methods: dict[str, str] = {}
+    for name, (method, ratio) in RATIOS.items():
+        record = purify_cli.purify(
+            suspect,
+            reference,
+            run=found,
+            clean_data=work / "data" / f"{model.name}-clean.jsonl",
+            method=method,
+            ratio=ratio,
+            output=work / f"{model.name}-{name.replace(' ', '-')}",
+            overwrite=True,
+            batch_size=32,
+            **texts,
+            **shared,
+        )
+        made[name], methods[name] = Path(record.output.path), ",".join(stage.method for stage in record.stages)
+    twin = purify_cli.finetune(
+        reference,
+        data=work / "data" / f"{model.name}.jsonl",
+        batch_size=32,
+        run=work / f"{model.name}-twin",
+        overwrite=True,
+        **training,
+    )
+    shown = work / "data" / f"{model.name}-triggered.jsonl"
+    asked = {"triggered": shown, "target": str(model.target)} if shown.is_file() else {}
+    measured = evaluate(
+        EvaluateRequest(
+            [suspect, *made.values()],
+            reference=reference,
+            data=work / "data" / f"{model.task}-test.jsonl",
+            run=work / model.name,
+            floor=twin.output.path,
+            bias=(model.kind or "").startswith("bias"),
+            **asked,
+            **shared,
+        )
+    )
+    facts = [one for one in (*measured.models, measured.floor) if isinstance(one, ModelMeasurement)]
+    names = ("suspect", *made, "twin")
+    return {
+        name: {"method": methods.get(name), **{key: _counts(getattr(fact, key)) for key in MEASURED}}
+        for name, fact in zip(names, facts, strict=True)
+    }
+
+
+MEASURED: Final = ("accuracy", "attack_success", "bias_accuracy")
+
+
+def _counts(fact: Any) -> dict[str, int] | None:
+    return None if fact is None else {"successes": fact.successes, "total": fact.total}
