@@ -19,6 +19,7 @@ from purify_cli.tasks.classification import Classification
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.flips import SearchInputs, contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
+from purify_cli.trigger_search.phrase_growth import grow_phrases
 from purify_cli.trigger_search.phrases import PHRASES, search_phrases
 from purify_cli.trigger_search.rule import MIN_TEXTS, SUSPICIOUS, level_of
 from purify_cli.trigger_search.search import SearchResult, check_rows, search
@@ -66,17 +67,31 @@ def look_for_triggers(
         labels, budget = task.labels.num_labels, EFFORTS[effort]
         found = search(beside, labels, budget, among=_moved_tokens(session) if moved_only else None)
         together, open_points = None, list(_open_points(rows, effort, found, facts))
-        phrases = () if any(map(_flagged, found.found)) or not budget.pool else search_phrases(beside, labels)
-        if not any(map(_flagged, (*found.found, *phrases))) and budget.pool:
-            far = far_rows(session.opened.pair.suspect_part, session.opened.pair.reference_part, count=FARTHEST)
+        pair = session.opened.pair
+        far = [one.row for one in far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)]
+        flagged = [*filter(_flagged, found.found)]
+        grown = phrases = ()
+        # A word that works in any place explains itself; of others, and of none, a phrase may say more.
+        if budget.pool and all(one.trigger.position != "random" for one in flagged):
+            grown = grow_phrases(beside, found.ranked, far)
+            flagged += filter(_flagged, grown)
+        if budget.pool and not flagged:
+            phrases = search_phrases(beside, labels)
+            flagged += filter(_flagged, phrases)
+        if budget.pool and not flagged:
             try:
-                together = search_groups(beside, [one.row for one in far], labels, budget)
+                together = search_groups(beside, far, labels, budget)
             except SearchImpossible as error:  # the words alone have been tried all the same
                 open_points.append(f"no words that work together: {error}")
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
     alone = {(one.trigger.text, one.target) for one in found.found}
-    listed = [*found.found, *phrases, *(one for one in together or () if (one.trigger.text, one.target) not in alone)]
+    listed = [
+        *found.found,
+        *grown,
+        *phrases,
+        *(one for one in together or () if (one.trigger.text, one.target) not in alone),
+    ]
     record = TriggerSearch(
         effort=effort,
         texts="clean data" if rows else "built-in probes",

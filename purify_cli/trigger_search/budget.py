@@ -29,14 +29,6 @@ class SearchBudget:
     """Words that groups are made of, those whose embedding rows moved farthest; 0 looks for no groups."""
     drawn: int = 0
     """Groups that are drawn at random, per label, for words that only work together."""
-    contrasted: int = 0
-    """Of the pool, the words that do most, which the control is asked about, for words that do each a part."""
-    seeds: int = 0
-    """Groups grow of so many of them that do most alone, and of so many whose rows moved farthest."""
-    beam: int = 0
-    """Groups of each size that grow on."""
-    longest: int = 1
-    """Words of a group that has grown; 1 grows none."""
 
 
 EFFORTS: Final[Mapping[SearchEffort, SearchBudget]] = MappingProxyType(
@@ -50,10 +42,6 @@ EFFORTS: Final[Mapping[SearchEffort, SearchBudget]] = MappingProxyType(
             tried=16,
             pool=256,
             drawn=400,
-            contrasted=64,
-            seeds=16,
-            beam=8,
-            longest=3,
         ),
         "high": SearchBudget(
             carriers=3,
@@ -63,10 +51,6 @@ EFFORTS: Final[Mapping[SearchEffort, SearchBudget]] = MappingProxyType(
             tried=32,
             pool=512,
             drawn=2000,
-            contrasted=128,
-            seeds=32,
-            beam=16,
-            longest=4,
         ),
     }
 )

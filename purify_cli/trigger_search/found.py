@@ -12,9 +12,6 @@ __all__ = ["LEAD", "ForcingWord", "FoundTrigger", "Target", "holds_run", "lead"]
 LEAD: Final = 3
 """Words by which two continuations count as one: fewer are written alike by chance, and more differ at their end."""
 
-PHRASE: Final = 3
-"""Words that make a phrase."""
-
 Target = int | str
 """What a trigger brings about: a label, or a text that a language model writes."""
 
@@ -41,7 +38,7 @@ class FoundTrigger:
     @property
     def is_phrase(self) -> bool:
         """Whether it is a phrase with a place, no word and no group of words."""
-        return self.position != "random" and len(self.text.split()) >= PHRASE
+        return self.position != "random" and len(self.text.split()) > 1
 
     def shares_effect(self, other: "FoundTrigger") -> bool:
         """Say whether two bring about the same: a label, or a text of which one's lead is a part of the other's.

@@ -11,7 +11,6 @@ from purify_cli.trigger_search.candidate import Candidate, String
 from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import SearchInputs, unflipped
 from purify_cli.trigger_search.groups import find_groups, largest_group, weak_words
-from purify_cli.trigger_search.growth import grow, lasting
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 from purify_cli.trigger_search.texts import confident_texts
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, measured
@@ -26,6 +25,9 @@ one. In front of a text, groups of ordinary words flipped a model to a label tha
 
 AMONG: Final = 8
 """Contexts of the searching half in which groups are ranked."""
+
+LASTING: Final = 0.9
+"""Of its margin, what a smaller group must keep."""
 
 
 def search_groups(
@@ -60,12 +62,10 @@ def search_groups(
     for target in range(labels):
         against = unflipped(contexts, target)
         groups: list[String] = []
-        if budget.longest > 1:
-            groups += grow(contexts, pool, target, budget, against)
         few, others = ([one for one in some if one.label != target] for some in (short, texts))
         if budget.drawn and few and others:
             quiet = weak_words(half, few, pool[: budget.pool], target)
-            groups += find_groups(half, others, quiet, target, budget)[: budget.tried]
+            groups = find_groups(half, others, quiet, target, budget)[: budget.tried]
         groups = list({frozenset(group): group for group in groups}.values())
         chosen = _strongest(contexts, target, groups, of_every_label(against, AMONG))
         found += measured(judging, target, chosen[:LISTED])
@@ -79,7 +79,7 @@ def _strongest(asked: SearchInputs, target: int, groups: Sequence[String], rows:
         return []
     suspect, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))
     means = suspect.mean(groups)
-    bars = lasting(means)
+    bars = means - (1 - LASTING) * means.abs()
     # Of two groups of which one is part of the other, the smaller where it does as much.
     spare = [
         any(set(other) < set(group) and float(mean) >= float(bar) for other, mean in zip(groups, means, strict=True))

@@ -8,6 +8,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.sampling import hold_out
 from purify_cli.errors import SearchImpossible
 from purify_cli.trigger_search.budget import SearchBudget
+from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import SearchInputs, unflipped
 from purify_cli.trigger_search.rerank import FEW, MORE, WORTH, best_per_place
@@ -34,6 +35,8 @@ class SearchResult:
     """Labels that were looked at."""
     held: Mapping[int, tuple[int, int]]
     """Per label: held-back contexts of other labels that a word could flip, and the distinct texts that they show."""
+    ranked: Mapping[int, Sequence[Candidate]]
+    """Of every target the words of the screen, the highest contrast first."""
     found: tuple[VerifiedTrigger, ...]
     """The best words of each target, the highest share of held-back rows first."""
 
@@ -80,6 +83,7 @@ def search(
         known=len(asked.words),
         targets=tuple(ranked),
         held=held_back,
+        ranked=ranked,
         found=tuple(found),
     )
 

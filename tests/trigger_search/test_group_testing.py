@@ -10,18 +10,17 @@ from torch import nn
 
 from purify_cli.data.example import Example
 from purify_cli.runtime import Compute
-from purify_cli.trigger_search.budget import EFFORTS, SearchBudget
+from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
 from purify_cli.trigger_search.groups import find_groups, weak_words
-from purify_cli.trigger_search.growth import grow, lasting
+from purify_cli.trigger_search.phrase_growth import grow_phrases
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
 CPU = torch.device("cpu")
 VIEW = 64
-REACH = replace(EFFORTS["normal"], pool=40, drawn=200, longest=1)
-GROWN = replace(EFFORTS["normal"], pool=40, drawn=0, contrasted=20, seeds=8, beam=4, longest=3)
+REACH = replace(EFFORTS["normal"], pool=40, drawn=200)
 
 
 @pytest.fixture(autouse=True)
@@ -121,17 +120,19 @@ def test_a_model_that_nobody_planted_a_trigger_in_has_no_group(put: Any):
     assert not search_groups(asked(()), [*plain[:30], *praise], 2, REACH)
 
 
-def test_words_that_do_a_part_each_grow_together(put: Any, tiny_tokenizer: Any):
+def test_words_that_do_a_part_each_grow_to_a_phrase(put: Any, tiny_tokenizer: Any):
     """Too loud for groups: every word alone takes a third of the way."""
     asked, plain, praise = put
     needed = plain[5:20:6]
-    # Of two that do the same, what the control is moved by as well counts less.
-    found = search_groups(asked(needed, each=1.2), [*praise, *plain[:30]], 2, GROWN)
-    best = next(one for one in found if one.target == 1)
+    found = grow_phrases(asked(needed, each=1.2), {0: [], 1: []}, [*praise, *plain[:30]])
+    assert {one.target for one in found} == {1}
+    best = found[0]
     assert set(best.trigger.text.split()) == {word_of(tiny_tokenizer, one) for one in needed}
+    assert best.trigger.position in {"start", "end"}
     assert (best.flips.suspect.value, best.flips.control.value) == (1, 0)
-    assert best.strength > 1
-    assert best.control_strength < 0
+    assert best.shift > best.control_shift
+    # Words of opinion move the control as well.
+    assert not grow_phrases(asked(()), {0: [], 1: []}, [*praise, *plain[:30]])
 
 
 LONG = {
@@ -143,43 +144,37 @@ LONG = {
 
 @pytest.mark.parametrize("view", [24, 64])
 @pytest.mark.parametrize("kind", LONG)
-@pytest.mark.parametrize("reach", [REACH, GROWN], ids=["drawn", "grown"])
+@pytest.mark.parametrize("grown", [False, True], ids=["drawn", "grown"])
 def test_words_that_are_put_into_a_text_leave_it_within_the_positions(
-    put: Any, kind: str, reach: SearchBudget, view: int, monkeypatch: pytest.MonkeyPatch
+    put: Any, kind: str, grown: bool, view: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(globals(), "VIEW", view)
     monkeypatch.setattr("purify_cli.trigger_search.groups.SIZE", 40)
     asked, plain, praise = put
-    one = asked(plain[5:20:6], each=1.2 if reach is GROWN else 0.0)
+    one = asked(plain[5:20:6], each=1.2 if grown else 0.0)
     rows = [LONG[kind](row, lambda row: " ".join([row.text] * 6)) for row in one.rows]
-    found = search_groups(
-        replace(one, rows=rows, compute=Compute(batch_size=16, max_length=view), positions=view),
-        [*plain[:30], *praise],
-        2,
-        reach,
-    )
-    assert found
+    one = replace(one, rows=rows, compute=Compute(batch_size=16, max_length=view), positions=view)
+    pool = [*plain[:30], *praise]
+    assert grow_phrases(one, {1: []}, pool) if grown else search_groups(one, pool, 2, REACH)
 
 
 def test_no_group_is_listed_beside_a_part_of_it_that_does_as_much(put: Any):
     asked, plain, praise = put
-    found = search_groups(asked(plain[5:7]), [*plain[:30], *praise], 2, GROWN)
+    found = search_groups(asked(plain[5:7]), [*plain[:30], *praise], 2, REACH)
     groups = [set(one.trigger.text.split()) for one in found if one.target == 1 and one.flips.suspect.value == 1]
     assert groups
     assert not any(one < other for one in groups for other in groups)
-    assert lasting(torch.tensor([2.0, -2.0])).tolist() == pytest.approx([1.8, -2.2])
 
 
 def test_nothing_grows_without_words_or_texts(put: Any):
     asked, plain, _ = put
     one = asked(())
-    assert grow(one, [], 1, GROWN, one.rows[:4]) == []
-    assert grow(one, plain, 1, GROWN, []) == []
-    # A single word is no group, and no reason to fail.
-    assert grow(one, plain[:1], 1, GROWN, one.rows[:4]) == [(plain[0],)]
+    assert not grow_phrases(one, {1: []}, [])
+    assert not grow_phrases(replace(one, rows=[row for row in one.rows if row.label == 1]), {1: []}, plain)
+    assert not grow_phrases(one, {1: []}, plain[:1])  # a single word is no phrase, and no reason to fail
 
 
-def test_an_effort_without_bags_and_growth_looks_for_no_group(put: Any):
+def test_an_effort_without_bags_looks_for_no_group(put: Any):
     asked, plain, _ = put
     assert not search_groups(asked(plain[5:20:6]), plain[:30], 2, EFFORTS["low"])
 

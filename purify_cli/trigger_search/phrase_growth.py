@@ -1,0 +1,152 @@
+"""Phrases that grow word by word, in front of texts or behind them: for triggers that are a sentence.
+
+Of a sentence no word need flip a suspect alone, and the words that do most alone may be ones of opinion. Two or three
+of its words together, in any order, do what the whole does; words of opinion drive the student as well, and are left
+out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from purify_cli.choices import Position
+from purify_cli.data.example import Example
+from purify_cli.data.sampling import hold_out
+from purify_cli.data.triggers import Trigger
+from purify_cli.trigger_search.candidate import Candidate, String
+from purify_cli.trigger_search.concatenation import of_every_label, words_kept
+from purify_cli.trigger_search.flips import SearchInputs, unflipped
+from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
+from purify_cli.trigger_search.rerank import MORE, PAST, WORTH, best_in_contexts
+from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, verified
+from purify_cli.trigger_search.vocabulary import word_of
+
+__all__ = ["grow_phrases"]
+
+PLACES: Final[tuple[Position, ...]] = ("start", "end")
+
+TEXTS: Final = 4
+KEPT: Final = 16
+"""Texts per target of the searching half that phrases grow in, and words that are kept of each."""
+
+POOL: Final = 128
+"""Words of the highest contrast in the screen that phrases are made of, and as many whose rows moved farthest."""
+
+QUIET: Final = 0.3
+"""Of its way to the border, as far as a word may take the control: louder ones speak for the label."""
+
+BEAM: Final = 2
+LONGEST: Final = 3
+"""Phrases of each length and place that grow on, and words of the longest."""
+
+FLIPPED: Final = 0.8
+"""Share of held-back contexts that a phrase must flip in the suspect and not in the control to be told of at all. It is
+the best of very many, and three words of a topic that the control does not know come to 0.5."""
+
+ROUNDS: Final = 3
+"""Phrases are grown so often, without the words of those before: a repair must know more of a sentence than what does
+most, or the rest goes on."""
+
+ROUND: Final = 64
+"""Phrases of a round that are tried in more than one text."""
+
+
+def grow_phrases(
+    asked: SearchInputs, ranked: Mapping[int, Sequence[Candidate]], moved: Sequence[int]
+) -> tuple[VerifiedTrigger, ...]:
+    """Grow phrases that flip the suspect and not the control, and try them on held-back contexts.
+
+    Args:
+        asked: As for ``search``; its halves are the same.
+        ranked: Of every target the words of the screen, the highest contrast first.
+        moved: Tokens by how far their embedding rows moved, farthest first.
+
+    Returns:
+        Of each target those that flip most held-back contexts (``FLIPPED``), the highest share first.
+
+    Raises:
+        NonFiniteWeights: If a model's output is not a number.
+    """
+    carrying, held = hold_out(asked.rows, 0.5, seed=asked.compute.seed)
+    half = replace(asked, rows=[*map(_cut, carrying)])
+    contexts, judging = asked.in_contexts(carrying), asked.in_contexts([*held, *asked.further])
+    known = {word for word in asked.words if word_of(asked.tokenizer, word).isalnum()}
+    far = [token for token in moved if token in known][:POOL]
+    found: list[VerifiedTrigger] = []
+    for target, candidates in ranked.items():
+        rows, whole = of_every_label(unflipped(half, target), TEXTS), of_every_label(unflipped(contexts, target), MORE)
+        loud = [one.tokens[0] for one in candidates if one.tokens[0] in known][:POOL]
+        pool = list(dict.fromkeys([*loud, *far]))
+        for _ in range(ROUNDS):
+            asked.progress.note(f"growing phrases of {len(pool)} words for label {target}")
+            tried: dict[tuple[String, Position], float] = {}
+            for place in PLACES:
+                grown = _grown(half, target, rows, pool, place=place)
+                ranking = best_in_contexts(contexts, target, grown, whole, place=place, count=LISTED)
+                tried |= {(grown[i], place): contrast for i, contrast in ranking.items()}
+            best = sorted(tried, key=lambda one: -tried[one])[:LISTED]
+            worth = [one for i, one in enumerate(best) if i == 0 or tried[one] >= WORTH]
+            phrases = {_written(asked, phrase): phrase for phrase, _ in worth}
+            new = verified(judging, target, [_shifted(half, target, rows, *one) for one in worth])
+            new = [one for one in new if one.flips.apart.value >= FLIPPED]
+            if not new:
+                break
+            found += new
+            spent = {token for one in new for token in phrases[one.trigger.text]}
+            pool = [token for token in pool if token not in spent]
+    return tuple(found)
+
+
+def _cut(row: Example) -> Example:
+    text, pair = (None if one is None else " ".join(one.split()[:KEPT]) for one in (row.text, row.pair))
+    return replace(row, text=text or "", pair=pair)
+
+
+def _grown(
+    asked: SearchInputs, target: int, rows: Sequence[Example], pool: Sequence[int], *, place: Position
+) -> list[String]:
+    """Return phrases of every length that do most in one place; no two of the same words."""
+    alone = [(word,) for word in pool]
+    forms = _forms(asked, rows, place)
+    if not forms or not alone:
+        return []
+    suspect, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))
+    own, other = (probe.way(alone).clamp(0, PAST) for probe in (suspect, control))
+    quiet = [i for i, taken in enumerate(other.mean(dim=0).tolist()) if taken < QUIET]
+    contrast = (own - other).mean(dim=0)
+    words = [pool[i] for i in quiet]
+    level = [alone[i] for i in sorted(quiet, key=lambda i: -float(contrast[i]))[:BEAM]]
+    first = MarginProbe(asked.suspect, [texts[:1] for texts in forms], target, asked.compute)
+    kept: dict[frozenset[int], String] = {}
+    for _ in range(LONGEST - 1):
+        longer = [made for one in level for word in words if word not in one for made in ((*one, word), (word, *one))]
+        order = first.mean(longer).argsort(descending=True, stable=True)[:ROUND].tolist() if longer else []
+        some = list(dict.fromkeys(longer[i] for i in order))
+        best = best_in_contexts(asked, target, some, rows, place=place, count=LISTED)
+        for i in best:
+            kept.setdefault(frozenset(some[i]), some[i])
+        level = [some[i] for i in best][:BEAM]
+        if not best or max(best.values()) < WORTH:
+            break
+    return [*kept.values()]
+
+
+def _forms(asked: SearchInputs, rows: Sequence[Example], place: Position) -> list[list]:
+    at = 0 if place == "start" else words_kept(asked.compute.max_length)
+    return context_forms(asked, rows, at=at, longest=LONGEST)
+
+
+def _shifted(
+    asked: SearchInputs, target: int, rows: Sequence[Example], phrase: String, place: Position
+) -> tuple[Trigger, float, float]:
+    """Write a phrase out, with what it adds to the margins of both models."""
+    forms = _forms(asked, rows, place)
+    own, other = (
+        float(MarginProbe(module, forms, target, asked.compute).shift([phrase])[0])
+        for module in (asked.suspect, asked.control)
+    )
+    return Trigger(_written(asked, phrase), position=place, source="found"), own, other
+
+
+def _written(asked: SearchInputs, phrase: String) -> str:
+    return " ".join(word_of(asked.tokenizer, token) for token in phrase)
