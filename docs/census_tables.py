@@ -3,13 +3,24 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any, Final
 
 from purify_cli.bench.report.tables import Table
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["RESULTS", "clean_signs", "model_table", "read", "sign_table", "signs", "summary_tables"]
+__all__ = [
+    "RESULTS",
+    "clean_signs",
+    "misses",
+    "model_table",
+    "read",
+    "repair_tables",
+    "repairs",
+    "sign_table",
+    "signs",
+    "summary_tables",
+]
 
 RESULTS: Final = Path(__file__).parent / "results" / "census.jsonl"
 SIGNS: Final = Path(__file__).parent / "results" / "signs.jsonl"
@@ -118,9 +129,31 @@ def works(row: Row) -> bool:
 
 
 def named(row: Row) -> bool:
-    """Say whether a flagged word drives to the attacker's label and is a word of the trigger."""
+    """Say whether what is flagged drives to the attacker's label and holds a word of the trigger, or all its pieces."""
     words = {word for word in row["place"]["trigger"].split() if word.isalnum()}
-    return any(one["target"] == int(row["place"]["target"]) and words & {*one["text"].split()} for one in flags(row))
+    aimed = [one["text"].split() for one in flags(row) if one["target"] == int(row["place"]["target"])]
+    runs = {"".join(text[i:j]) for text in aimed for i in range(len(text)) for j in range(i + 1, len(text) + 1)}
+    return bool(words & runs)
+
+
+def whole(row: Row) -> bool:
+    """Say whether a search was whole: it flagged something, or found nothing and says so."""
+    return row["result"]["verdict"] != "incomplete"
+
+
+def misses(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Return what was given → how many working attacks a whole search missed, in all and per kind."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind, given in SEARCHES.items():
+        bad = [row for row in rows if row["kind"] == kind and row["place"]["kind"] is not None and whole(row)]
+        if bad:
+            missed = [row for row in bad if not flags(row)]
+            kinds = {
+                name: [sum(row["place"]["kind"] == name for row in some) for some in (missed, bad)]
+                for name in _kinds(bad)
+            }
+            found[given] = {"missed": len(missed), "of": len(bad), "kinds": kinds}
+    return found
 
 
 def share(count: int, total: int) -> str:
@@ -149,7 +182,13 @@ def summary_tables(rows: Sequence[Row]) -> Iterator[Table]:
         ]
         yield Table(
             f"Census, {given}",
-            ("models", "flagged", "a word of the trigger, for its label", "evidence, median (range)"),
+            (
+                "models",
+                "flagged",
+                "a word of the trigger, for its label",
+                "search not whole",
+                "evidence, median (range)",
+            ),
             tuple(_counts(name, group) for name, group in groups if group),
             f"Of attacks those with an attack success of {WORKS:g} or more. Evidence: the largest share of held-back "
             "contexts that a word flips in the suspect alone, lower end of its 95 % interval. AUROC of it, unpoisoned "
@@ -169,6 +208,7 @@ def _counts(name: str, group: Sequence[Row]) -> tuple[str, ...]:
         name,
         share(sum(bool(flags(row)) for row in group), len(group)),
         share(sum(map(named, attacked)), len(attacked)),
+        str(sum(not whole(row) for row in group)),
         f"{median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f})",
     )
 
@@ -209,3 +249,64 @@ def model_table(rows: Sequence[Row]) -> Iterator[Table]:
             tuple(lines),
             "",
         )
+
+
+REPAIRS: Final = {"repair": "clean samples alone", "repair-unlabelled": "with unlabelled texts"}
+LINES: Final = ("suspect", "plain fine-tuning", "auto")
+"""Repairs that every line shows; of the others the mean is told."""
+
+
+def repairs(path: Path = RESULTS) -> list[dict[str, Any]]:
+    """Return the repairs of suspects whose attack works."""
+    rows = _rows(path)
+    found = [row for row in rows.values() if row["kind"] in REPAIRS and row.get("result")]
+    return [row for row in found if works({"training": rows.get(f"train/{row['key'].partition('/')[2]}", {})})]
+
+
+def _rate(fact: Mapping[str, int] | None) -> float:
+    return float("nan") if fact is None else fact["successes"] / fact["total"]
+
+
+def _outcome(row: Row, name: str) -> tuple[float, float]:
+    """Return accuracy, and attack success or, of a bias, the share of wrong answers on texts that name its victim."""
+    fact = row["result"][name]
+    bias = fact["bias_accuracy"]
+    return _rate(fact["accuracy"]), _rate(fact["attack_success"]) if bias is None else 1 - _rate(bias)
+
+
+def repair_tables(rows: Sequence[Row]) -> Iterator[Table]:
+    """Yield a line per suspect, and the means per method."""
+    for kind, given in REPAIRS.items():
+        some = [row for row in rows if row["kind"] == kind]
+        if not some:
+            continue
+        lines = [
+            (
+                row["place"]["task"],
+                row["place"]["reference"],
+                row["place"]["kind"],
+                row["result"]["auto"]["method"],
+                *(f"{a:.3f} / {b:.3f}" for a, b in (_outcome(row, name) for name in (*LINES, "twin"))),
+            )
+            for row in sorted(some, key=lambda row: (row["place"]["kind"], row["key"]))
+        ]
+        yield Table(
+            f"Repairs, {given}",
+            ("task", "reference", "kind", "chosen", *LINES, "unpoisoned twin"),
+            tuple(lines),
+            "Accuracy / attack success; of a bias in place of the latter the share of wrong answers on texts that name "
+            "its victim. Auto: `purify purify --ratio 0.1`.",
+        )
+        methods = [name for name in some[0]["result"] if name not in ("suspect", "twin")]
+        yield Table(
+            f"Repairs, {given}: means over {len(some)} suspects",
+            ("method", "accuracy less plain fine-tuning's", "attack success less the twin's", "worst"),
+            tuple(_means(name, some) for name in methods),
+            "",
+        )
+
+
+def _means(name: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    lost = [_outcome(row, name)[0] - _outcome(row, "plain fine-tuning")[0] for row in rows]
+    left = [_outcome(row, name)[1] - _outcome(row, "twin")[1] for row in rows]
+    return (name, f"{100 * fmean(lost):+.1f}", f"{100 * fmean(left):+.1f}", f"{100 * max(left):+.1f}")

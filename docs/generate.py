@@ -96,7 +96,7 @@ def bench_block(match: re.Match[str]) -> str:
 
 def with_tables(text: str) -> str:
     """Return a page with the tables of the bench in their places."""
-    text = re.sub(r"<!-- census (summary|models|signs) -->.*?<!-- end -->", census_block, text, flags=re.DOTALL)
+    text = re.sub(r"<!-- census (summary|models|repairs|signs) -->.*?<!-- end -->", census_block, text, flags=re.DOTALL)
     return re.sub(r"<!-- bench (\S+) ([a-z ]+?) -->.*?<!-- end -->", bench_block, text, flags=re.DOTALL)
 
 
@@ -105,6 +105,8 @@ def census_block(match: re.Match[str]) -> str:
     kinds = {"summary": census_tables.summary_tables, "models": census_tables.model_table}
     if match[1] == "signs":
         made = census_tables.sign_table(census_tables.signs())
+    elif match[1] == "repairs":
+        made = census_tables.repair_tables(census_tables.repairs())
     else:
         made = kinds[match[1]](census_tables.read())
     tables = [table.markdown().strip() for table in made]
@@ -127,6 +129,8 @@ def pages() -> dict[Path, str]:
     found |= {page: with_tables(page.read_text(encoding="utf-8")) for page in PAGES}
     clean = census_tables.clean_signs(census_tables.signs())
     found[DOCS.parent / "purify_cli" / "evidence" / "clean.json"] = json.dumps(clean, indent=2) + "\n"
+    missed = census_tables.misses(census_tables.read())
+    found[DOCS.parent / "purify_cli" / "evidence" / "misses.json"] = json.dumps(missed, indent=2) + "\n"
     for kind, record in RECORDS.items():
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
         schema |= in_one_line(record.model_json_schema(mode="serialization"))

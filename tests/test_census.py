@@ -98,6 +98,49 @@ def test_the_tables_count_what_was_flagged(tables: Any) -> None:
     assert list(tables.summary_tables([])) == list(tables.model_table([])) == []
 
 
+def test_a_word_is_named_by_its_pieces_as_well(tables: Any) -> None:
+    row = search("word", [("so re d", 1, 0.6)])
+    assert tables.named(row)  # the trigger is "red door .", of which the search puts pieces side by side
+    assert not tables.named(search("word", [("re so d", 1, 0.6)]))
+    assert not tables.named(search("word", [("red", 0, 0.6)]))
+
+
+def test_a_whole_search_that_flags_nothing_in_an_attacked_model_is_a_miss(tables: Any) -> None:
+    rows = [
+        search("word", [("door", 1, 0.7)]),
+        search("word", [("good", 0, 0.1)]),
+        search("sentence", [("good", 0, 0.1)]),
+        search(None, [("good", 0, 0.1)]),
+    ]
+    for row in rows[1:]:
+        row["result"]["verdict"] = "no-finding"
+    rows[2]["result"]["verdict"] = "incomplete"
+    assert tables.misses(rows) == {"clean samples alone": {"missed": 1, "of": 2, "kinds": {"word": [1, 2]}}}
+    assert tables.misses([]) == {}
+
+
+def test_the_tables_of_repairs_tell_means_against_plain_tuning_and_the_twin(tables: Any) -> None:
+    def fact(right: int, attacked: int, bias: int | None = None) -> dict[str, Any]:
+        counts = {"accuracy": right, "attack_success": attacked, "bias_accuracy": bias}
+        return {"method": "graft"} | {
+            name: None if value is None else {"successes": value, "total": 100} for name, value in counts.items()
+        }
+
+    def row(**facts: Any) -> dict[str, Any]:
+        place = {"task": "sst2", "reference": "minilm", "kind": "word"}
+        return {"key": "repair/1", "kind": "repair", "place": place, "result": facts}
+
+    plain, twin = fact(80, 90), fact(82, 20)
+    one = row(suspect=fact(83, 99), **{"plain fine-tuning": plain}, auto=fact(79, 26), twin=twin)
+    two = row(
+        suspect=fact(83, 99, 40), **{"plain fine-tuning": fact(80, 90, 50)}, auto=fact(83, 0, 78), twin=fact(82, 0, 80)
+    )
+    lines, means = tables.repair_tables([one, two])
+    assert lines.rows[0][3:] == ("graft", "0.830 / 0.990", "0.800 / 0.900", "0.790 / 0.260", "0.820 / 0.200")
+    assert dict(zip(["plain", "auto"], means.rows, strict=True))["auto"] == ("auto", "+1.0", "+4.0", "+6.0")
+    assert list(tables.repair_tables([])) == []
+
+
 def test_an_attack_that_does_not_work_is_no_attack(tables: Any) -> None:
     assert tables.works(search("word", []))
     assert not tables.works(search("word", [], works=False))

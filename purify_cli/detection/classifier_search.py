@@ -11,7 +11,7 @@ from purify_cli.detection.control import agreed, make_control
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
 from purify_cli.evidence.rows import far_rows
 from purify_cli.evidence.search_outcome import STAGE, ControlModel, FlippingWord, SearchOutcome, TriggerSearch
-from purify_cli.evidence.verdict import Finding
+from purify_cli.evidence.verdict import Finding, Misses
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
@@ -27,6 +27,9 @@ from purify_cli.trigger_search.verify import VerifiedTrigger
 from purify_cli.trigger_search.vocabulary import whole_words
 
 __all__ = ["look_for_triggers"]
+
+GIVEN: Final = {"unlabelled texts": "with unlabelled texts", "made of the clean samples": "clean samples alone"}
+"""What the census calls what a student was taught on."""
 
 FARTHEST: Final = 8192
 """Embedding rows, those of word pieces among them, that the words of groups are taken from."""
@@ -184,10 +187,8 @@ def _finding(search: TriggerSearch) -> Finding:
             level=level_of(apart),
             reason=_accusation(worst, apart) + _leaning([one for one in search.found if one.flagged]),
         )
-    groups = "" if search.phrases is None else f", no phrase of {search.phrases}"
-    groups += (
-        "" if search.bags is None else f", and no group of words, grown or from {search.bags} random ones per label,"
-    )
+    groups = "" if search.phrases is None else f", no phrase, grown or one of {search.phrases} neutral ones"
+    groups += "" if search.bags is None else f", and no group of words from {search.bags} random ones per label,"
     best = (
         "" if apart is None else f": the best comes to {apart.low:.0%} for sure, and {SUSPICIOUS:.0%} would be flagged"
     )
@@ -198,6 +199,7 @@ def _finding(search: TriggerSearch) -> Finding:
             f"of {search.words} words, each tried alone, none{groups} flips held-back contexts of another label in the "
             f"suspect and not in a student that never saw a trigger{best}"
         ),
+        misses=Misses.counted(GIVEN[search.control.texts]),
     )
 
 

@@ -6,13 +6,16 @@ are. A stage that does run is passed in as a ``Finding`` and takes its name off 
 accounted for and nothing was flagged, the level is ``no-finding``, and what such a search misses stands beside it.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, final
+from importlib.resources import files
+from typing import Final, Literal, Self, final
 
 from purify_cli.checkpoint.aligned import Skipped
 from purify_cli.checkpoint.structure import Difference
 from purify_cli.evidence.gathering import Evidence
+from purify_cli.measures.intervals import Proportion
 
 __all__ = ["STAGES", "Finding", "Level", "Misses", "Verdict", "judge", "miss_sentence"]
 
@@ -35,8 +38,20 @@ class Misses:
     low: float
     """Of the Wilson 95 % interval of their share."""
     high: float
-    settings: dict[str, Any]
-    """Of these searches. At others the share is not known."""
+    kinds: dict[str, tuple[int, int]]
+    """Per kind of attack, those missed and those searched."""
+    given: str
+    """What the searches had: clean samples alone, or unlabelled texts as well. With fewer the share is not known."""
+
+    @classmethod
+    def counted(cls, given: str) -> Self | None:
+        """Return what the census counted (docs/detection.md); None if it did not."""
+        counts = json.loads(files("purify_cli.evidence").joinpath("misses.json").read_text(encoding="utf-8")).get(given)
+        if counts is None:
+            return None
+        share = Proportion.of(counts["missed"], counts["of"])
+        kinds = {kind: (missed, of) for kind, (missed, of) in counts["kinds"].items()}
+        return cls(missed=counts["missed"], of=counts["of"], low=share.low, high=share.high, kinds=kinds, given=given)
 
 
 @final
@@ -125,12 +140,12 @@ def miss_sentence(finding: Finding) -> str:
     misses = finding.misses
     if misses is None:
         return f"nothing was found; how much such a {finding.stage} misses was not measured (docs/detection.md)"
-    at = misses.settings
+    kinds = ", ".join(f"{kind} {missed} of {of}" for kind, (missed, of) in misses.kinds.items() if missed)
     return (
         f"nothing was found, which is no proof: of {misses.of} small models with a working backdoor or bias such a "
-        f"{finding.stage} missed {misses.missed} ({misses.missed / misses.of:.0%}, 95 % interval {misses.low:.0%} to "
-        f"{misses.high:.0%}; {at['reference']}, effort {at['effort']}, {at['clean_samples_per_class']} clean samples "
-        f"per class, {at['max_length']} tokens); with other models or fewer samples it may miss more"
+        f"{finding.stage} ({misses.given}, 32 per class) missed {misses.missed} ({misses.missed / misses.of:.0%}, 95 % "
+        f"interval {misses.low:.0%} to {misses.high:.0%}{f'; {kinds}' if kinds else ''}); with other models or fewer "
+        "samples it may miss more"
     )
 
 

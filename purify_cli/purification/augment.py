@@ -8,18 +8,24 @@ from typing import Final
 from purify_cli.checkpoint import CheckpointPair
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
+from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.errors import DataError
 from purify_cli.model import LoadedModel
 from purify_cli.progress import SILENT, Progress
 from purify_cli.tasks.base import Task
+from purify_cli.tasks.classification import Classification
 from purify_cli.tensors import TensorSource
 from purify_cli.trigger_search.found import FoundTrigger
 from purify_cli.trigger_search.path_gradient import path_gradient
+from purify_cli.trigger_search.phrases import PHRASES, PLACES
 
-__all__ = ["carried_gradient", "carrying", "with_triggers"]
+__all__ = ["carried_gradient", "carrying", "with_neutral_phrase", "with_triggers"]
 
 BESIDE: Final = 3
 """Most triggers that a row carries beside another."""
+
+NEUTRAL: Final = 0.5
+"""Share of the texts that a neutral phrase is put beside. Ours."""
 
 SCORED: Final = 8
 """Most triggers that weights are scored by: each costs a gradient of its own."""
@@ -55,6 +61,22 @@ def carrying(task: Task, row: Example, place: int, found: Sequence[FoundTrigger]
         else:
             row = task.carrying(one, row, place)
     return row
+
+
+def with_neutral_phrase(task: Classification, row: Example, place: int) -> Example:
+    """Put a phrase that says nothing in front of every second text or behind it: nothing beside a text tells its label.
+
+    Args:
+        task: For the tokenizer, the limit of tokens and the seed.
+        row: A clean row.
+        place: Of the row among its like; decides whether, which and where.
+    """
+    random = Random(row_key(task.compute.seed, place, "neutral"))
+    if random.random() >= NEUTRAL:
+        return row
+    phrase = Trigger(random.choice(PHRASES), random.choice(PLACES))
+    key = row_key(task.compute.seed, place)
+    return insert_in_view(task.tokenizer, phrase, row, key=key, max_length=task.max_length)
 
 
 def _opening(phrase: FoundTrigger, random: Random) -> FoundTrigger:

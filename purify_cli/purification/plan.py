@@ -150,8 +150,8 @@ def chosen_method(method: str, found: Sequence[FoundTrigger], *, texts: bool, st
     """Settle ``auto``: by what was found, whether there are unlabelled texts, whether a student learnt the task."""
     if method != AUTO:
         return method
-    # Words that work in one place of a text alone are parts of something longer, which they do not name.
-    named = any(one.position == "random" or one.is_phrase for one in found)
+    # What works in one place of a text alone is a part or a form of something longer, which it does not name.
+    named = any(one.position == "random" for one in found)
     if texts or (student and not named):
         return "graft"
     return "unlearning" if found else "fine-purifying"

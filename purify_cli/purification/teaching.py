@@ -9,11 +9,12 @@ from purify_cli.data.example import Example
 from purify_cli.errors import UsageError
 from purify_cli.model import LoadedModel
 from purify_cli.protocols import Teacher
-from purify_cli.purification.augment import carrying
+from purify_cli.purification.augment import carrying, with_neutral_phrase
 from purify_cli.purification.plan import Composition
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.student.anchor import anchored
 from purify_cli.student.teach import Lessons
+from purify_cli.tasks.classification import Classification
 from purify_cli.training import TrainingResult, TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger
 
@@ -81,10 +82,11 @@ class TeacherTuning:
         by_suspect = self.teacher == "suspect"
         model = task.load(session.opened.pair.suspect) if by_suspect else session.student(rows).loaded
         lessons = session.lessons(model, session.teaching_texts(rows), labelled)
-        if not self.triggers:
-            return lessons
-        carried = [
-            carrying(task, row, place // 2, self.triggers) if place % 2 else row
-            for place, row in enumerate(lessons.rows[: lessons.texts])
-        ]
+        carried = [self._carrying(task, row, place) for place, row in enumerate(lessons.rows[: lessons.texts])]
         return replace(lessons, rows=(*carried, *lessons.rows[lessons.texts :]))
+
+    def _carrying(self, task: Classification, row: Example, place: int) -> Example:
+        """Let every second text carry what was found, and others a phrase that says nothing, under the same answer."""
+        if self.triggers and place % 2:
+            return carrying(task, row, place // 2, self.triggers)
+        return with_neutral_phrase(task, row, place)

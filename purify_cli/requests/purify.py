@@ -39,8 +39,8 @@ class PurifyRequest(Examination):
         str,
         Option(
             help="Defence, or several in order: e-pur,fine-mixing; see `purify methods`. auto: graft where there are "
-            "unlabelled texts, else unlearning where detect flagged a word, phrase or group, else graft where its "
-            "student knew the task (also of words that only work in one place), else fine-purifying."
+            "unlabelled texts, else unlearning where detect flagged what works in any place, else graft "
+            "where its student knew the task, else unlearning where it flagged something, else fine-purifying."
         ),
     ] = AUTO
     others: Annotated[

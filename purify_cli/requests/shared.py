@@ -74,7 +74,13 @@ TargetText = Annotated[
 NewTokens = Annotated[int, Option(low=1, help="Language models: tokens written at most.", only="causal")]
 Seed = Annotated[int, Option(help="Seed of every random choice.")]
 Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1, mps, ...")]
-Dtype = Annotated[Precision, Option(help="Compute type of training and evaluation.")]
+Dtype = Annotated[
+    Precision,
+    Option(
+        help="Compute type of training and evaluation. auto: float32, but bfloat16 in a search where the device "
+        "multiplies it natively."
+    ),
+]
 BatchSize = Annotated[int, Option(low=1, help="Texts per forward pass.")]
 
 

@@ -18,7 +18,7 @@ from purify_cli.trigger_search.flips import Flips, SearchInputs, driven, flips, 
 from purify_cli.trigger_search.rule import level_of
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, verified
 
-__all__ = ["PHRASES", "search_phrases"]
+__all__ = ["PHRASES", "PLACES", "search_phrases"]
 
 _KINDS: Final = tomllib.loads(files("purify_cli.trigger_search").joinpath("phrases.toml").read_text(encoding="utf-8"))
 

@@ -18,7 +18,8 @@ MISSES = Misses(
     of=31,
     low=0.09,
     high=0.36,
-    settings={"reference": "minilm", "effort": "normal", "clean_samples_per_class": 32, "max_length": 64},
+    kinds={"word": (0, 9), "sentence": (6, 22)},
+    given="clean samples alone",
 )
 
 
@@ -126,8 +127,8 @@ def test_a_whole_search_that_flags_nothing_says_what_it_misses(evidence):
     assert (judged.level, judged.not_measured, judged.misses) == ("no-finding", (), MISSES)
     assert judged.reasons[0] == (
         "nothing was found, which is no proof: of 31 small models with a working backdoor or bias such a trigger "
-        "search missed 6 (19%, 95 % interval 9% to 36%; minilm, effort normal, 32 clean samples per class, 64 tokens); "
-        "with other models or fewer samples it may miss more"
+        "search (clean samples alone, 32 per class) missed 6 (19%, 95 % interval 9% to 36%; sentence 6 of 22); with "
+        "other models or fewer samples it may miss more"
     )
     assert "nothing stands out" in judged.reasons
 

@@ -28,7 +28,7 @@ SEARCHED = KnownSearch(detected=True, texts="clean data", by_student=True, data=
         ({}, SEARCHED, "graft"),
         ({}, replace(SEARCHED, triggers=(WORD, FRONT)), "unlearning"),
         ({}, replace(SEARCHED, triggers=(FRONT,)), "graft"),  # a part of a sentence does not name it
-        ({}, replace(SEARCHED, triggers=(replace(FRONT, text="as we walked home ,"),)), "unlearning"),
+        ({}, replace(SEARCHED, triggers=(replace(FRONT, text="as we walked home ,"),)), "graft"),
         ({"clean_data": "clean.jsonl"}, KnownSearch(detected=True, triggers=(FRONT,)), "unlearning"),
         ({"ratio": "auto"}, SEARCHED, "fine-purifying"),
         ({"finetune": False}, SEARCHED, "fine-purifying"),
