@@ -9,6 +9,7 @@ folder and results, each with a part of its own. ``make docs`` writes its tables
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 from census_models import Model, models, restyled, rows_of
 from census_repairs import repaired
+from census_tables import works
 
 import purify_cli
 from purify_cli.bench.provenance import provenance
@@ -165,19 +167,25 @@ def main() -> None:
     store, listener, made_by = Store(arguments.results), Lines(), provenance(Compute())
     for model in list(models())[: arguments.first][part - 1 :: parts]:
         texts = work / "data" / f"{model.name}-unlabelled.jsonl"
-        for kind, job in (
-            ("train", lambda m=model: make(m, arguments.data, work, references, listener)),
-            ("search", lambda m=model: look(asked(m, work, references, listener))),
-            ("repair", lambda m=model: repair(m, work, references, listener)),
-            ("search-unlabelled", lambda m=model, t=texts: look(asked(m, work, references, listener, unlabelled=t))),
-            ("repair-unlabelled", lambda m=model, t=texts: repair(m, work, references, listener, t)),
-        ):
-            key = f"{kind}/{model.name}"
-            if key in store.rows or kind not in arguments.only:
+        jobs: dict[str, Callable[[], dict[str, Any]]] = {
+            "train": lambda m=model: make(m, arguments.data, work, references, listener),
+            "search": lambda m=model: look(asked(m, work, references, listener)),
+            "repair": lambda m=model: repair(m, work, references, listener),
+            "search-unlabelled": lambda m=model, t=texts: look(asked(m, work, references, listener, unlabelled=t)),
+            "repair-unlabelled": lambda m=model, t=texts: repair(m, work, references, listener, t),
+        }
+        for kind in (kind for kind in WORK if kind in arguments.only):
+            store.refresh()
+            key, trained = f"{kind}/{model.name}", store.rows.get(f"train/{model.name}")
+            if key in store.rows or (
+                kind != "train" and model.kind is not None and not works({"training": trained or {}})
+            ):
                 continue
+            if trained and not (work / model.name).is_dir():
+                jobs["train"]()  # counted already, and gone with its folder
             begin = time.perf_counter()
             try:
-                outcome = {"result": job()}
+                outcome = {"result": jobs[kind]()}
             except PurifyError as error:
                 outcome = {"failed": {"error": type(error).__name__, "reason": str(error)}}
             place = {"task": model.task, "reference": model.reference, "kind": model.kind}
