@@ -149,6 +149,16 @@ def repair(
     )
 
 
+def _ready(model: Model, kind: str, store: Store) -> bool:
+    """Say whether a model is there to be searched, and searched to be repaired."""
+    if kind == "train":
+        return True
+    before = kind.replace("repair", "search")
+    if kind != before and f"{before}/{model.name}" not in store.rows:
+        return False
+    return model.kind is None or works({"training": store.rows.get(f"train/{model.name}", {})})
+
+
 def main() -> None:
     """Make and search what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -177,9 +187,7 @@ def main() -> None:
         for kind in (kind for kind in WORK if kind in arguments.only):
             store.refresh()
             key, trained = f"{kind}/{model.name}", store.rows.get(f"train/{model.name}")
-            if key in store.rows or (
-                kind != "train" and model.kind is not None and not works({"training": trained or {}})
-            ):
+            if key in store.rows or not _ready(model, kind, store):
                 continue
             if trained and not (work / model.name).is_dir():
                 jobs["train"]()  # counted already, and gone with its folder
