@@ -76,7 +76,7 @@ def look_for_triggers(
         grown = phrases = ()
         # A word that works in any place explains itself; of others, and of none, a phrase may say more.
         if budget.pool and all(one.trigger.position != "random" for one in flagged):
-            grown = grow_phrases(beside, found.ranked, far)
+            grown = _needed(grow_phrases(beside, found.ranked, far), flagged)
             flagged += filter(_flagged, grown)
         if budget.pool and not flagged:
             phrases = search_phrases(beside, labels)
@@ -109,7 +109,22 @@ def look_for_triggers(
 
 
 def _flagged(found: VerifiedTrigger) -> bool:
-    return level_of(found.flips.apart) != "no-finding"
+    return found.flips.suspect.total >= MIN_TEXTS and level_of(found.flips.apart) != "no-finding"
+
+
+def _needed(grown: Sequence[VerifiedTrigger], flagged: Sequence[VerifiedTrigger]) -> list[VerifiedTrigger]:
+    """Leave out phrases of which a part that is flagged does as much."""
+
+    def spare(one: VerifiedTrigger) -> bool:
+        words = {*one.trigger.text.split()}
+        return any(
+            other.target == one.target
+            and {*other.trigger.text.split()} < words
+            and other.flips.apart.low >= one.flips.apart.low
+            for other in (*flagged, *filter(_flagged, grown))
+        )
+
+    return [one for one in grown if not spare(one)]
 
 
 def _moved_tokens(session: RepairSession) -> frozenset[int] | None:

@@ -70,12 +70,17 @@ def with_neutral_phrase(task: Classification, row: Example, place: int) -> Examp
         task: For the tokenizer, the limit of tokens and the seed.
         row: A clean row.
         place: Of the row among its like; decides whether, which and where.
+
+    Returns:
+        The row itself where the phrase has words that the tokenizer does not know.
     """
     random = Random(row_key(task.compute.seed, place, "neutral"))
     if random.random() >= NEUTRAL:
         return row
     phrase = Trigger(random.choice(PHRASES), random.choice(PLACES))
-    key = row_key(task.compute.seed, place)
+    key, unknown = row_key(task.compute.seed, place), task.tokenizer.unk_token_id
+    if unknown in task.tokenizer(phrase.text, add_special_tokens=False)["input_ids"]:
+        return row  # of a vocabulary that cannot write it, it says nothing about what stands beside texts
     return insert_in_view(task.tokenizer, phrase, row, key=key, max_length=task.max_length)
 
 

@@ -220,7 +220,7 @@ def test_what_built_in_texts_did_not_show_is_looked_for_with_the_clean_samples(
 def test_few_texts_make_a_suspicion_and_no_verdict(
     here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
 ) -> None:
-    tiny.write_jsonl(here / "few.jsonl", tiny.sentiment_examples(24, seed=60))
+    tiny.write_jsonl(here / "few.jsonl", tiny.sentiment_examples(36, seed=61))
     code, out, err = run_cli(
         ["detect", tiny_suspect, "--ref", tiny_reference, "--clean-data", "few.jsonl", "--fail-on", "suspicious"]
     )
@@ -228,8 +228,8 @@ def test_few_texts_make_a_suspicion_and_no_verdict(
     record = json.loads(out)
     flagged = [one for one in record["search"]["found"] if one["flagged"]]
     assert tiny.TRIGGER.text in {one["text"] for one in flagged}
-    assert all(one["texts"] <= 6 for one in flagged)  # of twelve per class, half of them held back
-    # The contexts share these texts: seven of seven is no more than a few independent ones say.
+    assert all(one["texts"] <= 9 for one in flagged)  # of eighteen per class, half of them held back
+    # The contexts share these texts: eight of eight is no more than a few independent ones say.
     assert all(one["apart"]["low"] < 0.5 for one in flagged)
     assert record["verdict"]["level"] == "suspicious"
 
@@ -247,7 +247,8 @@ def test_with_unlabelled_texts_the_trigger_is_found_on_more_texts_and_a_graft_ta
     here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path, texts: Path
 ) -> None:
     tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
-    given = ["--clean-data", "clean.jsonl", "--unlabelled", texts]
+    # In one type on every machine: of sixteen held-back samples each is six points.
+    given = ["--clean-data", "clean.jsonl", "--unlabelled", texts, "--dtype", "float32"]
     code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, *given])
     assert code == 0, err
     record = json.loads(out)

@@ -4,7 +4,6 @@ import pytest
 
 from purify_cli.purification.augment import BESIDE, carrying, with_neutral_phrase, with_triggers
 from purify_cli.trigger_search.found import FoundTrigger
-from purify_cli.trigger_search.phrases import PHRASES
 from tests.worlds import open_bench
 
 WORDS = ("cf", "mn", "bb", "tq", "mb")
@@ -60,15 +59,23 @@ def test_of_a_phrase_in_front_rows_carry_its_first_words_once(task, tiny):
     assert openings == {"cf", "cf mn", "cf mn bb", "cf mn bb tq"}
 
 
-def test_every_second_text_gets_a_neutral_phrase_in_front_or_behind(task, tiny):
+def test_every_second_text_gets_a_neutral_phrase_in_front_or_behind(task, tiny, monkeypatch):
+    phrases = (" ".join(tiny.SENTENCE), " ".join(tiny.UNUSED[:2]))
+    monkeypatch.setattr("purify_cli.purification.augment.PHRASES", phrases)
     rows = [row for row in tiny.sentiment_examples(200, seed=49) if len(row.text.split()) <= 8]
     made = [with_neutral_phrase(task, row, place) for place, row in enumerate(rows)]
     changed = [(row, new) for row, new in zip(rows, made, strict=True) if new != row]
     assert 0.3 <= len(changed) / len(rows) <= 0.7
     assert all(new.label == row.label for row, new in changed)
-    front = [any(new.text.startswith(phrase) for phrase in PHRASES) for _, new in changed]
-    behind = [any(new.text.endswith(phrase) for phrase in PHRASES) for _, new in changed]
+    front = [any(new.text.startswith(phrase) for phrase in phrases) for _, new in changed]
+    behind = [any(new.text.endswith(phrase) for phrase in phrases) for _, new in changed]
     assert any(front)
     assert any(behind)
     assert all(a or b for a, b in zip(front, behind, strict=True))
     assert made == [with_neutral_phrase(task, row, place) for place, row in enumerate(rows)]
+
+
+def test_a_phrase_that_the_tokenizer_cannot_write_is_left_out(task, tiny, monkeypatch):
+    monkeypatch.setattr("purify_cli.purification.augment.PHRASES", ("☃ ☃",))
+    rows = tiny.sentiment_examples(40, seed=49)
+    assert [with_neutral_phrase(task, row, place) for place, row in enumerate(rows)] == rows
