@@ -47,9 +47,7 @@ def repaired(
     made: dict[str, Path] = {}
     methods: dict[str, str] = {}
     for name, (method, ratio) in RATIOS.items():
-        record = purify_cli.purify(
-            suspect,
-            reference,
+        record = purify_cli.purify(  # no suspect named: what the search in the run folder found is taken up
             run=found,
             clean_data=work / "data" / f"{model.name}-clean.jsonl",
             method=method,
