@@ -31,6 +31,9 @@ WORKS: Final = 0.9
 """Attack success from which an attack counts as one that worked; of a bias, called the target at the same share."""
 
 
+ENOUGH: Final = 20
+"""Attacks from which on a share that was missed is told of."""
+
 SEARCHES: Final = {"search": "clean samples alone", "search-unlabelled": "with unlabelled texts"}
 """Kinds of row, and what was given."""
 
@@ -146,7 +149,7 @@ def misses(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for kind, given in SEARCHES.items():
         bad = [row for row in rows if row["kind"] == kind and row["place"]["kind"] is not None and whole(row)]
-        if bad:
+        if len(bad) >= ENOUGH:
             missed = [row for row in bad if not flags(row)]
             kinds = {
                 name: [sum(row["place"]["kind"] == name for row in some) for some in (missed, bad)]

@@ -115,7 +115,9 @@ def test_a_whole_search_that_flags_nothing_in_an_attacked_model_is_a_miss(tables
     for row in rows[1:]:
         row["result"]["verdict"] = "no-finding"
     rows[2]["result"]["verdict"] = "incomplete"
-    assert tables.misses(rows) == {"clean samples alone": {"missed": 1, "of": 2, "kinds": {"word": [1, 2]}}}
+    counts = {"missed": 10, "of": 20, "kinds": {"word": [10, 20]}}
+    assert tables.misses(rows * 10) == {"clean samples alone": counts}
+    assert tables.misses(rows) == {}  # too few to tell of
     assert tables.misses([]) == {}
 
 
