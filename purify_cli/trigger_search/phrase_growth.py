@@ -14,6 +14,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.sampling import hold_out
 from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.candidate import Candidate, String
+from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.concatenation import of_every_label, words_kept
 from purify_cli.trigger_search.flips import SearchInputs, unflipped
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
@@ -131,7 +132,7 @@ def _grown(
     return [*kept.values()]
 
 
-def _forms(asked: SearchInputs, rows: Sequence[Example], place: Position) -> list[list]:
+def _forms(asked: SearchInputs, rows: Sequence[Example], place: Position) -> list[list[Carrier]]:
     at = 0 if place == "start" else words_kept(asked.compute.max_length)
     return context_forms(asked, rows, at=at, longest=LONGEST)
 
