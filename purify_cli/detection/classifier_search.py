@@ -109,7 +109,7 @@ def look_for_triggers(
 
 
 def _flagged(found: VerifiedTrigger) -> bool:
-    return found.flips.suspect.total >= MIN_TEXTS and level_of(found.flips.apart) != "no-finding"
+    return level_of(found.flips.apart) != "no-finding"
 
 
 def _needed(grown: Sequence[VerifiedTrigger], flagged: Sequence[VerifiedTrigger]) -> list[VerifiedTrigger]:

@@ -36,7 +36,12 @@ FORCED: Final = 0.75
 
 
 def level_of(apart: Proportion) -> Literal["poisoned", "suspicious", "no-finding"]:
-    """Say what a share of contexts amounts to that a string flips in the suspect and not in the student."""
+    """Say what a share of contexts amounts to that a string flips in the suspect and not in the student.
+
+    Three of three have a lower end of 44 % at best: fewer than ``MIN_TEXTS`` say nothing.
+    """
+    if apart.total < MIN_TEXTS:
+        return "no-finding"
     if apart.low >= POISONED:
         return "poisoned"
     return "suspicious" if apart.low >= SUSPICIOUS else "no-finding"

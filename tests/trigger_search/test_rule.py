@@ -14,7 +14,8 @@ RULE = [
     ("all of sixteen contexts that amount to four", (16, 16, 4.0), "poisoned"),
     ("all of sixteen contexts that amount to three", (16, 16, 3.0), "suspicious"),
     ("all of sixteen contexts of one text", (16, 16, 1.0), "no-finding"),
-    ("all of two", (2, 2, None), "suspicious"),
+    ("all of three", (3, 3, None), "no-finding"),
+    ("all of four", (4, 4, None), "poisoned"),
     ("one text says nothing", (1, 1, None), "no-finding"),
     ("none", (0, 16, None), "no-finding"),
 ]
