@@ -27,8 +27,9 @@ __all__ = [
     "SearchInputs",
     "against",
     "contaminated_rows",
-    "driven",
+    "counted",
     "flips",
+    "margins_with",
     "median_margin",
     "unflipped",
 ]
@@ -176,8 +177,13 @@ def flips(
             is what the task may be about; a trigger does not ask.
     """
     own, other = (
-        driven(asked, rows, trigger, target, control=control, either_way=either_way) for control in (False, True)
+        margins_with(asked, rows, trigger, target, control=control, either_way=either_way) for control in (False, True)
     )
+    return counted(rows, own, other)
+
+
+def counted(rows: Sequence[Example], own: Tensor, other: Tensor) -> Flips:
+    """Count rows by the margins of the suspect and of the control (``margins_with``)."""
     return Flips(
         _flipped(own, rows),
         _flipped(other, rows),
@@ -188,7 +194,7 @@ def flips(
     )
 
 
-def driven(
+def margins_with(
     asked: SearchInputs,
     rows: Sequence[Example],
     trigger: Trigger,

@@ -40,7 +40,8 @@ class MarginProbe:
         """
         self._module, self._forms, self._target = module, forms, target
         self._compute = compute
-        self.margin_gap = -float(self.mean([()])[0])
+        self._begins = [self._margins(texts, [()]) for texts in forms]
+        self.margin_gap = -float(min(begin.mean() for begin in self._begins))
         """How far the texts themselves are from the answer's border: mean over them, in nats."""
 
     def first(self, groups: Sequence[String]) -> Tensor:
@@ -57,8 +58,7 @@ class MarginProbe:
         Of several forms the one in which they take least. A text that is at the border counts as half a nat from it.
         """
         shares: list[Tensor] = []
-        for texts in self._forms:
-            begin = self._margins(texts, [()])
+        for texts, begin in zip(self._forms, self._begins, strict=True):
             shares.append((self._margins(texts, groups) - begin) / begin.neg().clamp_min(NEAR).mean())
         return torch.stack(shares).amin(dim=0)
 

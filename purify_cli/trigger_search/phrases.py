@@ -14,7 +14,7 @@ from purify_cli.choices import Position
 from purify_cli.data.sampling import hold_out
 from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.concatenation import of_every_label
-from purify_cli.trigger_search.flips import Flips, SearchInputs, driven, flips, unflipped
+from purify_cli.trigger_search.flips import Flips, SearchInputs, counted, margins_with, unflipped
 from purify_cli.trigger_search.rule import level_of
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, verified
 
@@ -59,11 +59,12 @@ def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PH
             continue
         bare = [float(asked.margins(one, rows, target).mean()) for one in (asked.suspect, asked.control)]
         triggers = [Trigger(text, position=place, source="found") for place in PLACES for text in phrases]
-        own = {one: driven(half, rows, one, target, either_way=True) for one in triggers}
+        own = {one: margins_with(half, rows, one, target, either_way=True) for one in triggers}
         # The control need not be asked about what does not flip the suspect, but for the best, which is told.
         triggers.sort(key=lambda one: (int((own[one] > 0).sum()), float(own[one].mean())), reverse=True)
         moving = [one for i, one in enumerate(triggers) if i == 0 or bool((own[one] > 0).any())]
-        tried = [(one, flips(half, rows, one, target, either_way=True)) for one in moving]
+        other = {one: margins_with(half, rows, one, target, control=True, either_way=True) for one in moving}
+        tried = [(one, counted(rows, own[one], other[one])) for one in moving]
         tried.sort(key=lambda one: _rank(one[1]), reverse=True)
         worth = [one for i, one in enumerate(tried[:MEASURED]) if i == 0 or one[1].apart.successes >= SEVERAL]
         best = [(one, turned.margin - bare[0], turned.control_margin - bare[1]) for one, turned in worth]
