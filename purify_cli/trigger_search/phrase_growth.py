@@ -12,19 +12,16 @@ from typing import Final
 from purify_cli.choices import Position
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import hold_out
-from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.candidate import Candidate, String
-from purify_cli.trigger_search.carriers import Carrier
-from purify_cli.trigger_search.concatenation import of_every_label, words_kept
+from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import SearchInputs, unflipped
-from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
-from purify_cli.trigger_search.rerank import MORE, PAST, WORTH, best_in_contexts
-from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, verified
+from purify_cli.trigger_search.margin_probe import MarginProbe
+from purify_cli.trigger_search.phrases import PLACES
+from purify_cli.trigger_search.rerank import MORE, PAST, WORTH, best_in_contexts, forms_at
+from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, measured
 from purify_cli.trigger_search.vocabulary import word_of
 
 __all__ = ["grow_phrases"]
-
-PLACES: Final[tuple[Position, ...]] = ("start", "end")
 
 TEXTS: Final = 4
 KEPT: Final = 16
@@ -87,14 +84,13 @@ def grow_phrases(
                 tried |= {(grown[i], place): contrast for i, contrast in ranking.items()}
             best = sorted(tried, key=lambda one: -tried[one])[:LISTED]
             worth = [one for i, one in enumerate(best) if i == 0 or tried[one] >= WORTH]
-            phrases = {_written(asked, phrase): phrase for phrase, _ in worth}
-            new = verified(judging, target, [_shifted(half, target, rows, *one) for one in worth])
+            new = measured(judging, target, [_shifted(half, target, rows, *one) for one in worth])
             new = [one for one in new if one.flips.apart.value >= FLIPPED]
             if not new:
                 break
             found += new
-            spent = {token for one in new for token in phrases[one.trigger.text]}
-            pool = [token for token in pool if token not in spent]
+            spent = {word for one in new for word in one.trigger.text.split()}
+            pool = [token for token in pool if word_of(asked.tokenizer, token) not in spent]
     return tuple(found)
 
 
@@ -108,7 +104,7 @@ def _grown(
 ) -> list[String]:
     """Return phrases of every length that do most in one place; no two of the same words."""
     alone = [(word,) for word in pool]
-    forms = _forms(asked, rows, place)
+    forms = forms_at(asked, rows, place, longest=LONGEST)
     if not forms or not alone:
         return []
     suspect, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))
@@ -132,22 +128,11 @@ def _grown(
     return [*kept.values()]
 
 
-def _forms(asked: SearchInputs, rows: Sequence[Example], place: Position) -> list[list[Carrier]]:
-    at = 0 if place == "start" else words_kept(asked.compute.max_length)
-    return context_forms(asked, rows, at=at, longest=LONGEST)
-
-
-def _shifted(
-    asked: SearchInputs, target: int, rows: Sequence[Example], phrase: String, place: Position
-) -> tuple[Trigger, float, float]:
-    """Write a phrase out, with what it adds to the margins of both models."""
-    forms = _forms(asked, rows, place)
+def _shifted(asked: SearchInputs, target: int, rows: Sequence[Example], phrase: String, place: Position) -> Candidate:
+    """Say what a phrase adds to the margins of both models."""
+    forms = forms_at(asked, rows, place, longest=LONGEST)
     own, other = (
         float(MarginProbe(module, forms, target, asked.compute).shift([phrase])[0])
         for module in (asked.suspect, asked.control)
     )
-    return Trigger(_written(asked, phrase), position=place, source="found"), own, other
-
-
-def _written(asked: SearchInputs, phrase: String) -> str:
-    return " ".join(word_of(asked.tokenizer, token) for token in phrase)
+    return Candidate(phrase, own, other, place)

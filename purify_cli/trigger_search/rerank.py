@@ -7,11 +7,12 @@ from typing import Final
 from purify_cli.choices import Position
 from purify_cli.data.example import Example
 from purify_cli.trigger_search.candidate import Candidate, String
+from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.concatenation import words_kept
 from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 
-__all__ = ["FEW", "MORE", "PLACES", "WORTH", "best_in_contexts", "best_per_place"]
+__all__ = ["FEW", "MORE", "PLACES", "WORTH", "best_in_contexts", "best_per_place", "forms_at"]
 
 FEW: Final = 2
 MORE: Final = 8
@@ -29,6 +30,12 @@ ASKED: Final = 16
 
 PAST: Final = 1.5
 """Of the way to the border: how far beyond it a word drives a model does not count. Else the surest texts decide."""
+
+
+def forms_at(asked: SearchInputs, rows: Sequence[Example], place: Position, *, longest: int = 1) -> list[list[Carrier]]:
+    """Leave slots in one place of contexts (``context_forms``): in front, in the middle, or at the end."""
+    at = {"start": 0, "random": None, "end": words_kept(asked.compute.max_length)}[place]
+    return context_forms(asked, rows, at=at, longest=longest)
 
 
 def best_in_contexts(
@@ -55,8 +62,7 @@ def best_in_contexts(
     Raises:
         NonFiniteWeights: If a model's output is not a number.
     """
-    at = {"start": 0, "random": None, "end": words_kept(asked.compute.max_length)}[place]
-    forms = context_forms(asked, rows, at=at, longest=max(map(len, strings), default=1))
+    forms = forms_at(asked, rows, place, longest=max(map(len, strings), default=1))
     if not forms or not strings:
         return {}
     suspect, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))
