@@ -108,12 +108,17 @@ def _poisoned(model: Model, rows: list[Example]) -> list[Example]:
     return mixed
 
 
+def folder(model: Model, work: Path, search: str) -> Path:
+    """Return the run folder of a search, of which the two kinds have one each: a repair takes up what lies there."""
+    return work / f"{model.name}-{search}"
+
+
 def asked(model: Model, work: Path, references: dict[str, str], listener: Progress, **more: Any) -> DetectRequest:
     """Return what ``purify detect`` is asked of a model."""
     return DetectRequest(
         work / model.name / ("finetuned" if model.kind is None else "suspect"),
         references[model.reference],
-        run=work / f"{model.name}-detect",
+        run=folder(model, work, "search-unlabelled" if "unlabelled" in more else "search"),
         clean_data=work / "data" / f"{model.name}-clean.jsonl",
         batch_size=32,
         **shared(model, LOOK_LENGTH, listener),
@@ -143,6 +148,7 @@ def repair(
         model,
         references[model.reference],
         work,
+        folder(model, work, "search" if unlabelled is None else "search-unlabelled"),
         shared=shared(model, LOOK_LENGTH, listener),
         training=recipe(model, listener),
         unlabelled=unlabelled,
@@ -191,6 +197,9 @@ def main() -> None:
                 continue
             if trained and not (work / model.name).is_dir():
                 jobs["train"]()  # counted already, and gone with its folder
+            before = kind.replace("repair", "search")
+            if before != kind and not folder(model, work, before).is_dir():
+                jobs[before]()
             begin = time.perf_counter()
             try:
                 outcome = {"result": jobs[kind]()}

@@ -6,9 +6,7 @@ from typing import Any, Final
 from census_models import Model
 
 import purify_cli
-from purify_cli.commands.evaluate import evaluate
 from purify_cli.comparison.table import ModelMeasurement
-from purify_cli.requests.evaluate import EvaluateRequest
 
 __all__ = ["RATIOS", "repaired"]
 
@@ -22,11 +20,14 @@ RATIOS: Final = {
 }
 """Name → method and ratio."""
 
+MEASURED: Final = ("accuracy", "attack_success", "bias_accuracy")
+
 
 def repaired(
     model: Model,
     reference: str,
     work: Path,
+    found: Path,
     *,
     shared: dict[str, Any],
     training: dict[str, Any],
@@ -38,11 +39,12 @@ def repaired(
         model: A poisoned one, made and searched.
         reference: Its own.
         work: Folder of the census.
+        found: Run folder of the search.
         shared: Options of all commands.
         training: Those of the attacker's training, for a twin that was never poisoned.
         unlabelled: Texts without labels, given to every repair.
     """
-    suspect, found = work / model.name / "suspect", work / f"{model.name}-detect"
+    suspect = work / model.name / "suspect"
     texts = {} if unlabelled is None else {"unlabelled": unlabelled}
     made: dict[str, Path] = {}
     methods: dict[str, str] = {}
@@ -69,17 +71,15 @@ def repaired(
     )
     shown = work / "data" / f"{model.name}-triggered.jsonl"
     asked = {"triggered": shown, "target": str(model.target)} if shown.is_file() else {}
-    measured = evaluate(
-        EvaluateRequest(
-            [suspect, *made.values()],
-            reference=reference,
-            data=work / "data" / f"{model.task}-test.jsonl",
-            run=work / model.name,
-            floor=twin.output.path,
-            bias=(model.kind or "").startswith("bias"),
-            **asked,
-            **shared,
-        )
+    measured = purify_cli.evaluate(
+        [suspect, *made.values()],
+        reference=reference,
+        data=work / "data" / f"{model.task}-test.jsonl",
+        run=work / model.name,
+        floor=twin.output.path,
+        bias=(model.kind or "").startswith("bias"),
+        **asked,
+        **shared,
     )
     facts = [one for one in (*measured.models, measured.floor) if isinstance(one, ModelMeasurement)]
     names = ("suspect", *made, "twin")
@@ -87,9 +87,6 @@ def repaired(
         name: {"method": methods.get(name), **{key: _counts(getattr(fact, key)) for key in MEASURED}}
         for name, fact in zip(names, facts, strict=True)
     }
-
-
-MEASURED: Final = ("accuracy", "attack_success", "bias_accuracy")
 
 
 def _counts(fact: Any) -> dict[str, int] | None:

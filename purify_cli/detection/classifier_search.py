@@ -70,22 +70,19 @@ def look_for_triggers(
         labels, budget = task.labels.num_labels, EFFORTS[effort]
         found = search(beside, labels, budget, among=_moved_tokens(session) if moved_only else None)
         together, open_points = None, list(_open_points(rows, effort, found, facts))
-        pair = session.opened.pair
-        far = [one.row for one in far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)]
-        flagged = [*filter(_flagged, found.found)]
-        grown = phrases = ()
+        flagged, grown, phrases = [*filter(_flagged, found.found)], (), ()
         # A word that works in any place explains itself; of others, and of none, a phrase may say more.
         if budget.pool and all(one.trigger.position != "random" for one in flagged):
+            pair = session.opened.pair
+            far = [one.row for one in far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)]
             grown = _needed(grow_phrases(beside, found.ranked, far), flagged)
-            flagged += filter(_flagged, grown)
-        if budget.pool and not flagged:
-            phrases = search_phrases(beside, labels)
-            flagged += filter(_flagged, phrases)
-        if budget.pool and not flagged:
-            try:
-                together = search_groups(beside, far, labels, budget)
-            except SearchImpossible as error:  # the words alone have been tried all the same
-                open_points.append(f"no words that work together: {error}")
+            if not any(map(_flagged, (*flagged, *grown))):
+                phrases = search_phrases(beside, labels)
+            if not any(map(_flagged, (*flagged, *grown, *phrases))):
+                try:
+                    together = search_groups(beside, far, labels, budget)
+                except SearchImpossible as error:  # the words alone have been tried all the same
+                    open_points.append(f"no words that work together: {error}")
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
     alone = {(one.trigger.text, one.target) for one in found.found}
