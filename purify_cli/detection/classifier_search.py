@@ -8,7 +8,7 @@ from purify_cli.choices import SearchEffort
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
 from purify_cli.detection.control import agreed, make_control
-from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
+from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible, TrainingDiverged
 from purify_cli.evidence.rows import far_rows
 from purify_cli.evidence.search_outcome import STAGE, ControlModel, FlippingWord, SearchOutcome, TriggerSearch
 from purify_cli.evidence.verdict import Finding, Misses
@@ -17,13 +17,14 @@ from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.tasks.classification import Classification
 from purify_cli.trigger_search.budget import EFFORTS
-from purify_cli.trigger_search.flips import SearchInputs, contaminated_rows
+from purify_cli.trigger_search.flips import contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.phrase_growth import grow_phrases
 from purify_cli.trigger_search.phrases import PHRASES, search_phrases
-from purify_cli.trigger_search.rule import MIN_TEXTS, SUSPICIOUS, level_of
+from purify_cli.trigger_search.rule import GROWN_TEXTS, SUSPICIOUS, level_of
 from purify_cli.trigger_search.search import SearchResult, check_rows, search
-from purify_cli.trigger_search.verify import VerifiedTrigger
+from purify_cli.trigger_search.verify import ABOUT, VerifiedTrigger
 from purify_cli.trigger_search.vocabulary import whole_words
 
 __all__ = ["look_for_triggers"]
@@ -63,8 +64,8 @@ def look_for_triggers(
         if not rows:
             asked = replace(asked, rows=_own_labels(asked))
         check_rows(asked.rows, task.labels.num_labels)  # before a control is trained for nothing
+        words = _words(task, suspect)
         control, facts = make_control(session, asked)
-        words = whole_words(task.tokenizer, suspect.vocabulary)
         beside = replace(asked, control=control.module, words=words, progress=session.progress)
         beside = replace(beside, further=agreed(beside, session.texts.held if session.texts else ()))
         labels, budget = task.labels.num_labels, EFFORTS[effort]
@@ -105,19 +106,26 @@ def look_for_triggers(
     return SearchOutcome(record, _finding(record), f"{STAGE}: {'; '.join(open_points)}" if open_points else None)
 
 
+def _words(task: Classification, suspect: LoadedModel) -> list[int]:
+    try:
+        return whole_words(task.tokenizer, suspect.vocabulary)
+    except DataError as error:
+        raise SearchImpossible(str(error), hint=error.hint) from error
+
+
 def _flagged(found: VerifiedTrigger) -> bool:
     return level_of(found.flips.apart) != "no-finding"
 
 
 def _needed(grown: Sequence[VerifiedTrigger], flagged: Sequence[VerifiedTrigger]) -> list[VerifiedTrigger]:
-    """Leave out phrases of which a part that is flagged does as much."""
+    """Leave out phrases of which a part that is flagged does about as much."""
 
     def spare(one: VerifiedTrigger) -> bool:
         words = {*one.trigger.text.split()}
         return any(
             other.target == one.target
             and {*other.trigger.text.split()} < words
-            and other.flips.apart.low >= one.flips.apart.low
+            and other.flips.apart.value >= ABOUT * one.flips.apart.value
             for other in (*flagged, *filter(_flagged, grown))
         )
 
@@ -150,13 +158,20 @@ def _open_points(
         )
     if effort == "low":
         yield "only with effort low, which looks at no words that work together"
-    few = [label for label, counts in found.held.items() if min(counts) < MIN_TEXTS]
+    few = [
+        label
+        for label, best in found.held.items()
+        if best is None or best.at_most.total < GROWN_TEXTS or level_of(best.at_most) == "no-finding"
+    ]
     if few:
-        contexts, texts = found.held[few[0]]
-        yield (
-            f"{_labels(few)} could not be tried: a word could flip {contexts} held-back contexts of {texts} texts to "
-            f"label {few[0]}, and it takes {MIN_TEXTS} of each to count; give more --clean-data"
+        best = found.held[few[0]]
+        why = (
+            "no held-back context is left that a word could flip"
+            if best is None
+            else f"of a word that flips all {best.at_most.total} contexts of {best.texts} held-back texts to label "
+            f"{few[0]} {best.at_most.low:.0%} is sure, and it takes {SUSPICIOUS:.0%} and {GROWN_TEXTS} contexts"
         )
+        yield f"{_labels(few)} could not be tried: {why}; give more --clean-data"
 
 
 def _labels(numbers: Sequence[int]) -> str:
@@ -192,7 +207,7 @@ def _judged(found: VerifiedTrigger, asked: SearchInputs) -> FlippingWord:
 
 def _finding(search: TriggerSearch) -> Finding:
     told = [(one, one.apart) for one in search.found if one.apart is not None]
-    worst, apart = max(told, key=lambda pair: pair[1].low, default=(None, None))
+    worst, apart = max(told, key=lambda pair: (pair[0].flagged, pair[1].low), default=(None, None))
     if worst is not None and apart is not None and worst.flagged:
         return Finding(
             stage=STAGE,

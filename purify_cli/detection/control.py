@@ -11,7 +11,7 @@ from purify_cli.evidence.search_outcome import ControlModel
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
-from purify_cli.trigger_search.flips import SearchInputs
+from purify_cli.trigger_search.inputs import SearchInputs
 
 __all__ = ["agreed", "make_control"]
 

@@ -290,11 +290,5 @@ def _default_ratio(stages: Sequence[Stage]) -> float | None:
 
 
 def _training(common: Common, base: TrainingSettings) -> TrainingSettings:
-    """Settle the fine-tuning; --batch-size bounds a forward pass without changing what a step learns from."""
     compute = common.compute
-    passes = -(-base.batch_size // common.compute.batch_size)
-    while base.batch_size % passes:
-        passes += 1
-    return replace(
-        base, seed=compute.seed, dtype=compute.dtype, batch_size=base.batch_size // passes, accumulation=passes
-    )
+    return replace(base, seed=compute.seed, dtype=compute.dtype).within(compute.batch_size)

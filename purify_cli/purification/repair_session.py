@@ -69,6 +69,7 @@ class RepairSession:
         self.opened, self.task, self.common, self.run, self.progress = opened, task, common, run, progress
         self.texts = texts
         self._students: dict[str, Student] = {}
+        self._lessons: dict[str, Lessons] = {}
         self._curvatures: dict[tuple[Path, str], Measured] = {}
         self._own = ExitStack()
         self._folder: Path | None = None
@@ -130,6 +131,19 @@ class RepairSession:
             }
         return self._students[key]
 
+    def lessons_by_student(self, rows: Sequence[Example], labelled: Sequence[Example]) -> Lessons:
+        """Ask the student of some rows about the texts; once per set of rows, for a student takes long to teach.
+
+        Args:
+            rows: Of the student.
+            labelled: As for ``lessons``, and so are the errors.
+        """
+        texts = self.teaching_texts(rows)
+        key = _digest(*map(examples_sha256, (rows, labelled, texts.rows)))
+        if key not in self._lessons:
+            self._lessons[key] = self.lessons(self.student(rows).loaded, texts, labelled)
+        return self._lessons[key]
+
     def lessons(self, teacher: LoadedModel, texts: TeachingTexts, labelled: Sequence[Example]) -> Lessons:
         """Ask a teacher about texts.
 
@@ -145,10 +159,12 @@ class RepairSession:
         task = self.classifiers("a teacher")
         if texts.held:
             # Of those that are taught half are made, and foreign words may get any label.
-            answers = task.search_inputs(teacher, ()).answers(teacher.module, texts.held).unique().tolist()
+            # The first of the taught ones are as they are as well: there are four to each that is held.
+            shown = [*texts.held, *texts.rows[: 4 * len(texts.held)]]
+            answers = task.search_inputs(teacher, ()).answers(teacher.module, shown).unique().tolist()
             if len(answers) == 1:
                 raise DataError(
-                    f"all {len(texts.held)} unlabelled texts that were looked at get the label {answers[0]}: "
+                    f"all {len(shown)} unlabelled texts that were looked at get the label {answers[0]}: "
                     "they teach nothing else",
                     hint="Give unlabelled texts of every label, as the task has them; or leave --unlabelled out.",
                 )

@@ -79,9 +79,11 @@ class TeacherTuning:
 
     def _lessons(self, rows: Sequence[Example], labelled: Sequence[Example]) -> Lessons:
         session, task = self.session, self.session.classifiers("a teacher")
-        by_suspect = self.teacher == "suspect"
-        model = task.load(session.opened.pair.suspect) if by_suspect else session.student(rows).loaded
-        lessons = session.lessons(model, session.teaching_texts(rows), labelled)
+        if self.teacher == "suspect":
+            suspect = task.load(session.opened.pair.suspect)
+            lessons = session.lessons(suspect, session.teaching_texts(rows), labelled)
+        else:
+            lessons = session.lessons_by_student(rows, labelled)
         carried = [self._carrying(task, row, place) for place, row in enumerate(lessons.rows[: lessons.texts])]
         return replace(lessons, rows=(*carried, *lessons.rows[lessons.texts :]))
 

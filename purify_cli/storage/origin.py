@@ -2,7 +2,7 @@
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import fspath
 from pathlib import Path
 from typing import Final, final
@@ -176,7 +176,14 @@ def known_search(record: Record | None) -> KnownSearch:
     search, data = record.searched, record.data
     useful = data is not None and (bool(data.per_label) or record.task == "causal")
     known = KnownSearch(detected=True, seed=record.seed, data=data, samples=data if useful else None)
-    return known if search is None else known.after(search)
+    if search is not None:
+        return known.after(search)
+    # One that was impossible: of built-in texts a suspect of another task may get none right.
+    match record.settings.get("effort"):
+        case "low" | "normal" | "high" as effort if data is None:
+            return replace(known, texts="built-in probes", effort=effort)
+        case _:
+            return known
 
 
 def _named_by(given: Name, what: str) -> ModelFacts:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, final
 
 from purify_cli.data.example import Example
+from purify_cli.data.keys import row_key
 from purify_cli.evaluation.forward import scores
 from purify_cli.inputs.opening import OpenedPair
 from purify_cli.model import LoadedModel
@@ -22,6 +23,9 @@ __all__ = ["STUDENT", "Lessons", "Student", "lessons_of", "teach"]
 TEMPERATURE: Final = 2.0
 LABELLED: Final = 0.2
 """Temperature of a teacher's answers, and the share of labelled samples among what is learnt."""
+
+GROWS: Final = 1.02
+"""Step in which more texts than stand in proportion are kept."""
 
 STUDENT: Final = TrainingSettings(learning_rate=RATE, steps=250, batch_size=30, warmup=0.08)
 """Of a student, but for the rate, which the task knows. What was compared is in docs/methods/student.md."""
@@ -64,7 +68,7 @@ def lessons_of(
     answers = scores(teacher.module, task.encode(texts), compute, pad_id=pad_id, progress=progress)
     if not labelled:
         return Lessons(tuple(texts), SoftLabels.of_teacher(answers, TEMPERATURE), len(texts))
-    kept = _proportioned(answers.argmax(dim=1).tolist(), [row.label for row in labelled])
+    kept = _proportioned(answers.argmax(dim=1).tolist(), [row.label for row in labelled], seed=compute.seed)
     wanted = SoftLabels.of_teacher(answers[kept], TEMPERATURE)
     times = max(1, round(LABELLED / (1 - LABELLED) * len(kept) / len(labelled)))
     known = [*labelled] * times
@@ -72,31 +76,40 @@ def lessons_of(
     return Lessons(rows, wanted + SoftLabels.of_labels(known, task.labels.num_labels), len(kept))
 
 
-def _proportioned(answers: Sequence[int], labels: Sequence[int | None]) -> list[int]:
+def _proportioned(answers: Sequence[int], labels: Sequence[int | None], *, seed: int) -> list[int]:
     """Choose texts so that the teacher's labels of them stand in proportion as those of the labelled samples do.
 
     Texts of a task need not be distributed as what is classified: of film phrases more are praise than of film reviews,
-    and a student of them answers with praise where it is in doubt. At least half the texts are kept in view: a label
-    that hardly any text has does not thin out the others beyond that.
+    and a student of them answers with praise where it is in doubt. At least half the texts are kept: a label that
+    hardly any text has does not thin out the others beyond that. One without a labelled sample is left as it is, for
+    nothing else teaches it.
 
     Args:
         answers: The teacher's label per text.
         labels: Of the labelled samples, at least one.
+        seed: Decides which of a label are kept.
 
     Returns:
         Places of the texts that are kept, ascending.
     """
     shares = {label: labels.count(label) / len(labels) for label in set(labels)}
     counts = {label: answers.count(label) for label in set(answers)}
-    whole = min(counts.get(label, 0) / share for label, share in shares.items() if label is not None)
-    whole = max(whole, len(answers) / 2)
-    room = {label: max(1, round(whole * shares.get(label, 0.0))) for label in counts}
+    whole = max(1.0, min(counts.get(label, 0) / share for label, share in shares.items() if label is not None))
+    while True:
+        room = {
+            label: min(count, max(1, round(whole * shares[label]))) if label in shares else count
+            for label, count in counts.items()
+        }
+        if 2 * sum(room.values()) >= len(answers):
+            break
+        whole *= GROWS
     kept: list[int] = []
-    for place, label in enumerate(answers):
-        if room[label] > 0:
-            room[label] -= 1
+    # In a random order: texts as they are come first, made ones last, and both are to stand in proportion.
+    for place in sorted(range(len(answers)), key=lambda place: row_key(seed, place, "proportion")):
+        if room[answers[place]] > 0:
+            room[answers[place]] -= 1
             kept.append(place)
-    return kept
+    return sorted(kept)
 
 
 @final
@@ -132,16 +145,13 @@ def teach(
     Raises:
         PurifyError: If the training diverges.
     """
+    settings = settings or replace(STUDENT, **task.defaults["teaching"])
     student = task.load(reset_to_reference(opened.pair, build_mask(opened.pair.suspect_part, 1.0)))
     result = tune(
         task,
         student,
         lessons.rows,
-        replace(
-            settings or replace(STUDENT, **task.defaults["teaching"]),
-            seed=task.compute.seed,
-            dtype=task.compute.search_dtype,
-        ),
+        replace(settings, seed=task.compute.seed, dtype=task.compute.search_dtype).within(task.compute.batch_size),
         objective=lessons.wanted.objective(),
         resume=resume,
         progress=progress,

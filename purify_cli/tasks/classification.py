@@ -24,8 +24,9 @@ from purify_cli.runtime import Compute
 from purify_cli.tasks.base import TIMES, TriggerCounts
 from purify_cli.tensors import TensorSource
 from purify_cli.training import CROSS_ENTROPY, Objective
-from purify_cli.trigger_search.flips import UNCUT, SearchInputs, flips
+from purify_cli.trigger_search.flips import flips
 from purify_cli.trigger_search.found import FoundTrigger
+from purify_cli.trigger_search.inputs import UNCUT, SearchInputs
 from purify_cli.trigger_search.margins import margins
 from purify_cli.trigger_search.path_gradient import TriggeredBatch
 

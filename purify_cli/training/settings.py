@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any, final
+from typing import Any, Self, final
 
 import torch
 
@@ -73,6 +73,13 @@ class TrainingSettings:
             raise UsageError(f"warmup is {self.warmup}, not a share of the steps", hint="Give 0 or more, less than 1.")
         if self.dtype not in (torch.float32, torch.bfloat16):
             raise UsageError(f"training in {self.dtype} is not possible", hint="Use float32 or bfloat16.")
+
+    def within(self, batch_size: int) -> Self:
+        """Bound a forward pass, without changing what a step learns from."""
+        passes = -(-self.batch_size // batch_size)
+        while self.batch_size % passes:
+            passes += 1
+        return replace(self, batch_size=self.batch_size // passes, accumulation=self.accumulation * passes)
 
     def as_record(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""

@@ -11,12 +11,12 @@ independent trials: each says which rows it shows (``Example.parts``), and evide
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from operator import add
 from typing import Final
 
 from purify_cli.data.example import Example
 
 __all__ = [
+    "FRAME",
     "concatenated",
     "concatenated_both_ways",
     "cut_to",
@@ -63,7 +63,8 @@ def concatenated(rows: Sequence[Example], *, max_length: int) -> list[Example]:
     made: dict[int, Example] = {}
     for circle in places.values():
         for turn, i in enumerate(circle):
-            made[i] = _concatenate(rows[i], [rows[j] for j in (*circle[turn:], *circle[:turn])], most)
+            following = (rows[circle[(turn + step) % len(circle)]] for step in range(len(circle)))
+            made[i] = _concatenate(rows[i], following, most)
     return [made[i] for i in range(len(rows))]
 
 
@@ -78,6 +79,8 @@ def concatenated_both_ways(rows: Sequence[Example], *, max_length: int) -> list[
         The contexts of ``concatenated``, then as many further ones, all different, as make seven of a label.
     """
     contexts, number = concatenated(rows, max_length=max_length), Counter(row.label for row in rows)
+    if all(count >= HELPED for count in number.values()):
+        return contexts
     for context in concatenated(list(reversed(rows)), max_length=max_length):
         if number[context.label] < HELPED and context not in contexts:
             number[context.label] += 1
@@ -134,28 +137,20 @@ def _shown(context: Example) -> set[tuple[str, str | None]]:
     return {(part.text, part.pair) for part in context.parts or (context,)}
 
 
-def _concatenate(row: Example, following: Sequence[Example], most: int) -> Example:
-    if row.pair is None:
-        text, taken = _joined([one.text for one in following], most)
-        return replace(row, text=text, parts=_parts(following, taken))
-    half = max(1, most // 2)
-    pair, second = _joined([one.pair or "" for one in following], half)
-    text, first = _joined([one.text for one in following], half)
-    return replace(row, text=text, pair=pair, parts=_parts(following, list(map(add, first, second))))
-
-
-def _parts(rows: Sequence[Example], taken: Sequence[int]) -> tuple[Example, ...]:
-    """Return the first row and those of which at least half the words were taken: of less, little is said."""
-    words = [len(row.text.split()) + len((row.pair or "").split()) for row in rows]
-    return tuple(row for i, row in enumerate(rows) if i == 0 or (0 < words[i] <= 2 * taken[i]))
-
-
-def _joined(texts: Sequence[str], most: int) -> tuple[str, list[int]]:
-    """Return the first words of texts, so many in all, and how many of each text they are."""
-    words: list[str] = []
-    taken: list[int] = []
-    for text in texts:
-        new = text.split()[: most - len(words)]
-        words += new
-        taken.append(len(new))
-    return " ".join(words), taken
+def _concatenate(row: Example, following: Iterable[Example], most: int) -> Example:
+    room = most if row.pair is None else max(1, most // 2)
+    text: list[str] = []
+    pair: list[str] = []
+    parts: list[Example] = []
+    for i, one in enumerate(following):
+        first, second = one.text.split(), (one.pair or "").split()
+        taken = first[: room - len(text)], second[: room - len(pair)]
+        text += taken[0]
+        pair += taken[1]
+        # Of a row of which less than half is taken, little is said.
+        if i == 0 or 0 < len(first) + len(second) <= 2 * sum(map(len, taken)):
+            parts.append(one)
+        if len(text) == room and (row.pair is None or len(pair) == room):
+            break
+    joined = None if row.pair is None else " ".join(pair)
+    return replace(row, text=" ".join(text), pair=joined, parts=tuple(parts))

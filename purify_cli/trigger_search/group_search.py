@@ -1,20 +1,18 @@
 """The search for words that flip the suspect together."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from purify_cli.data.example import Example
-from purify_cli.data.sampling import hold_out
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import Candidate, String
 from purify_cli.trigger_search.concatenation import of_every_label
-from purify_cli.trigger_search.flips import SearchInputs, unflipped
+from purify_cli.trigger_search.flips import unflipped
 from purify_cli.trigger_search.groups import find_groups, largest_group, weak_words
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 from purify_cli.trigger_search.texts import confident_texts
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, measured
-from purify_cli.trigger_search.vocabulary import word_of
 
 __all__ = ["search_groups"]
 
@@ -50,25 +48,22 @@ def search_groups(
     """
     if not budget.pool:
         return ()
-    carrying, held = hold_out(asked.rows, 0.5, seed=asked.compute.seed)
-    half = replace(asked, rows=carrying)
-    known = {word for word in asked.words if word_of(asked.tokenizer, word).isalnum()}
-    pool = [token for token in moved if token in known]
+    half = asked.halves.choosing
+    pool = [token for token in moved if token in asked.plain_words]
     short = confident_texts(half, each=budget.carriers, keep=budget.words, at=0)
     size = largest_group(asked.positions)
     texts = confident_texts(half, each=AGAINST, keep=AGAINST_WORDS, at=AGAINST_WORDS // 2, longest=size)
-    contexts, judging = asked.in_contexts(carrying), asked.in_contexts([*held, *asked.further])
     found: list[VerifiedTrigger] = []
     for target in range(labels):
-        against = unflipped(contexts, target)
+        against = unflipped(asked.halves.contexts, target)
         groups: list[String] = []
         few, others = ([one for one in some if one.label != target] for some in (short, texts))
         if budget.drawn and few and others:
             quiet = weak_words(half, few, pool[: budget.pool], target)
             groups = find_groups(half, others, quiet, target, budget)[: budget.tried]
         groups = list({frozenset(group): group for group in groups}.values())
-        chosen = _strongest(contexts, target, groups, of_every_label(against, AMONG))
-        found += measured(judging, target, chosen[:LISTED])
+        chosen = _strongest(asked.halves.contexts, target, groups, of_every_label(against, AMONG))
+        found += measured(asked.halves.judging, target, chosen[:LISTED])
     return tuple(found)
 
 
@@ -77,7 +72,7 @@ def _strongest(asked: SearchInputs, target: int, groups: Sequence[String], rows:
     forms = context_forms(asked, rows, at=None, longest=max(map(len, groups), default=1))
     if not forms or not groups:
         return []
-    suspect, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))
+    suspect, control = MarginProbe.of_both(asked, forms, target)
     means = suspect.mean(groups)
     bars = means - (1 - LASTING) * means.abs()
     # Of two groups of which one is part of the other, the smaller where it does as much.

@@ -12,8 +12,9 @@ from typing import Final
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.carriers import Carrier
-from purify_cli.trigger_search.flips import SearchInputs, median_margin
+from purify_cli.trigger_search.flips import median_margin
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margin_probe import MarginProbe
 
 __all__ = ["SIZE", "SPEAKS", "find_groups", "largest_group", "weak_words"]
@@ -82,9 +83,7 @@ def find_groups(
     Raises:
         NonFiniteWeights: If a model's output is not a number.
     """
-    suspect, control = (
-        MarginProbe(module, [texts], target, asked.compute) for module in (asked.suspect, asked.control)
-    )
+    suspect, control = MarginProbe.of_both(asked, [texts], target)
     bar = BAR * median_margin(asked, target)
     if len(words) < 2 or bar <= 0:
         return []

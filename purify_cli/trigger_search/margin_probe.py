@@ -1,7 +1,7 @@
 """How far words drive a model to a label, in texts of other labels."""
 
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Final, Self, final
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from purify_cli.runtime import Compute
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.concatenation import words_kept
-from purify_cli.trigger_search.flips import SearchInputs
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margins import margins, slot_logits
 
 __all__ = ["MarginProbe", "context_forms"]
@@ -25,24 +25,42 @@ NEAR: Final = 0.5
 class MarginProbe:
     """The margin of a label in one model, for groups of words in texts of other labels."""
 
-    def __init__(self, module: nn.Module, forms: Sequence[Sequence[Carrier]], target: int, compute: Compute) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        forms: Sequence[Sequence[Carrier]],
+        target: int,
+        compute: Compute,
+        *,
+        control: bool = False,
+    ) -> None:
         """Ask a model.
 
         Args:
             module: On the device, in evaluation mode.
-            forms: The texts, at least one; more forms of them say the same with the words in other places, and a
-                group is worth what it does in the form in which it does least.
+            forms: The texts, at least one; more forms of them say the same with the words in other places. A group is
+                worth what it does in the form in which it does least.
             target: The label.
             compute: Device and type.
+            control: Whether it is the control, of which the form counts in which a group does most (``flips``).
 
         Raises:
             NonFiniteWeights: If the model's output is not a number.
         """
         self._module, self._forms, self._target = module, forms, target
         self._compute = compute
+        self._worse = torch.amax if control else torch.amin
         self._begins = [self._margins(texts, [()]) for texts in forms]
         self.margin_gap = -float(min(begin.mean() for begin in self._begins))
         """How far the texts themselves are from the answer's border: mean over them, in nats."""
+
+    @classmethod
+    def of_both(cls, asked: SearchInputs, forms: Sequence[Sequence[Carrier]], target: int) -> tuple[Self, Self]:
+        """Ask suspect and control."""
+        return (
+            cls(asked.suspect, forms, target, asked.compute),
+            cls(asked.control, forms, target, asked.compute, control=True),
+        )
 
     def first(self, groups: Sequence[String]) -> Tensor:
         """Return the margins in the first text, shape (groups,)."""
@@ -50,17 +68,18 @@ class MarginProbe:
 
     def mean(self, groups: Sequence[String]) -> Tensor:
         """Return the mean margins over the texts, shape (groups,)."""
-        return torch.stack([self._margins(texts, groups).mean(dim=0) for texts in self._forms]).amin(dim=0)
+        return self._worse(torch.stack([self._margins(texts, groups).mean(dim=0) for texts in self._forms]), dim=0)
 
     def way(self, groups: Sequence[String]) -> Tensor:
         """Return which share of each text's way to the border the groups take, shape (texts, groups).
 
-        Of several forms the one in which they take least. A text that is at the border counts as half a nat from it.
+        Of several forms the one in which they take least, of the control most. A text at the border counts as half a
+        nat from it.
         """
         shares: list[Tensor] = []
         for texts, begin in zip(self._forms, self._begins, strict=True):
             shares.append((self._margins(texts, groups) - begin) / begin.neg().clamp_min(NEAR).mean())
-        return torch.stack(shares).amin(dim=0)
+        return self._worse(torch.stack(shares), dim=0)
 
     def shift(self, groups: Sequence[String]) -> Tensor:
         """Return what the groups add to the margin, shape (groups,)."""

@@ -11,13 +11,14 @@ from typing import Final
 
 from purify_cli.choices import Position
 from purify_cli.data.example import Example
-from purify_cli.data.sampling import hold_out
 from purify_cli.trigger_search.candidate import Candidate, String
 from purify_cli.trigger_search.concatenation import of_every_label
-from purify_cli.trigger_search.flips import SearchInputs, unflipped
+from purify_cli.trigger_search.flips import unflipped
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margin_probe import MarginProbe
 from purify_cli.trigger_search.phrases import PLACES
 from purify_cli.trigger_search.rerank import MORE, PAST, WORTH, best_in_contexts, forms_at
+from purify_cli.trigger_search.rule import counts_grown
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, measured
 from purify_cli.trigger_search.vocabulary import word_of
 
@@ -36,10 +37,6 @@ QUIET: Final = 0.3
 BEAM: Final = 2
 LONGEST: Final = 3
 """Phrases of each length and place that grow on, and words of the longest."""
-
-FLIPPED: Final = 0.8
-"""Share of held-back contexts that a phrase must flip in the suspect and not in the control to be told of at all. It is
-the best of very many, and three words of a topic that the control does not know come to 0.5."""
 
 ROUNDS: Final = 3
 """Phrases are grown so often, without the words of those before: a repair must know more of a sentence than what does
@@ -60,20 +57,18 @@ def grow_phrases(
         moved: Tokens by how far their embedding rows moved, farthest first.
 
     Returns:
-        Of each target those that flip most held-back contexts (``FLIPPED``), the highest share first.
+        Of each target those that flip most held-back contexts (``counts_grown``), the highest share first.
 
     Raises:
         NonFiniteWeights: If a model's output is not a number.
     """
-    carrying, held = hold_out(asked.rows, 0.5, seed=asked.compute.seed)
-    half = replace(asked, rows=[*map(_cut, carrying)])
-    contexts, judging = asked.in_contexts(carrying), asked.in_contexts([*held, *asked.further])
-    known = {word for word in asked.words if word_of(asked.tokenizer, word).isalnum()}
-    far = [token for token in moved if token in known][:POOL]
+    whole_texts, contexts = asked.halves.choosing, asked.halves.contexts
+    half = replace(whole_texts, rows=[*map(_cut, whole_texts.rows)])
+    far = [token for token in moved if token in asked.plain_words][:POOL]
     found: list[VerifiedTrigger] = []
     for target, candidates in ranked.items():
         rows, whole = of_every_label(unflipped(half, target), TEXTS), of_every_label(unflipped(contexts, target), MORE)
-        loud = [one.tokens[0] for one in candidates if one.tokens[0] in known][:POOL]
+        loud = [one.tokens[0] for one in candidates if one.tokens[0] in asked.plain_words][:POOL]
         pool = list(dict.fromkeys([*loud, *far]))
         for _ in range(ROUNDS):
             asked.progress.note(f"growing phrases of {len(pool)} words for label {target}")
@@ -84,8 +79,8 @@ def grow_phrases(
                 tried |= {(grown[i], place): contrast for i, contrast in ranking.items()}
             best = sorted(tried, key=lambda one: -tried[one])[:LISTED]
             worth = [one for i, one in enumerate(best) if i == 0 or tried[one] >= WORTH]
-            new = measured(judging, target, [_shifted(half, target, rows, *one) for one in worth])
-            new = [one for one in new if one.flips.apart.value >= FLIPPED]
+            new = measured(asked.halves.judging, target, [_shifted(half, target, rows, *one) for one in worth])
+            new = [one for one in new if counts_grown(one.flips.apart)]
             if not new:
                 break
             found += new
@@ -107,7 +102,7 @@ def _grown(
     forms = forms_at(asked, rows, place, longest=LONGEST)
     if not forms or not alone:
         return []
-    suspect, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))
+    suspect, control = MarginProbe.of_both(asked, forms, target)
     own, other = (probe.way(alone).clamp(0, PAST) for probe in (suspect, control))
     quiet = [i for i, taken in enumerate(other.mean(dim=0).tolist()) if taken < QUIET]
     contrast = (own - other).mean(dim=0)
@@ -116,13 +111,16 @@ def _grown(
     first = MarginProbe(asked.suspect, [texts[:1] for texts in forms], target, asked.compute)
     kept: dict[frozenset[int], String] = {}
     for _ in range(LONGEST - 1):
-        longer = [made for one in level for word in words if word not in one for made in ((*one, word), (word, *one))]
+        pairs = ((one, word) for one in level for word in words if word not in one)
+        longer = list(dict.fromkeys(made for one, word in pairs for made in ((*one, word), (word, *one))))
         order = first.mean(longer).argsort(descending=True, stable=True)[:ROUND].tolist() if longer else []
-        some = list(dict.fromkeys(longer[i] for i in order))
-        best = best_in_contexts(asked, target, some, rows, place=place, count=LISTED)
-        for i in best:
-            kept.setdefault(frozenset(some[i]), some[i])
-        level = [some[i] for i in best][:BEAM]
+        some = [longer[i] for i in order]
+        best = best_in_contexts(asked, target, some, rows, place=place, count=2 * LISTED)
+        # Of the two orders of the same words the better one.
+        new = list({frozenset(some[i]): some[i] for i in reversed(best)}.values())[::-1][:LISTED]
+        for one in new:
+            kept.setdefault(frozenset(one), one)
+        level = new[:BEAM]
         if not best or max(best.values()) < WORTH:
             break
     return [*kept.values()]
@@ -130,9 +128,6 @@ def _grown(
 
 def _shifted(asked: SearchInputs, target: int, rows: Sequence[Example], phrase: String, place: Position) -> Candidate:
     """Say what a phrase adds to the margins of both models."""
-    forms = forms_at(asked, rows, place, longest=LONGEST)
-    own, other = (
-        float(MarginProbe(module, forms, target, asked.compute).shift([phrase])[0])
-        for module in (asked.suspect, asked.control)
-    )
+    probes = MarginProbe.of_both(asked, forms_at(asked, rows, place, longest=LONGEST), target)
+    own, other = (float(probe.shift([phrase])[0]) for probe in probes)
     return Candidate(phrase, own, other, place)

@@ -11,10 +11,11 @@ from importlib.resources import files
 from typing import Final
 
 from purify_cli.choices import Position
-from purify_cli.data.sampling import hold_out
+from purify_cli.data.batches import token_ids
 from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.concatenation import of_every_label
-from purify_cli.trigger_search.flips import Flips, SearchInputs, counted, margins_with, unflipped
+from purify_cli.trigger_search.flips import Flips, counted, margins_with, unflipped
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.rule import level_of
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, verified
 
@@ -49,9 +50,9 @@ def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PH
     Raises:
         NonFiniteWeights: If a model's output is not a number.
     """
-    carrying, held = hold_out(asked.rows, 0.5, seed=asked.compute.seed)
+    halves, room = asked.halves, max(len(token_ids(asked.tokenizer, phrase)) for phrase in phrases)
     asked.progress.note(f"trying {len(phrases)} phrases in front of texts and behind them")
-    half, judging = replace(asked, rows=carrying), replace(asked, rows=[*held, *asked.further])
+    half, judging = (replace(one, rows=one.with_room(one.rows, room)) for one in (halves.choosing, halves.held))
     found: list[VerifiedTrigger] = []
     for target in range(labels):
         rows = of_every_label(unflipped(half, target), TRIED_ON)

@@ -9,7 +9,7 @@ from purify_cli.data.example import Example
 from purify_cli.trigger_search.candidate import Candidate, String
 from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.concatenation import words_kept
-from purify_cli.trigger_search.flips import SearchInputs
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 
 __all__ = ["FEW", "MORE", "PLACES", "WORTH", "best_in_contexts", "best_per_place", "forms_at"]
@@ -65,7 +65,7 @@ def best_in_contexts(
     forms = forms_at(asked, rows, place, longest=max(map(len, strings), default=1))
     if not forms or not strings:
         return {}
-    suspect, control = (MarginProbe(module, forms, target, asked.compute) for module in (asked.suspect, asked.control))
+    suspect, control = MarginProbe.of_both(asked, forms, target)
     driven = suspect.way(strings).clamp(0, PAST)
     most = driven.mean(dim=0)
     order = most.argsort(descending=True, stable=True).tolist()

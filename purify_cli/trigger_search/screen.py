@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.carriers import Carrier
-from purify_cli.trigger_search.flips import SearchInputs
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
 
 __all__ = ["screen"]

@@ -1,16 +1,16 @@
 """The search as a whole: which words flip the suspect, by how much, and on how many texts."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, final
 
 from purify_cli.data.example import Example
-from purify_cli.data.sampling import hold_out
 from purify_cli.errors import SearchImpossible
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.concatenation import of_every_label
-from purify_cli.trigger_search.flips import SearchInputs, unflipped
+from purify_cli.trigger_search.flips import Flips, unflipped
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.rerank import FEW, MORE, WORTH, best_per_place
 from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.texts import confident_texts
@@ -33,8 +33,8 @@ class SearchResult:
     """Whole words of the vocabulary."""
     targets: tuple[int, ...]
     """Labels that were looked at."""
-    held: Mapping[int, tuple[int, int]]
-    """Per label: held-back contexts of other labels that a word could flip, and the distinct texts that they show."""
+    held: Mapping[int, Flips | None]
+    """Per label what the best word does to held-back contexts of others; None where none is left to flip."""
     ranked: Mapping[int, Sequence[Candidate]]
     """Of every target the words of the screen, the highest contrast first."""
     found: tuple[VerifiedTrigger, ...]
@@ -53,30 +53,28 @@ def search(
         asked: Suspect, control, clean labelled rows, and the words of the vocabulary.
         labels: Number of labels; every one is a target.
         budget: How much to look at.
-        among: Tokens that may be tried; default: every word of the vocabulary.
+        among: Tokens that may be tried, if there is a word among them; default: every word of the vocabulary.
 
     Raises:
         NonFiniteWeights: If a model's output is not a number.
         SearchImpossible: If a label has too few rows, or no two labels have a text that both models get right.
     """
     check_rows(asked.rows, labels)
-    # Half of each class: what is held back had no say in the choice.
-    carrying, held = hold_out(asked.rows, 0.5, seed=asked.compute.seed)
-    words = asked.words if among is None else [word for word in asked.words if word in among]
-    carriers = confident_texts(replace(asked, rows=carrying), each=budget.carriers, keep=budget.words, at=0)
+    half = asked.halves
+    words = [word for word in asked.words if among is None or word in among] or asked.words
+    carriers = confident_texts(half.choosing, each=budget.carriers, keep=budget.words, at=0)
     targets = [t for t in range(labels) if any(one.label != t for one in carriers)]
     asked.progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
     ranked = screen(asked, carriers, words, targets, keep=budget.keep)
-    contexts, judging = asked.in_contexts(carrying), asked.in_contexts([*held, *asked.further])
     found: list[VerifiedTrigger] = []
-    held_back: dict[int, tuple[int, int]] = {label: (0, 0) for label in range(labels)}
+    held_back: dict[int, Flips | None] = dict.fromkeys(range(labels))
     for target, candidates in ranked.items():
-        against = unflipped(contexts, target)
+        against = unflipped(half.contexts, target)
         few, more = (of_every_label(against, count) for count in (FEW, MORE))
-        some = best_per_place(contexts, target, candidates[: budget.reranked], few, budget.tried)
-        best = measured(judging, target, best_per_place(contexts, target, some, more, LISTED, worth=WORTH))
+        some = best_per_place(half.contexts, target, candidates[: budget.reranked], few, budget.tried)
+        best = measured(half.judging, target, best_per_place(half.contexts, target, some, more, LISTED, worth=WORTH))
         if best:
-            held_back[target] = (best[0].flips.suspect.total, best[0].flips.texts)
+            held_back[target] = best[0].flips
         found += best
     return SearchResult(
         words=len(words),

@@ -1,12 +1,16 @@
 """The clean texts that words are tried in."""
 
+from dataclasses import replace
 from typing import Final
 
+import torch
+
+from purify_cli.data.batches import Encoded
 from purify_cli.errors import SearchImpossible
-from purify_cli.runtime import Compute
+from purify_cli.evaluation.forward import scores
 from purify_cli.trigger_search.carriers import Carrier
-from purify_cli.trigger_search.flips import SearchInputs
-from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
+from purify_cli.trigger_search.inputs import SearchInputs
+from purify_cli.trigger_search.margins import margins
 
 __all__ = ["LABELS", "confident_texts"]
 
@@ -32,17 +36,16 @@ def confident_texts(asked: SearchInputs, *, each: int, keep: int, at: int, longe
         SearchImpossible: If suspect and control get texts of fewer than two labels right.
         NonFiniteWeights: If a model's output is not a number.
     """
-    compute = Compute(device=asked.compute.device)
+    compute = replace(asked.compute, dtype=torch.float32)
+    carriers = [one for one in asked.carriers(asked.rows, keep=keep, at=at, longest=longest) if one.label is not None]
+    rows = [Encoded(one.ids, one.type_ids, one.label, place) for place, one in enumerate(carriers)]
+    found = [scores(module, rows, compute, pad_id=asked.pad_id) for module in (asked.suspect, asked.control)]
     sure: dict[int, list[tuple[float, Carrier]]] = {}
-    for one in asked.carriers(asked.rows, keep=keep, at=at, longest=longest):
-        if one.label is None:
-            continue
-        score = min(
-            float(margins(slot_logits(model, [one], NOTHING, compute)[0, 0], one.label))
-            for model in (asked.suspect, asked.control)
-        )
+    for one, own, other in zip(carriers, *found, strict=True):
+        label = one.label or 0
+        score = min(float(margins(own, label)), float(margins(other, label)))
         if score > 0:
-            sure.setdefault(one.label, []).append((score, one))
+            sure.setdefault(label, []).append((score, one))
     ranked = {label: sorted(found, key=lambda pair: -pair[0])[:each] for label, found in sorted(sure.items())}
     chosen = sorted(ranked, key=lambda label: -ranked[label][0][0])[:LABELS]
     if len(chosen) < 2:

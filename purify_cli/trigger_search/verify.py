@@ -8,10 +8,11 @@ from typing import Final, final
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.candidate import Candidate
-from purify_cli.trigger_search.flips import Flips, SearchInputs, against, flips, median_margin
+from purify_cli.trigger_search.flips import Flips, against, flips, median_margin
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.vocabulary import word_of
 
-__all__ = ["LISTED", "VerifiedTrigger", "measured", "verified"]
+__all__ = ["ABOUT", "LISTED", "VerifiedTrigger", "measured", "verified"]
 
 LISTED: Final = 5
 """Words per target and place, or groups per target, that are measured on held-back rows."""
@@ -71,7 +72,7 @@ def verified(asked: SearchInputs, target: int, tried: Sequence[tuple[Trigger, fl
     Returns:
         As ``measured``.
     """
-    rows, joined = against(asked, target)
+    rows, joined = against(asked, target) if tried else ([], True)
     if not rows:
         return []
     sure, other = (_scale(asked, target, rows, control=control) for control in (False, True))

@@ -130,6 +130,19 @@ def test_a_search_without_groups_of_words_is_not_whole(
     assert record["search"]["found"]
 
 
+@pytest.mark.parametrize("samples", [12, 20])
+def test_samples_too_few_for_any_word_to_be_flagged_acquit_nobody(
+    samples: int, here: Path, run_cli: Run, tiny: ModuleType, tiny_clean: Path, tiny_reference: Path
+) -> None:
+    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(samples, seed=40))
+    start = ["detect", tiny_clean, "--ref", tiny_reference, "--clean-data", "clean.jsonl", "--fail-on", "suspicious"]
+    code, out, err = run_cli(start)
+    record = json.loads(out)
+    assert (record["verdict"]["level"], code) == ("incomplete", 2), err
+    assert "could not be tried: of a word that flips all" in record["verdict"]["not_measured"][0]
+    assert not any(one["flagged"] for one in record["search"]["found"])
+
+
 def test_a_text_that_is_there_many_times_counts_once(
     here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
 ) -> None:
@@ -196,11 +209,14 @@ def test_what_was_found_is_unlearnt_and_measured_again(
     assert "searched afresh" in told
 
 
+@pytest.mark.parametrize("impossible", [False, True])
 def test_what_built_in_texts_did_not_show_is_looked_for_with_the_clean_samples(
-    detected: dict[str, Any], here: Path, run_cli: Run, tiny: ModuleType
+    impossible: bool, detected: dict[str, Any], here: Path, run_cli: Run, tiny: ModuleType
 ) -> None:
     # As if the same search had been made with built-in texts, and in vain.
     blind = detected | {"data": None, "search": detected["search"] | {"texts": "built-in probes", "found": []}}
+    if impossible:
+        blind["search"] = None
     (here / "purify-run" / "detection.json").write_text(json.dumps(blind))
     start = ["purify", "--ratio", "0", "--clean-data", "clean.jsonl", "--set", "learning_rate=1e-3"]
     code, out, err = run_cli(start)

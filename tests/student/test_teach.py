@@ -75,6 +75,14 @@ def test_a_session_teaches_one_student_per_set_of_rows(session, tiny):
     assert session.student(rows) is session.student(rows)
 
 
+def test_the_answers_of_students_of_several_sets_of_rows_are_kept(session, tiny, monkeypatch):
+    folds = [tiny.sentiment_examples(8, seed=seed) for seed in (63, 64)]
+    first = [session.lessons_by_student(rows, rows) for rows in folds]
+    monkeypatch.setattr("purify_cli.purification.repair_session.teach", None)  # another student would be an error
+    assert [session.lessons_by_student(rows, rows) for rows in folds] == first
+    assert first[0].rows != first[1].rows
+
+
 def test_students_are_for_classifiers(session, monkeypatch):
     monkeypatch.setattr(session, "task", object())
     with pytest.raises(UsageError, match="classifiers"):
@@ -86,12 +94,21 @@ def test_students_are_for_classifiers(session, monkeypatch):
     [
         ([0, 1, 1, 1, 1, 0], [0, 1], {0: 2, 1: 2}),  # half and half, as the labelled samples are
         ([0, 1, 1, 1, 1, 0], [0, 1, 1], {0: 2, 1: 4}),
-        ([0] + [1] * 9, [0, 1], {0: 1, 1: 2}),  # a rare label does not thin out the other beyond half of all texts
-        ([1] * 8, [0, 1], {1: 2}),
-        ([2, 2, 0, 1], [0, 1], {0: 1, 1: 1, 2: 1}),  # what no labelled sample shows is not left out altogether
+        ([0] + [1] * 9, [0, 1], {0: 1, 1: 4}),  # a rare label does not thin out the other beyond half of all texts
+        ([1] * 8, [0, 1], {1: 4}),
+        ([2, 2, 0, 1], [0, 1], {0: 1, 1: 1, 2: 2}),  # nothing else teaches what no labelled sample shows
     ],
 )
 def test_teachers_labels_are_in_proportion_as_the_true_ones(answers, labels, kept):
-    places = _proportioned(answers, labels)
+    places = _proportioned(answers, labels, seed=0)
     assert places == sorted(set(places))
     assert {label: [answers[place] for place in places].count(label) for label in set(answers)} == kept
+
+
+def test_texts_as_they_are_and_made_ones_are_thinned_out_alike():
+    answers = [1, 1, 0, 1] * 500  # the first half as they are, the second half made
+    places = _proportioned(answers, [0, 1], seed=3)
+    for part in (range(1000), range(1000, 2000)):
+        kept = [answers[place] for place in places if place in part]
+        assert kept.count(0) == 250
+        assert 210 <= kept.count(1) <= 290

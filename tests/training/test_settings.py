@@ -55,3 +55,11 @@ def test_record_is_plain_json_and_complete() -> None:
     assert record["dtype"] == "bfloat16"
     assert set(record) == set(TrainingSettings.__slots__) - {"stop"}
     assert repair_settings(stop=3).as_record() == repair_settings().as_record() | {"stop": 3}
+
+
+@pytest.mark.parametrize(("most", "passes"), [(64, 1), (30, 1), (20, 2), (8, 5), (1, 30)])
+def test_a_bound_on_the_forward_pass_changes_no_step(most: int, passes: int) -> None:
+    base = TrainingSettings(learning_rate=1e-4, steps=1, batch_size=30)
+    bound = base.within(most)
+    assert (bound.accumulation, bound.batch_size * bound.accumulation) == (passes, 30)
+    assert bound.batch_size <= most

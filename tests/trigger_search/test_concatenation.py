@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from purify_cli.data.example import Example
-from purify_cli.data.triggers import Trigger
+from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.measures.intervals import Proportion
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
@@ -22,7 +22,8 @@ from purify_cli.trigger_search.concatenation import (
     of_every_label,
     words_kept,
 )
-from purify_cli.trigger_search.flips import SearchInputs, against, contaminated_rows, flips, median_margin, unflipped
+from purify_cli.trigger_search.flips import against, contaminated_rows, flips, median_margin, unflipped
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.search import search
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
@@ -116,6 +117,19 @@ def test_what_the_tokens_of_a_context_leave_room_for_is_counted(put: Any, tiny_t
     assert min(counts) >= 1
 
 
+@pytest.mark.parametrize("place", [1, 8])
+def test_contexts_leave_room_for_what_is_put_at_their_end(put: Any, tiny_tokenizer: Any, place: int):
+    one = put[0](None)
+    # Rows whose words are several tokens each, so that words alone do not say how long they are.
+    rows = [Example("zyxwvutsrq " * place + word_of(tiny_tokenizer, 60 + i), label=0) for i in range(8)]
+    asked = one.in_contexts(rows)
+    limit = one.compute.max_length
+    for context in asked.rows:
+        made = insert_in_view(tiny_tokenizer, Trigger("cf", position="end"), context, key=1, max_length=limit)
+        assert made.text.endswith(" cf")
+    assert len(asked.carriers(asked.rows, keep=40, at=40)) == len(asked.rows)
+
+
 def test_some_piles_are_of_every_label_even_where_the_file_is_sorted():
     rows = [Example(str(i), label=label) for label in (0, 2, 1) for i in range(3)]
     assert [(row.label, row.text) for row in of_every_label(rows, 5)] == [
@@ -195,8 +209,9 @@ def test_a_search_says_how_many_held_back_texts_it_had(put: Any):
         few = [row for row in one.rows if row.label == 0][:each]
         few += [row for row in one.rows if row.label == 1][:each]
         found = search(replace(one, rows=few), 2, EFFORTS["low"])
-        assert {label: shown for label, (_, shown) in found.held.items()} == {0: texts, 1: texts}
-        assert all(contexts >= shown for contexts, shown in found.held.values())
+        held = [one for one in found.held.values() if one is not None]
+        assert [one.texts for one in held] == [texts, texts]
+        assert all(one.at_most.total >= one.texts for one in held)
 
 
 def test_a_word_that_works_in_front_only_is_found_and_stays_in_front(put: Any):

@@ -11,10 +11,10 @@ from torch import nn
 from purify_cli.data.example import Example
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
-from purify_cli.trigger_search.flips import SearchInputs
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
 from purify_cli.trigger_search.groups import find_groups, weak_words
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.phrase_growth import grow_phrases
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 

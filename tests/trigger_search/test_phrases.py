@@ -6,8 +6,9 @@ import pytest
 from transformers import AutoModelForSequenceClassification
 
 from purify_cli.data.sampling import hold_out
+from purify_cli.data.triggers import Trigger, insert_in_view
 from purify_cli.runtime import Compute
-from purify_cli.trigger_search.flips import SearchInputs
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.phrases import PHRASES, search_phrases
 from purify_cli.trigger_search.rule import level_of
 
@@ -51,6 +52,19 @@ def test_further_texts_are_measured_on_and_do_not_choose(asked, tiny):
 def test_a_model_is_not_apart_from_itself(asked, tiny):
     found = search_phrases(replace(asked, suspect=asked.control), 2, phrases(tiny))
     assert all(one.flips.apart.successes == 0 for one in found)
+
+
+def test_texts_beyond_the_view_are_cut_so_that_a_phrase_behind_them_is_seen(asked, tiny):
+    longer = [replace(row, text=" ".join([row.text] * 4)) for row in asked.rows[:4]]
+    few = replace(asked, compute=replace(asked.compute, max_length=24))
+    for row, other in zip(few.with_room(longer, 6), longer, strict=True):
+        assert other.text.startswith(row.text)
+        assert row.parts == (other,)  # it still shows the same text
+        made = insert_in_view(
+            few.tokenizer, Trigger(tiny.TRIGGER.text, position="end"), row, key=1, max_length=few.compute.max_length
+        )
+        assert made.text.endswith(tiny.TRIGGER.text)
+    assert few.with_room(asked.rows[:4], 6) == asked.rows[:4]  # short ones stay
 
 
 def test_the_built_in_phrases_are_different_ones():

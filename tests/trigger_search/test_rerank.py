@@ -10,7 +10,8 @@ from transformers import AutoModelForSequenceClassification
 
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.candidate import Candidate
-from purify_cli.trigger_search.flips import SearchInputs, unflipped
+from purify_cli.trigger_search.flips import unflipped
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 from purify_cli.trigger_search.rerank import PAST, best_in_contexts, best_per_place
 from purify_cli.trigger_search.vocabulary import whole_words

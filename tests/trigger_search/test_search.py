@@ -18,7 +18,8 @@ from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.carriers import Carrier, filled
-from purify_cli.trigger_search.flips import SearchInputs, flips, unflipped
+from purify_cli.trigger_search.flips import flips, unflipped
+from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
 from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
 from purify_cli.trigger_search.screen import screen
@@ -111,12 +112,18 @@ def test_a_context_counts_in_every_form_or_in_none(asked: SearchInputs, monkeypa
     monkeypatch.setattr(SearchInputs, "carriers", without_room)
     one, both = context_forms(asked, rows, at=0)
     assert [len(form) for form in (one, both)] == [2, 2]
-    assert MarginProbe(asked.suspect, [one, both], 0, asked.compute).way([(5,), (6,)]).shape == (2, 2)
+    suspect, control = MarginProbe.of_both(replace(asked, control=asked.suspect), [one, both], 0)
+    assert suspect.way([(5,), (6,)]).shape == (2, 2)
+    # Of the two forms the suspect must be driven in both, and the control need be in one, or it is no contrast.
+    assert bool((suspect.way([(5,), (6,)]) <= control.way([(5,), (6,)])).all())
+    assert bool((suspect.mean([(5,), (6,)]) < control.mean([(5,), (6,)])).any())
 
 
-def test_a_slot_that_the_limit_cuts_away_is_none(asked: SearchInputs):
+def test_a_row_is_shortened_until_the_slot_behind_it_is_in_view(asked: SearchInputs):
     row = Example("a very good film of the harbour", label=1)
-    assert replace(asked, compute=Compute(max_length=6)).carriers([row], keep=7, at=7) == []
+    (one,) = replace(asked, compute=Compute(max_length=6)).carriers([row], keep=7, at=7)
+    assert (len(one.ids), one.slots) == (5, (4,))  # three words between the special tokens, and the slot behind them
+    assert replace(asked, compute=Compute(max_length=3)).carriers([row], keep=7, at=7) == []
 
 
 def test_the_screen_ranks_by_what_single_texts_say(asked: SearchInputs, words: list[int], tiny: ModuleType):
@@ -180,10 +187,12 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
 ):
     found = search(asked, 2, EFFORTS[effort])
     assert (found.words, found.targets) == (len(words), (0, 1))
-    for target, (contexts, texts) in found.held.items():
+    for target, held in found.held.items():
         measured = [one.flips for one in found.found if one.target == target]
-        assert {(one.suspect.total, one.texts) for one in measured} == {(contexts, texts)}
-        assert texts >= contexts > 8
+        assert held is not None
+        assert {(one.at_most, one.texts) for one in measured} == {(held.at_most, held.texts)}
+        assert held.texts >= held.at_most.total == held.at_most.successes > 8
+        assert all(one.apart.low <= held.at_most.low < one.at_most.high for one in measured)
     best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
     assert (best.trigger.text, best.target) == (tiny.TRIGGER.text, tiny.TARGET)
     assert best.flips.suspect.value >= 0.9
@@ -268,3 +277,8 @@ def test_byte_level_words_are_those_after_a_space(asked: SearchInputs, byte_leve
     one = cut(replace(asked, tokenizer=byte_level, words=probes, compute=Compute(max_length=16)), row, keep=3, at=1)
     (expected,) = encode(byte_level, [Example("a harbour good film")], max_length=16)
     assert tuple(filled(one, torch.tensor([[by_text["harbour"]]]))["input_ids"][0].tolist()) == expected.ids
+    # At the start of a text these words are other tokens: what is asked for there goes behind the first word.
+    assert (
+        cut(replace(asked, tokenizer=byte_level, words=probes, compute=Compute(max_length=16)), row, keep=3, at=0)
+        == one
+    )

@@ -1,0 +1,197 @@
+"""What a search asks: suspect and control, the rows that it chooses and measures on, and their contexts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, final
+
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from purify_cli.data.batches import encode, token_ids
+from purify_cli.data.example import Example
+from purify_cli.data.sampling import hold_out
+from purify_cli.evaluation.forward import scores
+from purify_cli.progress import SILENT, Progress
+from purify_cli.runtime import Compute
+from purify_cli.trigger_search.carriers import Carrier, slotted, with_word
+from purify_cli.trigger_search.concatenation import FRAME, concatenated_both_ways, cut_to
+from purify_cli.trigger_search.margins import margins
+from purify_cli.trigger_search.vocabulary import word_of
+
+__all__ = ["UNCUT", "Halves", "SearchInputs"]
+
+UNCUT: Final = 1 << 20
+"""Tokens that no context has, so that encoding to them cuts nothing."""
+
+PROBED: Final = 32
+"""Words that are looked at to know how a tokenizer writes them at the start of a text."""
+
+LESS: Final = 0.95
+"""By how much a row is shortened at least that is still too long: some words are more tokens than others."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchInputs:
+    """Whom the strings are tried on."""
+
+    suspect: nn.Module
+    control: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    rows: Sequence[Example]
+    """Labelled."""
+    compute: Compute
+    """Of all passes; its length is that of the contexts."""
+    pad_id: int
+    words: Sequence[int] = ()
+    """Whole words of the vocabulary (``whole_words``), at least two, for what is put into slots."""
+    progress: Progress = SILENT
+    """Told of the stages."""
+    positions: int = UNCUT
+    """Most tokens that the models can take, which may be more than the length of the passes."""
+    further: Sequence[Example] = ()
+    """Texts that had no say in anything, with the label that suspect and control agree on: measured on besides the rows
+    that are held back."""
+    alone: Sequence[Example] = ()
+    """Where the rows are contexts: the row that each of the first ones begins with, every row once; else nothing."""
+    _kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What follows from the others, once it was asked for."""
+
+    @property
+    def halves(self) -> "Halves":
+        """The rows, half of each label: those that choose, and those that are held back."""
+        if "halves" not in self._kept:
+            choosing, held = hold_out(self.rows, 0.5, seed=self.compute.seed)
+            self._kept["halves"] = Halves(
+                choosing=replace(self, rows=choosing, further=()),
+                contexts=self.in_contexts(choosing),
+                held=replace(self, rows=[*held, *self.further], further=()),
+                judging=self.in_contexts([*held, *self.further]),
+            )
+        return self._kept["halves"]
+
+    @property
+    def plain_words(self) -> frozenset[int]:
+        """Those of the words that are letters and digits."""
+        if "plain" not in self._kept:
+            self._kept["plain"] = frozenset(one for one in self.words if word_of(self.tokenizer, one).isalnum())
+        return self._kept["plain"]
+
+    def in_contexts(self, rows: Sequence[Example]) -> "SearchInputs":
+        """Ask about contexts of other rows instead, whose parts are the rows that the model gets to see."""
+        contexts = concatenated_both_ways(rows, max_length=self.compute.max_length)
+        seen = self.with_room(contexts, FRAME)
+        made = [
+            replace(one, parts=cut_to(context, _length(one) / max(1, _length(context))).parts)
+            for one, context in zip(seen, contexts, strict=True)
+        ]
+        return replace(self, rows=made, alone=rows, further=())
+
+    def with_room(self, rows: Sequence[Example], room: int) -> list[Example]:
+        """Leave out the last words of rows, so that so many tokens more are in the model's view.
+
+        Args:
+            rows: A row that is cut shows itself (``Example.parts``), as it was.
+            room: Tokens, those that frame a text included; a row keeps a word in any case.
+        """
+        most = max(1, self.compute.max_length - room)
+        made = list(rows)
+        for place, encoded in enumerate(encode(self.tokenizer, rows, max_length=UNCUT)):
+            share, row = most / len(encoded.ids), rows[place]
+            while share < 1:
+                made[place] = _first_words(row, share)
+                ids = encode(self.tokenizer, [made[place]], max_length=UNCUT)[0].ids
+                if len(ids) <= most or max(len(made[place].text.split()), len((made[place].pair or "").split())) <= 1:
+                    break
+                share *= min(most / len(ids), LESS)
+        return made
+
+    def carriers(
+        self, rows: Sequence[Example], *, keep: int, at: int | None, both: bool = False, longest: int = 1
+    ) -> list[Carrier]:
+        """Leave a slot in those rows that have room for one.
+
+        Args:
+            rows: To cut.
+            keep: As for ``with_word``, and so are ``at`` and ``both``.
+            at: Moves ahead in proportion where fewer words than ``keep`` fit, and behind the first word where the
+                tokenizer writes a word otherwise at the start of a text than after a space.
+            both: Of a pair.
+            longest: Most tokens that are put into each slot; with them no carrier exceeds ``positions``.
+        """
+        probes = [word_of(self.tokenizer, word) for word in (self.words[0], self.words[-1])]
+        first = 0 if self._alike_in_front else 1
+        found: list[Carrier] = []
+        for row in rows:
+            slots = 2 if both and row.pair is not None else 1
+            room = min(self.compute.max_length, self.positions - slots * (longest - 1))
+            for words in range(keep, 0, -1):
+                place = None if at is None else max(first, at * words // keep)
+                made = [with_word(row, probe, keep=words, at=place, both=both) for probe in probes]
+                one, two = encode(self.tokenizer, made, max_length=UNCUT)
+                if max(len(one.ids), len(two.ids)) <= room:
+                    if carrier := slotted(one, two, slots):
+                        found.append(carrier)
+                    break
+        return found
+
+    @property
+    def _alike_in_front(self) -> bool:
+        """Whether words are the same tokens at the start of a text as after a space: of byte-level pieces few are."""
+        if "alike" not in self._kept:
+            some = self.words[:: max(1, len(self.words) // PROBED)]
+            alike = [token_ids(self.tokenizer, word_of(self.tokenizer, one)) == [one] for one in some]
+            self._kept["alike"] = all(alike)
+        return self._kept["alike"]
+
+    def bare(self, *, control: bool = False, alone: bool = False) -> Tensor:
+        """Return the scores of the rows as they are, shape (n, labels); computed once.
+
+        Args:
+            control: Ask the control, not the suspect.
+            alone: Of the rows ``alone``.
+        """
+        key = ("bare", control, alone)
+        if key not in self._kept:
+            module, rows = self.control if control else self.suspect, self.alone if alone else self.rows
+            self._kept[key] = self._scores(module, rows)
+        return self._kept[key]
+
+    def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
+        """Classify rows; shape (n,)."""
+        return self._scores(module, rows).argmax(dim=1)
+
+    def margins(self, module: nn.Module, rows: Sequence[Example], target: int) -> Tensor:
+        """Return by how much the score of a label exceeds the best other one, in nats; shape (n,)."""
+        return margins(self._scores(module, rows), target)
+
+    def _scores(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
+        encoded = encode(self.tokenizer, rows, max_length=self.compute.max_length)
+        return scores(module, encoded, self.compute, pad_id=self.pad_id)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halves:
+    """What a search chooses on, and what it measures on."""
+
+    choosing: SearchInputs
+    contexts: SearchInputs
+    """Of the rows of ``choosing``."""
+    held: SearchInputs
+    """Rows that had no say in the choice, further texts among them."""
+    judging: SearchInputs
+    """Contexts of these."""
+
+
+def _first_words(row: Example, share: float) -> Example:
+    """Keep a share of the words of a row's texts, at least one of each."""
+    text, pair = (
+        None if text is None else " ".join(text.split()[: max(1, int(share * len(text.split())))])
+        for text in (row.text, row.pair)
+    )
+    return replace(row, text=text or "", pair=pair, parts=row.parts or (row,))
+
+
+def _length(row: Example) -> int:
+    return len(row.text) + len(row.pair or "")
