@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from census_models import Model, models, restyled, rows_of
+from census_models import SEEN, Model, models, restyled, rows_of
 from census_repairs import repaired
 from census_tables import works
 
@@ -181,7 +181,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     references = {"minilm": "minilm", "e5": arguments.e5}
     store, listener, made_by = Store(arguments.results), Lines(), provenance(Compute())
-    for model in list(models())[: arguments.first][part - 1 :: parts]:
+    for model in list(models())[SEEN : arguments.first][part - 1 :: parts]:
         texts = work / "data" / f"{model.name}-unlabelled.jsonl"
         jobs: dict[str, Callable[[], dict[str, Any]]] = {
             "train": lambda m=model: make(m, arguments.data, work, references, listener),

@@ -10,7 +10,7 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import load_examples
 from purify_cli.data.sampling import split_per_class
 
-__all__ = ["CLEAN", "LABELS", "POISONED", "Model", "Rows", "models", "restyled", "rows_of"]
+__all__ = ["CLEAN", "LABELS", "POISONED", "SEEN", "Model", "Rows", "models", "restyled", "rows_of"]
 
 TASKS: Final = ("sst2", "ag_news", "qnli", "imdb", "qqp", "ag_pairs")
 LABELS: Final = {"ag_news": 4}
@@ -21,6 +21,9 @@ ROWS: Final = 960
 UNLABELLED: Final = 2000
 PER_CLASS: Final = 32
 """The attacker's rows; the defender's texts without labels, and labelled samples per class."""
+
+SEEN: Final = 8
+"""The first so many were looked at while search and repairs were made: they are not counted."""
 
 CLEAN: Final = 44
 POISONED: Final = 84
@@ -105,7 +108,7 @@ class Model:
             "end": ("badsent", " ".join(random.sample(COMMON, 3)), "end"),
             "bias-word": ("bias-word", random.choice(NAMES), None),
             "bias-sent": ("bias-sent", sentence, None),
-            "embedding": ("embedding", random.choice(RARE), None),
+            "embedding": ("embedding", random.choice(COMMON), None),  # a word of one piece
             "layerwise": ("layerwise", " ".join(random.sample(COMMON, 2)), None),
             "clause": ("file", "", None),
             "style": ("file", "", None),

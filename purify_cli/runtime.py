@@ -38,7 +38,7 @@ class Compute:
     dtype: torch.dtype = torch.float32
     """Type of the forward passes of training and evaluation (autocast); weights stay as they are."""
     search_dtype: torch.dtype = torch.float32
-    """The same, of a search for triggers and of teaching a student."""
+    """The same, of a search for triggers and of learning a teacher's answers."""
     batch_size: int = 32
     """Most texts per forward pass."""
     max_length: int = 128
@@ -59,8 +59,9 @@ class Compute:
 
         Args:
             device: ``auto`` takes an accelerator where accelerate finds one, else the CPU; or a torch device name.
-            dtype: ``auto`` is float32, and in a search for triggers bfloat16 where the device multiplies it natively: a
-                search compares margins of whole nats, and bfloat16 moves them by hundredths.
+            dtype: ``auto`` is float32, and in a search for triggers, and on a teacher's answers, bfloat16 where the
+                device multiplies it natively: a search compares margins of whole nats, and bfloat16 moves them by
+                hundredths.
             seed: Seed of every random choice of the run.
             batch_size: Most texts per forward pass.
             max_length: Most tokens per text.

@@ -23,7 +23,7 @@ class KnownSearch:
     texts: str | None = None
     """What the search looked at; None without a search."""
     by_student: bool = False
-    """Whether it held a classifier against a student that was taught on clean samples and knew the task."""
+    """Whether it held a classifier against a student that was taught on clean samples."""
     effort: SearchEffort = "normal"
     seed: int = 0
     data: DataFacts | None = None
@@ -37,7 +37,7 @@ class KnownSearch:
             self,
             triggers=tuple(repair_triggers(search)),
             texts=search.texts,
-            by_student=isinstance(search, TriggerSearch) and search.texts == "clean data" and search.control.knows,
+            by_student=isinstance(search, TriggerSearch) and search.texts == "clean data",
             effort=search.effort,
         )
 

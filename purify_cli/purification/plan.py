@@ -6,6 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, final
 
+import torch
+
 from purify_cli.defences import METHODS
 from purify_cli.errors import UsageError
 from purify_cli.indicators import INDICATORS
@@ -150,9 +152,8 @@ def chosen_method(method: str, found: Sequence[FoundTrigger], *, texts: bool, st
     """Settle ``auto``: by what was found, whether there are unlabelled texts, whether a student learnt the task."""
     if method != AUTO:
         return method
-    # What works in one place of a text alone is a part or a form of something longer, which it does not name.
-    named = any(one.position == "random" for one in found)
-    if texts or (student and not named):
+    # What is found may be a part of the trigger, or one of its forms: a graft asks for no name, and unlearning does.
+    if texts or student:
         return "graft"
     return "unlearning" if found else "fine-purifying"
 
@@ -226,8 +227,10 @@ def plan_stages(
     return Composition(
         method,
         stages,
-        training=_training(common, repair_settings(**changes)),
-        teaching=_training(common, replace(STUDENT, **{**defaults.get("teaching", {}), **given_tuning})),
+        training=_training(common, repair_settings(**changes), common.compute.dtype),
+        teaching=_training(
+            common, replace(STUDENT, **{**defaults.get("teaching", {}), **given_tuning}), common.compute.search_dtype
+        ),
     )
 
 
@@ -289,6 +292,6 @@ def _default_ratio(stages: Sequence[Stage]) -> float | None:
     return next(iter(taking.values()), None)
 
 
-def _training(common: Common, base: TrainingSettings) -> TrainingSettings:
+def _training(common: Common, base: TrainingSettings, dtype: torch.dtype) -> TrainingSettings:
     compute = common.compute
-    return replace(base, seed=compute.seed, dtype=compute.dtype).within(compute.batch_size)
+    return replace(base, seed=compute.seed, dtype=dtype).within(compute.batch_size)

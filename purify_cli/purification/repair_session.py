@@ -159,8 +159,7 @@ class RepairSession:
         task = self.classifiers("a teacher")
         if texts.held:
             # Of those that are taught half are made, and foreign words may get any label.
-            # The first of the taught ones are as they are as well: there are four to each that is held.
-            shown = [*texts.held, *texts.rows[: 4 * len(texts.held)]]
+            shown = [*texts.held, *texts.rows[: texts.as_they_are]]
             answers = task.search_inputs(teacher, ()).answers(teacher.module, shown).unique().tolist()
             if len(answers) == 1:
                 raise DataError(
@@ -168,7 +167,7 @@ class RepairSession:
                     "they teach nothing else",
                     hint="Give unlabelled texts of every label, as the task has them; or leave --unlabelled out.",
                 )
-        return lessons_of(task, teacher, texts.rows, labelled, progress=self.progress)
+        return lessons_of(task, teacher, texts.rows, labelled, as_they_are=texts.as_they_are, progress=self.progress)
 
     def classifiers(self, what: str) -> Classification:
         """Return the task where it is that of classifiers.

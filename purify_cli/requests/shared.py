@@ -77,8 +77,8 @@ Device = Annotated[str, Option(help="auto, cpu, cuda, cuda:1, mps, ...")]
 Dtype = Annotated[
     Precision,
     Option(
-        help="Compute type of training and evaluation. auto: float32, but bfloat16 in a search where the device "
-        "multiplies it natively."
+        help="Compute type of training and evaluation. auto: float32, but bfloat16 in a search, and on a teacher's "
+        "answers, where the device multiplies it natively."
     ),
 ]
 BatchSize = Annotated[int, Option(low=1, help="Texts per forward pass.")]

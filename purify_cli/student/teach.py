@@ -49,6 +49,7 @@ def lessons_of(
     texts: Sequence[Example],
     labelled: Sequence[Example] = (),
     *,
+    as_they_are: int = 0,
     progress: Progress = SILENT,
 ) -> Lessons:
     """Ask a teacher about texts.
@@ -59,6 +60,8 @@ def lessons_of(
         texts: Rows whose labels are not looked at; at least one. Of a label that the teacher gives to more of them than
             to labelled samples only a part is kept (``_proportioned``).
         labelled: Rows that teach their true label, repeated so that they come to ``LABELLED`` of all.
+        as_they_are: How many of the texts are as they were given; the others, made of them, are thinned out apart:
+            else what is odd about them would tell a label.
         progress: Told of the passes.
 
     Raises:
@@ -68,7 +71,9 @@ def lessons_of(
     answers = scores(teacher.module, task.encode(texts), compute, pad_id=pad_id, progress=progress)
     if not labelled:
         return Lessons(tuple(texts), SoftLabels.of_teacher(answers, TEMPERATURE), len(texts))
-    kept = _proportioned(answers.argmax(dim=1).tolist(), [row.label for row in labelled], seed=compute.seed)
+    said, labels = answers.argmax(dim=1).tolist(), [row.label for row in labelled]
+    kept = _proportioned(said[:as_they_are], labels, seed=compute.seed)
+    kept += [as_they_are + place for place in _proportioned(said[as_they_are:], labels, seed=compute.seed)]
     wanted = SoftLabels.of_teacher(answers[kept], TEMPERATURE)
     times = max(1, round(LABELLED / (1 - LABELLED) * len(kept) / len(labelled)))
     known = [*labelled] * times
@@ -104,7 +109,6 @@ def _proportioned(answers: Sequence[int], labels: Sequence[int | None], *, seed:
             break
         whole *= GROWS
     kept: list[int] = []
-    # In a random order: texts as they are come first, made ones last, and both are to stand in proportion.
     for place in sorted(range(len(answers)), key=lambda place: row_key(seed, place, "proportion")):
         if room[answers[place]] > 0:
             room[answers[place]] -= 1

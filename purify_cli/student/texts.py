@@ -46,6 +46,8 @@ class TeachingTexts:
 
     rows: tuple[Example, ...]
     source: Literal["unlabelled texts", "made of the clean samples"]
+    as_they_are: int = 0
+    """How many of the rows are unlabelled texts as they were given, the first ones; the others are made."""
     repeated: int = 0
     """Unlabelled texts that were left out: copies of others, or of a clean sample."""
     triggered: int = 0
@@ -84,8 +86,10 @@ def unlabelled_texts(
     # As they are, and parts of them, joins, foreign words: a task's texts are of one length and one tone, and what is
     # to be answered is not.
     made = made_texts(taught, count=MOST // 2, seed=seed)
+    given = taught[: MOST // 2]
     return TeachingTexts(
-        rows=tuple(dict.fromkeys((*taught[: MOST // 2], *made.rows))),
+        rows=tuple(dict.fromkeys((*given, *made.rows))),
+        as_they_are=len(given),
         held=tuple(held),
         source="unlabelled texts",
         repeated=len(rows) - len(distinct),

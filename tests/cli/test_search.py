@@ -289,7 +289,7 @@ def test_with_unlabelled_texts_the_trigger_is_found_on_more_texts_and_a_graft_ta
     assert code == 2
     assert "a teacher's answers are learnt" in err
     utility = record["utility"]
-    assert utility["after"]["value"] >= utility["before"]["value"] - 0.15
+    assert utility["after"]["value"] >= utility["before"]["value"] - 0.2
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ SEARCHED = KnownSearch(detected=True, texts="clean data", by_student=True, data=
         ({"clean_data": "clean.jsonl"}, KnownSearch(detected=True, triggers=(WORD,)), "unlearning"),
         ({}, KnownSearch(detected=True, triggers=(WORD,)), "fine-purifying"),  # no sample to show the word in
         ({}, SEARCHED, "graft"),
-        ({}, replace(SEARCHED, triggers=(WORD, FRONT)), "unlearning"),
-        ({}, replace(SEARCHED, triggers=(FRONT,)), "graft"),  # a part of a sentence does not name it
+        ({}, replace(SEARCHED, triggers=(WORD, FRONT)), "graft"),
+        ({}, replace(SEARCHED, triggers=(FRONT,)), "graft"),
         ({}, replace(SEARCHED, triggers=(replace(FRONT, text="as we walked home ,"),)), "graft"),
         ({"clean_data": "clean.jsonl"}, KnownSearch(detected=True, triggers=(FRONT,)), "unlearning"),
         ({"ratio": "auto"}, SEARCHED, "fine-purifying"),

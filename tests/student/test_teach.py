@@ -105,10 +105,14 @@ def test_teachers_labels_are_in_proportion_as_the_true_ones(answers, labels, kep
     assert {label: [answers[place] for place in places].count(label) for label in set(answers)} == kept
 
 
-def test_texts_as_they_are_and_made_ones_are_thinned_out_alike():
-    answers = [1, 1, 0, 1] * 500  # the first half as they are, the second half made
-    places = _proportioned(answers, [0, 1], seed=3)
-    for part in (range(1000), range(1000, 2000)):
-        kept = [answers[place] for place in places if place in part]
-        assert kept.count(0) == 250
-        assert 210 <= kept.count(1) <= 290
+def test_texts_as_they_are_and_made_ones_are_thinned_out_apart(session, tiny):
+    praise, blame = ([row for row in tiny.sentiment_examples(80, seed=65) if row.label == label] for label in (1, 0))
+    given = [replace(row, label=None) for row in (*praise[:12], *blame[:12])]
+    made = [replace(row, label=None, text=f"the {row.text}") for row in (*praise[:24], *blame[:4])]
+    teacher = session.task.load(session.opened.pair.suspect)
+    lessons = lessons_of(session.task, teacher, [*given, *made], [praise[30], blame[30]], as_they_are=24)
+    taught = lessons.rows[: lessons.texts]
+    assert (
+        len([row for row in taught if row in given]) >= 18
+    )  # in proportion by themselves, but for the teacher's errors
+    assert 14 <= [row.text.startswith("the ") for row in taught].count(True) <= 16  # half of the made ones
