@@ -12,7 +12,7 @@ from purify_cli.data.sampling import hold_out
 
 Run = Callable[[Sequence[object]], tuple[int, str, str]]
 
-QUICK = ["--ratio", "0", "--set", "learning_rate=1e-3", "--set", "steps=40"]
+QUICK = ["--method", "unlearning", "--ratio", "0", "--set", "learning_rate=1e-3", "--set", "steps=40"]
 
 
 @pytest.fixture
@@ -27,7 +27,9 @@ def told(
     """Purify the suspect after a search of some samples that flagged its trigger, and return the record."""
     monkeypatch.chdir(tmp_path)
 
-    def purify(rows: Sequence[Any], *more: object, word: str = tiny.TRIGGER.text, code: int = 0) -> dict[str, Any]:
+    def purify(
+        rows: Sequence[Any], *more: object, word: str = tiny.TRIGGER.text, code: int | None = 0
+    ) -> dict[str, Any]:
         tiny.write_jsonl(tmp_path / "clean.jsonl", rows)
         start = ["detect", tiny_suspect, "--ref", tiny_reference, "--effort", "none", "--seed", 5]
         _, out, _ = run_cli([*start, "--clean-data", "clean.jsonl"])
@@ -45,7 +47,7 @@ def told(
         }
         (tmp_path / "purify-run" / "detection.json").write_text(json.dumps(json.loads(out) | {"search": search}))
         got, out, err = run_cli(["purify", *QUICK, "--fail-on", "suspicious", *more])
-        assert got == code, err
+        assert code in (got, None), err
         return json.loads(out)
 
     return purify
@@ -69,16 +71,20 @@ def test_a_quarter_that_the_search_did_not_choose_on_is_the_proof(
     assert (record["utility"]["measured_on"], record["utility"]["after"]["total"]) == ("held-back clean samples", 16)
 
 
-def test_the_written_model_never_saw_the_proof(told: Callable[..., dict[str, Any]], tiny: ModuleType) -> None:
+@pytest.mark.parametrize("method", ["unlearning", "graft"])
+def test_the_written_model_never_saw_the_proof(
+    told: Callable[..., dict[str, Any]], tiny: ModuleType, method: str
+) -> None:
     rows = tiny.sentiment_examples(64, seed=40)
-    record = told(rows)
+    record = told(rows, "--method", method, code=None)  # so few steps of a graft prove nothing
     held = {number - 1 for number in record["held_back"]["rows"]}
     model = Path(record["output"]["path"]) / "model.safetensors"
     before = model.read_bytes()
     # Other texts of the same labels in their places: nothing else may change.
     other = tiny.sentiment_examples(200, seed=77)
     fresh = [next(one for one in other[3 * i :] if one.label == row.label) for i, row in enumerate(rows)]
-    again = told([fresh[i] if i in held else row for i, row in enumerate(rows)], "--overwrite")
+    changed = [fresh[i] if i in held else row for i, row in enumerate(rows)]
+    again = told(changed, "--method", method, "--overwrite", code=None)  # other texts may prove something else
     assert {number - 1 for number in again["held_back"]["rows"]} == held
     assert model.read_bytes() == before
 
