@@ -97,15 +97,14 @@ class TriggerSearch:
     phrases: int | None = None
     """Neutral phrases that were put in front of single texts and behind them; null where a word was flagged, so that
     none was needed, and where the effort has none."""
-    bags: int | None = None
-    """Random groups of words per label, in which words that work together were looked for, besides groups grown from
-    single words; null where a word or phrase was flagged, so that none was needed, where the effort has none, and where
-    no text serves."""
+    groups: int | None = None
+    """Random groups of words per label, in which words that work together were looked for; null where a word or phrase
+    was flagged, so that none was needed, where the effort has none, and where no text serves."""
     control: ControlModel
     targets: tuple[int, ...]
     """Labels for which it could look."""
     found: tuple[FlippingWord, ...]
-    """The best words of each label, then the best groups of words, planted or not."""
+    """The best words of each label, then phrases and groups of words, planted or not."""
 
 
 @final

@@ -142,15 +142,13 @@ def _signs(signs: Sequence[Sign]) -> Listing:
 
 
 def _search(search: TriggerSearch) -> Iterator[RenderableType]:
-    table = Listing("found", "place", "label", "suspect flips", "control flips", "strength", "planted")
+    table = Listing("candidate", "place", "label", "suspect flips", "control flips", "strength", "flagged")
     for one in sorted(search.found, key=lambda one: not one.flagged):
         counts = (f"{share.successes} of {share.total}" for share in (one.suspect, one.control))
         place = {"start": "front", "end": "end"}.get(one.position, "any")
         table.add(one.text, place, str(one.target), *counts, number(one.strength), yes(one.flagged))
     yield table
-    groups = (
-        "" if search.bags is None else f", then groups of them, grown or from {search.bags:,} random ones per label"
-    )
+    groups = "" if search.groups is None else f", then groups of them, from {search.groups:,} random ones per label"
     phrases = "" if search.phrases is None else f"; {search.phrases} phrases tried in front of single texts and behind"
     yield line(
         f"search ({search.effort}): {search.words:,} words tried alone in short texts{groups}, the best of each label "
