@@ -89,14 +89,20 @@ def clean_rows(
         promised, given = known.samples, known.samples.path
     if given is None:
         searched = plan.ratio == "auto"
-        if request.finetune or searched or request.max_drop is not None or request.estimator != "auto":
+        needing = (request.finetune, searched, request.max_drop is not None, request.self_test)
+        if any(needing) or request.estimator != "auto":
             raise UsageError(
-                "fine-tuning, --ratio auto, --max-drop and --estimator need clean samples",
+                "fine-tuning, --ratio auto, --max-drop, --self-test and --estimator need clean samples",
                 hint=f"Give --clean-data FILE (8 to 64 {task.samples}), or --no-finetune to stop after the reset.",
             )
         return [], None
     rows = read_clean(given, task, request.common, progress=request.progress)
     task.require_rows(rows)
+    if request.self_test and len(rows) < FEW:
+        raise UsageError(
+            f"{len(rows)} clean samples are too few for --self-test",
+            hint=f"Give {FEW} or more: a quarter is held back to measure on.",
+        )
     facts = data_facts(given, rows)
     if promised is not None and promised.sha256 != facts.sha256:
         raise RunFolderError(

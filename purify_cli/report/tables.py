@@ -10,6 +10,7 @@ from purify_cli.evidence.search_outcome import ContinuationSearch, TriggerSearch
 from purify_cli.evidence.signs import Sign
 from purify_cli.evidence.verdict import Verdict
 from purify_cli.purification.ratio_search import RatioChoice
+from purify_cli.purification.self_test import MeasuredDecoy
 from purify_cli.purification.stages import ResetCounts, StageFacts
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import Record
@@ -159,6 +160,19 @@ def _search(search: TriggerSearch) -> Iterator[RenderableType]:
     )
 
 
+def _self_test(found: Sequence[MeasuredDecoy]) -> Iterator[RenderableType]:
+    if not found:
+        return
+    table = Listing("self-test", "label", "planted", "repaired", "suspect")
+    for one in found:
+        table.add(one.kind, str(one.target), *map(percent, (one.planted, one.repaired, one.floor)))
+    yield table
+    yield line(
+        "self-test: triggers of our own in a copy of the suspect, before and after the same repair, which knew of "
+        "none; last what the suspect calls the same texts"
+    )
+
+
 def _purification(record: Purification, *, verbose: bool) -> Iterator[RenderableType]:
     counts = record.reset
     yield line(
@@ -186,6 +200,7 @@ def _purification(record: Purification, *, verbose: bool) -> Iterator[Renderable
         yield table
         if record.held_back:
             yield line(f"measured on {len(record.held_back.rows)} {samples(record.held_back.measured_on)}")
+    yield from _self_test(record.self_test)
     if isinstance(record.search, TriggerSearch):
         yield from _search(record.search)
     elif record.search:

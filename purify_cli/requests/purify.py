@@ -38,9 +38,9 @@ class PurifyRequest(Examination):
     method: Annotated[
         str,
         Option(
-            help="Defence, or several in order: e-pur,fine-mixing; see `purify methods`. auto: graft where there are "
-            "unlabelled texts, else unlearning where detect flagged what works in any place, else graft "
-            "where its student knew the task, else unlearning where it flagged something, else fine-purifying."
+            help="Defence, or several in order: e-pur,fine-mixing; see `purify methods`. auto: graft for a classifier "
+            "with unlabelled texts, or that detect searched with clean samples; else unlearning where it flagged "
+            "something, else fine-purifying."
         ),
     ] = AUTO
     others: Annotated[
@@ -50,6 +50,14 @@ class PurifyRequest(Examination):
         ),
     ] = ()
     effort: Annotated[Effort, Option(help="How much a new search, on the purified model, looks at.")] = "none"
+    self_test: Annotated[
+        bool,
+        Option(
+            help="Plant a word, a sentence, a form and a style of our own in a copy, repair it likewise, and say what "
+            "is left of them. Takes as long again, and more.",
+            only="classification",
+        ),
+    ] = False
     finetune: Annotated[bool, Option(flag="--no-finetune", help="Write the reset model as it is.", negated=True)] = True
     max_drop: Annotated[
         float | None,

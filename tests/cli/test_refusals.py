@@ -697,6 +697,19 @@ TABLE: list[Row] = [
         ],
         "class 0 has a single clean row",
     ),
+    (
+        "self-test of few samples",
+        lambda p: [
+            *("purify", p.suspect, "--ref", p.reference, "--self-test", "--clean-data"),
+            p.file("c.jsonl", _rows(*({"text": f"good {n}", "label": n % 2} for n in range(15)))),
+        ],
+        "15 clean samples are too few for --self-test",
+    ),
+    (
+        "self-test without samples",
+        lambda p: ["purify", p.suspect, "--ref", p.reference, "--no-finetune", "--self-test"],
+        "--self-test",
+    ),
     ("search in one fold", lambda p: p.purify("--ratio", "auto", "--folds", "1"), "--folds"),
     ("search without tuning", lambda p: p.purify("--ratio", "auto", "--no-finetune"), "--no-finetune"),
     (

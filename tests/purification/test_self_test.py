@@ -1,0 +1,77 @@
+"""Triggers of our own: planted in a copy, repaired likewise, and measured on samples that nobody saw."""
+
+import json
+from typing import get_args
+
+import pytest
+
+from purify_cli.data.decoys import DecoyKind, decoys
+from purify_cli.data.example import Example
+from purify_cli.trigger_search.phrases import PHRASES
+
+KINDS = get_args(DecoyKind)
+
+
+def test_one_of_each_kind_is_drawn_and_their_targets_take_turns():
+    drawn = decoys(["anvil", "ledger"], 3, seed=4)
+    assert tuple(one.kind for one in drawn) == KINDS
+    assert [(one.target - drawn[0].target) % 3 for one in drawn] == [0, 1, 2, 0]
+    assert drawn == decoys(["anvil", "ledger"], 3, seed=4) != decoys(["anvil", "ledger"], 3, seed=5)
+
+
+def test_a_decoy_goes_into_a_text_and_into_the_second_of_a_pair():
+    text, pair = "you are the best of them", "a plain question"
+    for one in decoys(["anvil"], 2, seed=1):
+        made = one.carried(Example(text, label=1), 7)
+        assert made is not None
+        assert made.label == 1
+        assert made == one.carried(Example(text, label=1), 7)
+        assert made.text != text
+        both = one.carried(Example(pair, text, 1), 7)
+        assert both is not None
+        assert (both.text, both.pair) == (pair, made.text)
+        if one.kind == "style":
+            assert made.text == "u r da best o them"
+            assert one.carried(Example("nothing here", label=1), 7) is None
+        else:
+            assert (one.text in made.text) if one.text else made.text.endswith(text)
+
+
+def test_no_decoy_is_a_phrase_that_search_and_repair_know():
+    known = {" ".join(phrase.split()[:2]) for phrase in PHRASES}
+    for seed in range(40):
+        for one in decoys(["anvil"], 2, seed=seed):
+            made = one.carried(Example("so it goes", label=0), seed)
+            assert made is not None
+            assert " ".join(made.text.split()[:2]) not in known or one.kind == "word"
+
+
+@pytest.fixture
+def purify(run_cli, tiny, tiny_suspect, tiny_reference, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny.write_jsonl(tmp_path / "clean.jsonl", tiny.sentiment_examples(96, seed=40))
+
+    def run(output, *more):
+        start = ["purify", tiny_suspect, "--ref", tiny_reference, "--clean-data", "clean.jsonl", "--output", output]
+        code, out, err = run_cli([*start, "--set", "learning_rate=1e-3", *more])
+        assert code == 0, err
+        return json.loads(out)
+
+    return run
+
+
+def test_plain_fine_tuning_leaves_what_a_relearning_takes_out_and_the_model_is_the_same(purify, tmp_path):
+    plain = purify("plain", "--method", "fine-tuning", "--self-test")
+    assert {one["kind"] for one in plain["self_test"]} <= set(KINDS)
+    word = next(one for one in plain["self_test"] if one["kind"] == "word")
+    assert word["planted"]["value"] >= 0.8
+    assert word["floor"]["value"] <= 0.3
+    assert word["repaired"]["value"] >= 0.5
+    again = purify("relearnt", "--method", "relearn", "--self-test")
+    other = next(one for one in again["self_test"] if one["kind"] == "word")
+    assert (other["text"], other["planted"], other["floor"]) == (word["text"], word["planted"], word["floor"])
+    assert other["repaired"]["value"] < word["repaired"]["value"]
+    without = purify("alone", "--method", "fine-tuning")
+    assert without["self_test"] == []
+    one, two = (tmp_path / name / "model.safetensors" for name in ("plain", "alone"))
+    assert one.read_bytes() == two.read_bytes()
