@@ -54,8 +54,7 @@ class FlippingWord:
     control_strength: float | None = None
     """The same of the control."""
     joined: bool = True
-    """Whether these texts are several of one label, concatenated; else single ones stand in for most of them, which are
-    flipped more easily."""
+    """Whether these texts are several of one label, concatenated; else single ones, which are flipped more easily."""
     flagged: bool
     """Whether it meets the rule for a planted trigger."""
     leaning: int = 0

@@ -17,7 +17,6 @@ from purify_cli.trigger_search.margins import margins
 
 __all__ = [
     "Flips",
-    "against",
     "contaminated_rows",
     "counted",
     "flips",
@@ -47,33 +46,11 @@ class Flips:
 
 def unflipped(asked: SearchInputs, target: int) -> list[Example]:
     """Return the rows of other labels that neither model calls the target: what a string could flip."""
-    return against(asked, target)[0]
-
-
-def against(asked: SearchInputs, target: int) -> tuple[list[Example], bool]:
-    """Return the rows of ``unflipped``, and whether they are the contexts that were asked for.
-
-    Where the models call most contexts the target, joining is at fault: several questions beside several sentences
-    seldom have their answer there. The rows that these contexts begin with then stand in for them, as far as they are
-    not called the target either. They are flipped more easily.
-    """
     places = [place for place, row in enumerate(asked.rows) if row.label != target]
-    open_to = _open_to(asked, target)
-    left = [open_to[place] for place in places if place in open_to]
-    joined = not asked.alone or 2 * len(left) >= len(places)
-    if not joined:
-        alone = _open_to(asked, target, alone=True)
-        left = [row for place in places if (row := open_to.get(place) or alone.get(place)) is not None]
-    return left, joined
-
-
-def _open_to(asked: SearchInputs, target: int, *, alone: bool = False) -> dict[int, Example]:
-    """Return the rows that neither suspect nor control calls the target, by their place."""
-    rows = asked.alone if alone else asked.rows
-    if not rows:
-        return {}
-    own, other = (asked.bare(control=control, alone=alone).argmax(dim=1) == target for control in (False, True))
-    return {place: row for place, row in enumerate(rows) if not bool(own[place] | other[place])}
+    if not places:
+        return []
+    own, other = (asked.bare(control=control).argmax(dim=1) == target for control in (False, True))
+    return [asked.rows[place] for place in places if not bool(own[place] | other[place])]
 
 
 def flips(

@@ -52,8 +52,6 @@ class SearchInputs:
     further: Sequence[Example] = ()
     """Texts that had no say in anything, with the label that suspect and control agree on: measured on besides the rows
     that are held back."""
-    alone: Sequence[Example] = ()
-    """Where the rows are contexts: the row that each of the first ones begins with, every row once; else nothing."""
     _kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What follows from the others, once it was asked for."""
 
@@ -85,7 +83,7 @@ class SearchInputs:
             replace(one, parts=cut_to(context, _length(one) / max(1, _length(context))).parts)
             for one, context in zip(seen, contexts, strict=True)
         ]
-        return replace(self, rows=made, alone=rows, further=())
+        return replace(self, rows=made, further=())
 
     def with_room(self, rows: Sequence[Example], room: int) -> list[Example]:
         """Leave out the last words of rows, so that so many tokens more are in the model's view.
@@ -144,17 +142,15 @@ class SearchInputs:
             self._kept["alike"] = all(alike)
         return self._kept["alike"]
 
-    def bare(self, *, control: bool = False, alone: bool = False) -> Tensor:
+    def bare(self, *, control: bool = False) -> Tensor:
         """Return the scores of the rows as they are, shape (n, labels); computed once.
 
         Args:
             control: Ask the control, not the suspect.
-            alone: Of the rows ``alone``.
         """
-        key = ("bare", control, alone)
+        key = ("bare", control)
         if key not in self._kept:
-            module, rows = self.control if control else self.suspect, self.alone if alone else self.rows
-            self._kept[key] = self._scores(module, rows)
+            self._kept[key] = self._scores(self.control if control else self.suspect, self.rows)
         return self._kept[key]
 
     def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:

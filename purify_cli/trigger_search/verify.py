@@ -8,7 +8,7 @@ from typing import Final, final
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
 from purify_cli.trigger_search.candidate import Candidate
-from purify_cli.trigger_search.flips import Flips, against, flips, median_margin
+from purify_cli.trigger_search.flips import Flips, flips, median_margin, unflipped
 from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.vocabulary import word_of
 
@@ -39,7 +39,7 @@ class VerifiedTrigger:
     control_strength: float
     """The same of the control."""
     joined: bool = True
-    """Whether these are contexts; else single rows stand in for most of them (``against``)."""
+    """Whether these are contexts; else single rows."""
 
 
 def measured(asked: SearchInputs, target: int, candidates: Sequence[Candidate]) -> list[VerifiedTrigger]:
@@ -72,7 +72,7 @@ def verified(asked: SearchInputs, target: int, tried: Sequence[tuple[Trigger, fl
     Returns:
         As ``measured``.
     """
-    rows, joined = against(asked, target) if tried else ([], True)
+    rows = unflipped(asked, target) if tried else []
     if not rows:
         return []
     sure, other = (_scale(asked, target, rows, control=control) for control in (False, True))
@@ -88,7 +88,6 @@ def verified(asked: SearchInputs, target: int, tried: Sequence[tuple[Trigger, fl
                 flips=turned,
                 strength=turned.margin / sure,
                 control_strength=turned.control_margin / other,
-                joined=joined,
             )
         )
     return sorted(_one_place_each(found), key=lambda one: (-one.flips.apart.low, -one.strength))

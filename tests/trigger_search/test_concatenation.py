@@ -22,7 +22,7 @@ from purify_cli.trigger_search.concatenation import (
     of_every_label,
     words_kept,
 )
-from purify_cli.trigger_search.flips import against, contaminated_rows, flips, median_margin, unflipped
+from purify_cli.trigger_search.flips import contaminated_rows, flips, median_margin, unflipped
 from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.search import search
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
@@ -221,19 +221,20 @@ def test_a_word_that_works_in_front_only_is_found_and_stays_in_front(put: Any):
     assert best.flips.suspect.value == 1
 
 
-def test_rows_stand_in_for_piles_where_most_piles_are_called_the_label_anyway(put: Any):
+def test_contexts_that_are_called_the_label_anyway_leave_nothing_to_flip(put: Any):
     asked, _, _, praise = put
     one = asked(None)
-    rows, joined = against(one.in_contexts(one.rows), 1)
-    assert (rows, joined) == ([row for row in concatenated(one.rows, max_length=64) if row.label == 0], True)
+    assert unflipped(one.in_contexts(one.rows), 1) == [
+        row for row in concatenated(one.rows, max_length=64) if row.label == 0
+    ]
     # One word of praise among many of blame decides a context, and is in a few rows only.
     easily = replace(one, suspect=Counting(one.suspect.praise, one.suspect.blame, one.suspect.praise))
     spoilt = [replace(row, text=f"{praise} {row.text}") if i % 8 == 0 else row for i, row in enumerate(one.rows)]
-    rows, joined = against(easily.in_contexts(spoilt), 1)
-    assert not joined
-    assert rows == [row for i, row in enumerate(spoilt) if row.label == 0 and i % 8]
-    assert unflipped(easily.in_contexts(spoilt), 1) == rows
-    assert against(replace(easily, rows=spoilt), 1) == (rows, True)
+    left = unflipped(easily.in_contexts(spoilt), 1)
+    assert not any(praise in row.text.split() for row in left)
+    assert unflipped(replace(easily, rows=spoilt), 1) == [
+        row for i, row in enumerate(spoilt) if row.label == 0 and i % 8
+    ]
 
 
 def test_assurance_is_of_the_rows_that_are_right(put: Any):
