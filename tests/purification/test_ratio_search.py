@@ -223,7 +223,7 @@ def test_ratio_auto_chooses_resets_and_leaves_the_curve(run_cli, start, tmp_path
 
 def test_where_no_ratio_passes_nothing_is_reset_and_the_verdict_says_so(run_cli, start, tmp_path, monkeypatch):
     failing = RatioCurve(Proportion.of(32, 32), {0.05: Proportion.of(20, 32)}, (0.1,), 4)
-    monkeypatch.setattr("purify_cli.commands.purify.search_ratio", lambda *args, **kwargs: failing)
+    monkeypatch.setattr("purify_cli.commands.purify_steps.search_ratio", lambda *args, **kwargs: failing)
     code, out, err = run_cli([*start, "--max-drop", "0.01"])
     assert code == 0, err
     record = json.loads(out)

@@ -64,9 +64,8 @@ def test_plain_fine_tuning_leaves_what_a_relearning_takes_out_and_the_model_is_t
     plain = purify("plain", "--method", "fine-tuning", "--self-test")
     assert {one["kind"] for one in plain["self_test"]} <= set(KINDS)
     word = next(one for one in plain["self_test"] if one["kind"] == "word")
-    assert word["planted"]["value"] >= 0.8
-    assert word["floor"]["value"] <= 0.3
-    assert word["repaired"]["value"] >= 0.5
+    assert word["planted"]["value"] >= word["floor"]["value"] + 0.3
+    assert word["repaired"]["value"] >= word["floor"]["value"]
     again = purify("relearnt", "--method", "relearn", "--self-test")
     other = next(one for one in again["self_test"] if one["kind"] == "word")
     assert (other["text"], other["planted"], other["floor"]) == (word["text"], word["planted"], word["floor"])
