@@ -181,7 +181,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     references = {"minilm": "minilm", "e5": arguments.e5}
     store, listener, made_by = Store(arguments.results), Lines(), provenance(Compute())
-    for model in list(models())[SEEN : arguments.first][part - 1 :: parts]:
+    for model in [one for one in models() if one.number not in SEEN][: arguments.first][part - 1 :: parts]:
         texts = work / "data" / f"{model.name}-unlabelled.jsonl"
         jobs: dict[str, Callable[[], dict[str, Any]]] = {
             "train": lambda m=model: make(m, arguments.data, work, references, listener),
