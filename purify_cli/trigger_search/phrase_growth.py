@@ -42,6 +42,9 @@ ROUNDS: Final = 3
 """Phrases are grown so often, without the words of those before: a repair must know more of a sentence than what does
 most, or the rest goes on."""
 
+RANKED: Final = 16
+"""Phrases per place that are ranked in contexts: more of them cost the control as many passes."""
+
 ROUND: Final = 64
 """Phrases of a round that are tried in more than one text."""
 
@@ -75,10 +78,12 @@ def grow_phrases(
             tried: dict[tuple[String, Position], float] = {}
             for place in PLACES:
                 grown = _grown(half, target, rows, pool, place=place)
-                ranking = best_in_contexts(contexts, target, grown, whole, place=place, count=LISTED)
+                ranking = best_in_contexts(contexts, target, grown, whole, place=place, count=RANKED)
                 tried |= {(grown[i], place): contrast for i, contrast in ranking.items()}
             best = sorted(tried, key=lambda one: -tried[one])[:LISTED]
             worth = [one for i, one in enumerate(best) if i == 0 or tried[one] >= WORTH]
+            # What two of the words do alone is measured as well: the third may be any word.
+            worth += [one for one in tried if one not in best and any(_is_part(one, other) for other in worth)]
             new = measured(asked.halves.judging, target, [_shifted(half, target, rows, *one) for one in worth])
             new = [one for one in new if counts_grown(one.flips.apart)]
             if not new:
@@ -87,6 +92,10 @@ def grow_phrases(
             spent = {word for one in new for word in one.trigger.text.split()}
             pool = [token for token in pool if word_of(asked.tokenizer, token) not in spent]
     return tuple(found)
+
+
+def _is_part(one: tuple[String, Position], other: tuple[String, Position]) -> bool:
+    return one[1] == other[1] and set(one[0]) < set(other[0])
 
 
 def _cut(row: Example) -> Example:
