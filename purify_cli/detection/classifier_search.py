@@ -165,13 +165,14 @@ def _open_points(
     ]
     if few:
         best = found.held[few[0]]
-        why = (
+        left = (
             "no held-back context is left that a word could flip"
             if best is None
-            else f"of a word that flips all {best.at_most.total} contexts of {best.texts} held-back texts to label "
-            f"{few[0]} {best.at_most.low:.0%} is sure, and it takes {SUSPICIOUS:.0%} and {GROWN_TEXTS} contexts"
+            else f"{best.at_most.total} contexts of {best.texts} held-back texts are left that could be flipped to label "
+            f"{few[0]}, which prove {best.at_most.low:.0%} at most; a word takes {SUSPICIOUS:.0%}, and a grown phrase "
+            f"{GROWN_TEXTS} contexts"
         )
-        yield f"{_labels(few)} could not be tried: {why}; give more --clean-data"
+        yield f"{_labels(few)} could not be tried in full: {left}; give more --clean-data"
 
 
 def _labels(numbers: Sequence[int]) -> str:

@@ -139,7 +139,7 @@ def test_samples_too_few_for_any_word_to_be_flagged_acquit_nobody(
     code, out, err = run_cli(start)
     record = json.loads(out)
     assert (record["verdict"]["level"], code) == ("incomplete", 2), err
-    assert "could not be tried: " in record["verdict"]["not_measured"][0]
+    assert "could not be tried in full: " in record["verdict"]["not_measured"][0]
     assert not any(one["flagged"] for one in record["search"]["found"])
 
 
