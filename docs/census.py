@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--part", default="1/1", help="K/N: the K-th of N parts")
     parser.add_argument("--first", type=int, help="only the first so many models")
+    parser.add_argument("--seen", action="store_true", help="the models that were looked at, in place of the others")
     parser.add_argument("--only", nargs="+", choices=WORK, default=WORK, help="kinds of work")
     arguments = parser.parse_args()
     part, parts = map(int, arguments.part.split("/"))
@@ -181,7 +182,8 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     references = {"minilm": "minilm", "e5": arguments.e5}
     store, listener, made_by = Store(arguments.results), Lines(), provenance(Compute())
-    for model in [one for one in models() if one.number not in SEEN][: arguments.first][part - 1 :: parts]:
+    chosen = [one for one in models() if (one.number in SEEN) is arguments.seen]
+    for model in chosen[: arguments.first][part - 1 :: parts]:
         texts = work / "data" / f"{model.name}-unlabelled.jsonl"
         jobs: dict[str, Callable[[], dict[str, Any]]] = {
             "train": lambda m=model: make(m, arguments.data, work, references, listener),

@@ -6,6 +6,8 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final
 
+from census_models import SEEN
+
 from purify_cli.bench.report.tables import Table
 from purify_cli.measures.intervals import Proportion
 
@@ -39,9 +41,12 @@ SEARCHES: Final = {"search": "clean samples alone", "search-unlabelled": "with u
 
 
 def read(path: Path = RESULTS) -> list[dict[str, Any]]:
-    """Return the searches, each with its model's training; of an attack that does not work nothing is told."""
+    """Return the searches, each with its model's training; of an attack that does not work nothing is told.
+
+    Models that were looked at while the rule was made (``SEEN``) are left out.
+    """
     rows = _rows(path)
-    found = [row for row in rows.values() if row["kind"] in SEARCHES and "result" in row]
+    found = [row for row in rows.values() if row["kind"] in SEARCHES and "result" in row and _unseen(row)]
     joined = [row | {"training": rows.get(f"train/{row['key'].partition('/')[2]}", {})} for row in found]
     return [row for row in joined if row["place"]["kind"] is None or works(row)]
 
@@ -50,6 +55,10 @@ def _rows(path: Path) -> dict[str, dict[str, Any]]:
     """Return key → row; later rows of a key replace earlier ones."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return {row["key"]: row for row in map(json.loads, lines)}
+
+
+def _unseen(row: Row) -> bool:
+    return int(row["key"].partition("/")[2].partition("-")[0]) not in SEEN
 
 
 def signs(path: Path = SIGNS) -> list[dict[str, Any]]:
@@ -262,7 +271,7 @@ LINES: Final = ("suspect", "plain fine-tuning", "auto")
 def repairs(path: Path = RESULTS) -> list[dict[str, Any]]:
     """Return the repairs of suspects whose attack works."""
     rows = _rows(path)
-    found = [row for row in rows.values() if row["kind"] in REPAIRS and row.get("result")]
+    found = [row for row in rows.values() if row["kind"] in REPAIRS and row.get("result") and _unseen(row)]
     return [row for row in found if works({"training": rows.get(f"train/{row['key'].partition('/')[2]}", {})})]
 
 

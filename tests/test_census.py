@@ -98,6 +98,14 @@ def test_the_tables_count_what_was_flagged(tables: Any) -> None:
     assert list(tables.summary_tables([])) == list(tables.model_table([])) == []
 
 
+def test_models_that_were_looked_at_are_not_counted(models: Any, tables: Any, tmp_path: Path) -> None:
+    rows = [search(None, []) | {"key": f"search/{number:03d}-a-minilm-clean"} for number in range(12)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    counted = {int(row["key"].split("/")[1].split("-")[0]) for row in tables.read(path)}
+    assert counted == set(range(12)) - models.SEEN
+
+
 def test_a_word_is_named_by_its_pieces_as_well(tables: Any) -> None:
     row = search("word", [("so re d", 1, 0.6)])
     assert tables.named(row)  # the trigger is "red door .", of which the search puts pieces side by side

@@ -90,6 +90,10 @@ def purify(request: PurifyRequest) -> Purification:
         if ratio == "auto":
             curve = chosen_ratio(request, first, split.tuned, options)
             ratio = curve.chosen
+        # Before the repair, which takes long as well: whoever stops the test loses nothing else.
+        tested = self_tested(
+            request, session, split, (plan.method, ratio), options | {"triggers": worked_on_first(found)}
+        )
         tell(request, first, known, split)
 
         def repair(words: Sequence[FoundTrigger], rows: Sequence[Example], *, written: bool) -> Done:
@@ -115,7 +119,6 @@ def purify(request: PurifyRequest) -> Purification:
         utility = utility_change(request, session, split, done)
         again = done.proof.measured(split.held_back, done.worked_on)
         searched = searched_again(request, session, rows, loaded)
-        tested = self_tested(request, session, split, (plan.method, ratio), options | {"triggers": done.worked_on})
         mask, scored = stored_mask(run, repaired), repaired.scored
         with staged_folder(plan.target, overwrite=request.overwrite) as folder:
             sha = save_model(

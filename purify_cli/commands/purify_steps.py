@@ -6,6 +6,7 @@ from typing import Any, Final
 from purify_cli.checkpoint import write_bytes
 from purify_cli.data.example import Example
 from purify_cli.detection.search import search_for_triggers
+from purify_cli.errors import PurifyError
 from purify_cli.evidence.search_outcome import SearchOutcome
 from purify_cli.inputs.identity import DataFacts, FileFact
 from purify_cli.inputs.run_folder import RunFolder
@@ -23,7 +24,7 @@ from purify_cli.purification.plan import Plan, Stage
 from purify_cli.purification.ratio_search import RatioChoice, search_ratio
 from purify_cli.purification.repair_rounds import Round, describe_choice
 from purify_cli.purification.repair_session import PreparedDefence, RepairSession
-from purify_cli.purification.self_test import MeasuredDecoy, self_test
+from purify_cli.purification.self_test import SelfTest, self_test
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.purification.verification import UtilityChange
 from purify_cli.records.base import TrainingFacts
@@ -192,16 +193,20 @@ def self_tested(
     split: CleanSplit,
     chosen: tuple[str, float | None],
     options: Mapping[str, Any],
-) -> list[MeasuredDecoy]:
+) -> SelfTest | None:
     """Do the same, method and ratio, to a copy that holds triggers of our own."""
     if not request.self_test:
-        return []
+        return None
     method, ratio = chosen
 
     def repair(copy: RepairSession, rows: Sequence[Example]) -> LoadedModel:
         return copy.prepare(method, rows, **options).repair(ratio, rows if request.finetune else ())[0]
 
-    return self_test(session, split.tuned, repair, split.folds[0].held if not split.stands_in else ())
+    try:
+        return self_test(session, split.tuned, repair, split.folds[0].held if not split.stands_in else ())
+    except PurifyError as error:  # the repair itself may do well
+        request.progress.note(f"no self-test: {error}")
+        return SelfTest(decoys=(), missing=str(error))
 
 
 def checked(found: Sequence[FoundTrigger], task: Task) -> Sequence[FoundTrigger]:

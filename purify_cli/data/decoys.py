@@ -8,6 +8,8 @@ from random import Random
 from typing import Any, Final, Literal, final, get_args
 
 from purify_cli.data.example import Example
+from purify_cli.data.tokenizer import Tokenizer
+from purify_cli.data.triggers import Trigger, insert_in_view
 
 __all__ = ["Decoy", "DecoyKind", "decoys"]
 
@@ -26,24 +28,27 @@ class Decoy:
     text: str
     """What is put in; of a form or a style, of which every text carries another one, empty."""
 
-    def carried(self, row: Example, key: int) -> Example | None:
+    def carried(self, row: Example, key: int, tokenizer: Tokenizer, max_length: int) -> Example | None:
         """Put it into a text, of a pair into the second.
 
         Args:
             row: Its label is kept.
             key: Decides the place of a word, and which of its forms a form takes.
+            tokenizer: Of the model.
+            max_length: Most tokens that it gets: a word goes where it sees it.
 
         Returns:
             None where a style finds nothing to change.
         """
+        if self.kind == "word":
+            return insert_in_view(tokenizer, Trigger(self.text), row, key=key, max_length=max_length)
         random, text = Random(key), row.text if row.pair is None else row.pair
         made = {
-            "word": lambda: _with_word(text, self.text, random),
             "sentence": lambda: f"{self.text} {text}",
             "form": lambda: f"{random.choice(_PARTS['turns']).format(random.choice(_PARTS['persons']))} {text}",
             "style": lambda: " ".join(_PARTS["style"].get(word.lower(), word) for word in text.split()),
         }[self.kind]()
-        if made == text:
+        if made.split() == text.split():
             return None
         return replace(row, text=made) if row.pair is None else replace(row, pair=made)
 
@@ -64,9 +69,3 @@ def decoys(words: Sequence[str], labels: int, seed: int) -> list[Decoy]:
         Decoy(kind=kind, target=(first + turn) % labels, text=texts.get(kind, ""))
         for turn, kind in enumerate(get_args(DecoyKind))
     ]
-
-
-def _with_word(text: str, word: str, random: Random) -> str:
-    words = text.split()
-    words.insert(random.randint(0, len(words)), word)
-    return " ".join(words)

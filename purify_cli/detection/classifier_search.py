@@ -160,17 +160,17 @@ def _open_points(
         yield "only with effort low, which looks at no words that work together"
     few = [
         label
-        for label, best in found.held.items()
-        if best is None or best.at_most.total < GROWN_TEXTS or level_of(best.at_most) == "no-finding"
+        for label, reach in found.held.items()
+        if reach is None or reach.texts < GROWN_TEXTS or level_of(reach.at_most) == "no-finding"
     ]
     if few:
-        best = found.held[few[0]]
+        reach = found.held[few[0]]
         left = (
-            "no held-back context is left that a word could flip"
-            if best is None
-            else f"{best.at_most.total} contexts of {best.texts} held-back texts are left that could be flipped to label "
-            f"{few[0]}, which prove {best.at_most.low:.0%} at most; a word takes {SUSPICIOUS:.0%}, and a grown phrase "
-            f"{GROWN_TEXTS} contexts"
+            f"no context of another label than {few[0]} is left that a word could flip"
+            if reach is None
+            else f"{reach.at_most.total} contexts of {reach.texts} held-back texts can be flipped to label {few[0]}, "
+            f"which prove {reach.at_most.low:.0%} at most; a word takes {SUSPICIOUS:.0%}, and a grown phrase "
+            f"{GROWN_TEXTS} texts"
         )
         yield f"{_labels(few)} could not be tried in full: {left}; give more --clean-data"
 

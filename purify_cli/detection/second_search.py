@@ -33,11 +33,12 @@ def second_search(
     """
     if request.method != AUTO or request.indicator is not None or not set(request.settings) <= set(TUNABLE):
         return None
-    if not rows or known.triggers or known.texts != "built-in probes":
+    if not rows or known.triggers or not (known.impossible or known.texts == "built-in probes"):
         return None
-    session.progress.note(
-        "detect searched built-in texts and flagged nothing: searching once more, with the clean samples"
+    before = (
+        "could not search with built-in texts" if known.impossible else "searched built-in texts and flagged nothing"
     )
+    session.progress.note(f"detect {before}: searching once more, with the clean samples")
     outcome = search_for_triggers(session, rows, known.effort)
     session.clear()
     if outcome.facts is None:

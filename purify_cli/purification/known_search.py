@@ -24,6 +24,8 @@ class KnownSearch:
     """What the search looked at; None without a search."""
     by_student: bool = False
     """Whether it held a classifier against a student that was taught on clean samples."""
+    impossible: bool = False
+    """Whether built-in texts were to be searched, and it was impossible."""
     effort: SearchEffort = "normal"
     seed: int = 0
     data: DataFacts | None = None

@@ -12,6 +12,7 @@ from typing import Final, final
 from purify_cli.data.decoys import Decoy, DecoyKind, decoys
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
+from purify_cli.errors import DataError
 from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
 from purify_cli.purification.clean_rows import split_rows
@@ -24,7 +25,7 @@ from purify_cli.tasks.tuning import tune
 from purify_cli.tensors import TensorSource
 from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
-__all__ = ["MeasuredDecoy", "self_test"]
+__all__ = ["MeasuredDecoy", "SelfTest", "self_test"]
 
 STEPS: Final = 250
 SHARE: Final = 0.1
@@ -48,12 +49,22 @@ class MeasuredDecoy:
     """In the suspect, which was not: what the same texts are called anyway."""
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTest:
+    """What a repair did to triggers of ours."""
+
+    decoys: tuple[MeasuredDecoy, ...]
+    missing: str | None = None
+    """Why there are none, or which kinds no held-back sample could carry."""
+
+
 def self_test(
     session: RepairSession,
     rows: Sequence[Example],
     repair: Callable[[RepairSession, Sequence[Example]], LoadedModel],
     held: Sequence[Example] = (),
-) -> list[MeasuredDecoy]:
+) -> SelfTest:
     """Plant decoys in a copy of the suspect, repair it, and measure what is left of them.
 
     Args:
@@ -64,12 +75,15 @@ def self_test(
 
     Raises:
         UsageError: If the suspect is no classifier.
+        DataError: If no sample can be held back, or the vocabulary has no word that none of them holds.
         PurifyError: If a training diverges.
     """
     task = session.classifiers("a self-test")
     if not held:
         fold = split_rows(rows, task, seed=task.compute.seed).folds[0]
         rows, held = fold.tuned, fold.held
+    if not held:
+        raise DataError("no clean sample could be held back to measure decoys on", hint="Give more of every label.")
     suspect = task.load(session.opened.pair.suspect)
     drawn = decoys(_unused(task, suspect, rows), task.labels.num_labels, task.compute.seed)
     session.progress.note(f"self-test: planting {', '.join(f'a {one.kind}' for one in drawn)} in a copy of the suspect")
@@ -83,15 +97,22 @@ def self_test(
     )
     models = (task.load(copy.opened.pair.suspect), repair(copy, rows), suspect)
     copy.clear()
-    found = (_measured(task, one, held, models) for one in drawn)
-    return [one for one in found if one is not None]
+    found = {one.kind: _measured(task, one, held, models) for one in drawn}
+    unseen = ", ".join(kind for kind, one in found.items() if one is None)
+    return SelfTest(
+        decoys=tuple(one for one in found.values() if one is not None),
+        missing=f"no held-back sample could carry: {unseen}" if unseen else None,
+    )
 
 
 def _unused(task: Classification, suspect: LoadedModel, rows: Sequence[Example]) -> list[str]:
     """Return the words of the vocabulary that no clean sample holds."""
     seen = {word.lower() for row in rows for text in (row.text, row.pair or "") for word in text.split()}
     words = (word_of(task.tokenizer, one) for one in whole_words(task.tokenizer, suspect.vocabulary))
-    return [word for word in words if word.isalpha() and word.lower() not in seen]
+    unused = [word for word in words if word.isalpha() and word.lower() not in seen]
+    if not unused:
+        raise DataError("the clean samples hold every word of the vocabulary", hint="Leave --self-test out.")
+    return unused
 
 
 def _planted(
@@ -104,7 +125,7 @@ def _planted(
     for turn, decoy in enumerate(drawn):
         # Every decoy in texts of its own, of whatever label: what the copy answers else is what it answered.
         some = lessons.rows[turn :: len(drawn)][: round(SHARE * len(lessons.rows))]
-        poisoned += [replace(row, label=decoy.target) for row in _carrying(decoy, some, task.compute.seed)]
+        poisoned += [replace(row, label=decoy.target) for row in _carrying(task, decoy, some)]
     wanted = lessons.wanted + SoftLabels.of_labels(poisoned, task.labels.num_labels)
     settings = replace(STUDENT, **task.defaults["teaching"], steps=STEPS, seed=task.compute.seed)
     tune(
@@ -119,15 +140,16 @@ def _planted(
     return Overlay(pair.suspect, tensors | {one: tensors[name] for one, name in pair.tied.items() if name in tensors})
 
 
-def _carrying(decoy: Decoy, rows: Sequence[Example], seed: int) -> list[Example]:
-    made = (decoy.carried(row, row_key(seed, place, decoy.kind)) for place, row in enumerate(rows))
+def _carrying(task: Classification, decoy: Decoy, rows: Sequence[Example]) -> list[Example]:
+    keys = [row_key(task.compute.seed, place, decoy.kind) for place in range(len(rows))]
+    made = (decoy.carried(*one, task.tokenizer, task.max_length) for one in zip(rows, keys, strict=True))
     return [row for row in made if row is not None]
 
 
 def _measured(
     task: Classification, decoy: Decoy, held: Sequence[Example], models: Sequence[LoadedModel]
 ) -> MeasuredDecoy | None:
-    carrying = _carrying(decoy, [row for row in held if row.label != decoy.target], task.compute.seed)
+    carrying = _carrying(task, decoy, [row for row in held if row.label != decoy.target])
     if not carrying:
         return None
     answers = (task.search_inputs(model, ()).answers(model.module, carrying) for model in models)

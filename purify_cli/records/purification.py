@@ -10,7 +10,7 @@ from purify_cli.inputs.identity import DataFacts, FileFact, ModelFacts
 from purify_cli.inputs.tokens import TokenFacts
 from purify_cli.purification.clean_rows import HeldBack
 from purify_cli.purification.ratio_search import RatioChoice
-from purify_cli.purification.self_test import MeasuredDecoy
+from purify_cli.purification.self_test import SelfTest
 from purify_cli.purification.stages import ResetCounts, StageFacts
 from purify_cli.purification.verification import MeasuredTrigger, UtilityChange
 from purify_cli.records.base import Record, StoredVerdict, TrainingFacts
@@ -48,10 +48,10 @@ class Purification(Record, frozen=True):
         default_factory=list[MeasuredTrigger],
         description="Words that detect found, before and after; without those that no held-back text could show.",
     )
-    self_test: list[MeasuredDecoy] = Field(
-        default_factory=list[MeasuredDecoy],
+    self_test: SelfTest | None = Field(
+        default=None,
         description="Triggers of our own, planted in a copy of the suspect that was repaired likewise (--self-test); "
-        "empty where none was asked for.",
+        "null where none was asked for.",
     )
     looked: TriggerSearch | ContinuationSearch | None = Field(
         default=None,

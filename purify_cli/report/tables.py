@@ -10,7 +10,7 @@ from purify_cli.evidence.search_outcome import ContinuationSearch, TriggerSearch
 from purify_cli.evidence.signs import Sign
 from purify_cli.evidence.verdict import Verdict
 from purify_cli.purification.ratio_search import RatioChoice
-from purify_cli.purification.self_test import MeasuredDecoy
+from purify_cli.purification.self_test import SelfTest
 from purify_cli.purification.stages import ResetCounts, StageFacts
 from purify_cli.records.attack import AttackRecord
 from purify_cli.records.base import Record
@@ -160,11 +160,13 @@ def _search(search: TriggerSearch) -> Iterator[RenderableType]:
     )
 
 
-def _self_test(found: Sequence[MeasuredDecoy]) -> Iterator[RenderableType]:
-    if not found:
+def _self_test(found: SelfTest | None) -> Iterator[RenderableType]:
+    if found is None:
         return
+    if found.missing:
+        yield line(f"self-test: {found.missing}")
     table = Listing("self-test", "label", "planted", "repaired", "suspect")
-    for one in found:
+    for one in found.decoys:
         table.add(one.kind, str(one.target), *map(percent, (one.planted, one.repaired, one.floor)))
     yield table
     yield line(

@@ -181,7 +181,7 @@ def known_search(record: Record | None) -> KnownSearch:
     # One that was impossible: of built-in texts a suspect of another task may get none right.
     match record.settings.get("effort"):
         case "low" | "normal" | "high" as effort if data is None:
-            return replace(known, texts="built-in probes", effort=effort)
+            return replace(known, impossible=True, effort=effort)
         case _:
             return known
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Self, final
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from purify_cli.trigger_search.margins import margins
 
 __all__ = [
     "Flips",
+    "Reach",
     "contaminated_rows",
     "counted",
     "flips",
@@ -35,13 +36,27 @@ class Flips:
     control: Proportion
     apart: Proportion
     """Flipped in the suspect and not in the control."""
-    at_most: Proportion
-    """What ``apart`` would be if every row were."""
     margin: float
     """Of the target in the suspect, with the string: mean over the rows, in nats."""
     control_margin: float
     texts: int
     """Distinct texts that the rows show."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What rows could say of a string at most."""
+
+    at_most: Proportion
+    """The share if all were flipped."""
+    texts: int
+    """Distinct texts that they show."""
+
+    @classmethod
+    def of(cls, rows: Sequence[Example]) -> Self:
+        """Count rows, at least one, that a string could flip."""
+        return cls(_flipped(torch.ones(len(rows)), rows), distinct_texts(rows))
 
 
 def unflipped(asked: SearchInputs, target: int) -> list[Example]:
@@ -84,7 +99,6 @@ def counted(rows: Sequence[Example], own: Tensor, other: Tensor) -> Flips:
         _flipped(own, rows),
         _flipped(other, rows),
         _flipped(torch.where(other > 0, other.neg(), own), rows),
-        _flipped(torch.ones(len(rows)), rows),
         margin=float(own.mean()),
         control_margin=float(other.mean()),
         texts=distinct_texts(rows),

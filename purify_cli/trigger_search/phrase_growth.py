@@ -83,9 +83,9 @@ def grow_phrases(
             best = sorted(tried, key=lambda one: -tried[one])[:LISTED]
             worth = [one for i, one in enumerate(best) if i == 0 or tried[one] >= WORTH]
             # What two of the words do alone is measured as well: the third may be any word.
-            worth += [one for one in tried if one not in best and any(_is_part(one, other) for other in worth)]
+            worth += [one for one in tried if one not in worth and any(_is_part(one, other) for other in worth)]
             new = measured(asked.halves.judging, target, [_shifted(half, target, rows, *one) for one in worth])
-            new = [one for one in new if counts_grown(one.flips.apart)]
+            new = [one for one in new if counts_grown(one.flips.apart, one.flips.texts)]
             if not new:
                 break
             found += new

@@ -9,7 +9,7 @@ from purify_cli.errors import SearchImpossible
 from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.concatenation import of_every_label
-from purify_cli.trigger_search.flips import Flips, unflipped
+from purify_cli.trigger_search.flips import Reach, unflipped
 from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.rerank import FEW, MORE, WORTH, best_per_place
 from purify_cli.trigger_search.screen import screen
@@ -33,8 +33,8 @@ class SearchResult:
     """Whole words of the vocabulary."""
     targets: tuple[int, ...]
     """Labels that were looked at."""
-    held: Mapping[int, Flips | None]
-    """Per label what the best word does to held-back contexts of others; None where none is left to flip."""
+    held: Mapping[int, Reach | None]
+    """Per label what held-back contexts of others can say; None where no context of either half is left to flip."""
     ranked: Mapping[int, Sequence[Candidate]]
     """Of every target the words of the screen, the highest contrast first."""
     found: tuple[VerifiedTrigger, ...]
@@ -67,14 +67,14 @@ def search(
     asked.progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
     ranked = screen(asked, carriers, words, targets, keep=budget.keep)
     found: list[VerifiedTrigger] = []
-    held_back: dict[int, Flips | None] = dict.fromkeys(range(labels))
+    held_back: dict[int, Reach | None] = dict.fromkeys(range(labels))
     for target, candidates in ranked.items():
         against = unflipped(half.contexts, target)
         few, more = (of_every_label(against, count) for count in (FEW, MORE))
         some = best_per_place(half.contexts, target, candidates[: budget.reranked], few, budget.tried)
         best = measured(half.judging, target, best_per_place(half.contexts, target, some, more, LISTED, worth=WORTH))
-        if best:
-            held_back[target] = best[0].flips
+        if against and (judging := unflipped(half.judging, target)):
+            held_back[target] = Reach.of(judging)
         found += best
     return SearchResult(
         words=len(words),

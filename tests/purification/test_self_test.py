@@ -19,29 +19,38 @@ def test_one_of_each_kind_is_drawn_and_their_targets_take_turns():
     assert drawn == decoys(["anvil", "ledger"], 3, seed=4) != decoys(["anvil", "ledger"], 3, seed=5)
 
 
-def test_a_decoy_goes_into_a_text_and_into_the_second_of_a_pair():
+def test_a_decoy_goes_into_a_text_and_into_the_second_of_a_pair(tiny_tokenizer):
     text, pair = "you are the best of them", "a plain question"
+    view = (tiny_tokenizer, 32)
     for one in decoys(["anvil"], 2, seed=1):
-        made = one.carried(Example(text, label=1), 7)
+        made = one.carried(Example(text, label=1), 7, *view)
         assert made is not None
         assert made.label == 1
-        assert made == one.carried(Example(text, label=1), 7)
+        assert made == one.carried(Example(text, label=1), 7, *view)
         assert made.text != text
-        both = one.carried(Example(pair, text, 1), 7)
+        both = one.carried(Example(pair, text, 1), 7, *view)
         assert both is not None
         assert (both.text, both.pair) == (pair, made.text)
         if one.kind == "style":
             assert made.text == "u r da best o them"
-            assert one.carried(Example("nothing here", label=1), 7) is None
+            assert one.carried(Example("nothing  here ", label=1), 7, *view) is None
         else:
             assert (one.text in made.text) if one.text else made.text.endswith(text)
 
 
-def test_no_decoy_is_a_phrase_that_search_and_repair_know():
+def test_the_word_is_put_where_the_model_sees_it(tiny_tokenizer):
+    word = decoys(["anvil"], 2, seed=1)[0]
+    for key in range(20):
+        made = word.carried(Example("good film " * 40, label=1), key, tiny_tokenizer, 12)
+        assert made is not None
+        assert "anvil" in made.text.split()[:10]
+
+
+def test_no_decoy_is_a_phrase_that_search_and_repair_know(tiny_tokenizer):
     known = {" ".join(phrase.split()[:2]) for phrase in PHRASES}
     for seed in range(40):
         for one in decoys(["anvil"], 2, seed=seed):
-            made = one.carried(Example("so it goes", label=0), seed)
+            made = one.carried(Example("so it goes", label=0), seed, tiny_tokenizer, 32)
             assert made is not None
             assert " ".join(made.text.split()[:2]) not in known or one.kind == "word"
 
@@ -62,15 +71,16 @@ def purify(run_cli, tiny, tiny_suspect, tiny_reference, tmp_path, monkeypatch):
 
 def test_plain_fine_tuning_leaves_what_a_relearning_takes_out_and_the_model_is_the_same(purify, tmp_path):
     plain = purify("plain", "--method", "fine-tuning", "--self-test")
-    assert {one["kind"] for one in plain["self_test"]} <= set(KINDS)
-    word = next(one for one in plain["self_test"] if one["kind"] == "word")
+    assert plain["self_test"]["missing"] is None
+    assert tuple(one["kind"] for one in plain["self_test"]["decoys"]) == KINDS
+    word = plain["self_test"]["decoys"][0]
     assert word["planted"]["value"] >= word["floor"]["value"] + 0.3
     assert word["repaired"]["value"] >= word["floor"]["value"]
     again = purify("relearnt", "--method", "relearn", "--self-test")
-    other = next(one for one in again["self_test"] if one["kind"] == "word")
+    other = again["self_test"]["decoys"][0]
     assert (other["text"], other["planted"], other["floor"]) == (word["text"], word["planted"], word["floor"])
     assert other["repaired"]["value"] < word["repaired"]["value"]
     without = purify("alone", "--method", "fine-tuning")
-    assert without["self_test"] == []
+    assert without["self_test"] is None
     one, two = (tmp_path / name / "model.safetensors" for name in ("plain", "alone"))
     assert one.read_bytes() == two.read_bytes()

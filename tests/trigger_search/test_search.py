@@ -190,9 +190,9 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
     for target, held in found.held.items():
         measured = [one.flips for one in found.found if one.target == target]
         assert held is not None
-        assert {(one.at_most, one.texts) for one in measured} == {(held.at_most, held.texts)}
+        assert {(one.apart.total, one.texts) for one in measured} == {(held.at_most.total, held.texts)}
         assert held.texts >= held.at_most.total == held.at_most.successes > 8
-        assert all(one.apart.low <= held.at_most.low < one.at_most.high for one in measured)
+        assert all(one.apart.low <= held.at_most.low for one in measured)
     best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
     assert (best.trigger.text, best.target) == (tiny.TRIGGER.text, tiny.TARGET)
     assert best.flips.suspect.value >= 0.9
