@@ -1,6 +1,7 @@
 """The census: models that nobody chose, and tables that count what was found."""
 
 import importlib.util
+import json
 import sys
 from collections import Counter
 from pathlib import Path

@@ -86,9 +86,9 @@ def put(tiny_tokenizer: Any):
     words = whole_words(tiny_tokenizer, len(tiny_tokenizer))
     words = [word for word in words if word_of(tiny_tokenizer, word).isalnum()]
     praise, plain = words[:4], words[4:]
-    text = " ".join(word_of(tiny_tokenizer, one) for one in plain[-12:])
+    texts = [" ".join(word_of(tiny_tokenizer, one) for one in plain[-28 + i : -16 + i]) for i in range(16)]
     praised = " ".join(word_of(tiny_tokenizer, one) for one in praise * 3)
-    rows = [Example(text, label=0)] * 16 + [Example(praised, label=1)] * 16
+    rows = [*(Example(text, label=0) for text in texts), *[Example(praised, label=1)] * 16]
 
     def asked(needed: Sequence[int], *, each: float = 0.0) -> SearchInputs:
         return SearchInputs(
