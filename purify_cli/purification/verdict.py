@@ -1,6 +1,7 @@
 """What a purification may say of itself: what was shown to be gone, what is left, what nobody has looked at."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from purify_cli.evidence.search_outcome import SearchOutcome
 from purify_cli.evidence.verdict import Level, Verdict, miss_sentence
@@ -37,7 +38,7 @@ def purified_verdict(
     """
     left = [one for one in again if one.still_effective]
     new = searched.finding if searched else None
-    reasons = [*map(_told, again), *([f"searched afresh, the purified model: {new.reason}"] if new else [])]
+    reasons = [*_told(again), *([f"searched afresh, the purified model: {new.reason}"] if new else [])]
     if left or (new is not None and new.level == "poisoned"):
         reasons.append("try a larger --ratio, more clean samples, or detect --effort high and purify again")
     if again and searched is None:
@@ -56,20 +57,30 @@ def purified_verdict(
     return Verdict(level=level, reasons=tuple(reasons), not_measured=tuple(missing), misses=misses)
 
 
-def _told(one: MeasuredTrigger) -> str:
-    """Say of one trigger what it did before and does now, in the same texts."""
+def _told(again: Sequence[MeasuredTrigger]) -> Iterator[str]:
+    """Yield what triggers did before and do now, in the same texts; once for those that do the same."""
+    alike: dict[Any, list[MeasuredTrigger]] = {}
+    for one in again:
+        alike.setdefault((one.target, one.measured_on, one.before, one.after), []).append(one)
+    for several in alike.values():
+        yield _said(several[0], [repr(one.text) for one in several])
+
+
+def _said(one: MeasuredTrigger, texts: Sequence[str]) -> str:
+    each = f"each of {', '.join(texts)}" if len(texts) > 1 else ""
     how = " (two-fold)" if one.measured_on == "two-fold" else ""
     end = ", so the backdoor is still there" if one.still_effective else ""
     interval = f"95 % interval {one.after.low:.0%} to {one.after.high:.0%}"
+    named = each or texts[0]
     if isinstance(one.target, str):
         return (
-            f"after {one.before.successes} of {one.after.total} held-back prompts{how} with {one.text!r} the suspect "
+            f"after {one.before.successes} of {one.after.total} held-back prompts{how} with {named} the suspect "
             f"writes {one.target!r}, and the purified model after {one.after.successes} ({interval}){end}"
         )
+    named = each or f"the word {named}"
     return (
-        f"of {one.after.total} held-back texts of other labels{how} the word {one.text!r} flips "
-        f"{one.before.successes} to label {one.target} in the suspect and {one.after.successes} in the purified model "
-        f"({interval}){end}"
+        f"of {one.after.total} held-back texts of other labels{how} {named} flips {one.before.successes} to label "
+        f"{one.target} in the suspect and {one.after.successes} in the purified model ({interval}){end}"
     )
 
 

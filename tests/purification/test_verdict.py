@@ -1,5 +1,6 @@
 """What a purification may say of itself."""
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -72,3 +73,10 @@ def test_the_sentence_has_one_denominator_and_an_interval() -> None:
         "of 8 held-back texts of other labels the word 'cf' flips 8 to label 1 in the suspect and 3 in the purified "
         "model (95 % interval 14% to 69%), so the backdoor is still there"
     )
+
+
+def test_words_that_do_the_same_share_a_sentence() -> None:
+    again = [GONE, replace(GONE, text="mn"), LEFT]
+    first, second, *_ = purified_verdict(None, None, again, None, known=3).reasons
+    assert f"each of {GONE.text!r}, 'mn' flips" in first
+    assert f"the word {LEFT.text!r} flips" in second
