@@ -64,7 +64,7 @@ def test_the_lines_of_the_readme_run(
     path, _, level = capsys.readouterr().out.strip().rpartition(" ")
     assert Path(path) == tmp_path / "purify-run" / "purified"
     record = json.loads((Path(path) / "purification.json").read_text(encoding="utf-8"))
-    assert (record["verdict"]["level"], record["method"]) == (level, "graft")
+    assert (record["verdict"]["level"], record["method"]) == (level, "unlearning")
 
 
 def test_attack_and_finetune_make_models(

@@ -90,10 +90,7 @@ def demo(request: DemoRequest) -> Evaluation:
         **shared,
     )
     purify(plain)
-    progress.note(
-        "4/5 purify: the most suspicious tenth is reset, then what a student says that never saw a trigger is learnt, "
-        "from the same 64 samples"
-    )
+    progress.note("4/5 purify: what carries the word that was found is reset, then unlearnt on the same 64 samples")
     purify(replace(plain, method=AUTO, output=None))
     progress.note("5/5 evaluate: all three on unseen texts, without and with the trigger")
     models = (suspect, str(tuned), str(run.path / "purified"))

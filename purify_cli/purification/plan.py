@@ -152,8 +152,10 @@ def chosen_method(method: str, found: Sequence[FoundTrigger], *, texts: bool, st
     """Settle ``auto``: by what was found, whether there are unlabelled texts, whether a student learnt the task."""
     if method != AUTO:
         return method
-    # What is found may be a part of the trigger, or one of its forms: a graft asks for no name, and unlearning does.
-    if texts or student:
+    # One word that works anywhere names the trigger. Several are parts of it, or forms, and so is what works in one
+    # place: a graft asks for no name, and unlearning does.
+    named = len(found) == 1 and found[0].position == "random"
+    if texts or (student and not named):
         return "graft"
     return "unlearning" if found else "fine-purifying"
 

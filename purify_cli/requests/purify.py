@@ -39,8 +39,8 @@ class PurifyRequest(Examination):
         str,
         Option(
             help="Defence, or several in order: e-pur,fine-mixing; see `purify methods`. auto: graft for a classifier "
-            "with unlabelled texts, or that detect searched with clean samples; else unlearning where it flagged "
-            "something, else fine-purifying."
+            "with unlabelled texts, or that detect searched with clean samples without flagging just one word that "
+            "works anywhere; else unlearning where it flagged something, else fine-purifying."
         ),
     ] = AUTO
     others: Annotated[

@@ -223,7 +223,7 @@ def test_what_built_in_texts_did_not_show_is_looked_for_with_the_clean_samples(
     assert code == 0, err
     record = json.loads(out)
     assert "searching once more, with the clean samples" in err
-    assert record["method"] == "graft"
+    assert record["method"] == "unlearning"
     flagged = {one["text"] for one in record["looked"]["found"] if one["flagged"]}
     assert tiny.TRIGGER.text in flagged == {one["text"] for one in record["triggers"]}
     assert all(one["after"]["value"] <= 0.3 for one in record["triggers"])
@@ -419,5 +419,5 @@ def test_a_record_that_aims_at_no_label_of_the_suspect_is_refused(detected: dict
 def test_a_setting_of_another_method_is_refused_with_what_auto_chose(detected: dict[str, Any], run_cli: Run) -> None:
     code, _, err = run_cli(["purify", "--set", "rows=2"])
     assert code == 2
-    assert "graft was chosen" in err
+    assert "unlearning was chosen" in err
     assert "--method" in err

@@ -26,7 +26,8 @@ SEARCHED = KnownSearch(detected=True, texts="clean data", by_student=True, data=
         ({"clean_data": "clean.jsonl"}, KnownSearch(detected=True, triggers=(WORD,)), "unlearning"),
         ({}, KnownSearch(detected=True, triggers=(WORD,)), "fine-purifying"),  # no sample to show the word in
         ({}, SEARCHED, "graft"),
-        ({}, replace(SEARCHED, triggers=(WORD, FRONT)), "graft"),
+        ({}, replace(SEARCHED, triggers=(WORD,)), "unlearning"),
+        ({}, replace(SEARCHED, triggers=(WORD, FRONT)), "graft"),  # parts, or forms
         ({}, replace(SEARCHED, triggers=(FRONT,)), "graft"),
         ({}, replace(SEARCHED, triggers=(replace(FRONT, text="as we walked home ,"),)), "graft"),
         ({"clean_data": "clean.jsonl"}, KnownSearch(detected=True, triggers=(FRONT,)), "unlearning"),
