@@ -20,7 +20,7 @@ from purify_cli.requests.attack import AttackRequest
 from purify_cli.requests.demo import DemoRequest
 from purify_cli.requests.detect import DetectRequest
 from purify_cli.requests.evaluate import EvaluateRequest
-from purify_cli.requests.purify import PurifyRequest
+from purify_cli.requests.purify import AUTO, PurifyRequest
 from purify_cli.requests.shared import BATCH
 from purify_cli.runtime import Compute
 from purify_cli.storage.origin import EVALUABLE, locate
@@ -90,8 +90,8 @@ def demo(request: DemoRequest) -> Evaluation:
         **shared,
     )
     purify(plain)
-    progress.note("4/5 purify: what carries the word that was found is reset, then unlearnt on the same 64 samples")
-    purify(replace(plain, method="unlearning", output=None))
+    progress.note("4/5 purify: the method that suits what was found, on the same 64 samples")
+    purify(replace(plain, method=AUTO, output=None))
     progress.note("5/5 evaluate: all three on unseen texts, without and with the trigger")
     models = (suspect, str(tuned), str(run.path / "purified"))
     asked = EvaluateRequest(
