@@ -17,7 +17,7 @@ from purify_cli.checkpoint.staging import locked_aside
 from purify_cli.choices import Estimator
 from purify_cli.data.example import Example
 from purify_cli.data.sampling import examples_sha256
-from purify_cli.errors import DataError, UsageError
+from purify_cli.errors import UsageError
 from purify_cli.inputs.curvature_cache import CurvatureData, Measured, Source, curvature_for
 from purify_cli.inputs.opening import OpenedPair
 from purify_cli.inputs.run_folder import RunFolder
@@ -153,20 +153,9 @@ class RepairSession:
             labelled: Rows that teach their true label.
 
         Raises:
-            DataError: If it gives all unlabelled texts one label, so that they teach nothing else.
             PurifyError: As for ``lessons_of``.
         """
         task = self.classifiers("a teacher")
-        if texts.held:
-            # Of those that are taught half are made, and foreign words may get any label.
-            shown = [*texts.held, *texts.rows[: texts.as_they_are]]
-            answers = task.search_inputs(teacher, ()).answers(teacher.module, shown).unique().tolist()
-            if len(answers) == 1:
-                raise DataError(
-                    f"all {len(shown)} unlabelled texts that were looked at get the label {answers[0]}: "
-                    "they teach nothing else",
-                    hint="Give unlabelled texts of every label, as the task has them; or leave --unlabelled out.",
-                )
         return lessons_of(task, teacher, texts.rows, labelled, as_they_are=texts.as_they_are, progress=self.progress)
 
     def classifiers(self, what: str) -> Classification:

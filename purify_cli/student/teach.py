@@ -7,6 +7,7 @@ from typing import Final, final
 
 from purify_cli.data.example import Example
 from purify_cli.data.keys import row_key
+from purify_cli.errors import DataError
 from purify_cli.evaluation.forward import scores
 from purify_cli.inputs.opening import OpenedPair
 from purify_cli.model import LoadedModel
@@ -65,13 +66,20 @@ def lessons_of(
         progress: Told of the passes.
 
     Raises:
+        DataError: If the teacher gives all texts that are as they were given one label.
         PurifyError: If a row cannot be encoded, or the teacher's answers are not finite.
     """
     compute, pad_id = task.compute.searching, task.pad_id(teacher)
     answers = scores(teacher.module, task.encode(texts), compute, pad_id=pad_id, progress=progress)
+    said, labels = answers.argmax(dim=1).tolist(), [row.label for row in labelled]
+    # Made texts do not tell: foreign words may get any label.
+    if as_they_are and len(set(said[:as_they_are])) == 1:
+        raise DataError(
+            f"all {as_they_are} unlabelled texts that were looked at get the label {said[0]}: they teach nothing else",
+            hint="Give unlabelled texts of every label, as the task has them; or leave --unlabelled out.",
+        )
     if not labelled:
         return Lessons(tuple(texts), SoftLabels.of_teacher(answers, TEMPERATURE), len(texts))
-    said, labels = answers.argmax(dim=1).tolist(), [row.label for row in labelled]
     kept = _proportioned(said[:as_they_are], labels, seed=compute.seed)
     kept += [as_they_are + place for place in _proportioned(said[as_they_are:], labels, seed=compute.seed)]
     wanted = SoftLabels.of_teacher(answers[kept], TEMPERATURE)
