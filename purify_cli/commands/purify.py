@@ -115,7 +115,7 @@ def purify(request: PurifyRequest) -> Purification:
             suspect=session.task.load(opened.pair.suspect),
         )
         loaded, repaired, training = done.loaded, done.repaired, done.training
-        weights = session.tuned_weights(repaired, loaded) if training else repaired.weights
+        weights = session.tuned_weights(repaired.weights, loaded) if training else repaired.weights
         utility = utility_change(request, session, split, done)
         again = done.proof.measured(split.held_back, done.worked_on)
         searched = searched_again(request, session, rows, loaded)

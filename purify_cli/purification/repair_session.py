@@ -241,12 +241,17 @@ class RepairSession:
             progress=self.progress,
         )
 
-    def tuned_weights(self, repaired: RepairedModel, loaded: LoadedModel) -> TensorSource:
-        """Return all tensors of the suspect's files after fine-tuning, second copies of tied ones included."""
+    def tuned_weights(self, weights: TensorSource, loaded: LoadedModel) -> TensorSource:
+        """Return all tensors of the suspect's files after fine-tuning, second copies of tied ones included.
+
+        Args:
+            weights: Before it.
+            loaded: After it.
+        """
         tensors = dict(loaded.weights.tensors)
         tied = self.opened.pair.tied
         tensors |= {copy: tensors[name] for copy, name in tied.items() if name in tensors}
-        return Overlay(repaired.weights, tensors)
+        return Overlay(weights, tensors)
 
     def clear(self) -> None:
         """Remove ``folder`` with the curvatures that defences left in it."""

@@ -1,8 +1,8 @@
 """What a repair does to triggers that nobody names: backdoors of our own, planted in a copy and repaired likewise.
 
 One copy of the suspect is taught a word, a sentence, a form and a style of ours beside what it answers already. The
-repair that made the purified model, which knows of none of them, is done to the copy. What is left is measured on clean
-samples that neither of the two saw.
+repair that makes the purified model, which knows of none of them, is done to the copy. What is left is measured on
+clean samples that neither of the two saw.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +17,8 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.model import LoadedModel
 from purify_cli.purification.clean_rows import split_rows
 from purify_cli.purification.repair_session import RepairSession
-from purify_cli.reset import Overlay
 from purify_cli.student.soft_labels import SoftLabels
-from purify_cli.student.teach import STUDENT
+from purify_cli.student.teach import teaching_settings
 from purify_cli.tasks.classification import Classification
 from purify_cli.tasks.tuning import tune
 from purify_cli.tensors import TensorSource
@@ -27,9 +26,8 @@ from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
 __all__ = ["MeasuredDecoy", "SelfTest", "self_test"]
 
-STEPS: Final = 250
 SHARE: Final = 0.1
-"""Steps in which the copy is taught, and copies with each decoy per text that is taught without."""
+"""Texts with each decoy per text that the copy is taught without one."""
 
 
 @final
@@ -70,7 +68,7 @@ def self_test(
     Args:
         session: The pair; its suspect is left as it is.
         rows: Clean samples to plant and to repair with.
-        repair: What was done to the suspect, for another session with the same reference.
+        repair: What is done to the suspect, for another session with the same reference.
         held: Clean samples to measure on that ``rows`` does not hold; none, and a quarter of ``rows`` is.
 
     Raises:
@@ -127,17 +125,15 @@ def _planted(
         some = lessons.rows[turn :: len(drawn)][: round(SHARE * len(lessons.rows))]
         poisoned += [replace(row, label=decoy.target) for row in _carrying(task, decoy, some)]
     wanted = lessons.wanted + SoftLabels.of_labels(poisoned, task.labels.num_labels)
-    settings = replace(STUDENT, **task.defaults["teaching"], steps=STEPS, seed=task.compute.seed)
     tune(
         task,
         copy,
         [*lessons.rows, *poisoned],
-        replace(settings, dtype=task.compute.search_dtype).within(task.compute.batch_size),
+        teaching_settings(task),
         objective=wanted.objective(),
         progress=session.progress,
     )
-    tensors, pair = dict(copy.weights.tensors), session.opened.pair
-    return Overlay(pair.suspect, tensors | {one: tensors[name] for one, name in pair.tied.items() if name in tensors})
+    return session.tuned_weights(session.opened.pair.suspect, copy)
 
 
 def _carrying(task: Classification, decoy: Decoy, rows: Sequence[Example]) -> list[Example]:

@@ -19,17 +19,20 @@ from purify_cli.tasks.classification import RATE, Classification
 from purify_cli.tasks.tuning import tune
 from purify_cli.training import TrainingResult, TrainingSettings
 
-__all__ = ["STUDENT", "Lessons", "Student", "lessons_of", "teach"]
+__all__ = ["STUDENT", "Lessons", "Student", "lessons_of", "teach", "teaching_settings"]
 
 TEMPERATURE: Final = 2.0
 LABELLED: Final = 0.2
 """Temperature of a teacher's answers, and the share of labelled samples among what is learnt."""
 
-GROWS: Final = 1.02
-"""Step in which more texts than stand in proportion are kept."""
-
 STUDENT: Final = TrainingSettings(learning_rate=RATE, steps=250, batch_size=30, warmup=0.08)
 """Of a student, but for the rate, which the task knows. What was compared is in docs/methods/student.md."""
+
+
+def teaching_settings(task: Classification) -> TrainingSettings:
+    """Return how a model of a task learns a teacher's answers."""
+    settings = replace(STUDENT, **task.defaults["teaching"], seed=task.compute.seed, dtype=task.compute.search_dtype)
+    return settings.within(task.compute.batch_size)
 
 
 @final
@@ -107,15 +110,18 @@ def _proportioned(answers: Sequence[int], labels: Sequence[int | None], *, seed:
     """
     shares = {label: labels.count(label) / len(labels) for label in set(labels)}
     counts = {label: answers.count(label) for label in set(answers)}
-    whole = max(1.0, min(counts.get(label, 0) / share for label, share in shares.items() if label is not None))
-    while True:
-        room = {
+
+    def of_each(whole: int) -> dict[int, int]:
+        """Say how many of each label are kept, if so many in all stand in proportion."""
+        return {
             label: min(count, max(1, round(whole * shares[label]))) if label in shares else count
             for label, count in counts.items()
         }
-        if 2 * sum(room.values()) >= len(answers):
-            break
-        whole *= GROWS
+
+    whole = round(min(counts.get(label, 0) / share for label, share in shares.items() if label is not None))
+    while 2 * sum(of_each(whole).values()) < len(answers):
+        whole += 1
+    room = of_each(whole)
     kept: list[int] = []
     for place in sorted(range(len(answers)), key=lambda place: row_key(seed, place, "proportion")):
         if room[answers[place]] > 0:
@@ -150,20 +156,19 @@ def teach(
         opened: Suspect and reference.
         task: Of the suspect.
         lessons: The suspect's answers.
-        settings: Of the training; default: ``STUDENT`` at the task's rate. Seed and type are the task's.
+        settings: Of the training; default: ``teaching_settings``.
         resume: Folder for the state of an interrupted one.
         progress: Told of the steps.
 
     Raises:
         PurifyError: If the training diverges.
     """
-    settings = settings or replace(STUDENT, **task.defaults["teaching"])
     student = task.load(reset_to_reference(opened.pair, build_mask(opened.pair.suspect_part, 1.0)))
     result = tune(
         task,
         student,
         lessons.rows,
-        replace(settings, seed=task.compute.seed, dtype=task.compute.search_dtype).within(task.compute.batch_size),
+        settings or teaching_settings(task),
         objective=lessons.wanted.objective(),
         resume=resume,
         progress=progress,

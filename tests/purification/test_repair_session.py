@@ -296,7 +296,7 @@ def test_with_refuses_a_model_of_another_shape(run_cli, start, tiny_reference):
 def test_pruned_units_stay_zero_through_the_tuning_and_the_rest_moves(session, rows):
     defence = session.prepare("fine-pruning", rows, settings=FAST | {"weight_decay": "0.1"})
     loaded, repaired, _ = defence.repair(0.5, rows)
-    after = session.tuned_weights(repaired, loaded)
+    after = session.tuned_weights(repaired.weights, loaded)
     held = moved = 0
     for name, spec in after.specs.items():
         new, old = after.read(name), repaired.weights.read(name)
@@ -317,7 +317,7 @@ def test_frozen_entries_keep_their_bits_where_all_others_would_move(session, row
     frozen = {name: (torch.arange(torch.Size(shape).numel()) % 4 == 0).view(shape) for name, shape in shapes.items()}
     loaded = session.task.load(repaired.weights)
     session.tune(loaded, rows, defence.training, replace(repaired, frozen=frozen))
-    after = session.tuned_weights(repaired, loaded)
+    after = session.tuned_weights(repaired.weights, loaded)
     least = {name: 0.2 if name == WORDS and decay == "0.0" else 0.9 for name in names}
     for name in names:
         new, old, held = after.read(name), repaired.weights.read(name), frozen[name].flatten()
@@ -325,7 +325,7 @@ def test_frozen_entries_keep_their_bits_where_all_others_would_move(session, row
         assert float(new[~held].ne(old[~held]).float().mean()) > least[name]
     unfrozen = session.task.load(repaired.weights)
     session.tune(unfrozen, rows, defence.training, repaired)
-    free = session.tuned_weights(repaired, unfrozen)
+    free = session.tuned_weights(repaired.weights, unfrozen)
     for name in names:
         held = frozen[name].flatten()
         assert float(free.read(name)[held].ne(repaired.weights.read(name)[held]).float().mean()) > least[name]
