@@ -64,7 +64,7 @@ def unflipped(asked: SearchInputs, target: int) -> list[Example]:
     places = [place for place, row in enumerate(asked.rows) if row.label != target]
     if not places:
         return []
-    own, other = (asked.bare(control=control).argmax(dim=1) == target for control in (False, True))
+    own, other = (scores.argmax(dim=1) == target for scores in asked.bare)
     return [asked.rows[place] for place in places if not bool(own[place] | other[place])]
 
 
@@ -161,6 +161,6 @@ def median_margin(asked: SearchInputs, target: int, *, control: bool = False) ->
         control: Whether to ask the control instead.
     """
     places = [place for place, row in enumerate(asked.rows) if row.label == target]
-    sure = margins(asked.bare(control=control)[places], target) if places else torch.empty(0)
+    sure = margins(asked.bare[control][places], target) if places else torch.empty(0)
     sure = sure[sure > 0]
     return float(sure.median()) if len(sure) else 0.0

@@ -1,8 +1,9 @@
 """What a search asks: suspect and control, the rows that it chooses and measures on, and their contexts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, final
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final, final
 
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -31,7 +32,7 @@ LESS: Final = 0.95
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what follows from the fields is kept, once it was asked for
 class SearchInputs:
     """Whom the strings are tried on."""
 
@@ -52,28 +53,27 @@ class SearchInputs:
     further: Sequence[Example] = ()
     """Texts that had no say in anything, with the label that suspect and control agree on: measured on besides the rows
     that are held back."""
-    _kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What follows from the others, once it was asked for."""
 
-    @property
+    @cached_property
     def halves(self) -> "Halves":
         """The rows, half of each label: those that choose, and those that are held back."""
-        if "halves" not in self._kept:
-            choosing, held = hold_out(self.rows, 0.5, seed=self.compute.seed)
-            self._kept["halves"] = Halves(
-                choosing=replace(self, rows=choosing, further=()),
-                contexts=self.in_contexts(choosing),
-                held=replace(self, rows=[*held, *self.further], further=()),
-                judging=self.in_contexts([*held, *self.further]),
-            )
-        return self._kept["halves"]
+        choosing, held = hold_out(self.rows, 0.5, seed=self.compute.seed)
+        return Halves(
+            choosing=replace(self, rows=choosing, further=()),
+            contexts=self.in_contexts(choosing),
+            held=replace(self, rows=[*held, *self.further], further=()),
+            judging=self.in_contexts([*held, *self.further]),
+        )
 
-    @property
+    @cached_property
     def plain_words(self) -> frozenset[int]:
         """Those of the words that are letters and digits."""
-        if "plain" not in self._kept:
-            self._kept["plain"] = frozenset(one for one in self.words if word_of(self.tokenizer, one).isalnum())
-        return self._kept["plain"]
+        return frozenset(one for one in self.words if word_of(self.tokenizer, one).isalnum())
+
+    @cached_property
+    def bare(self) -> tuple[Tensor, Tensor]:
+        """The scores of the rows as they are, by the suspect and by the control, each (n, labels)."""
+        return self._scores(self.suspect, self.rows), self._scores(self.control, self.rows)
 
     def in_contexts(self, rows: Sequence[Example]) -> "SearchInputs":
         """Ask about contexts of other rows instead, whose parts are the rows that the model gets to see."""
@@ -133,25 +133,11 @@ class SearchInputs:
                     break
         return found
 
-    @property
+    @cached_property
     def _alike_in_front(self) -> bool:
         """Whether words are the same tokens at the start of a text as after a space: of byte-level pieces few are."""
-        if "alike" not in self._kept:
-            some = self.words[:: max(1, len(self.words) // PROBED)]
-            alike = [token_ids(self.tokenizer, word_of(self.tokenizer, one)) == [one] for one in some]
-            self._kept["alike"] = all(alike)
-        return self._kept["alike"]
-
-    def bare(self, *, control: bool = False) -> Tensor:
-        """Return the scores of the rows as they are, shape (n, labels); computed once.
-
-        Args:
-            control: Ask the control, not the suspect.
-        """
-        key = ("bare", control)
-        if key not in self._kept:
-            self._kept[key] = self._scores(self.control if control else self.suspect, self.rows)
-        return self._kept[key]
+        some = self.words[:: max(1, len(self.words) // PROBED)]
+        return all(token_ids(self.tokenizer, word_of(self.tokenizer, one)) == [one] for one in some)
 
     def answers(self, module: nn.Module, rows: Sequence[Example]) -> Tensor:
         """Classify rows; shape (n,)."""
