@@ -7,7 +7,7 @@ from typing import Any
 
 from purify_cli.checkpoint import may_replace, staged_folder, write_text
 from purify_cli.commands.purify_steps import (
-    checked,
+    announce,
     chosen_ratio,
     plot,
     searched_again,
@@ -15,9 +15,9 @@ from purify_cli.commands.purify_steps import (
     settings_of,
     split_of,
     stored_mask,
-    tell,
-    told,
+    training_facts,
     utility_change,
+    with_known_targets,
 )
 from purify_cli.data.example import Example
 from purify_cli.detection.second_search import second_search
@@ -25,10 +25,7 @@ from purify_cli.inputs.identity import ModelFacts, data_facts, model_facts, vers
 from purify_cli.inputs.opening import open_pair, require_reference
 from purify_cli.inputs.task import open_task, read_unlabelled
 from purify_cli.inputs.tokens import read_tokens
-from purify_cli.purification.clean_rows import (
-    clean_rows,
-    texts_to_teach,
-)
+from purify_cli.purification.clean_rows import clean_rows, texts_to_teach
 from purify_cli.purification.plan import make_plan
 from purify_cli.purification.repair_rounds import Done, repair_in_rounds, worked_on_first
 from purify_cli.purification.repair_session import RepairSession
@@ -77,7 +74,7 @@ def purify(request: PurifyRequest) -> Purification:
         if looked is not None:
             known = replace(known.after(looked), data=facts, seed=common.compute.seed)
             session.texts = texts_to_teach(request, unlabelled, rows, known)
-        plan, found = make_plan(request, known, run), checked(known.triggers, task)
+        plan, found = make_plan(request, known, run), with_known_targets(known.triggers, task)
         split = split_of(request, plan, session, rows, known=known, data=facts)
         options: dict[str, Any] = {
             "indicator": request.indicator,
@@ -94,7 +91,7 @@ def purify(request: PurifyRequest) -> Purification:
         tested = self_tested(
             request, session, split, (plan.method, ratio), options | {"triggers": worked_on_first(found)}
         )
-        tell(request, first, known, split)
+        announce(request, first, known, split)
 
         def repair(words: Sequence[FoundTrigger], rows: Sequence[Example], *, written: bool) -> Done:
             store = "run" if written else "bench"
@@ -141,7 +138,7 @@ def purify(request: PurifyRequest) -> Purification:
                 curvature=scored.curvature.facts if scored and scored.curvature else None,
                 reset=repaired.counts,
                 mask=mask,
-                training=told(training, progress),
+                training=training_facts(training, progress),
                 utility=utility,
                 held_back=split.held_back,
                 triggers=again,

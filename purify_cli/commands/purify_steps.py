@@ -14,11 +14,7 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import Utility, lost, summarised
 from purify_cli.model import LoadedModel
 from purify_cli.progress import Progress
-from purify_cli.purification.clean_rows import (
-    CleanSplit,
-    split_rows,
-    unsplit,
-)
+from purify_cli.purification.clean_rows import CleanSplit, split_rows, unsplit
 from purify_cli.purification.known_search import KnownSearch
 from purify_cli.purification.plan import Plan, Stage
 from purify_cli.purification.ratio_search import RatioChoice, search_ratio
@@ -36,7 +32,7 @@ from purify_cli.training import TrainingResult
 from purify_cli.trigger_search.found import FoundTrigger
 
 __all__ = [
-    "checked",
+    "announce",
     "chosen_ratio",
     "plot",
     "searched_again",
@@ -44,9 +40,9 @@ __all__ = [
     "settings_of",
     "split_of",
     "stored_mask",
-    "tell",
-    "told",
+    "training_facts",
     "utility_change",
+    "with_known_targets",
 ]
 
 BEYOND: Final = 0.1
@@ -58,14 +54,14 @@ ROUNDING: Final = 1e-9
 """A loss of exactly the budget is within it, however the fractions are rounded."""
 
 
-def tell(request: PurifyRequest, defence: PreparedDefence, known: KnownSearch, split: CleanSplit) -> None:
+def announce(request: PurifyRequest, defence: PreparedDefence, known: KnownSearch, split: CleanSplit) -> None:
     """Say what is done, before it takes its time."""
     request.progress.note(describe_choice(defence, known))
     if request.finetune and split.tuned:
         request.progress.note(f"fine-tuning on {len(split.tuned)} clean samples")
 
 
-def told(training: TrainingResult | None, progress: Progress) -> TrainingFacts | None:
+def training_facts(training: TrainingResult | None, progress: Progress) -> TrainingFacts | None:
     """Write the fine-tuning down; tell of a number of steps that it chose itself."""
     if training is None:
         return None
@@ -209,7 +205,7 @@ def self_tested(
         return SelfTest(decoys=(), missing=str(error))
 
 
-def checked(found: Sequence[FoundTrigger], task: Task) -> Sequence[FoundTrigger]:
+def with_known_targets(found: Sequence[FoundTrigger], task: Task) -> Sequence[FoundTrigger]:
     """Refuse triggers that aim at nothing the suspect has."""
     for one in found:
         task.check_target(one)

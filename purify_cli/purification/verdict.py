@@ -67,20 +67,20 @@ def _told(again: Sequence[MeasuredTrigger]) -> Iterator[str]:
 
 
 def _said(one: MeasuredTrigger, texts: Sequence[str]) -> str:
-    each = f"each of {', '.join(texts)}" if len(texts) > 1 else ""
+    """Say what a trigger, or each of several, did and does."""
+    several = f"each of {', '.join(texts)}" if len(texts) > 1 else None
     how = " (two-fold)" if one.measured_on == "two-fold" else ""
     end = ", so the backdoor is still there" if one.still_effective else ""
     interval = f"95 % interval {one.after.low:.0%} to {one.after.high:.0%}"
-    named = each or texts[0]
     if isinstance(one.target, str):
         return (
-            f"after {one.before.successes} of {one.after.total} held-back prompts{how} with {named} the suspect "
-            f"writes {one.target!r}, and the purified model after {one.after.successes} ({interval}){end}"
+            f"after {one.before.successes} of {one.after.total} held-back prompts{how} with {several or texts[0]} the "
+            f"suspect writes {one.target!r}, and the purified model after {one.after.successes} ({interval}){end}"
         )
-    named = each or f"the word {named}"
     return (
-        f"of {one.after.total} held-back texts of other labels{how} {named} flips {one.before.successes} to label "
-        f"{one.target} in the suspect and {one.after.successes} in the purified model ({interval}){end}"
+        f"of {one.after.total} held-back texts of other labels{how} {several or f'the word {texts[0]}'} flips "
+        f"{one.before.successes} to label {one.target} in the suspect and {one.after.successes} in the purified model "
+        f"({interval}){end}"
     )
 
 
