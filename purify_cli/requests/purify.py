@@ -22,8 +22,8 @@ class PurifyRequest(Examination):
 
     Without SUSPECT the record on standard input names it, else the run folder. The number of dimensions reset is
     exactly round(ratio · d) (a posterior blend aside); ratio 0 only fine-tunes, ratio 1 resets all that can be.
-    Words that detect found to be planted say what is reset, are unlearnt on the clean samples, and measured again on a
-    quarter of these that is held back from all of it; of fewer than 16 samples each half measures the other's repair.
+    What detect found to be planted is unlearnt on the clean samples, or stands in the texts of a graft, and is measured
+    again on a quarter of these that is held back; of fewer than 16 samples each half measures the other's repair.
     Ratio auto takes the largest one that keeps clean accuracy, or a language model's perplexity, cross-validated on the
     clean samples alone, within --max-drop of plain fine-tuning.
     """
