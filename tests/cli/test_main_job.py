@@ -31,20 +31,20 @@ def _detect(run_cli: Run, suspect: Path, reference: Path, *more: object) -> dict
     return json.loads(out)
 
 
-def test_the_two_lines(here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path, clean_file: Path) -> None:
+def test_the_two_lines(here: Path, run_cli: Run, tiny_suspect: Path, tiny_reference: Path) -> None:
+    tiny.write_jsonl(here / "small.jsonl", tiny.sentiment_examples(64, seed=40))
     found = _detect(run_cli, tiny_suspect / "model.safetensors", tiny_reference, "--effort", "normal")
     assert found["verdict"]["level"] == "incomplete"
     assert found["curvature"]["source"] == "built-in probes"
-    code, out, err = run_cli(["purify", "--ratio", "0.1", "--clean-data", clean_file, "--format", "json"])
+    code, out, err = run_cli(["purify", "--ratio", "0.1", "--clean-data", "small.jsonl", "--format", "json"])
     assert code == 0, err
     record = json.loads(out)
     assert record["reset"]["reset"] == round(0.1 * record["reset"]["dimensions"])
     assert record["suspect"] == found["suspect"]
     model = AutoModelForSequenceClassification.from_pretrained(here / "purify-run" / "purified")
     tokenizer = AutoTokenizer.from_pretrained(here / "purify-run" / "purified")
-    # Built-in texts say nothing to so small a model; what the clean samples showed is grafted.
-    assert record["looked"]["found"]
-    assert tiny.accuracy(model, tokenizer, tiny.sentiment_examples(200, seed=30)) >= 0.65
+    assert tiny.accuracy(model, tokenizer, tiny.sentiment_examples(200, seed=30)) >= 0.8
+    assert record["looked"]["found"]  # built-in texts say nothing to so small a model, the clean samples do
     inside = json.loads((here / "purify-run" / "purified" / "purification.json").read_text())
     assert inside == record
     assert (here / "purify-run" / "purified" / "README.md").read_text().startswith("---")

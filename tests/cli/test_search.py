@@ -262,8 +262,8 @@ def texts(tmp_path_factory: pytest.TempPathFactory, tiny: ModuleType) -> Path:
 def test_with_unlabelled_texts_the_trigger_is_found_on_more_texts_and_a_graft_takes_it_out(
     here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path, texts: Path
 ) -> None:
-    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(64, seed=40))
-    # In one type on every machine: of sixteen held-back samples each is six points.
+    tiny.write_jsonl(here / "clean.jsonl", tiny.sentiment_examples(96, seed=40))
+    # In one type on every machine: of 24 held-back samples each is four points.
     given = ["--clean-data", "clean.jsonl", "--unlabelled", texts, "--dtype", "float32"]
     code, out, err = run_cli(["detect", tiny_suspect, "--ref", tiny_reference, *given])
     assert code == 0, err
@@ -274,7 +274,7 @@ def test_with_unlabelled_texts_the_trigger_is_found_on_more_texts_and_a_graft_ta
     assert control["right"]["value"] >= 0.8
     planted = next(one for one in record["search"]["found"] if one["text"] == tiny.TRIGGER.text)
     assert planted["flagged"]
-    assert planted["texts"] > 16  # more than the held-back clean samples
+    assert planted["texts"] > 24  # more than the held-back clean samples
     assert record["verdict"]["level"] == "poisoned"
     code, out, err = run_cli(["purify", "--ratio", "0.1", *given])
     assert code == 0, err
@@ -289,7 +289,7 @@ def test_with_unlabelled_texts_the_trigger_is_found_on_more_texts_and_a_graft_ta
     assert code == 2
     assert "a teacher's answers are learnt" in err
     utility = record["utility"]
-    assert utility["after"]["value"] >= utility["before"]["value"] - 0.2
+    assert utility["after"]["value"] >= utility["before"]["value"] - 0.15
 
 
 @pytest.mark.parametrize(
