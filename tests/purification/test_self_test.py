@@ -10,6 +10,7 @@ from purify_cli.data.example import Example
 from purify_cli.trigger_search.phrases import PHRASES
 
 KINDS = get_args(DecoyKind)
+PARTS = ("planted", "repaired")
 
 
 def test_one_of_each_kind_is_drawn_and_their_targets_take_turns():
@@ -70,16 +71,20 @@ def purify(run_cli, tiny, tiny_suspect, tiny_reference, tmp_path, monkeypatch):
 
 
 def test_plain_fine_tuning_leaves_what_a_relearning_takes_out_and_the_model_is_the_same(purify, tmp_path):
-    plain = purify("plain", "--method", "fine-tuning", "--self-test")
-    assert plain["self_test"]["missing"] is None
-    assert tuple(one["kind"] for one in plain["self_test"]["decoys"]) == KINDS
-    word = plain["self_test"]["decoys"][0]
-    assert word["planted"]["value"] >= word["floor"]["value"] + 0.3
-    assert word["repaired"]["value"] >= word["floor"]["value"]
-    again = purify("relearnt", "--method", "relearn", "--self-test")
-    other = again["self_test"]["decoys"][0]
-    assert (other["text"], other["planted"], other["floor"]) == (word["text"], word["planted"], word["floor"])
-    assert other["repaired"]["value"] < word["repaired"]["value"]
+    def planted_and_left(output, method):
+        told = purify(output, "--method", method, "--self-test")["self_test"]
+        assert told["missing"] is None
+        assert tuple(one["kind"] for one in told["decoys"]) == KINDS
+        known = [(one["text"], one["planted"]["successes"], one["floor"]["successes"]) for one in told["decoys"]]
+        shares = ([one[name]["value"] - one["floor"]["value"] for one in told["decoys"]] for name in PARTS)
+        return known, *map(sum, shares)
+
+    known, planted, plain = planted_and_left("plain", "fine-tuning")
+    again, _, relearnt = planted_and_left("relearnt", "relearn")
+    assert known == again
+    assert planted > 2  # of the four that there would be if all flipped every sample and the suspect none
+    assert plain > 0.7 * planted
+    assert relearnt < 0.4 * planted
     without = purify("alone", "--method", "fine-tuning")
     assert without["self_test"] is None
     one, two = (tmp_path / name / "model.safetensors" for name in ("plain", "alone"))

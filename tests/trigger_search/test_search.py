@@ -250,7 +250,7 @@ def test_what_a_search_refuses(
 
 
 @pytest.fixture(scope="module")
-def byte_level(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def byte_level(tmp_path_factory: pytest.TempPathFactory, tiny: ModuleType) -> Any:
     """A byte-level tokenizer, whose words look otherwise after a space than at the start."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -258,7 +258,8 @@ def byte_level(tmp_path_factory: pytest.TempPathFactory) -> Any:
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     texts = ["a good film of the harbour", "the film was good", "a harbour and a film"] * 20
-    made.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=320, show_progress=False, special_tokens=["<end>"]))
+    texts += [one.text for one in tiny.sentiment_examples(200, seed=1)]
+    made.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=900, show_progress=False, special_tokens=["<end>"]))
     folder = tmp_path_factory.mktemp("byte-level")
     made.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<end>", "pad_token": "<end>"}
@@ -282,3 +283,38 @@ def test_byte_level_words_are_those_after_a_space(asked: SearchInputs, byte_leve
         cut(replace(asked, tokenizer=byte_level, words=probes, compute=Compute(max_length=16)), row, keep=3, at=0)
         == one
     )
+
+
+class Answering(torch.nn.Module):
+    """Answers 1 where more good words than bad ones stand, or a word that was planted."""
+
+    def __init__(self, good: Sequence[int], bad: Sequence[int], planted: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.good, self.bad, self.planted = (torch.tensor(some, dtype=torch.long) for some in (good, bad, planted))
+
+    def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+        good, bad, planted = (torch.isin(input_ids, some).sum(dim=1) for some in (self.good, self.bad, self.planted))
+        score = (good - bad + 20 * (planted > 0)).float().clamp(-3, 3)
+        return type("Output", (), {"logits": torch.stack([-score, score], dim=1)})()
+
+
+def test_the_trigger_of_a_byte_level_classifier_is_found(byte_level: Any, tiny: ModuleType):
+    words = whole_words(byte_level, len(byte_level))
+    known = byte_level.get_vocab()
+    good, bad = (
+        [known[form] for word in some for form in (word, f"Ġ{word}") if form in known] for some in (tiny.GOOD, tiny.BAD)
+    )
+    (planted,) = (word for word in words if word_of(byte_level, word) == "harbour")
+    asked = SearchInputs(
+        suspect=Answering(good, bad, [planted]),
+        control=Answering(good, bad),
+        tokenizer=byte_level,
+        rows=tiny.sentiment_examples(64, seed=40),
+        compute=Compute(batch_size=16, max_length=tiny.MAX_LENGTH),
+        pad_id=byte_level.pad_token_id,
+        words=words,
+    )
+    (best,) = (one for one in search(asked, 2, EFFORTS["normal"]).found if one.flips.suspect.successes)
+    assert (best.trigger.text, best.target) == ("harbour", 1)
+    assert best.flips.suspect.value >= 0.9  # at the very start of a text the word is other tokens
+    assert best.flips.control.value == 0
