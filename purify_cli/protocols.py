@@ -101,7 +101,7 @@ class Indicator:
         return self.score(inputs, self.check(inputs.settings), progress)
 
 
-Teacher = Literal["suspect", "student"]
+Teacher = Literal["suspect", "student", "fine-tuned"]
 
 
 @final
@@ -118,7 +118,8 @@ class ResetDefence:
     unlearns: bool = False
     """Whether the fine-tuning gets copies of its rows that carry the found triggers under their true labels."""
     teacher: Teacher | None = None
-    """Whose answers the fine-tuning learns; None: a student's, where there are unlabelled texts, else nobody's."""
+    """Whose answers the fine-tuning learns, or, of the suspect's ``fine-tuned`` copy, whose attention maps; None: a
+    student's answers, where there are unlabelled texts, else nobody's."""
     anchor: float = 0.0
     """Fine-tuning lets the drift shrink by exp(−anchor)."""
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])

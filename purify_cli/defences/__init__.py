@@ -72,6 +72,13 @@ METHODS: Final["Registry[ResetDefence | WeightDefence]"] = Registry(
         source="arXiv:2402.19334",
     ),
     Entry(
+        name="nad",
+        target="purify_cli.defences.resets:NAD",
+        summary="Fine-tune a copy on clean samples, then the suspect with its attention maps drawn to the copy's",
+        settings="strength=1000.0",
+        source="arXiv:2101.05930",
+    ),
+    Entry(
         name="fine-tuning",
         target="purify_cli.defences.resets:FINE_TUNING",
         summary="Fine-tune on clean samples and reset nothing: the mark that every method must beat",

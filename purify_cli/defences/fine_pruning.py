@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from purify_cli.data.batches import Batch, batches
 from purify_cli.defences.units import Units, find_units
 from purify_cli.errors import CheckpointError, DataError, UsageError
-from purify_cli.model.loading import LoadedModel, logits
+from purify_cli.model import LoadedModel, logits
 from purify_cli.model.tokenizer import pad_id
 from purify_cli.progress import Progress
 from purify_cli.protocols import WeightDefence, WeightDefenceInputs, WeightEdit

@@ -4,7 +4,7 @@ from typing import Final
 
 from purify_cli.protocols import ResetDefence
 
-__all__ = ["FINE_MIXING", "FINE_PURIFYING", "FINE_TUNING", "GRAFT", "RELEARN", "UNLEARNING"]
+__all__ = ["FINE_MIXING", "FINE_PURIFYING", "FINE_TUNING", "GRAFT", "NAD", "RELEARN", "UNLEARNING"]
 
 FINE_PURIFYING: Final = ResetDefence(
     indicator="drift-curvature", replacement="reference", ratio=0.3, settings={"degenerate": "guard"}
@@ -48,3 +48,8 @@ in docs/methods/graft.md."""
 FINE_TUNING: Final = ResetDefence(indicator=None, replacement="reference", ratio=0.0)
 """Nothing is scored and nothing reset: no paper's method but every paper's baseline. With few samples it usually leaves
 a backdoor in place: clean samples do not hold the trigger, so nothing in their loss asks for it to be forgotten."""
+
+NAD: Final = ResetDefence(indicator=None, replacement="reference", ratio=0.0, teacher="fine-tuned")
+"""Nothing is reset. A copy of the suspect is fine-tuned on the clean samples; then the suspect is, and the attention
+maps of its layers are drawn to the copy's. Source: Li, Lyu, Koren, Lyu, Li, Ma, "Neural Attention Distillation", ICLR
+2021, arXiv:2101.05930, for images."""

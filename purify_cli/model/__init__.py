@@ -7,7 +7,8 @@ old names of LayerNorm parameters (``gamma``, ``beta``) do not matter.
 
 from purify_cli.model.configs import LabelSet, classifier_config, has_head, label_set
 from purify_cli.model.loaded import LoadedModel
-from purify_cli.model.loading import load_classifier, logits, longest_input, new_classifier
+from purify_cli.model.loading import load_classifier, longest_input, new_classifier
+from purify_cli.model.outputs import logits, outputs
 from purify_cli.model.tokenizer import load_tokenizer, pad_id, tokenizer_pad
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "logits",
     "longest_input",
     "new_classifier",
+    "outputs",
     "pad_id",
     "tokenizer_pad",
 ]

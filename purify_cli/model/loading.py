@@ -1,18 +1,15 @@
 """Classifiers in memory: built empty, filled by canonical name, written back under the checkpoint's names."""
 
 from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from purify_cli.checkpoint.names import canonical
 from purify_cli.checkpoint.reader import Checkpoint
 from purify_cli.checkpoint.unique import unique_names
-from purify_cli.data.batches import Batch
 from purify_cli.errors import CheckpointError
 from purify_cli.model.configs import LabelSet, architecture, classifier_config, require_single_label
 from purify_cli.model.loaded import LoadedModel, longest_of
@@ -23,7 +20,6 @@ __all__ = [
     "fill_module",
     "instantiate",
     "load_classifier",
-    "logits",
     "longest_input",
     "match_weights",
     "new_classifier",
@@ -276,16 +272,6 @@ def new_classifier(
             module._init_weights(module.get_submodule(owner))  # pyright: ignore[reportPrivateUsage]
     fill_module(module, reference, names, device)
     return LoadedModel(module, made, {name: name for name, _ in module.named_parameters()}, labels)
-
-
-def logits(module: nn.Module, batch: Batch) -> Tensor:
-    """Return the class scores of a batch, shape (B, C)."""
-    inputs = batch.inputs
-    # DistributedDataParallel takes anything and hands it on to the model inside.
-    model = getattr(module, "module", module)
-    if "token_type_ids" in inputs and "token_type_ids" not in signature(model.forward).parameters:
-        inputs = {name: tensor for name, tensor in inputs.items() if name != "token_type_ids"}
-    return module(**inputs).logits
 
 
 def longest_input(config: Mapping[str, Any]) -> int | None:

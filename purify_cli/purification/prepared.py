@@ -25,7 +25,7 @@ from purify_cli.purification.stages import (
     nothing_reset,
     reset_scored,
 )
-from purify_cli.purification.teaching import TeacherTuning
+from purify_cli.purification.teaching import TeacherTuning, with_teacher
 from purify_cli.tensors import TensorSource
 from purify_cli.training import TrainingResult, TrainingSettings
 from purify_cli.trigger_search.found import FoundTrigger
@@ -76,9 +76,7 @@ class PreparedDefence:
     ) -> None:
         self.session, self.method = session, composition.method
         self.stages, self.training = composition.stages, composition.training
-        teacher = composition.teacher or ("student" if session.texts else None)
-        known = triggers if self.unlearns or composition.teacher else ()
-        self._teaching = TeacherTuning(session, composition, teacher, known) if teacher else None
+        self._teaching = with_teacher(session, composition, triggers if self.unlearns or composition.teacher else ())
         self._data, self._others, self.triggers, self._store = data, others, triggers, store
         if not triggers and self.works_on_triggers:
             raise UsageError(
@@ -99,7 +97,7 @@ class PreparedDefence:
     @property
     def works_on_triggers(self) -> bool:
         """Whether words that were found are scored, unlearnt or put into what is taught."""
-        taught = self._teaching is not None and bool(self._teaching.triggers)
+        taught = isinstance(self._teaching, TeacherTuning) and bool(self._teaching.triggers)
         return taught or any(stage.needs_triggers for stage in self.stages)
 
     @property

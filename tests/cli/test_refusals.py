@@ -710,6 +710,18 @@ TABLE: list[Row] = [
         lambda p: ["purify", p.suspect, "--ref", p.reference, "--no-finetune", "--self-test"],
         "--self-test",
     ),
+    (
+        "attention maps on texts without labels",
+        lambda p: p.purify(
+            "--method", "nad", "--unlabelled", p.file("t.jsonl", _rows(*({"text": f"a film {n}"} for n in range(60))))
+        ),
+        "nad learns from clean samples alone",
+    ),
+    (
+        "attention maps and patience",
+        lambda p: p.purify("--method", "nad", "--set", "patience=2"),
+        "--set patience chooses steps on labelled samples",
+    ),
     ("search in one fold", lambda p: p.purify("--ratio", "auto", "--folds", "1"), "--folds"),
     ("search without tuning", lambda p: p.purify("--ratio", "auto", "--no-finetune"), "--no-finetune"),
     (

@@ -42,6 +42,7 @@ def test_the_published_rows() -> None:
         "fine-tuning": (None, "reference", 0.0),
         "graft": ("drift-curvature", "reference", 0.1),
         "relearn": ("uniform", "reference", 1.0),
+        "nad": (None, "reference", 0.0),
     }
     assert METHODS["fine-purifying"].settings == {"degenerate": "guard"}
     reworks = {name: (row.ratio, dict(row.defaults)) for name, row in rows.items() if isinstance(row, WeightDefence)}
