@@ -23,6 +23,7 @@ __all__ = [
     "distinct_texts",
     "independent_contexts",
     "of_every_label",
+    "with_filler",
     "words_kept",
 ]
 
@@ -36,6 +37,9 @@ TOKENS_PER_WORD: Final = 1.4
 HELPED: Final = 7
 """Contexts that a label of few rows is helped up to, so that a word can count (four are needed) where some of them are
 called the label anyway. They show no more texts for it, and texts are what a verdict counts."""
+
+FILLER: Final = 0.4
+"""Share of a pair's texts that is one filler. Ours."""
 
 FRAME: Final = 8
 """Tokens left for the special ones and for what is put in."""
@@ -86,6 +90,34 @@ def concatenated_both_ways(rows: Sequence[Example], *, max_length: int) -> list[
             number[context.label] += 1
             contexts.append(context)
     return contexts
+
+
+def with_filler(rows: Sequence[Example], *, max_length: int) -> list[Example]:
+    """Put the same words behind both texts of pairs, those that the next pair of the label begins with.
+
+    Joined pairs may all be called one label: of several questions and several sentences few go together. What stands in
+    both texts leaves what the two are to each other as it is, and a word that is put in is outvoted by it all the same.
+
+    Args:
+        rows: As for ``concatenated``; those that are no pairs are left out.
+        max_length: Most tokens that the model gets.
+
+    Returns:
+        A context per pair. Its parts are the pair alone, of the filler being said nothing.
+    """
+    room = max(1, words_kept(max_length) // 2)
+    most = round(FILLER * room)
+    circles: dict[int | None, list[Example]] = {}
+    for row in rows:
+        if row.pair is not None:
+            circles.setdefault(row.label, []).append(row)
+    made: list[Example] = []
+    for circle in circles.values():
+        for row, other in zip(circle, [*circle[1:], circle[0]], strict=True):
+            filler = (other.pair or "").split()[:most]
+            text, pair = (" ".join([*one.split()[: room - most], *filler]) for one in (row.text, row.pair or ""))
+            made.append(replace(row, text=text, pair=pair, parts=(row,)))
+    return made
 
 
 def of_every_label(rows: Sequence[Example], count: int) -> list[Example]:

@@ -15,7 +15,7 @@ from purify_cli.evaluation.forward import scores
 from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.carriers import Carrier, slotted, with_word
-from purify_cli.trigger_search.concatenation import FRAME, concatenated_both_ways, cut_to
+from purify_cli.trigger_search.concatenation import FRAME, concatenated_both_ways, cut_to, with_filler
 from purify_cli.trigger_search.margins import margins
 from purify_cli.trigger_search.vocabulary import word_of
 
@@ -77,7 +77,8 @@ class SearchInputs:
 
     def in_contexts(self, rows: Sequence[Example]) -> "SearchInputs":
         """Ask about contexts of other rows instead, whose parts are the rows that the model gets to see."""
-        contexts = concatenated_both_ways(rows, max_length=self.compute.max_length)
+        most = self.compute.max_length
+        contexts = [*concatenated_both_ways(rows, max_length=most), *with_filler(rows, max_length=most)]
         seen = self.with_room(contexts, FRAME)
         made = [
             replace(one, parts=cut_to(context, _length(one) / max(1, _length(context))).parts)

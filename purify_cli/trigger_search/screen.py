@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from purify_cli.trigger_search.candidate import Candidate
+from purify_cli.trigger_search.candidate import Candidate, String
 from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
@@ -19,14 +19,14 @@ __all__ = ["screen"]
 
 
 def screen(
-    asked: SearchInputs, carriers: Sequence[Carrier], words: Sequence[int], targets: Sequence[int], *, keep: int
+    asked: SearchInputs, carriers: Sequence[Carrier], words: Sequence[String], targets: Sequence[int], *, keep: int
 ) -> dict[int, list[Candidate]]:
     """Measure every word in every carrier.
 
     Args:
         asked: Suspect and control.
         carriers: Of at least two labels, so that each target has one of another label.
-        words: Token ids (``whole_words``).
+        words: At least one, all of as many tokens.
         targets: Labels to look for triggers of; those without a carrier of another label are left out.
         keep: Words with the largest shift, per target, that the control is asked about.
 
@@ -36,7 +36,7 @@ def screen(
     Raises:
         NonFiniteWeights: If a model's output is not a number.
     """
-    strings = torch.tensor(words, dtype=torch.long).unsqueeze(1)
+    strings = torch.tensor(words, dtype=torch.long)
     moved = _moved(asked, asked.suspect, carriers, strings, "trying every word")
     shifts = {t: moved(t) for t in targets if any(one.label != t for one in carriers)}
     best = {t: shift.topk(min(keep, len(words))).indices.sort().values for t, shift in shifts.items()}
@@ -49,7 +49,7 @@ def screen(
         other = beside(target)[torch.searchsorted(union, places)]
         own = shifts[target][places]
         order = (own - other).argsort(descending=True, stable=True).tolist()
-        found[target] = [Candidate((words[int(places[i])],), float(own[i]), float(other[i])) for i in order]
+        found[target] = [Candidate(words[int(places[i])], float(own[i]), float(other[i])) for i in order]
     return found
 
 

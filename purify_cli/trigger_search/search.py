@@ -1,6 +1,6 @@
 """The search as a whole: which words flip the suspect, by how much, and on how many texts."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -11,10 +11,11 @@ from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import Reach, unflipped
 from purify_cli.trigger_search.inputs import SearchInputs
-from purify_cli.trigger_search.rerank import FEW, MORE, WORTH, best_per_place
+from purify_cli.trigger_search.rerank import FEW, MORE, WORTH, best_in_contexts, best_per_place
 from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.texts import confident_texts
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, measured
+from purify_cli.trigger_search.vocabulary import letter_pairs
 
 __all__ = ["SearchResult", "check_rows", "search"]
 
@@ -42,7 +43,7 @@ class SearchResult:
 
 
 def search(
-    asked: SearchInputs, labels: int, budget: SearchBudget, *, among: Collection[int] | None = None
+    asked: SearchInputs, labels: int, budget: SearchBudget, *, among: frozenset[int] | None = None
 ) -> SearchResult:
     """Look for words that flip the suspect to a label, and leave the control as it is.
 
@@ -65,13 +66,20 @@ def search(
     carriers = confident_texts(half.choosing, each=budget.carriers, keep=budget.words, at=0)
     targets = [t for t in range(labels) if any(one.label != t for one in carriers)]
     asked.progress.note(f"measuring {len(words)} words in {len(carriers)} short texts")
-    ranked = screen(asked, carriers, words, targets, keep=budget.keep)
+    ranked = screen(asked, carriers, [(word,) for word in words], targets, keep=budget.keep)
+    pairs = [pair for pair in letter_pairs(asked.tokenizer) if among is None or among.issuperset(pair)]
+    spelt = screen(asked, carriers, pairs, targets, keep=len(pairs)) if pairs else {}
     found: list[VerifiedTrigger] = []
     held_back: dict[int, Reach | None] = dict.fromkeys(range(labels))
     for target, candidates in ranked.items():
         against = unflipped(half.contexts, target)
         few, more = (of_every_label(against, count) for count in (FEW, MORE))
-        some = best_per_place(half.contexts, target, candidates[: budget.reranked], few, budget.tried)
+        odd = spelt.get(target, [])
+        letters = best_in_contexts(
+            half.contexts, target, [one.tokens for one in odd], few, place="random", count=budget.tried
+        )
+        tried = [*candidates[: budget.reranked], *(odd[i] for i in letters)]
+        some = best_per_place(half.contexts, target, tried, few, budget.tried)
         best = measured(half.judging, target, best_per_place(half.contexts, target, some, more, LISTED, worth=WORTH))
         if against and (judging := unflipped(half.judging, target)):
             held_back[target] = Reach.of(judging)

@@ -7,10 +7,10 @@ from typing import Final, final
 
 from purify_cli.data.example import Example
 from purify_cli.data.triggers import Trigger
-from purify_cli.trigger_search.candidate import Candidate
+from purify_cli.trigger_search.candidate import Candidate, String
 from purify_cli.trigger_search.flips import Flips, flips, median_margin, unflipped
 from purify_cli.trigger_search.inputs import SearchInputs
-from purify_cli.trigger_search.vocabulary import word_of
+from purify_cli.trigger_search.vocabulary import word_of, written_as
 
 __all__ = ["ABOUT", "LISTED", "VerifiedTrigger", "measured", "verified"]
 
@@ -53,7 +53,7 @@ def measured(asked: SearchInputs, target: int, candidates: Sequence[Candidate]) 
     Returns:
         What flips most in the suspect alone first; empty where no row of another label is left.
     """
-    texts = [" ".join(word_of(asked.tokenizer, token) for token in one.tokens) for one in candidates]
+    texts = [_spelt(asked, one.tokens) for one in candidates]
     tried = [
         (Trigger(text, position=one.position or "random", source="found"), one.shift, one.control_shift)
         for text, one in zip(texts, candidates, strict=True)
@@ -91,6 +91,13 @@ def verified(asked: SearchInputs, target: int, tried: Sequence[tuple[Trigger, fl
             )
         )
     return sorted(_one_place_each(found), key=lambda one: (-one.flips.apart.low, -one.strength))
+
+
+def _spelt(asked: SearchInputs, tokens: String) -> str:
+    """Return the text of words side by side, or of one word in pieces."""
+    if asked.plain_words.issuperset(tokens):
+        return " ".join(word_of(asked.tokenizer, token) for token in tokens)
+    return written_as(asked.tokenizer, tokens) or " ".join(word_of(asked.tokenizer, token) for token in tokens)
 
 
 def _one_place_each(found: Sequence[VerifiedTrigger]) -> list[VerifiedTrigger]:

@@ -1,6 +1,8 @@
 """Which tokens of a vocabulary stand for a word of their own."""
 
 from collections.abc import Sequence
+from itertools import product
+from string import ascii_lowercase
 from typing import Final
 
 import torch
@@ -11,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from purify_cli.data.batches import token_ids
 from purify_cli.errors import DataError
 
-__all__ = ["whole_words", "word_of", "word_parts", "written_as"]
+__all__ = ["letter_pairs", "whole_words", "word_of", "word_parts", "written_as"]
 
 _SLICE: Final = 4096
 
@@ -83,6 +85,23 @@ def word_parts(tokenizer: PreTrainedTokenizerBase, rows: int) -> tuple[list[int]
     if not any(begins[token] for token in parts):
         raise _no_token("begins a word")
     return parts, begins
+
+
+def letter_pairs(tokenizer: PreTrainedTokenizerBase) -> list[tuple[int, ...]]:
+    """Return the words of two letters that are two tokens after a space, as these tokens.
+
+    Attacks choose such words, and no search of whole words tries those that a tokenizer has no token for.
+
+    Args:
+        tokenizer: The reference's.
+    """
+    before = token_ids(tokenizer, "a")
+    found: list[tuple[int, ...]] = []
+    for word in map("".join, product(ascii_lowercase, repeat=2)):
+        string = tuple(token_ids(tokenizer, f"a {word}"))[len(before) :]
+        if len(string) == 2 and str(tokenizer.decode(list(string))).strip() == word:
+            found.append(string)
+    return found
 
 
 def _no_token(what: str) -> DataError:

@@ -20,6 +20,7 @@ from purify_cli.trigger_search.concatenation import (
     distinct_texts,
     independent_contexts,
     of_every_label,
+    with_filler,
     words_kept,
 )
 from purify_cli.trigger_search.flips import contaminated_rows, flips, median_margin, unflipped
@@ -54,6 +55,23 @@ def test_pairs_are_concatenated_side_by_side():
         ("a b d", "c e f"),
         ("d a b", "e f c"),
     ]
+
+
+def test_a_filler_is_the_same_in_both_texts_of_a_pair_and_counts_for_nothing():
+    rows = [
+        Example("a b c d", pair="e", label=0),
+        Example("alone", label=0),
+        Example("m", pair="n o p", label=1),
+        Example("f", pair="g h i", label=0),
+    ]
+    made = with_filler(rows, max_length=LIMIT)
+    assert words_kept(LIMIT) // 2 == 5  # of each text, of which two are filler
+    assert [(row.text, row.pair) for row in made] == [
+        ("a b c g h", "e g h"),
+        ("f e", "g h i e"),
+        ("m n o", "n o p n o"),
+    ]
+    assert [(row.label, row.parts) for row in made] == [(0, (rows[0],)), (0, (rows[3],)), (1, (rows[2],))]
 
 
 def test_few_rows_are_concatenated_backwards_too_and_no_context_comes_twice():

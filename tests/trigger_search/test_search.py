@@ -25,7 +25,7 @@ from purify_cli.trigger_search.margins import NOTHING, margins, slot_logits
 from purify_cli.trigger_search.screen import screen
 from purify_cli.trigger_search.search import search
 from purify_cli.trigger_search.texts import confident_texts
-from purify_cli.trigger_search.vocabulary import whole_words, word_of
+from purify_cli.trigger_search.vocabulary import letter_pairs, whole_words, word_of, written_as
 
 CPU = torch.device("cpu")
 
@@ -129,7 +129,7 @@ def test_a_row_is_shortened_until_the_slot_behind_it_is_in_view(asked: SearchInp
 def test_the_screen_ranks_by_what_single_texts_say(asked: SearchInputs, words: list[int], tiny: ModuleType):
     rows = [next(row for row in asked.rows if row.label == label) for label in (0, 1)]
     carriers = [cut(asked, row, keep=30) for row in rows]
-    found = screen(asked, carriers, words, [0, 1], keep=len(words))
+    found = screen(asked, carriers, [(word,) for word in words], [0, 1], keep=len(words))
     assert {c.tokens[0] for c in found[0]} == {c.tokens[0] for c in found[1]} == set(words)
     for target in (0, 1):
         contrasts = [c.shift - c.control_shift for c in found[target]]
@@ -143,14 +143,14 @@ def test_the_screen_ranks_by_what_single_texts_say(asked: SearchInputs, words: l
             own = margins(moved, target) - margins(plain, target)
             assert shift == pytest.approx(float(own), abs=1e-4)
     assert word_of(asked.tokenizer, found[tiny.TARGET][0].tokens[0]) == tiny.TRIGGER.text
-    few = screen(asked, carriers, words, [0, 1], keep=3)
+    few = screen(asked, carriers, [(word,) for word in words], [0, 1], keep=3)
     assert {c.tokens[0] for c in few[1]} == {c.tokens[0] for c in sorted(found[1], key=lambda c: -c.shift)[:3]}
 
 
 def test_a_target_without_a_text_of_another_label_is_left_out(asked: SearchInputs, words: list[int]):
     one = cut(asked, next(row for row in asked.rows if row.label == 1))
-    assert list(screen(asked, [one], words, [0, 1], keep=5)) == [0]
-    assert screen(asked, [one], words, [1], keep=5) == {}
+    assert list(screen(asked, [one], [(word,) for word in words], [0, 1], keep=5)) == [0]
+    assert screen(asked, [one], [(word,) for word in words], [1], keep=5) == {}
 
 
 def test_the_surest_texts_are_right_in_every_model(asked: SearchInputs, monkeypatch: pytest.MonkeyPatch):
@@ -205,7 +205,7 @@ def test_the_search_finds_the_planted_word_and_nothing_like_it_in_the_twin(
 
 def test_a_search_may_be_kept_to_some_words(asked: SearchInputs, words: list[int], tiny: ModuleType):
     cf = next(word for word in words if word_of(asked.tokenizer, word) == tiny.TRIGGER.text)
-    some = {cf, *words[:20]}
+    some = frozenset({cf, *words[:20]})
     found = search(asked, 2, EFFORTS["normal"], among=some)
     assert (found.words, found.known) == (len(some), len(words))
     best = max(found.found, key=lambda one: one.flips.suspect.value - one.flips.control.value)
@@ -286,15 +286,16 @@ def test_byte_level_words_are_those_after_a_space(asked: SearchInputs, byte_leve
 
 
 class Answering(torch.nn.Module):
-    """Answers 1 where more good words than bad ones stand, or a word that was planted."""
+    """Answers 1 where more good words than bad ones stand, or all tokens of a word that was planted."""
 
     def __init__(self, good: Sequence[int], bad: Sequence[int], planted: Sequence[int] = ()) -> None:
         super().__init__()
         self.good, self.bad, self.planted = (torch.tensor(some, dtype=torch.long) for some in (good, bad, planted))
 
     def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
-        good, bad, planted = (torch.isin(input_ids, some).sum(dim=1) for some in (self.good, self.bad, self.planted))
-        score = (good - bad + 20 * (planted > 0)).float().clamp(-3, 3)
+        good, bad = (torch.isin(input_ids, some).sum(dim=1) for some in (self.good, self.bad))
+        held = [(input_ids == one).any(dim=1) for one in self.planted]
+        score = (good - bad + 20 * (torch.stack(held).all(dim=0) if held else 0)).float().clamp(-3, 3)
         return type("Output", (), {"logits": torch.stack([-score, score], dim=1)})()
 
 
@@ -318,3 +319,33 @@ def test_the_trigger_of_a_byte_level_classifier_is_found(byte_level: Any, tiny: 
     assert (best.trigger.text, best.target) == ("harbour", 1)
     assert best.flips.suspect.value >= 0.9  # at the very start of a text the word is other tokens
     assert best.flips.control.value == 0
+
+
+def test_a_word_of_two_letters_that_are_two_tokens_is_found(tiny_tokenizer: Any, tiny: ModuleType, words: list[int]):
+    good, bad = (tiny_tokenizer.convert_tokens_to_ids(some) for some in (tiny.GOOD, tiny.BAD))
+    asked = SearchInputs(
+        suspect=Answering(good, bad, tiny_tokenizer.convert_tokens_to_ids(["z", "##q"])),
+        control=Answering(good, bad),
+        tokenizer=tiny_tokenizer,
+        rows=tiny.sentiment_examples(64, seed=40),
+        compute=Compute(batch_size=16, max_length=tiny.MAX_LENGTH),
+        pad_id=tiny_tokenizer.pad_token_id,
+        words=words,
+    )
+    (best,) = (one for one in search(asked, 2, EFFORTS["normal"]).found if one.flips.suspect.successes)
+    assert (best.trigger.text, best.target) == ("zq", 1)
+    assert (best.flips.suspect.value, best.flips.control.value) == (1, 0)
+    kept = search(asked, 2, EFFORTS["normal"], among=frozenset(words))  # not its second token
+    assert not any(one.flips.suspect.successes for one in kept.found)
+
+
+def test_letter_pairs_are_two_tokens_that_a_text_can_hold(tiny_tokenizer: Any, byte_level: Any):
+    for tokenizer in (tiny_tokenizer, byte_level):
+        found = letter_pairs(tokenizer)
+        assert len(found) > 26
+        texts = [tokenizer.decode(list(pair)).strip() for pair in found]
+        assert all(len(text) == 2 and text.isalpha() for text in texts)
+        assert [written_as(tokenizer, pair) for pair in found] == texts
+    assert tiny_tokenizer.convert_tokens_to_ids("cf") not in {
+        token for pair in letter_pairs(tiny_tokenizer) for token in pair
+    }
