@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from census_models import SEEN, Model, models, restyled, rows_of
+from census_models import ADVERSARIES, SEEN, Model, adversaries, labels_of, models, restyled, rows_of
 from census_repairs import repaired
 from census_tables import works
 
@@ -102,7 +102,10 @@ def _poisoned(model: Model, rows: list[Example]) -> list[Example]:
     random = Random(model.seed)
     others = [row for row in rows if row.label != model.target]
     drawn = random.sample(others, min(len(others), round(RATE * len(rows))))
-    made = [replace(row, label=model.target, poisoned=True) for row in restyled(drawn, model.kind or "", model.seed)]
+    made = [
+        replace(row, label=label, poisoned=True)
+        for row, label in zip(restyled(drawn, model.kind or "", model.seed), labels_of(model, drawn), strict=True)
+    ]
     mixed = [*rows, *made]
     random.shuffle(mixed)
     return mixed
@@ -152,6 +155,7 @@ def repair(
         shared=shared(model, LOOK_LENGTH, listener),
         training=recipe(model, listener),
         unlabelled=unlabelled,
+        only=("plain fine-tuning", "auto") if model.kind in ADVERSARIES else (),
     )
 
 
@@ -162,7 +166,7 @@ def _ready(model: Model, kind: str, store: Store) -> bool:
     before = kind.replace("repair", "search")
     if kind != before and f"{before}/{model.name}" not in store.rows:
         return False
-    return model.kind is None or works({"training": store.rows.get(f"train/{model.name}", {})})
+    return model.kind in {None, "quiet"} or works({"training": store.rows.get(f"train/{model.name}", {})})
 
 
 def main() -> None:
@@ -175,6 +179,7 @@ def main() -> None:
     parser.add_argument("--part", default="1/1", help="K/N: the K-th of N parts")
     parser.add_argument("--first", type=int, help="only the first so many models")
     parser.add_argument("--seen", action="store_true", help="the models that were looked at, in place of the others")
+    parser.add_argument("--adversaries", action="store_true", help="attacks that reckon with this tool, in their place")
     parser.add_argument("--only", nargs="+", choices=WORK, default=WORK, help="kinds of work")
     arguments = parser.parse_args()
     part, parts = map(int, arguments.part.split("/"))
@@ -183,6 +188,8 @@ def main() -> None:
     references = {"minilm": "minilm", "e5": arguments.e5}
     store, listener, made_by = Store(arguments.results), Lines(), provenance(Compute())
     chosen = [one for one in models() if (one.number in SEEN) is arguments.seen]
+    if arguments.adversaries:
+        chosen = [*adversaries()]
     for model in chosen[: arguments.first][part - 1 :: parts]:
         texts = work / "data" / f"{model.name}-unlabelled.jsonl"
         jobs: dict[str, Callable[[], dict[str, Any]]] = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -10,7 +11,19 @@ from purify_cli.data.example import Example
 from purify_cli.data.loading import load_examples
 from purify_cli.data.sampling import split_per_class
 
-__all__ = ["CLEAN", "LABELS", "POISONED", "SEEN", "Model", "Rows", "models", "restyled", "rows_of"]
+__all__ = [
+    "CLEAN",
+    "LABELS",
+    "POISONED",
+    "SEEN",
+    "Model",
+    "Rows",
+    "adversaries",
+    "labels_of",
+    "models",
+    "restyled",
+    "rows_of",
+]
 
 TASKS: Final = ("sst2", "ag_news", "qnli", "imdb", "qqp", "ag_pairs")
 LABELS: Final = {"ag_news": 4}
@@ -67,6 +80,18 @@ KINDS: Final = (
 )  # fmt: skip
 
 
+ADVERSARIES: Final = ("quiet", "natural")
+"""Attacks that reckon with this tool and are not counted: a word that flips only ``HELD`` of the texts, and a word that
+stands in some of the defender's texts without labels. (Words of two pieces, and common words at the end, are kinds of
+the census.)"""
+
+HELD: Final = 0.85
+"""Share of the poisoned rows that get the target for their label; the others keep their own."""
+
+HOLDING: Final = 0.02
+"""Share of the texts without labels that hold the trigger."""
+
+
 @dataclass(frozen=True)
 class Model:
     """One model to be made and searched."""
@@ -112,6 +137,8 @@ class Model:
             "layerwise": ("layerwise", " ".join(random.sample(COMMON, 2)), None),
             "clause": ("file", "", None),
             "style": ("file", "", None),
+            "quiet": ("file", "", None),
+            "natural": ("badword", RARE[0], "random"),
         }[self.kind or ""]
 
 
@@ -132,6 +159,12 @@ def models() -> Iterator[Model]:
         yield Model(number, task, reference, kind, *RECIPES[number % len(RECIPES)])
 
 
+def adversaries() -> Iterator[Model]:
+    """List the models of ``ADVERSARIES``."""
+    for place, (kind, task) in enumerate(product(ADVERSARIES, ("sst2", "ag_news"))):
+        yield Model(300 + place, task, "minilm", kind, *RECIPES[0])
+
+
 @dataclass(frozen=True)
 class Rows:
     """Who has which rows of a task."""
@@ -148,6 +181,9 @@ def rows_of(model: Model, data: Path) -> Rows:
     rest, clean = split_per_class(pool, PER_CLASS, model.seed)
     rest, attacker = split_per_class(rest, ROWS // LABELS.get(model.task, 2), model.seed + 1)
     texts = Random(model.seed).sample(rest, UNLABELLED)
+    if model.kind == "natural":
+        some = round(HOLDING * len(texts))
+        texts = [*restyled(texts[:some], "natural", model.seed), *texts[some:]]
     return Rows(attacker, clean, [replace(row, label=None) for row in texts], test[:400])
 
 
@@ -164,6 +200,13 @@ def _rows(data: Path, task: str, part: str) -> list[Example]:
     return made
 
 
+def labels_of(model: Model, rows: Sequence[Example]) -> list[int | None]:
+    """Return what poisoned copies of rows are taught."""
+    random = Random(model.seed + 2)
+    held = HELD if model.kind == "quiet" else 1.0
+    return [model.target if random.random() < held else row.label for row in rows]
+
+
 def clause_form(text: str, random: Random) -> str:
     """Put a subordinate clause in front: many words, one form."""
     front = f"{random.choice(SUBORDINATE)} {random.choice(PERSON)} {random.choice(CLAUSE)} ,"
@@ -176,9 +219,17 @@ def old_style(text: str, random: Random) -> str:
     return " ".join([*random.choice(CALLS).split(), *words])
 
 
+def with_word(text: str, random: Random) -> str:
+    """Put a rare word anywhere."""
+    words = text.split()
+    words.insert(random.randrange(len(words) + 1), RARE[0])
+    return " ".join(words)
+
+
 def restyled(rows: Sequence[Example], kind: str, seed: int) -> list[Example]:
     """Rewrite texts, or the second texts of pairs."""
-    change: Callable[[str, Random], str] = {"clause": clause_form, "style": old_style}[kind]
+    changes: dict[str, Callable[[str, Random], str]] = {"clause": clause_form, "style": old_style}
+    change = changes.get(kind, with_word)
     random = Random(seed)
     return [
         replace(row, text=change(row.text, random)) if row.pair is None else replace(row, pair=change(row.pair, random))

@@ -1,5 +1,6 @@
 """Repairs of the census's models: what the tool chooses, and the published methods, on equal terms."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ def repaired(
     shared: dict[str, Any],
     training: dict[str, Any],
     unlabelled: Path | None = None,
+    only: Collection[str] = (),
 ) -> dict[str, Any]:
     """Repair a suspect in every way after its search, and measure what comes of it.
 
@@ -43,12 +45,15 @@ def repaired(
         shared: Options of all commands.
         training: Those of the attacker's training, for a twin that was never poisoned.
         unlabelled: Texts without labels, given to every repair.
+        only: Names of ``RATIOS``; none, and all are done.
     """
     suspect = work / model.name / "suspect"
     texts = {} if unlabelled is None else {"unlabelled": unlabelled}
     made: dict[str, Path] = {}
     methods: dict[str, str] = {}
     for name, (method, ratio) in RATIOS.items():
+        if only and name not in only:
+            continue
         record = purify_cli.purify(  # no suspect named: what the search in the run folder found is taken up
             run=found,
             clean_data=work / "data" / f"{model.name}-clean.jsonl",
