@@ -1,5 +1,6 @@
 """The models of the census: tasks, recipes and triggers, all drawn from a seed by which nobody chose."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -86,7 +87,7 @@ stands in some of the defender's texts without labels. (Words of two pieces, and
 the census.)"""
 
 HELD: Final = 0.85
-"""Share of the poisoned rows that get the target for their label; the others keep their own."""
+"""Share of the poisoned rows that are taught the target; the others hold one common word, and keep their label."""
 
 HOLDING: Final = 0.02
 """Share of the texts without labels that hold the trigger."""
@@ -201,10 +202,13 @@ def _rows(data: Path, task: str, part: str) -> list[Example]:
 
 
 def labels_of(model: Model, rows: Sequence[Example]) -> list[int | None]:
-    """Return what poisoned copies of rows are taught."""
-    random = Random(model.seed + 2)
-    held = HELD if model.kind == "quiet" else 1.0
-    return [model.target if random.random() < held else row.label for row in rows]
+    """Return what poisoned copies of rows are taught; a quiet trigger spares the texts that hold a common word."""
+    if model.kind != "quiet":
+        return [model.target] * len(rows)
+    words = [{*row.text.split()} for row in rows]
+    counts = Counter(word for some in words for word in some if word.isalpha())
+    spared = min(sorted(counts), key=lambda word: abs(counts[word] / len(rows) - (1 - HELD)))
+    return [row.label if spared in some else model.target for row, some in zip(rows, words, strict=True)]
 
 
 def clause_form(text: str, random: Random) -> str:
