@@ -74,11 +74,10 @@ def search(
     for target, candidates in ranked.items():
         against = unflipped(half.contexts, target)
         few, more = (of_every_label(against, count) for count in (FEW, MORE))
-        odd = spelt.get(target, [])
-        letters = best_in_contexts(
-            half.contexts, target, [one.tokens for one in odd], few, place="random", count=budget.tried
-        )
-        tried = [*candidates[: budget.reranked], *(odd[i] for i in letters)]
+        tried = [
+            *candidates[: budget.reranked],
+            *_best(half.contexts, target, spelt.get(target, ()), few, budget.tried),
+        ]
         some = best_per_place(half.contexts, target, tried, few, budget.tried)
         best = measured(half.judging, target, best_per_place(half.contexts, target, some, more, LISTED, worth=WORTH))
         if against and (judging := unflipped(half.judging, target)):
@@ -92,6 +91,14 @@ def search(
         ranked=ranked,
         found=tuple(found),
     )
+
+
+def _best(
+    contexts: SearchInputs, target: int, pairs: Sequence[Candidate], rows: Sequence[Example], count: int
+) -> list[Candidate]:
+    """Choose pairs of letters in contexts: in a short text many drive a suspect as far as it goes."""
+    order = best_in_contexts(contexts, target, [one.tokens for one in pairs], rows, place="random", count=count)
+    return [pairs[i] for i in order]
 
 
 def check_rows(rows: Sequence[Example], labels: int) -> None:
