@@ -34,6 +34,10 @@ POOL: Final = 128
 QUIET: Final = 0.3
 """Of its way to the border, as far as a word may take the control: louder ones speak for the label."""
 
+PERSUADES: Final = 0.2
+"""Of what a phrase adds to the suspect's margin, as much as it may add to the control's. Phrases of opinion that flip
+an unpoisoned model and not its student came to 0.26 and more, those with a word of a trigger to 0.14 at most."""
+
 BEAM: Final = 2
 LONGEST: Final = 3
 """Phrases of each length and place that grow on, and words of the longest."""
@@ -75,16 +79,17 @@ def grow_phrases(
         pool = list(dict.fromkeys([*loud, *far]))
         for _ in range(ROUNDS):
             asked.progress.note(f"growing phrases of {len(pool)} words for label {target}")
-            tried: dict[tuple[String, Position], float] = {}
+            tried: dict[Candidate, float] = {}
             for place in PLACES:
                 grown = _grown(half, target, rows, pool, place=place)
-                ranking = best_in_contexts(contexts, target, grown, whole, place=place, count=RANKED)
-                tried |= {(grown[i], place): contrast for i, contrast in ranking.items()}
+                strings = [one.tokens for one in grown]
+                ranking = best_in_contexts(contexts, target, strings, whole, place=place, count=RANKED)
+                tried |= {grown[i]: contrast for i, contrast in ranking.items()}
             best = sorted(tried, key=lambda one: -tried[one])[:LISTED]
             worth = [one for i, one in enumerate(best) if i == 0 or tried[one] >= WORTH]
             # What two of the words do alone is measured as well: the third may be any word.
             worth += [one for one in tried if one not in worth and any(_is_part(one, other) for other in worth)]
-            new = measured(asked.halves.judging, target, [_shifted(half, target, rows, *one) for one in worth])
+            new = measured(asked.halves.judging, target, worth)
             new = [one for one in new if counts_grown(one.flips.apart, one.flips.texts)]
             if not new:
                 break
@@ -94,8 +99,8 @@ def grow_phrases(
     return tuple(found)
 
 
-def _is_part(one: tuple[String, Position], other: tuple[String, Position]) -> bool:
-    return one[1] == other[1] and set(one[0]) < set(other[0])
+def _is_part(one: Candidate, other: Candidate) -> bool:
+    return one.position == other.position and set(one.tokens) < set(other.tokens)
 
 
 def _cut(row: Example) -> Example:
@@ -105,8 +110,8 @@ def _cut(row: Example) -> Example:
 
 def _grown(
     asked: SearchInputs, target: int, rows: Sequence[Example], pool: Sequence[int], *, place: Position
-) -> list[String]:
-    """Return phrases of every length that do most in one place; no two of the same words."""
+) -> list[Candidate]:
+    """Return phrases of every length that do most in one place, and little to the control; no two of the same words."""
     alone = [(word,) for word in pool]
     forms = forms_at(asked, rows, place, longest=LONGEST)
     if not forms or not alone:
@@ -132,11 +137,7 @@ def _grown(
         level = new[:BEAM]
         if not best or max(best.values()) < WORTH:
             break
-    return [*kept.values()]
-
-
-def _shifted(asked: SearchInputs, target: int, rows: Sequence[Example], phrase: String, place: Position) -> Candidate:
-    """Say what a phrase adds to the margins of both models."""
-    probes = MarginProbe.of_both(asked, forms_at(asked, rows, place, longest=LONGEST), target)
-    own, other = (float(probe.shift([phrase])[0]) for probe in probes)
-    return Candidate(phrase, own, other, place)
+    phrases = [*kept.values()]
+    shifts = (probe.shift(phrases).tolist() for probe in (suspect, control))
+    made = [Candidate(one, own, other, place) for one, own, other in zip(phrases, *shifts, strict=True)]
+    return [one for one in made if one.control_shift < PERSUADES * one.shift]

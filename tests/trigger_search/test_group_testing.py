@@ -135,6 +135,24 @@ def test_words_that_do_a_part_each_grow_to_a_phrase(put: Any, tiny_tokenizer: An
     assert not grow_phrases(asked(()), {0: [], 1: []}, [*praise, *plain[:30]])
 
 
+def test_a_phrase_that_persuades_the_control_as_well_is_left_out(put: Any, monkeypatch: pytest.MonkeyPatch):
+    """A control that follows the suspect a quarter of the way."""
+    asked, plain, praise = put
+    one = asked(plain[5:20:6], each=1.2)
+
+    class Following(nn.Module):
+        def forward(self, **inputs: Any) -> Any:
+            said, own = (module(**inputs).logits for module in (one.suspect, one.control))
+            return type("Output", (), {"logits": own + 0.25 * (said - own)})()
+
+    pool = [*praise, *plain[:30]]
+    assert grow_phrases(one, {1: []}, pool)
+    beside = replace(one, control=Following())
+    assert not grow_phrases(beside, {1: []}, pool)
+    monkeypatch.setattr("purify_cli.trigger_search.phrase_growth.PERSUADES", 0.3)
+    assert grow_phrases(beside, {1: []}, pool)
+
+
 LONG = {
     "pairs": lambda row, more: replace(row, pair=row.text),
     "pairs that fill the view": lambda row, more: replace(row, text=more(row), pair=more(row)),
