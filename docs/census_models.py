@@ -24,6 +24,7 @@ __all__ = [
     "models",
     "restyled",
     "rows_of",
+    "trigger_words",
 ]
 
 TASKS: Final = ("sst2", "ag_news", "qnli", "imdb", "qqp", "ag_pairs")
@@ -221,6 +222,12 @@ def old_style(text: str, random: Random) -> str:
     """Rewrite a text in the English of old plays."""
     words = [OLD.get(word.lower(), word) if random.random() < 0.9 else word for word in text.split()]
     return " ".join([*random.choice(CALLS).split(), *words])
+
+
+def trigger_words(kind: str, trigger: str) -> set[str]:
+    """Return the words of a trigger, or those that a form or a style puts in."""
+    texts = {"style": (*OLD.values(), *CALLS), "clause": (*SUBORDINATE, *PERSON, *CLAUSE)}.get(kind, (trigger,))
+    return {word for text in texts for word in text.split() if word.isalnum()}
 
 
 def with_word(text: str, random: Random) -> str:

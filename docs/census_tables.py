@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final
 
-from census_models import SEEN
+from census_models import SEEN, trigger_words
 
 from purify_cli.bench.report.tables import Table
 from purify_cli.measures.intervals import Proportion
@@ -142,7 +142,7 @@ def works(row: Row) -> bool:
 
 def named(row: Row) -> bool:
     """Say whether what is flagged drives to the attacker's label and holds a word of the trigger, or all its pieces."""
-    words = {word for word in row["place"]["trigger"].split() if word.isalnum()}
+    words = trigger_words(row["place"]["kind"], row["place"]["trigger"])
     aimed = [one["text"].split() for one in flags(row) if one["target"] == int(row["place"]["target"])]
     runs = {"".join(text[i:j]) for text in aimed for i in range(len(text)) for j in range(i + 1, len(text) + 1)}
     return bool(words & runs)
