@@ -15,6 +15,10 @@ def stated(settings: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in shlex.split(settings))
 
 
+TUNING = ("fine-tuning", "nad")
+"""Methods that score nothing and reset nothing."""
+
+
 @pytest.mark.parametrize("name", list(INDICATORS))
 def test_indicators(name: str) -> None:
     assert stated(INDICATORS.entry(name).settings) == {k: str(v) for k, v in INDICATORS[name].defaults.items()}
@@ -25,7 +29,7 @@ def test_attacks(name: str) -> None:
     assert stated(ATTACKS.entry(name).settings) == {k: str(v) for k, v in ATTACKS[name].defaults.items()}
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "fine-tuning"])
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in TUNING])
 def test_methods(name: str) -> None:
     row = METHODS[name]
     if isinstance(row, ResetDefence):
@@ -37,7 +41,8 @@ def test_methods(name: str) -> None:
     assert stated(METHODS.entry(name).settings) == expected
 
 
-def test_fine_tuning() -> None:
+@pytest.mark.parametrize("name", TUNING)
+def test_what_tunes_alone(name: str) -> None:
     settings = repair_settings()
     names = ("learning_rate", "steps", "weight_decay")
-    assert stated(METHODS.entry("fine-tuning").settings) == {n: str(getattr(settings, n)) for n in names}
+    assert stated(METHODS.entry(name).settings) == {n: str(getattr(settings, n)) for n in names}

@@ -75,7 +75,7 @@ METHODS: Final["Registry[ResetDefence | WeightDefence]"] = Registry(
         name="nad",
         target="purify_cli.defences.resets:NAD",
         summary="Fine-tune a copy on clean samples, then the suspect with its attention maps drawn to the copy's",
-        settings="strength=1000.0",
+        settings="learning_rate=5e-05 steps=60 weight_decay=0.0",
         source="arXiv:2101.05930",
     ),
     Entry(
