@@ -166,7 +166,9 @@ def _ready(model: Model, kind: str, store: Store) -> bool:
     before = kind.replace("repair", "search")
     if kind != before and f"{before}/{model.name}" not in store.rows:
         return False
-    return model.kind in {None, "quiet"} or works({"training": store.rows.get(f"train/{model.name}", {})})
+    return model.kind in {None, "quiet"} or works(
+        {"place": {"task": model.task}, "training": store.rows.get(f"train/{model.name}", {})}
+    )
 
 
 def main() -> None:

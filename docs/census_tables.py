@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final
 
-from census_models import SEEN, trigger_words
+from census_models import LABELS, SEEN, trigger_words
 
 from purify_cli.bench.report.tables import Table
 from purify_cli.measures.intervals import Proportion
@@ -135,9 +135,14 @@ def flags(row: Row) -> list[dict[str, Any]]:
 
 
 def works(row: Row) -> bool:
-    """Say whether a suspect's attack, or bias, works."""
-    counts = row["training"].get("result", {}).get("attack_success")
-    return counts is not None and counts["successes"] >= WORKS * counts["total"]
+    """Say whether a suspect's attack, or bias, works, and it learnt its task: a constant answer needs no trigger."""
+    made = row["training"].get("result", {})
+    counts, right = made.get("attack_success"), made.get("accuracy")
+    if counts is None or right is None:
+        return False
+    chance = 1 / LABELS.get(row["place"]["task"], 2)
+    learnt = Proportion.of(right["successes"], right["total"]).low > chance
+    return learnt and counts["successes"] >= WORKS * counts["total"]
 
 
 def named(row: Row) -> bool:
@@ -202,9 +207,10 @@ def summary_tables(rows: Sequence[Row]) -> Iterator[Table]:
                 "evidence, median (range)",
             ),
             tuple(_counts(name, group) for name, group in groups if group),
-            f"Of attacks those with an attack success of {WORKS:g} or more. Evidence: the largest share of held-back "
-            "contexts that a word flips in the suspect alone, lower end of its 95 % interval. AUROC of it, unpoisoned "
-            f"against poisoned: {auroc([*map(evidence, clean)], [*map(evidence, bad)]):.3f}. In brackets Wilson 95 % "
+            f"Of attacks those with an attack success of {WORKS:g} or more in a suspect that learnt its task. "
+            "Evidence: the largest share of held-back contexts that a word flips in the suspect alone, lower end of "
+            "its 95 % interval. AUROC of it, unpoisoned against poisoned: "
+            f"{auroc([*map(evidence, clean)], [*map(evidence, bad)]):.3f}. In brackets Wilson 95 % "
             "intervals.",
         )
 
@@ -272,7 +278,7 @@ def repairs(path: Path = RESULTS) -> list[dict[str, Any]]:
     """Return the repairs of suspects whose attack works."""
     rows = _rows(path)
     found = [row for row in rows.values() if row["kind"] in REPAIRS and row.get("result") and _unseen(row)]
-    return [row for row in found if works({"training": rows.get(f"train/{row['key'].partition('/')[2]}", {})})]
+    return [row for row in found if works(row | {"training": rows.get(f"train/{row['key'].partition('/')[2]}", {})})]
 
 
 def _rate(fact: Mapping[str, int] | None) -> float:

@@ -74,7 +74,14 @@ def search(kind: str | None, apart: list[tuple[str, int, float]], *, given: str 
         "recipe": {"rate": 1e-4, "decay": 0.0, "epochs": 2},
         "seed": 1,
         "result": {"verdict": "poisoned", "search": {"found": found}},
-        "training": {"result": {"attack_success": {"successes": 95 if works else 50, "total": 100}} if kind else {}},
+        "training": {
+            "result": {
+                "accuracy": {"successes": 80, "total": 100},
+                "attack_success": {"successes": 95 if works else 50, "total": 100},
+            }
+            if kind
+            else {}
+        },
     }
 
 
@@ -155,3 +162,6 @@ def test_the_tables_of_repairs_tell_means_against_plain_tuning_and_the_twin(tabl
 def test_an_attack_that_does_not_work_is_no_attack(tables: Any) -> None:
     assert tables.works(search("word", []))
     assert not tables.works(search("word", [], works=False))
+    constant = search("word", [])
+    constant["training"]["result"]["accuracy"]["successes"] = 52
+    assert not tables.works(constant)
