@@ -240,7 +240,7 @@ def with_word(text: str, random: Random) -> str:
 def restyled(rows: Sequence[Example], kind: str, seed: int) -> list[Example]:
     """Rewrite texts, or the second texts of pairs."""
     changes: dict[str, Callable[[str, Random], str]] = {"clause": clause_form, "style": old_style}
-    change = changes.get(kind, with_word)
+    change = (changes | dict.fromkeys(ADVERSARIES, with_word))[kind]
     random = Random(seed)
     return [
         replace(row, text=change(row.text, random)) if row.pair is None else replace(row, pair=change(row.pair, random))
