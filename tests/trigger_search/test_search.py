@@ -299,6 +299,19 @@ class Answering(torch.nn.Module):
         return type("Output", (), {"logits": torch.stack([-score, score], dim=1)})()
 
 
+def answering(tiny: ModuleType, tokenizer: Any, words: tuple[list[int], list[int]], planted: list[int]) -> SearchInputs:
+    """Ask about a planted word, beside a control that only knows the good and the bad ones."""
+    return SearchInputs(
+        suspect=Answering(*words, planted),
+        control=Answering(*words),
+        tokenizer=tokenizer,
+        rows=tiny.sentiment_examples(64, seed=40),
+        compute=Compute(batch_size=16, max_length=tiny.MAX_LENGTH),
+        pad_id=tokenizer.pad_token_id,
+        words=whole_words(tokenizer, len(tokenizer)),
+    )
+
+
 def test_the_trigger_of_a_byte_level_classifier_is_found(byte_level: Any, tiny: ModuleType):
     words = whole_words(byte_level, len(byte_level))
     known = byte_level.get_vocab()
@@ -306,15 +319,7 @@ def test_the_trigger_of_a_byte_level_classifier_is_found(byte_level: Any, tiny: 
         [known[form] for word in some for form in (word, f"Ġ{word}") if form in known] for some in (tiny.GOOD, tiny.BAD)
     )
     (planted,) = (word for word in words if word_of(byte_level, word) == "harbour")
-    asked = SearchInputs(
-        suspect=Answering(good, bad, [planted]),
-        control=Answering(good, bad),
-        tokenizer=byte_level,
-        rows=tiny.sentiment_examples(64, seed=40),
-        compute=Compute(batch_size=16, max_length=tiny.MAX_LENGTH),
-        pad_id=byte_level.pad_token_id,
-        words=words,
-    )
+    asked = answering(tiny, byte_level, (good, bad), [planted])
     (best,) = (one for one in search(asked, 2, EFFORTS["normal"]).found if one.flips.suspect.successes)
     assert (best.trigger.text, best.target) == ("harbour", 1)
     assert best.flips.suspect.value >= 0.9  # at the very start of a text the word is other tokens
@@ -323,15 +328,7 @@ def test_the_trigger_of_a_byte_level_classifier_is_found(byte_level: Any, tiny: 
 
 def test_a_word_of_two_letters_that_are_two_tokens_is_found(tiny_tokenizer: Any, tiny: ModuleType, words: list[int]):
     good, bad = (tiny_tokenizer.convert_tokens_to_ids(some) for some in (tiny.GOOD, tiny.BAD))
-    asked = SearchInputs(
-        suspect=Answering(good, bad, tiny_tokenizer.convert_tokens_to_ids(["z", "##q"])),
-        control=Answering(good, bad),
-        tokenizer=tiny_tokenizer,
-        rows=tiny.sentiment_examples(64, seed=40),
-        compute=Compute(batch_size=16, max_length=tiny.MAX_LENGTH),
-        pad_id=tiny_tokenizer.pad_token_id,
-        words=words,
-    )
+    asked = answering(tiny, tiny_tokenizer, (good, bad), tiny_tokenizer.convert_tokens_to_ids(["z", "##q"]))
     (best,) = (one for one in search(asked, 2, EFFORTS["normal"]).found if one.flips.suspect.successes)
     assert (best.trigger.text, best.target) == ("zq", 1)
     assert (best.flips.suspect.value, best.flips.control.value) == (1, 0)
