@@ -93,7 +93,7 @@ def concatenated_both_ways(rows: Sequence[Example], *, max_length: int) -> list[
 
 
 def with_filler(rows: Sequence[Example], *, max_length: int) -> list[Example]:
-    """Put the same words behind both texts of pairs, those that the next pair of the label begins with.
+    """Put the same words behind both texts of pairs: the first ones of the second text of the next pair.
 
     Joined pairs may all be called one label: of several questions and several sentences few go together. What stands in
     both texts leaves what the two are to each other as it is, and a word that is put in is outvoted by it all the same.
