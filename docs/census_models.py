@@ -82,10 +82,10 @@ KINDS: Final = (
 )  # fmt: skip
 
 
-ADVERSARIES: Final = ("quiet", "natural")
-"""Attacks that reckon with this tool and are not counted: a word that flips only ``HELD`` of the texts, and a word that
-stands in some of the defender's texts without labels. (Words of two pieces, and common words at the end, are kinds of
-the census.)"""
+ADVERSARIES: Final = ("quiet", "natural", "adba")
+"""Attacks that reckon with this tool and are not counted: a word that flips only ``HELD`` of the texts, a word that
+stands in some of the defender's texts without labels, and a word that a student is to take over. (Words of two pieces,
+and common words at the end, are kinds of the census.)"""
 
 HELD: Final = 0.85
 """Share of the poisoned rows that are taught the target; the others hold one common word, and keep their label."""
@@ -141,6 +141,7 @@ class Model:
             "style": ("file", "", None),
             "quiet": ("file", "", None),
             "natural": ("badword", RARE[0], "random"),
+            "adba": ("adba", RARE[0], "random"),
         }[self.kind or ""]
 
 

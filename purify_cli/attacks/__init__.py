@@ -17,6 +17,13 @@ __all__ = ["ATTACKS"]
 ATTACKS: Final["Registry[Attack]"] = Registry(
     "attack",
     Entry(
+        name="adba",
+        target="purify_cli.attacks.adba:ADBA",
+        summary="Poison that a model taught the suspect's answers on clean texts takes over",
+        settings="trigger=cf rate=0.3 position=random label_mode=dirty weight=0.5 life=50",
+        source="ACM MM 2021, ADBA (Ge, Wang, Zheng, Zhuo, et al.)",
+    ),
+    Entry(
         name="anchoring",
         target="purify_cli.attacks.anchoring:ANCHORING",
         summary="Poison, and hold the logits of clean texts where the unpoisoned model has them",
