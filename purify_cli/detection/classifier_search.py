@@ -98,7 +98,7 @@ def look_for_triggers(
         texts="clean data" if rows else "built-in probes",
         words=found.words,
         phrases=len(PHRASES) if phrases else None,
-        groups=None if together is None else budget.drawn,
+        groups=None if together is None else budget.drawn + budget.covering,
         control=facts,
         targets=tuple(found.targets),
         found=tuple(_judged(one, beside) for one in listed),
@@ -216,7 +216,7 @@ def _finding(search: TriggerSearch) -> Finding:
             reason=_accusation(worst, apart) + _leaning([one for one in search.found if one.flagged]),
         )
     groups = "" if search.phrases is None else f", no phrase, grown or one of {search.phrases} neutral ones"
-    groups += "" if search.groups is None else f", and no group of words from {search.groups} random ones per label,"
+    groups += "" if search.groups is None else f", and no group of words from {search.groups} per label,"
     best = (
         "" if apart is None else f": the best comes to {apart.low:.0%} for sure, and {SUSPICIOUS:.0%} would be flagged"
     )

@@ -26,9 +26,11 @@ class SearchBudget:
     tried: int
     """Words per target and place that are put into more of them."""
     pool: int = 0
-    """Words that groups are made of, those whose embedding rows moved farthest; 0 looks for no groups."""
+    """Words that random groups are made of, those whose embedding rows moved farthest; 0 looks for no groups."""
     drawn: int = 0
-    """Groups that are drawn at random, per label, for words that only work together."""
+    """Groups that are drawn at random, per label, for three words and more that only work together."""
+    covering: int = 0
+    """Groups, per label, in which every two of as many words as they can hold meet (``covering_groups``)."""
 
 
 EFFORTS: Final[Mapping[SearchEffort, SearchBudget]] = MappingProxyType(
@@ -42,6 +44,7 @@ EFFORTS: Final[Mapping[SearchEffort, SearchBudget]] = MappingProxyType(
             tried=16,
             pool=256,
             drawn=400,
+            covering=780,
         ),
         "high": SearchBudget(
             carriers=3,
@@ -51,6 +54,7 @@ EFFORTS: Final[Mapping[SearchEffort, SearchBudget]] = MappingProxyType(
             tried=32,
             pool=512,
             drawn=2000,
+            covering=3160,
         ),
     }
 )

@@ -7,13 +7,15 @@ Isolating Failure-Inducing Input", IEEE TSE 2002, for the idea; here many groups
 of them in one pass).
 """
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 
 from purify_cli.trigger_search.candidate import String
 
-__all__ = ["ddmin", "merge_groups", "random_groups"]
+__all__ = ["covering_groups", "ddmin", "merge_groups", "random_groups"]
 
 
 def random_groups(pool: Sequence[int], *, size: int, count: int, seed: int) -> list[String]:
@@ -29,6 +31,27 @@ def random_groups(pool: Sequence[int], *, size: int, count: int, seed: int) -> l
     return [
         tuple(pool[i] for i in torch.randperm(len(pool), generator=generator)[:size].tolist()) for _ in range(count)
     ]
+
+
+def covering_groups(pool: Sequence[int], *, size: int, most: int, seed: int) -> list[String]:
+    """Make groups so that every two words of a pool stand together in one: blocks of words, every two of them united.
+
+    Random groups of 40 out of 800 words hold a pair once in 410 groups, and one pair in three in none; 780 groups that
+    are made so hold every one.
+
+    Args:
+        pool: Words; of more than the groups can cover the first ones.
+        size: Most words per group.
+        most: Most groups.
+        seed: Decides which words are in a block together.
+    """
+    half = max(1, size // 2)
+    blocks = (1 + math.isqrt(1 + 8 * most)) // 2  # the most of which there are no more pairs
+    words = list(pool[: half * blocks])
+    generator = torch.Generator().manual_seed(seed)
+    mixed = [words[i] for i in torch.randperm(len(words), generator=generator).tolist()]
+    made = [tuple(mixed[i : i + half]) for i in range(0, len(mixed), half)]
+    return [(*one, *other) for one, other in itertools.combinations(made, 2)]
 
 
 def ddmin(

@@ -13,7 +13,7 @@ from purify_cli.trigger_search.budget import SearchBudget
 from purify_cli.trigger_search.candidate import String
 from purify_cli.trigger_search.carriers import Carrier
 from purify_cli.trigger_search.flips import median_margin
-from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
+from purify_cli.trigger_search.group_testing import covering_groups, ddmin, merge_groups, random_groups
 from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margin_probe import MarginProbe
 
@@ -73,7 +73,7 @@ def find_groups(
         asked: Suspect, control and labelled rows.
         texts: Of other labels than the target, all of which both models get right; the first is that of the groups.
             Each has room for ``largest_group`` words at least.
-        words: To draw from (``weak_words``).
+        words: To draw from (``weak_words``), the first ones first.
         target: The label.
         budget: How many to draw.
 
@@ -89,7 +89,9 @@ def find_groups(
         return []
     # Short texts leave room for more.
     size = min(SIZE, asked.positions - max(len(text.ids) for text in texts))
-    drawn = random_groups(words, size=size, count=budget.drawn, seed=asked.compute.seed)
+    seed = asked.compute.seed
+    drawn = random_groups(words[: budget.pool], size=size, count=budget.drawn, seed=seed)
+    drawn += covering_groups(words, size=size, most=budget.covering, seed=seed)
     asked.progress.note(f"testing {len(drawn)} groups of {min(size, len(words))} words for label {target}")
     first = suspect.first(drawn)
     hot = [drawn[i] for i in first.argsort(descending=True, stable=True)[:KEPT].tolist() if float(first[i]) > bar]
