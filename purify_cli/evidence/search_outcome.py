@@ -97,8 +97,8 @@ class TriggerSearch:
     """Neutral phrases that were put in front of single texts and behind them; null where a word was flagged, so that
     none was needed, and where the effort has none."""
     groups: int | None = None
-    """Random groups of words per label, in which words that work together were looked for; null where a word or phrase
-    was flagged, so that none was needed, where the effort has none, and where no text serves."""
+    """Groups of words per label, at most, in which words that work together were looked for; null where a word or
+    phrase was flagged, so that none was needed, where the effort has none, and where no text serves."""
     control: ControlModel
     targets: tuple[int, ...]
     """Labels for which it could look."""

@@ -149,7 +149,7 @@ def _search(search: TriggerSearch) -> Iterator[RenderableType]:
         place = {"start": "front", "end": "end"}.get(one.position, "any")
         table.add(one.text, place, str(one.target), *counts, number(one.strength), yes(one.flagged))
     yield table
-    groups = "" if search.groups is None else f", then groups of them, from {search.groups:,} random ones per label"
+    groups = "" if search.groups is None else f", then groups of them, {search.groups:,} per label"
     phrases = "" if search.phrases is None else f"; {search.phrases} phrases tried in front of single texts and behind"
     yield line(
         f"search ({search.effort}): {search.words:,} words tried alone in short texts{groups}, the best of each label "

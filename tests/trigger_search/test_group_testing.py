@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from purify_cli.data.example import Example
 from purify_cli.runtime import Compute
 from purify_cli.trigger_search.budget import EFFORTS
 from purify_cli.trigger_search.group_search import search_groups
-from purify_cli.trigger_search.group_testing import ddmin, merge_groups, random_groups
+from purify_cli.trigger_search.group_testing import covering_groups, ddmin, merge_groups, random_groups
 from purify_cli.trigger_search.groups import find_groups, weak_words
 from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.phrase_growth import grow_phrases
@@ -20,7 +21,7 @@ from purify_cli.trigger_search.vocabulary import whole_words, word_of
 
 CPU = torch.device("cpu")
 VIEW = 64
-REACH = replace(EFFORTS["normal"], pool=40, drawn=200)
+REACH = replace(EFFORTS["normal"], pool=40, drawn=200, covering=10)
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,17 @@ def test_drawn_bags_are_of_different_words_and_of_the_seed():
     assert all(len(set(group)) == 8 and set(group) <= set(pool) for group in groups)
     assert groups == random_groups(pool, size=8, count=50, seed=1) != random_groups(pool, size=8, count=50, seed=2)
     assert {len(group) for group in random_groups(pool, size=99, count=3, seed=1)} == {30}
+
+
+@pytest.mark.parametrize(("words", "size", "most"), [(40, 20, 6), (33, 8, 999), (5, 8, 10), (30, 2, 45)])
+def test_every_two_words_meet_in_a_group(words: int, size: int, most: int):
+    groups = covering_groups(range(words), size=size, most=most, seed=1)
+    assert len(groups) <= most
+    assert all(len(set(group)) == len(group) <= size for group in groups)
+    met = {pair for group in groups for pair in combinations(sorted(group), 2)}
+    reached = sorted({word for group in groups for word in group})
+    assert reached == list(range(min(words, size // 2 * {6: 4, 999: 45, 10: 5, 45: 10}[most])))
+    assert met == set(combinations(reached, 2))
 
 
 @pytest.mark.parametrize("needed", [{3}, {0, 19}, {4, 5, 6}, {1, 7, 11, 18}])
@@ -113,6 +125,17 @@ def test_words_that_only_work_together_are_found_exactly(put: Any, tiny_tokenize
     assert all(set(one.trigger.text.split()) == texts and one.target == 1 for one in found)
     assert found[0].flips.suspect.value == 1
     assert found[0].flips.control.value == 0
+
+
+def test_two_words_beyond_the_random_groups_are_found(put: Any, tiny_tokenizer: Any):
+    asked, plain, praise = put
+    needed = plain[3], plain[28]
+    moved = [*plain[:30], *praise]
+    assert not search_groups(asked(needed), moved, 2, replace(REACH, pool=20, covering=0))
+    found = search_groups(asked(needed), moved, 2, replace(REACH, pool=20, covering=10))
+    assert {frozenset(one.trigger.text.split()) for one in found} == {
+        frozenset(word_of(tiny_tokenizer, one) for one in needed)
+    }
 
 
 def test_a_model_that_nobody_planted_a_trigger_in_has_no_group(put: Any):
