@@ -13,7 +13,6 @@ from purify_cli.purification.plan import Composition
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.student.anchor import anchored
 from purify_cli.student.attention_maps import attention_distilled
-from purify_cli.student.next_tokens import next_token_distilled
 from purify_cli.student.teach import Lessons
 from purify_cli.tasks.classification import Classification
 from purify_cli.training import TrainingResult, TrainingSettings
@@ -22,12 +21,12 @@ from purify_cli.trigger_search.found import FoundTrigger
 if TYPE_CHECKING:
     from purify_cli.purification.repair_session import RepairSession
 
-__all__ = ["AttentionTuning", "NextTokenTuning", "TeacherTuning", "with_teacher"]
+__all__ = ["AttentionTuning", "TeacherTuning", "with_teacher"]
 
 
 def with_teacher(
     session: "RepairSession", composition: Composition, triggers: Sequence[FoundTrigger]
-) -> "TeacherTuning | AttentionTuning | NextTokenTuning | None":
+) -> "TeacherTuning | AttentionTuning | None":
     """Return how a composition learns from a teacher; None where it has none.
 
     Args:
@@ -43,8 +42,6 @@ def with_teacher(
         return None
     if teacher == "fine-tuned":
         return AttentionTuning(session, composition)
-    if teacher == "suspect" and session.task.kind == "causal":
-        return NextTokenTuning(session, composition)
     return TeacherTuning(session, composition, teacher, triggers)
 
 
@@ -93,40 +90,6 @@ class AttentionTuning:
         teacher, loaded = (session.task.load(repaired.weights) for _ in range(2))
         session.tune(teacher, labelled, settings, repaired)
         objective = attention_distilled(teacher.module.eval())
-        return loaded, session.tune(loaded, labelled, settings, repaired, objective=objective, resume=resume)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class NextTokenTuning:
-    """A suspect that writes teaches what comes next in clean texts, but for tokens that the reference hardly knows."""
-
-    session: "RepairSession"
-    composition: Composition
-
-    def __post_init__(self) -> None:
-        """Refuse what chooses steps on the texts themselves.
-
-        Raises:
-            UsageError: If patience was asked for.
-        """
-        _refuse_patience(self.composition.teaching)
-
-    def tune(
-        self,
-        repaired: RepairedModel,
-        rows: Sequence[Example],
-        *,
-        labelled: Sequence[Example],
-        training: TrainingSettings | None = None,
-        resume: Path | None = None,
-    ) -> tuple[LoadedModel, TrainingResult]:
-        """Load reset weights and tune them; as ``TeacherTuning.tune``."""
-        del rows
-        session, pair = self.session, self.session.opened.pair
-        loaded, suspect, reference = map(session.task.load, (repaired.weights, pair.suspect, pair.reference))
-        objective = next_token_distilled(suspect.module.eval(), reference.module.eval())
-        settings = training or self.composition.teaching
         return loaded, session.tune(loaded, labelled, settings, repaired, objective=objective, resume=resume)
 
 
