@@ -37,7 +37,7 @@ UNLABELLED: Final = 2000
 PER_CLASS: Final = 32
 """The attacker's rows; the defender's texts without labels, and labelled samples per class."""
 
-SEEN: Final = frozenset({*range(8), 9, 16, 17, 19})
+SEEN: Final = frozenset({*range(8), 9, 16, 17, 19, 36})
 """Models that were looked at while search and repairs were made: they are not counted."""
 
 CLEAN: Final = 44
