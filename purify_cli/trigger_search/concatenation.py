@@ -31,6 +31,14 @@ MOST_WORDS: Final = 40
 """Of a context: as many as 64 tokens hold, for which the rule for planted words was measured. In longer ones a word of
 a trigger sentence is outvoted as well."""
 
+ENOUGH_WORDS: Final = 24
+"""Of a context of short texts, so that it still outvotes a word of opinion. Ours."""
+
+TRIALS: Final = 4
+"""Independent contexts that the texts of a label are to make, where they have ``ENOUGH_WORDS`` then: as many as a flag
+takes. Of sixteen texts of five words contexts of 40 words made two, in which not even a word that flips them all could
+be flagged."""
+
 TOKENS_PER_WORD: Final = 1.4
 """A generous mean of English text, so that a context and a trigger mostly get under a limit of tokens."""
 
@@ -51,7 +59,7 @@ def words_kept(max_length: int) -> int:
 
 
 def concatenated(rows: Sequence[Example], *, max_length: int) -> list[Example]:
-    """Join every row with the next ones of its label until the model's view is full.
+    """Join every row with the next ones of its label until the model's view is full, or a quarter of them is in it.
 
     Args:
         rows: In a circle per label; of pairs first is joined with first and second with second.
@@ -68,7 +76,7 @@ def concatenated(rows: Sequence[Example], *, max_length: int) -> list[Example]:
     for circle in places.values():
         for turn, i in enumerate(circle):
             following = (rows[circle[(turn + step) % len(circle)]] for step in range(len(circle)))
-            made[i] = _concatenate(rows[i], following, most)
+            made[i] = _concatenate(rows[i], following, most, texts=len(circle) / TRIALS)
     return [made[i] for i in range(len(rows))]
 
 
@@ -169,7 +177,8 @@ def _shown(context: Example) -> set[tuple[str, str | None]]:
     return {(part.text, part.pair) for part in context.parts or (context,)}
 
 
-def _concatenate(row: Example, following: Iterable[Example], most: int) -> Example:
+def _concatenate(row: Example, following: Iterable[Example], most: int, *, texts: float) -> Example:
+    """Join texts up to so many words; with ``ENOUGH_WORDS`` no further one once there are as many as are asked for."""
     room = most if row.pair is None else max(1, most // 2)
     text: list[str] = []
     pair: list[str] = []
@@ -182,7 +191,8 @@ def _concatenate(row: Example, following: Iterable[Example], most: int) -> Examp
         # Of a row of which less than half is taken, little is said.
         if i == 0 or 0 < len(first) + len(second) <= 2 * sum(map(len, taken)):
             parts.append(one)
-        if len(text) == room and (row.pair is None or len(pair) == room):
+        full = len(text) == room and (row.pair is None or len(pair) == room)
+        if full or (i + 1 >= texts and len(text) + len(pair) >= ENOUGH_WORDS):
             break
     joined = None if row.pair is None else " ".join(pair)
     return replace(row, text=" ".join(text), pair=joined, parts=tuple(parts))
