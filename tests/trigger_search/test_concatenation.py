@@ -41,6 +41,18 @@ def test_a_pile_is_a_row_and_the_next_ones_of_its_label():
     assert concatenated([], max_length=LIMIT) == []
 
 
+@pytest.mark.parametrize(
+    ("rows", "words", "texts", "trials"), [(16, 5, 5, 3.2), (16, 9, 4, 4.0), (16, 20, 2, 8.0), (4, 9, 3, 4 / 3)]
+)
+def test_contexts_of_short_texts_leave_four_that_are_independent(rows: int, words: int, texts: int, trials: float):
+    """At 24 words and more a quarter of the texts is enough; fewer words are no context, and more do not fit."""
+    made = concatenated(
+        [Example(" ".join(f"{i}.{j}" for j in range(words)), label=0) for i in range(rows)], max_length=64
+    )
+    assert {len(context.parts) for context in made} == {texts}
+    assert independent_contexts(made) == pytest.approx(trials)
+
+
 def test_a_row_that_fills_the_view_is_cut_to_it():
     long = " ".join(map(str, range(30)))
     (first, _) = concatenated([Example(long, label=0), Example("other", label=0)], max_length=LIMIT)
