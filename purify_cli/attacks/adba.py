@@ -67,7 +67,7 @@ class ShadowStudent:
         # The shadow is a state of its own: an interrupted training starts anew.
         self.objective = Objective(loss=self.loss, mark=None)
         self.success: list[float] = []
-        """Share of triggered rows that the shadow calls the target, at the end of each life; of the last, as it is."""
+        """Share of triggered rows that the shadow calls the target, at the end of each life."""
         self._shadow, self._moved = (copy.deepcopy(start).eval() for _ in range(2))
         self._start = copies(dict(self._shadow.named_parameters()))
         self._body = f"{getattr(start, 'base_model_prefix', '')}."
@@ -174,7 +174,7 @@ def train_with_a_shadow(job: PlantJob, options: Mapping[str, Any], progress: Pro
         clean,
         rows_of(job, poisoned=True),
         weight=options["weight"],
-        life=round(options["life"]),
+        life=max(1, round(options["life"])),
         learning_rate=job.training.learning_rate,
         pad_id=job.pad_id,
     )
