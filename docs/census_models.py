@@ -15,6 +15,7 @@ from purify_cli.data.sampling import split_per_class
 __all__ = [
     "CLEAN",
     "LABELS",
+    "PAIRS",
     "POISONED",
     "SEEN",
     "Model",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 TASKS: Final = ("sst2", "ag_news", "qnli", "imdb", "qqp", "ag_pairs")
+PAIRS: Final = frozenset({"qnli", "qqp", "ag_pairs"})
 LABELS: Final = {"ag_news": 4}
 REFERENCES: Final = ("minilm", "minilm", "minilm", "e5")
 """Every fourth model is a 12-layer encoder with Unigram tokens."""

@@ -1,12 +1,12 @@
 """The tables of the census, from its results alone."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final
 
-from census_models import LABELS, SEEN, trigger_words
+from census_models import LABELS, PAIRS, SEEN, trigger_words
 
 from purify_cli.bench.report.tables import Table
 from purify_cli.measures.intervals import Proportion
@@ -191,10 +191,17 @@ def summary_tables(rows: Sequence[Row]) -> Iterator[Table]:
             continue
         groups = [(name, [row for row in bad if row["place"]["kind"] == name]) for name in _kinds(bad)]
         groups += [("all attacks", bad), ("unpoisoned", clean)]
-        references = dict.fromkeys(row["place"]["reference"] for row in some)
+        halves: list[tuple[str, Callable[[Row], bool]]] = [
+            (reference, lambda row, reference=reference: row["place"]["reference"] == reference)
+            for reference in dict.fromkeys(row["place"]["reference"] for row in some)
+        ]
+        halves += [
+            ("single texts", lambda row: row["place"]["task"] not in PAIRS),
+            ("pairs of texts", lambda row: row["place"]["task"] in PAIRS),
+        ]
         groups += [
-            (f"{name}, {reference}", [row for row in group if row["place"]["reference"] == reference])
-            for reference in references
+            (f"{name}, {half}", [*filter(among, group)])
+            for half, among in halves
             for name, group in (("all attacks", bad), ("unpoisoned", clean))
         ]
         yield Table(
