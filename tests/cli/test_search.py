@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import chdir
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from purify_cli.errors import SearchImpossible
+from purify_cli.evidence.verdict import Misses
 from purify_cli.records.detection import Detection
 
 Run = Callable[[Sequence[object]], tuple[int, str, str]]
@@ -61,8 +62,9 @@ def test_a_whole_search_that_finds_nothing_passes_the_gate_and_says_what_it_miss
     code, out, err = run_cli([*start, "--format", "text"])
     verdict = json.loads((here / "purify-run" / "detection.json").read_text())["verdict"]
     assert (verdict["level"], verdict["not_measured"], code) == ("no-finding", [], 0), err
-    assert verdict["misses"] is None  # nobody has counted
-    assert "how much such a trigger search misses was not measured" in verdict["reasons"][0]
+    counted = Misses.counted("clean samples alone")
+    assert verdict["misses"] == (counted and json.loads(json.dumps(asdict(counted))))
+    assert ("which is no proof" if counted else "misses was not measured") in verdict["reasons"][0]
     assert "verdict: no-finding" in out
     # What has no name is cured by the student that knew the task.
     code, out, err = run_cli(["purify", "--ratio", "0.1", "--clean-data", "clean.jsonl"])
