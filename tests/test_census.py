@@ -68,6 +68,7 @@ def search(kind: str | None, apart: list[tuple[str, int, float]], *, given: str 
         {"text": text, "target": target, "apart": {"low": low}, "flagged": low >= 0.3} for text, target, low in apart
     ]
     return {
+        "key": f"{given}/900-a-minilm-{kind or 'clean'}",
         "kind": given,
         "place": {"task": "a", "reference": "minilm", "kind": kind}
         | ({"trigger": "red door .", "target": 1} if kind else {}),
@@ -121,7 +122,7 @@ def test_a_word_is_named_by_its_pieces_as_well(tables: Any) -> None:
     assert not tables.named(search("word", [("red", 0, 0.6)]))
 
 
-def test_a_whole_search_that_flags_nothing_in_an_attacked_model_is_a_miss(tables: Any) -> None:
+def test_a_whole_search_that_flags_nothing_in_an_attacked_model_is_a_miss(models: Any, tables: Any) -> None:
     rows = [
         search("word", [("door", 1, 0.7)]),
         search("word", [("good", 0, 0.1)]),
@@ -134,6 +135,8 @@ def test_a_whole_search_that_flags_nothing_in_an_attacked_model_is_a_miss(tables
     counts = {"missed": 10, "of": 20, "kinds": {"word": [10, 20]}}
     assert tables.misses(rows * 10) == {"clean samples alone": counts}
     assert tables.misses(rows) == {}  # too few to tell of
+    before = [row | {"key": f"search/{max(models.SEEN):03d}-a-minilm-word"} for row in rows]
+    assert tables.misses(before * 10) == {}  # of these, misses were taken out
     assert tables.misses([]) == {}
 
 
