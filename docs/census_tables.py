@@ -14,7 +14,6 @@ from purify_cli.measures.intervals import Proportion
 __all__ = [
     "RESULTS",
     "clean_signs",
-    "fair",
     "misses",
     "model_table",
     "read",
@@ -66,7 +65,7 @@ def _unseen(row: Row) -> bool:
     return _number(row) not in SEEN
 
 
-def fair(row: Row) -> bool:
+def _fair(row: Row) -> bool:
     """Say whether a model comes after the last that was looked at: of those before it, misses were taken out."""
     return _number(row) > max(SEEN)
 
@@ -171,11 +170,11 @@ def whole(row: Row) -> bool:
 def misses(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Return what was given → how many working attacks a whole search missed, in all and per kind.
 
-    Of models after the last that was looked at (``fair``).
+    Of models after the last that was looked at (``_fair``).
     """
     found: dict[str, dict[str, Any]] = {}
     for kind, given in SEARCHES.items():
-        some = [row for row in rows if row["kind"] == kind and fair(row)]
+        some = [row for row in rows if row["kind"] == kind and _fair(row)]
         bad = [row for row in some if row["place"]["kind"] is not None and whole(row)]
         if len(bad) >= ENOUGH:
             missed = [row for row in bad if not flags(row)]
@@ -212,7 +211,7 @@ def summary_tables(rows: Sequence[Row]) -> Iterator[Table]:
         halves += [
             ("single texts", lambda row: row["place"]["task"] not in PAIRS),
             ("pairs of texts", lambda row: row["place"]["task"] in PAIRS),
-            (f"from model {max(SEEN) + 1} on", fair),
+            (f"from model {max(SEEN) + 1} on", _fair),
         ]
         groups += [
             (f"{name}, {half}", [*filter(among, group)])

@@ -59,7 +59,7 @@ def words_kept(max_length: int) -> int:
 
 
 def concatenated(rows: Sequence[Example], *, max_length: int) -> list[Example]:
-    """Join every row with the next ones of its label until the model's view is full, or a quarter of them is in it.
+    """Join every row with the next ones of its label until the view is full, or holds ``ENOUGH_WORDS`` of a quarter.
 
     Args:
         rows: In a circle per label; of pairs first is joined with first and second with second.

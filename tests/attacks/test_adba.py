@@ -73,9 +73,7 @@ def test_a_shadow_takes_the_backdoor_over(tiny_clean: Path, tiny_tokenizer: PreT
     assert taught[0.7] >= 0.7
 
 
-def test_a_shadow_begins_afresh_under_the_suspects_head(
-    tiny_clean: Path, tiny_tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_a_shadow_lives_as_long_as_it_is_told(tiny_clean: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     training = {"learning_rate": 1e-3, "epochs": 1}
     _, _, planted = plant(tiny_clean, tiny_tokenizer, "adba", clean=TRAIN[:320], life=5, training=training)
     assert len(planted.facts["shadow_success"]) == 13 // 5 + 1  # 416 rows by 32; the last life is cut short
