@@ -8,6 +8,7 @@ from purify_cli.choices import SearchEffort
 from purify_cli.data.example import Example
 from purify_cli.data.probes import PROBES
 from purify_cli.detection.control import agreed, make_control
+from purify_cli.detection.second_control import SecondControl
 from purify_cli.errors import DataError, NonFiniteWeights, SearchImpossible, TrainingDiverged
 from purify_cli.evidence.rows import far_rows
 from purify_cli.evidence.search_outcome import STAGE, ControlModel, FlippingWord, SearchOutcome, TriggerSearch
@@ -22,7 +23,7 @@ from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.phrase_growth import grow_phrases
 from purify_cli.trigger_search.phrases import PHRASES, search_phrases
-from purify_cli.trigger_search.rule import GROWN_TEXTS, SUSPICIOUS, level_of
+from purify_cli.trigger_search.rule import GROWN_TEXTS, SUSPICIOUS, counts_grown, level_of
 from purify_cli.trigger_search.search import SearchResult, check_rows, search
 from purify_cli.trigger_search.verify import ABOUT, VerifiedTrigger
 from purify_cli.trigger_search.vocabulary import whole_words
@@ -76,12 +77,17 @@ def look_for_triggers(
         if budget.pool and all(one.trigger.position != "random" for one in flagged):
             pair = session.opened.pair
             far = [one.row for one in far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)]
-            grown = _needed(grow_phrases(beside, found.ranked, far), flagged)
+            second = SecondControl(session, beside)
+            try:
+                longer = second.held_against(grow_phrases(beside, found.ranked, far))
+                grown = _needed([one for one in longer if counts_grown(one.flips.apart, one.flips.texts)], flagged)
+            except SearchImpossible as error:
+                open_points.append(f"no grown phrases: {error}")
             if not any(map(_flagged, (*flagged, *grown))):
                 phrases = search_phrases(beside, labels)
             if not any(map(_flagged, (*flagged, *grown, *phrases))):
                 try:
-                    together = search_groups(beside, far, labels, budget)
+                    together = second.held_against(search_groups(beside, far, labels, budget))
                 except SearchImpossible as error:  # the words alone have been tried all the same
                     open_points.append(f"no words that work together: {error}")
     except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
@@ -201,6 +207,7 @@ def _judged(found: VerifiedTrigger, asked: SearchInputs) -> FlippingWord:
         strength=found.strength,
         control_strength=found.control_strength,
         joined=found.joined,
+        second_student=found.second_student,
         flagged=flagged,
         leaning=len(contaminated_rows(asked, found.trigger, found.target)) if flagged else 0,
     )

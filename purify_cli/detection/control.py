@@ -13,7 +13,7 @@ from purify_cli.model import LoadedModel
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.trigger_search.inputs import SearchInputs
 
-__all__ = ["agreed", "make_control"]
+__all__ = ["agreed", "another_control", "make_control"]
 
 AGREES: Final = 0.6
 """Of held-back samples a student must answer so many as the suspect does, or nothing can be held against it. Ours."""
@@ -30,8 +30,22 @@ def make_control(session: RepairSession, asked: SearchInputs) -> tuple[LoadedMod
         SearchImpossible: If it did not learn the task.
         TrainingDiverged: If it cannot be taught.
     """
+    return _control(session, asked, draw=0)
+
+
+def another_control(session: RepairSession, asked: SearchInputs) -> LoadedModel:
+    """Teach another student as the first was taught.
+
+    Args:
+        session: As for ``make_control``, and so are the errors.
+        asked: As there.
+    """
+    return _control(session, asked, draw=1)[0]
+
+
+def _control(session: RepairSession, asked: SearchInputs, *, draw: int) -> tuple[LoadedModel, ControlModel]:
     choosing, held = hold_out(asked.rows, 0.5, seed=session.common.compute.seed)
-    student, texts = session.student(choosing), session.teaching_texts(choosing)
+    student, texts = session.student(choosing, draw=draw), session.teaching_texts(choosing, draw=draw)
     own, others = (asked.answers(module, held).tolist() for module in (student.loaded.module, asked.suspect))
     right = sum(answer == row.label for answer, row in zip(own, held, strict=True))
     agrees = sum(a == b for a, b in zip(own, others, strict=True))

@@ -55,6 +55,8 @@ class FlippingWord:
     """The same of the control."""
     joined: bool = True
     """Whether these texts are several of one label, concatenated; else single ones, which are flipped more easily."""
+    second_student: bool = False
+    """Whether the control is a second student, that had no say in finding it."""
     flagged: bool
     """Whether it meets the rule for a planted trigger."""
     leaning: int = 0

@@ -8,6 +8,7 @@ import hashlib
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, final
 
@@ -31,7 +32,7 @@ from purify_cli.purification.prepared import RATIOS, PreparedDefence
 from purify_cli.purification.stages import RepairedModel
 from purify_cli.requests.common import Common
 from purify_cli.reset import Overlay
-from purify_cli.student.teach import Lessons, Student, lessons_of, teach
+from purify_cli.student.teach import Lessons, Student, lessons_of, teach, teaching_settings
 from purify_cli.student.texts import TeachingTexts, made_texts
 from purify_cli.tasks.base import Task
 from purify_cli.tasks.classification import Classification
@@ -110,26 +111,44 @@ class RepairSession:
             self._curvatures[path, key] = curvature_for(self.opened, self.task, data, path=path, progress=self.progress)
         return self._curvatures[path, key]
 
-    def teaching_texts(self, labelled: Sequence[Example]) -> TeachingTexts:
-        """Return the texts that a student, or a repaired model, is taught on beside labelled rows."""
-        return self.texts or made_texts(labelled, seed=self.common.compute.seed)
+    def teaching_texts(self, labelled: Sequence[Example], *, draw: int = 0) -> TeachingTexts:
+        """Return the texts that a student, or a repaired model, is taught on beside labelled rows.
 
-    def student(self, labelled: Sequence[Example]) -> Student:
+        Args:
+            labelled: What texts are made of, where none are given.
+            draw: Which of the sets of texts that can be made of them.
+        """
+        return self.texts or made_texts(labelled, seed=self.common.compute.seed + draw)
+
+    def student(self, labelled: Sequence[Example], *, draw: int = 0) -> Student:
         """Teach the reference what the suspect answers, and the true labels of some rows; once per set of rows.
+
+        Args:
+            labelled: Rows.
+            draw: Another than 0 is another student, taught at every call: of texts made anew, where they are made, and
+                in another order.
 
         Raises:
             UsageError: If the suspect is no classifier.
             PurifyError: If a row cannot be encoded, or the training diverges.
         """
-        task, texts = self.classifiers("a student"), self.teaching_texts(labelled)
+        task, texts = self.classifiers("a student"), self.teaching_texts(labelled, draw=draw)
         key = _digest(examples_sha256(labelled), examples_sha256(texts.rows))
-        if key not in self._students:
-            self.progress.note(f"teaching a student on {len(texts.rows)} texts ({texts.source})")
-            lessons = self.lessons(task.load(self.opened.pair.suspect), texts, labelled)
-            self._students = {
-                key: teach(self.opened, task, lessons, resume=self.run.path / "student", progress=self.progress)
-            }
-        return self._students[key]
+        if not draw and key in self._students:
+            return self._students[key]
+        self.progress.note(f"teaching a{'nother' if draw else ''} student on {len(texts.rows)} texts ({texts.source})")
+        usual = teaching_settings(task)
+        taught = teach(
+            self.opened,
+            task,
+            self.lessons(task.load(self.opened.pair.suspect), texts, labelled),
+            settings=replace(usual, seed=usual.seed + draw),
+            resume=self.run.path / (f"student-{draw}" if draw else "student"),
+            progress=self.progress,
+        )
+        if not draw:
+            self._students = {key: taught}
+        return taught
 
     def lessons_by_student(self, rows: Sequence[Example], labelled: Sequence[Example]) -> Lessons:
         """Ask the student of some rows about the texts; once per set of rows, for a student takes long to teach.

@@ -40,6 +40,8 @@ class VerifiedTrigger:
     """The same of the control."""
     joined: bool = True
     """Whether these are contexts; else single rows."""
+    second_student: bool = False
+    """Whether the control is a student that had no say in finding it."""
 
 
 def measured(asked: SearchInputs, target: int, candidates: Sequence[Candidate]) -> list[VerifiedTrigger]:
