@@ -14,6 +14,7 @@ from purify_cli.data.sampling import split_per_class
 
 __all__ = [
     "CLEAN",
+    "FIXED",
     "LABELS",
     "PAIRS",
     "POISONED",
@@ -39,8 +40,12 @@ UNLABELLED: Final = 2000
 PER_CLASS: Final = 32
 """The attacker's rows; the defender's texts without labels, and labelled samples per class."""
 
-SEEN: Final = frozenset({*range(8), 9, 16, 17, 19, 36})
+SEEN: Final = frozenset({*range(8), 9, 16, 17, 19, 36, 52, 56})
 """Models that were looked at while search and repairs were made: they are not counted."""
+
+FIXED: Final = frozenset({"2041be2"})
+"""Commits of searches by the rule as it is. Of earlier searches those that it was changed for were taken out: what is
+left of them is too good."""
 
 CLEAN: Final = 44
 POISONED: Final = 84

@@ -129,13 +129,15 @@ def test_a_whole_search_that_flags_nothing_in_an_attacked_model_is_a_miss(models
         search("sentence", [("good", 0, 0.1)]),
         search(None, [("good", 0, 0.1)]),
     ]
+    for row in rows:
+        row["commit"] = next(iter(models.FIXED))
     for row in rows[1:]:
         row["result"]["verdict"] = "no-finding"
     rows[2]["result"]["verdict"] = "incomplete"
     counts = {"missed": 10, "of": 20, "kinds": {"word": [10, 20]}}
     assert tables.misses(rows * 10) == {"clean samples alone": counts}
     assert tables.misses(rows) == {}  # too few to tell of
-    before = [row | {"key": f"search/{max(models.SEEN):03d}-a-minilm-word"} for row in rows]
+    before = [row | {"commit": "0000000"} for row in rows]
     assert tables.misses(before * 10) == {}  # of these, misses were taken out
     assert tables.misses([]) == {}
 
