@@ -219,6 +219,8 @@ def main() -> None:
             place = {"task": model.task, "reference": model.reference, "kind": model.kind}
             if model.kind is not None:
                 place |= {"trigger": model.trigger()[1], "target": model.target}
+            if kind != "train" and trained:
+                place = trained["place"]  # what it was made with, whatever the generator draws by now
             tuned = {"rate": model.learning_rate, "decay": model.weight_decay, "epochs": model.epochs}
             row = {"key": key, "kind": kind, "place": place, "recipe": tuned, "seed": model.seed}
             store.add({**row, **outcome, "seconds": round(time.perf_counter() - begin, 1), **made_by})

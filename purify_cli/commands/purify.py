@@ -147,7 +147,9 @@ def purify(request: PurifyRequest) -> Purification:
                 search=searched.facts if searched else None,
                 tokens=tokens,
                 output=ModelFacts(path=str(plan.target), sha256=sha),
-                verdict=purified_verdict(utility, curve, again, searched, known=len(found)),
+                verdict=purified_verdict(
+                    utility, curve, again, searched, known=len(found), skipped=opened.pair.skipped
+                ),
             )
             write_text(folder / MANIFEST, dump(record))
             write_text(folder / "README.md", model_card(record))

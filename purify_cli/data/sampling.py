@@ -11,6 +11,7 @@ from purify_cli.errors import DataError, UsageError
 
 __all__ = [
     "examples_sha256",
+    "halved",
     "held_places",
     "hold_out",
     "require_classes",
@@ -79,6 +80,21 @@ def hold_out(examples: Sequence[Example], share: float, seed: int) -> tuple[list
         UsageError: If the share is not between 0 and 1.
     """
     return _parted(examples, held_places(examples, share, seed))
+
+
+def halved(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
+    """Hold back half of every class, without texts that the other half has under another label.
+
+    Args:
+        examples: Rows; each keeps its place relative to the others.
+        seed: Which ones.
+
+    Returns:
+        (rest, held).
+    """
+    rest, held = hold_out(examples, 0.5, seed)
+    known = {(example.text, example.pair): example.label for example in rest}
+    return rest, [one for one in held if known.get((one.text, one.pair), one.label) == one.label]
 
 
 def held_places(examples: Sequence[Example], share: float, seed: int) -> set[int]:

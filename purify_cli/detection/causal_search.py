@@ -87,17 +87,19 @@ def look_for_forced_continuations(
             for one, within in zip(found, within_forced_text(found), strict=True)
         ),
     )
-    open_points = list(_open_points(rows, effort, held))
+    open_points = list(_open_points(rows, effort, held, in_front=bool(far) or tokens <= FARTHEST))
     missing = f"{STAGE}: {'; '.join(open_points)}" if open_points else None
     return SearchOutcome(facts, _finding(facts), missing)
 
 
-def _open_points(rows: Sequence[Example], effort: SearchEffort, held: int) -> Iterator[str]:
+def _open_points(rows: Sequence[Example], effort: SearchEffort, held: int, *, in_front: bool) -> Iterator[str]:
     """Yield what a search that finds nothing has not measured."""
     if not rows:
         yield "only on built-in texts; what that misses was not measured: give --clean-data"
     if effort == "low":
         yield "only with effort low, which looks at no word of several tokens"
+    if not in_front:
+        yield "no word in front of prompts: no embedding row of a word moved, which would tell what to try"
     if held < MIN_TEXTS:
         yield f"{held} held-back prompts, and it takes {MIN_TEXTS} for a word to count; give more --clean-data"
 

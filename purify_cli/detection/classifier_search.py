@@ -1,6 +1,7 @@
 """The search for triggers: texts, a control to contrast with, the search itself, and what its outcome amounts to."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -29,6 +30,9 @@ from purify_cli.trigger_search.verify import ABOUT, VerifiedTrigger
 from purify_cli.trigger_search.vocabulary import whole_words
 
 __all__ = ["look_for_triggers"]
+
+FAILED: Final = (SearchImpossible, NonFiniteWeights, TrainingDiverged)
+"""What makes a search, or a part of it, impossible."""
 
 GIVEN: Final = {"unlabelled texts": "with unlabelled texts", "made of the clean samples": "clean samples alone"}
 """What the census calls what a student was taught on."""
@@ -71,27 +75,30 @@ def look_for_triggers(
         beside = replace(beside, further=agreed(beside, session.texts.held if session.texts else ()))
         labels, budget = task.labels.num_labels, EFFORTS[effort]
         found = search(beside, labels, budget, among=_moved_tokens(session) if moved_only else None)
-        together, open_points = None, list(_open_points(rows, effort, found, facts))
-        flagged, grown, phrases = [*filter(_flagged, found.found)], (), ()
-        # A word that works in any place explains itself; of others, and of none, a phrase may say more.
-        if budget.pool and all(one.trigger.position != "random" for one in flagged):
-            pair = session.opened.pair
-            far = [one.row for one in far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)]
-            second = SecondControl(session, beside)
-            try:
-                longer = second.held_against(grow_phrases(beside, found.ranked, far))
-                grown = _needed([one for one in longer if counts_grown(one.flips.apart, one.flips.texts)], flagged)
-            except SearchImpossible as error:
-                open_points.append(f"no grown phrases: {error}")
-            if not any(map(_flagged, (*flagged, *grown))):
-                phrases = search_phrases(beside, labels)
-            if not any(map(_flagged, (*flagged, *grown, *phrases))):
-                try:
-                    together = second.held_against(search_groups(beside, far, labels, budget))
-                except SearchImpossible as error:  # the words alone have been tried all the same
-                    open_points.append(f"no words that work together: {error}")
-    except (SearchImpossible, NonFiniteWeights, TrainingDiverged) as error:
+    except FAILED as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
+    open_points = [*_open_points(rows, effort, found, facts)]
+    flagged, grown, phrases, together = [*filter(_flagged, found.found)], [], [], None
+    # A word that works in any place explains itself; of others, and of none, a phrase may say more.
+    if budget.pool and all(one.trigger.position != "random" for one in flagged):
+        pair = session.opened.pair
+        far = [one.row for one in far_rows(pair.suspect_part, pair.reference_part, count=FARTHEST)]
+        second = SecondControl(session, beside)
+        with _left_open(open_points, "phrases were not grown to the end"):
+            grown = second.held_against(grow_phrases(beside, found.ranked, far), _planted_phrase)
+            grown = _needed([one for one in grown if _planted_phrase(one) or not _flagged(one)], flagged)
+        if not any(map(_flagged, (*flagged, *grown))):
+            with _left_open(open_points, "neutral phrases were not tried"):
+                phrases = search_phrases(beside, labels)
+        if not any(map(_flagged, (*flagged, *grown, *phrases))):
+            with _left_open(open_points, "no words that work together"):
+                if beside.plain_words.isdisjoint(far):
+                    raise SearchImpossible(
+                        "no embedding row of a word moved, which would tell what to try",
+                        hint="Trust what words and phrases show, no further.",
+                    )
+                together = second.held_against(search_groups(beside, far, labels, budget), _flagged)
+        open_points += second.open_points
     alone = {(one.trigger.text, one.target) for one in found.found}
     listed = [
         *found.found,
@@ -117,6 +124,19 @@ def _words(task: Classification, suspect: LoadedModel) -> list[int]:
         return whole_words(task.tokenizer, suspect.vocabulary)
     except DataError as error:
         raise SearchImpossible(str(error), hint=error.hint) from error
+
+
+@contextmanager
+def _left_open(open_points: list[str], what: str) -> Generator[None]:
+    """Note that a part of the search failed: what was flagged before it stands."""
+    try:
+        yield
+    except FAILED as error:
+        open_points.append(f"{what}: {error}")
+
+
+def _planted_phrase(grown: VerifiedTrigger) -> bool:
+    return _flagged(grown) and counts_grown(grown.flips.apart, grown.flips.texts)
 
 
 def _flagged(found: VerifiedTrigger) -> bool:

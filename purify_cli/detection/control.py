@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from purify_cli.data.example import Example
-from purify_cli.data.sampling import hold_out
+from purify_cli.data.sampling import halved
 from purify_cli.errors import SearchImpossible
 from purify_cli.evidence.search_outcome import ControlModel
 from purify_cli.measures.intervals import Proportion
@@ -33,18 +33,18 @@ def make_control(session: RepairSession, asked: SearchInputs) -> tuple[LoadedMod
     return _control(session, asked, draw=0)
 
 
-def another_control(session: RepairSession, asked: SearchInputs) -> LoadedModel:
+def another_control(session: RepairSession, asked: SearchInputs) -> tuple[LoadedModel, ControlModel]:
     """Teach another student as the first was taught.
 
     Args:
         session: As for ``make_control``, and so are the errors.
         asked: As there.
     """
-    return _control(session, asked, draw=1)[0]
+    return _control(session, asked, draw=1)
 
 
 def _control(session: RepairSession, asked: SearchInputs, *, draw: int) -> tuple[LoadedModel, ControlModel]:
-    choosing, held = hold_out(asked.rows, 0.5, seed=session.common.compute.seed)
+    choosing, held = halved(asked.rows, seed=session.common.compute.seed)
     student, texts = session.student(choosing, draw=draw), session.teaching_texts(choosing, draw=draw)
     own, others = (asked.answers(module, held).tolist() for module in (student.loaded.module, asked.suspect))
     right = sum(answer == row.label for answer, row in zip(own, held, strict=True))

@@ -7,7 +7,7 @@ accounted for and nothing was flagged, the level is ``no-finding``, and what suc
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, Literal, Self, final
@@ -17,7 +17,7 @@ from purify_cli.checkpoint.structure import Difference
 from purify_cli.evidence.gathering import Evidence
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["STAGES", "Finding", "Level", "Misses", "Verdict", "judge", "miss_sentence"]
+__all__ = ["STAGES", "Finding", "Level", "Misses", "Verdict", "judge", "miss_sentence", "not_compared"]
 
 Level = Literal["no-finding", "incomplete", "suspicious", "poisoned"]
 
@@ -107,11 +107,7 @@ def judge(
     """
     told = {one.stage for one in findings} | {sentence.partition(":")[0] for sentence in unmeasured}
     missing = [*unmeasured, *(f"{stage}: {what}" for stage, what in STAGES.items() if stage not in told)]
-    missing += [
-        f"{one.name} ({one.side}): {one.reason}, {one.entries} entries not compared"
-        for one in skipped
-        if not one.explained
-    ]
+    missing += not_compared(skipped)
     missing += [f"{one.subject}: {one.detail}" for one in differences if one.unexamined]
     heads = [one.name for one in skipped if one.kind == "head" and one.side == "suspect"]
     reasons = [one.reason for one in findings]
@@ -133,6 +129,13 @@ def judge(
         reasons.append("scores rank dimensions; without what was not measured they accuse and acquit nobody")
     misses = next((one.misses for one in findings), None) if level == "no-finding" else None
     return Verdict(level=level, reasons=tuple(reasons), not_measured=tuple(missing), misses=misses)
+
+
+def not_compared(skipped: Sequence[Skipped]) -> Iterator[str]:
+    """Yield which tensors were not compared without an explanation."""
+    for one in skipped:
+        if not one.explained:
+            yield f"{one.name} ({one.side}): {one.reason}, {one.entries} entries not compared"
 
 
 def miss_sentence(finding: Finding) -> str:

@@ -33,7 +33,7 @@ from purify_cli.purification.stages import RepairedModel
 from purify_cli.requests.common import Common
 from purify_cli.reset import Overlay
 from purify_cli.student.teach import Lessons, Student, lessons_of, teach, teaching_settings
-from purify_cli.student.texts import TeachingTexts, made_texts
+from purify_cli.student.texts import TeachingTexts, again_made, made_texts
 from purify_cli.tasks.base import Task
 from purify_cli.tasks.classification import Classification
 from purify_cli.tasks.tuning import tune
@@ -116,17 +116,19 @@ class RepairSession:
 
         Args:
             labelled: What texts are made of, where none are given.
-            draw: Which of the sets of texts that can be made of them.
+            draw: Which of the sets of texts that can be made; those that are given stay.
         """
-        return self.texts or made_texts(labelled, seed=self.common.compute.seed + draw)
+        seed = self.common.compute.seed + draw
+        if self.texts is None:
+            return made_texts(labelled, seed=seed)
+        return again_made(self.texts, seed=seed) if draw else self.texts
 
     def student(self, labelled: Sequence[Example], *, draw: int = 0) -> Student:
         """Teach the reference what the suspect answers, and the true labels of some rows; once per set of rows.
 
         Args:
             labelled: Rows.
-            draw: Another than 0 is another student, taught at every call: of texts made anew, where they are made, and
-                in another order.
+            draw: Another than 0 is another student, taught at every call: of texts made anew, and in another order.
 
         Raises:
             UsageError: If the suspect is no classifier.

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from purify_cli.checkpoint import Skipped
 from purify_cli.evidence.search_outcome import SearchOutcome
-from purify_cli.evidence.verdict import Level, Verdict, miss_sentence
+from purify_cli.evidence.verdict import Level, Verdict, miss_sentence, not_compared
 from purify_cli.measures.intervals import Proportion
 from purify_cli.measures.utility import Perplexity
 from purify_cli.purification.ratio_search import RatioChoice
@@ -21,6 +22,7 @@ def purified_verdict(
     searched: SearchOutcome | None,
     *,
     known: int,
+    skipped: Sequence[Skipped] = (),
 ) -> Verdict:
     """Judge a purified model.
 
@@ -35,6 +37,7 @@ def purified_verdict(
         again: Words that were known, measured on held-back texts in the suspect and in the purified model.
         searched: A search run afresh on the purified model; None if there was none.
         known: How many words were known to be planted.
+        skipped: Tensors that were not compared, and stand in the purified model as they were.
     """
     left = [one for one in again if one.still_effective]
     new = searched.finding if searched else None
@@ -43,7 +46,7 @@ def purified_verdict(
         reasons.append("try a larger --ratio, more clean samples, or detect --effort high and purify again")
     if again and searched is None:
         reasons.append("only the known words were tried on the purified model: --effort searches it for others")
-    missing = list(_missing(again, searched, known=known))
+    missing = [*_missing(again, searched, known=known), *not_compared(skipped)]
     level: Level = "incomplete" if missing else "no-finding"
     if new is not None and new.level == "suspicious":
         level = "suspicious"

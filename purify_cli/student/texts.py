@@ -12,7 +12,7 @@ from purify_cli.data.triggers import Trigger
 from purify_cli.errors import DataError
 from purify_cli.trigger_search.found import FoundTrigger
 
-__all__ = ["FEWEST", "MOST", "TeachingTexts", "made_texts", "unlabelled_texts"]
+__all__ = ["FEWEST", "MOST", "TeachingTexts", "again_made", "made_texts", "unlabelled_texts"]
 
 FEWEST: Final = 50
 """Unlabelled texts that a student can be taught on."""
@@ -95,6 +95,17 @@ def unlabelled_texts(
         repeated=len(rows) - len(distinct),
         triggered=len(distinct) - len(kept),
     )
+
+
+def again_made(texts: TeachingTexts, *, seed: int) -> TeachingTexts:
+    """Keep unlabelled texts as they were given, and make the others anew.
+
+    Students of the same texts err alike: of two that differ in the order of their training the margins less the
+    suspect's correlated at 0.87, of two whose made half was drawn anew at 0.59 (a small model).
+    """
+    given = texts.rows[: texts.as_they_are]
+    made = made_texts(given, count=MOST // 2, seed=seed)
+    return replace(texts, rows=tuple(dict.fromkeys((*given, *made.rows))))
 
 
 def _key(row: Example) -> tuple[str, str | None]:

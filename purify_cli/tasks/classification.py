@@ -173,7 +173,9 @@ class Classification:
             target = _label(one)
             others = [place for place, row in enumerate(held) if row.label != target]
             rows = [held[place] for place in others if target not in (before[place], after[place])]
-            turned = flips(asked, rows, Trigger(one.text, one.position, source="found"), target) if rows else None
+            trigger = Trigger(one.text, one.position, source="found")
+            # Of pairs as the search accuses: in the second text, and in both.
+            turned = flips(asked, rows, trigger, target, either_way=True) if rows else None
             counted.append(
                 TriggerCounts(
                     rows=len(rows),

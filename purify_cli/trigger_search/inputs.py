@@ -1,6 +1,6 @@
 """What a search asks: suspect and control, the rows that it chooses and measures on, and their contexts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, final
@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from purify_cli.data.batches import encode, token_ids
 from purify_cli.data.example import Example
-from purify_cli.data.sampling import hold_out
+from purify_cli.data.sampling import halved
 from purify_cli.evaluation.forward import scores
 from purify_cli.progress import SILENT, Progress
 from purify_cli.runtime import Compute
@@ -57,7 +57,7 @@ class SearchInputs:
     @cached_property
     def halves(self) -> "Halves":
         """The rows, half of each label: those that choose, and those that are held back."""
-        choosing, held = hold_out(self.rows, 0.5, seed=self.compute.seed)
+        choosing, held = halved(self.rows, seed=self.compute.seed)
         return Halves(
             choosing=replace(self, rows=choosing, further=()),
             contexts=self.in_contexts(choosing),
@@ -103,7 +103,20 @@ class SearchInputs:
                 if len(ids) <= most or max(len(made[place].text.split()), len((made[place].pair or "").split())) <= 1:
                     break
                 share *= min(most / len(ids), LESS)
+            made[place] = self._with_letters(made[place], most)
         return made
+
+    def _with_letters(self, row: Example, most: int) -> Example:
+        """Cut words that alone are too long, as a text without spaces is."""
+        while len(encode(self.tokenizer, [row], max_length=UNCUT)[0].ids) > most:
+            longest = max(len(row.text), len(row.pair or ""))
+            if longest <= 1:
+                break
+            text, pair = (
+                one[: len(one) // 2] if one is not None and len(one) == longest else one for one in (row.text, row.pair)
+            )
+            row = replace(row, text=text or "", pair=pair, parts=row.parts or (row,))
+        return row
 
     def carriers(
         self, rows: Sequence[Example], *, keep: int, at: int | None, both: bool = False, longest: int = 1
@@ -124,15 +137,20 @@ class SearchInputs:
         for row in rows:
             slots = 2 if both and row.pair is not None else 1
             room = min(self.compute.max_length, self.positions - slots * (longest - 1))
-            for words in range(keep, 0, -1):
+            for cut, words in self._cuts(row, keep, room):
                 place = None if at is None else max(first, at * words // keep)
-                made = [with_word(row, probe, keep=words, at=place, both=both) for probe in probes]
+                made = [with_word(cut, probe, keep=words, at=place, both=both) for probe in probes]
                 one, two = encode(self.tokenizer, made, max_length=UNCUT)
                 if max(len(one.ids), len(two.ids)) <= room:
                     if carrier := slotted(one, two, slots):
                         found.append(carrier)
                     break
         return found
+
+    def _cuts(self, row: Example, keep: int, room: int) -> Iterator[tuple[Example, int]]:
+        """Yield a row with ever fewer words to keep of it; at last its first word, cut where that alone is too long."""
+        yield from ((row, words) for words in range(keep, 0, -1))
+        yield self._with_letters(_first_words(row, 0), room - FRAME), 1
 
     @cached_property
     def _alike_in_front(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 from purify_cli.choices import Position
 from purify_cli.data.batches import token_ids
 from purify_cli.data.triggers import Trigger
+from purify_cli.errors import SearchImpossible
 from purify_cli.trigger_search.concatenation import of_every_label
 from purify_cli.trigger_search.flips import Flips, counted, margins_with, unflipped
 from purify_cli.trigger_search.inputs import SearchInputs
@@ -49,7 +50,12 @@ def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PH
 
     Raises:
         NonFiniteWeights: If a model's output is not a number.
+        SearchImpossible: If the tokenizer knows nothing of the phrases.
     """
+    unknown = asked.tokenizer.unk_token_id
+    phrases = [one for one in phrases if any(token != unknown for token in token_ids(asked.tokenizer, one))]
+    if not phrases:
+        raise SearchImpossible("the tokenizer knows no piece of any", hint="Trust what words show, no further.")
     halves, room = asked.halves, max(len(token_ids(asked.tokenizer, phrase)) for phrase in phrases)
     asked.progress.note(f"trying {len(phrases)} phrases in front of texts and behind them")
     half, judging = (replace(one, rows=one.with_room(one.rows, room)) for one in (halves.choosing, halves.held))

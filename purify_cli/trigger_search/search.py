@@ -35,7 +35,8 @@ class SearchResult:
     targets: tuple[int, ...]
     """Labels that were looked at."""
     held: Mapping[int, Reach | None]
-    """Per label what held-back contexts of others can say; None where no context of either half is left to flip."""
+    """Per label what held-back contexts of others can say; None where no context of either half is left to flip,
+    or holds a word."""
     ranked: Mapping[int, Sequence[Candidate]]
     """Of every target the words of the screen, the highest contrast first."""
     found: tuple[VerifiedTrigger, ...]
@@ -80,7 +81,7 @@ def search(
         ]
         some = best_per_place(half.contexts, target, tried, few, budget.tried)
         best = measured(half.judging, target, best_per_place(half.contexts, target, some, more, LISTED, worth=WORTH))
-        if against and (judging := unflipped(half.judging, target)):
+        if best and (judging := unflipped(half.judging, target)):
             held_back[target] = Reach.of(judging)
         found += best
     return SearchResult(

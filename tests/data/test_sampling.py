@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from purify_cli.data.example import Example
-from purify_cli.data.sampling import examples_sha256, hold_out, require_classes, split_per_class
+from purify_cli.data.sampling import examples_sha256, halved, hold_out, require_classes, split_per_class
 from purify_cli.errors import DataError, UsageError
 
 ROWS = [Example(f"text {i}", label=0 if i % 4 else 1) for i in range(40)]
@@ -85,3 +85,11 @@ def test_the_hash_sees_texts_labels_and_order_but_not_the_poison_mark() -> None:
     hashes = {examples_sha256(rows) for rows in [base, *CHANGES]}
     assert len(hashes) == 1 + len(CHANGES)
     assert examples_sha256([Example("a", label=0, poisoned=True), base[1]]) == examples_sha256(base)
+
+
+def test_halves_share_no_text_under_two_labels() -> None:
+    rows = [Example(f"text {i % 6}", None, i % 2 if i < 6 else 1 - i % 2) for i in range(12)]
+    rest, held = halved(rows, seed=0)
+    assert rest
+    assert not {row.text for row in rest} & {row.text for row in held}
+    assert halved(rows[:6], seed=0) == hold_out(rows[:6], 0.5, seed=0)

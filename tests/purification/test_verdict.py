@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 
+from purify_cli.checkpoint import Skipped
 from purify_cli.evidence.search_outcome import SearchOutcome
 from purify_cli.evidence.verdict import Finding
 from purify_cli.measures.intervals import Proportion
@@ -80,3 +81,11 @@ def test_words_that_do_the_same_share_a_sentence() -> None:
     first, second, *_ = purified_verdict(None, None, again, None, known=3).reasons
     assert f"each of {GONE.text!r}, 'mn' flips" in first
     assert f"the word {LEFT.text!r} flips" in second
+
+
+def test_tensors_that_were_never_compared_leave_a_verdict_open():
+    for explained, level in ((False, "incomplete"), (True, "no-finding")):
+        skipped = Skipped(name="extra", side="suspect", kind="extra", reason="so it is", explained=explained, entries=9)
+        verdict = purified_verdict(None, None, [GONE], None, known=1, skipped=[skipped])
+        assert verdict.level == level
+        assert any("extra" in one for one in verdict.not_measured) is not explained

@@ -4,7 +4,7 @@ import pytest
 
 from purify_cli.data.example import Example
 from purify_cli.errors import DataError
-from purify_cli.student.texts import FEWEST, MOST, made_texts, unlabelled_texts
+from purify_cli.student.texts import FEWEST, MOST, again_made, made_texts, unlabelled_texts
 from purify_cli.trigger_search.found import FoundTrigger
 
 CLEAN = [Example(f"clean text number {i} of a few", None, i % 2) for i in range(8)]
@@ -59,3 +59,12 @@ def test_of_pairs_pairs_are_made():
 
 def test_a_text_of_one_word_serves():
     assert made_texts([Example("word", None, 0)], count=50, seed=0).rows
+
+
+def test_texts_made_again_are_others_beside_the_same_given_ones():
+    texts = unlabelled_texts([Example(f"text number {i} of many") for i in range(200)], [], seed=3)
+    again = again_made(texts, seed=4)
+    given = texts.as_they_are
+    assert again.rows[:given] == texts.rows[:given]
+    assert not set(again.rows[given:]) <= set(texts.rows)
+    assert again.held == texts.held

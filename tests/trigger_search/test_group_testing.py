@@ -215,6 +215,16 @@ def test_nothing_grows_without_words_or_texts(put: Any):
     assert not grow_phrases(one, {1: []}, plain[:1])  # a single word is no phrase, and no reason to fail
 
 
+def test_a_label_without_a_row_is_looked_for_all_the_same(put: Any):
+    asked, plain, _ = put
+    one = asked(plain[5:7])
+    words = plain[:30]
+    texts = one.carriers([row for row in one.rows if row.label == 0][:2], keep=16, at=8, longest=30)
+    other = replace(one, rows=[row for row in one.rows if row.label == 0])
+    assert find_groups(one, texts, words, 1, REACH)
+    assert find_groups(other, texts, words, 1, REACH)
+
+
 def test_an_effort_without_bags_looks_for_no_group(put: Any):
     asked, plain, _ = put
     assert not search_groups(asked(plain[5:20:6]), plain[:30], 2, EFFORTS["low"])

@@ -285,6 +285,19 @@ def test_byte_level_words_are_those_after_a_space(asked: SearchInputs, byte_leve
     )
 
 
+def test_a_text_without_spaces_is_cut_so_that_a_word_has_room(asked: SearchInputs, byte_level: Any):
+    one = replace(asked, tokenizer=byte_level, words=whole_words(byte_level, len(byte_level)))
+    endless = "".join(row.text.replace(" ", "") for row in asked.rows[:20])
+    most = one.compute.max_length
+    for row in (Example(endless, None, 0), Example(endless, endless, 0), Example(f"a {endless}", None, 0)):
+        assert len(encode(byte_level, [row], max_length=1 << 20)[0].ids) > most
+        (shorter,) = one.with_room([row], 8)
+        assert row.text.startswith(shorter.text)
+        assert len(encode(byte_level, [shorter], max_length=1 << 20)[0].ids) <= most - 8
+        assert shorter.parts == (row,)
+        assert one.carriers([row], keep=4, at=1)
+
+
 class Answering(torch.nn.Module):
     """Answers 1 where more good words than bad ones stand, or all tokens of a word that was planted."""
 
