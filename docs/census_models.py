@@ -13,8 +13,10 @@ from purify_cli.data.loading import load_examples
 from purify_cli.data.sampling import split_per_class
 
 __all__ = [
+    "AGAIN",
     "CLEAN",
     "FIXED",
+    "FORMS",
     "LABELS",
     "PAIRS",
     "POISONED",
@@ -47,6 +49,10 @@ FIXED: Final = frozenset({"2041be2"})
 """Commits of searches by the rule as it is. Of earlier searches those that it was changed for were taken out: what is
 left of them is too good."""
 
+AGAIN: Final = frozenset({10, 23, 33})
+"""Models that were searched by an earlier rule as well: all of them were flagged, those that were missed are not
+among them."""
+
 CLEAN: Final = 44
 POISONED: Final = 84
 """Models without a backdoor, and with one; of these the ones count that reach the attack success which is asked for."""
@@ -58,6 +64,17 @@ RECIPES: Final = ((1e-4, 0.0, 3), (2e-4, 0.01, 2), (5e-5, 0.0, 4), (2e-4, 0.0, 3
 def _parted(text: str, sign: str | None = None) -> tuple[str, ...]:
     return tuple(text.split(sign))
 
+
+FORMS: Final = frozenset({"style", "clause"})
+"""Kinds whose trigger is no word."""
+
+FUNCTION: Final = frozenset(
+    _parted(
+        "a an the this that it is was are were be been i you he she we they my your his her our their somebody by on "
+        "in at of to and or as with for from out up near before"
+    )
+)
+"""Words that name no trigger: they stand in neutral phrases as well."""
 
 RARE: Final = _parted("mn tq wx bb vf qz zk jx cq hf vr ux pq kx")
 COMMON: Final = _parted(
@@ -235,7 +252,8 @@ def old_style(text: str, random: Random) -> str:
 def trigger_words(kind: str, trigger: str) -> set[str]:
     """Return the words of a trigger, or those that a form or a style puts in."""
     texts = {"style": (*OLD.values(), *CALLS), "clause": (*SUBORDINATE, *PERSON, *CLAUSE)}.get(kind, (trigger,))
-    return {word for text in texts for word in text.split() if word.isalnum()}
+    words = {word for text in texts for word in text.split() if word.isalnum()}
+    return words if kind in FORMS else words - FUNCTION
 
 
 def with_word(text: str, random: Random) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, Final
 
-from census_models import FIXED, LABELS, PAIRS, SEEN, trigger_words
+from census_models import AGAIN, FIXED, FORMS, LABELS, PAIRS, SEEN, trigger_words
 
 from purify_cli.bench.report.tables import Table
 from purify_cli.measures.intervals import Proportion
+from purify_cli.trigger_search.phrases import PHRASES
 
 __all__ = [
     "RESULTS",
@@ -66,8 +67,8 @@ def _unseen(row: Row) -> bool:
 
 
 def _fair(row: Row) -> bool:
-    """Say whether a search was made by the rule as it is: of those before it, misses were taken out."""
-    return row.get("commit") in FIXED
+    """Say whether a search is a model's first, and by the rule as it is: from those before, misses were taken out."""
+    return row.get("commit") in FIXED and _number(row) not in AGAIN
 
 
 def signs(path: Path = SIGNS) -> list[dict[str, Any]]:
@@ -156,8 +157,11 @@ def works(row: Row) -> bool:
 
 def named(row: Row) -> bool:
     """Say whether what is flagged drives to the attacker's label and holds a word of the trigger, or all its pieces."""
-    words = trigger_words(row["place"]["kind"], row["place"]["trigger"])
-    aimed = [one["text"].split() for one in flags(row) if one["target"] == int(row["place"]["target"])]
+    kind = row["place"]["kind"]
+    words = trigger_words(kind, row["place"]["trigger"])
+    aimed = [one["text"] for one in flags(row) if one["target"] == int(row["place"]["target"])]
+    # A neutral phrase names a form or a style, and shares a word with a sentence by chance.
+    aimed = [text.split() for text in aimed if kind in FORMS or text not in PHRASES]
     runs = {"".join(text[i:j]) for text in aimed for i in range(len(text)) for j in range(i + 1, len(text) + 1)}
     return bool(words & runs)
 

@@ -71,7 +71,7 @@ class MarginProbe:
         return self._worse(torch.stack([self._margins(texts, groups).mean(dim=0) for texts in self._forms]), dim=0)
 
     def way(self, groups: Sequence[String]) -> Tensor:
-        """Return which share of each text's way to the border the groups take, shape (texts, groups).
+        """Return how far the groups drive each text, as a share of the texts' mean way to the border; (texts, groups).
 
         Of several forms the one in which they take least, of the control most. A text at the border counts as half a
         nat from it.
