@@ -98,7 +98,8 @@ def _best(
     contexts: SearchInputs, target: int, pairs: Sequence[Candidate], rows: Sequence[Example], count: int
 ) -> list[Candidate]:
     """Choose pairs of letters in contexts: in a short text many drive a suspect as far as it goes."""
-    order = best_in_contexts(contexts, target, [one.tokens for one in pairs], rows, place="random", count=count)
+    strings = [one.tokens for one in pairs]
+    order = best_in_contexts(contexts, target, strings, rows, place="random", count=count, farthest=True)
     return [pairs[i] for i in order]
 
 

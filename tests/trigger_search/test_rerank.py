@@ -13,7 +13,7 @@ from purify_cli.trigger_search.candidate import Candidate
 from purify_cli.trigger_search.flips import unflipped
 from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.margin_probe import MarginProbe, context_forms
-from purify_cli.trigger_search.rerank import PAST, best_in_contexts, best_per_place
+from purify_cli.trigger_search.rerank import ALIKE, PAST, best_in_contexts, best_per_place
 from purify_cli.trigger_search.vocabulary import whole_words
 
 
@@ -61,6 +61,22 @@ def test_the_best_strings_are_those_of_a_full_ranking(
     if target == 1 and count == 1:  # the trigger's word stands out, so that the rest need not be put to the control
         assert list(found) == order.tolist()
         assert sum(questions[1:]) < len(strings)
+
+
+@pytest.mark.parametrize("target", [0, 1])
+def test_of_words_that_do_about_as_much_those_come_first_that_drive_farthest(asked: SearchInputs, target: int) -> None:
+    rows = unflipped(asked, target)[:4]
+    strings = [(word,) for word in asked.words]
+    forms = context_forms(asked, rows, at=0)
+    suspect, control = (MarginProbe(one, forms, target, asked.compute) for one in (asked.suspect, asked.control))
+    way = suspect.way(strings)
+    contrast = (way.clamp(0, PAST) - control.way(strings).clamp(0, PAST)).mean(dim=0)
+    far, high = way.mean(dim=0).tolist(), contrast.tolist()
+    alike = ALIKE * max(high)
+    first = sorted((i for i in range(len(strings)) if high[i] >= alike), key=lambda i: -far[i])
+    rest = sorted((i for i in range(len(strings)) if high[i] < alike), key=lambda i: -high[i])
+    found = best_in_contexts(asked, target, strings, rows, place="start", count=20, farthest=True)
+    assert [*found] == [*first, *rest][:20]
 
 
 def test_of_words_that_do_little_only_the_best_of_a_place_goes_on(asked: SearchInputs) -> None:
