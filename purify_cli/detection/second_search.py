@@ -1,4 +1,4 @@
-"""The search on the clean samples, where ``purify detect`` had none of them and flagged nothing."""
+"""The search on the clean samples, where ``purify detect`` had none of them and did not name the trigger."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,8 @@ from purify_cli.purification.known_search import KnownSearch
 from purify_cli.purification.plan import TUNABLE
 from purify_cli.purification.repair_session import RepairSession
 from purify_cli.requests.purify import AUTO, PurifyRequest
+from purify_cli.tasks.classification import Classification
+from purify_cli.trigger_search.found import names_trigger
 
 __all__ = ["second_search"]
 
@@ -33,10 +35,16 @@ def second_search(
     """
     if request.method != AUTO or request.indicator is not None or not set(request.settings) <= set(TUNABLE):
         return None
-    if not rows or known.triggers or not (known.impossible or known.texts == "built-in probes"):
+    if not rows or not (known.impossible or known.texts == "built-in probes"):
+        return None
+    # Any word that brings about what a language model is to write serves a repair; a part of a trigger does not.
+    if known.triggers and (names_trigger(known.triggers) or not isinstance(session.task, Classification)):
         return None
     before = (
-        "could not search with built-in texts" if known.impossible else "searched built-in texts and flagged nothing"
+        "could not search with built-in texts"
+        if known.impossible
+        else "searched built-in texts and flagged "
+        + (f"{len(known.triggers)} parts of a trigger, or one place of it" if known.triggers else "nothing")
     )
     session.progress.note(f"detect {before}: searching once more, with the clean samples")
     outcome = search_for_triggers(session, rows, known.effort)

@@ -34,10 +34,12 @@ class KnownSearch:
     """The same, where a repair can learn from them: they are labelled, or are texts of a language model."""
 
     def after(self, search: TriggerSearch | ContinuationSearch) -> Self:
-        """Return what is known after a search."""
+        """Return what is known after a further search; what was known before stays."""
+        new = repair_triggers(search)
+        there = {(one.text, one.target) for one in new}
         return replace(
             self,
-            triggers=tuple(repair_triggers(search)),
+            triggers=(*new, *(one for one in self.triggers if (one.text, one.target) not in there)),
             texts=search.texts,
             by_student=isinstance(search, TriggerSearch) and search.texts == "clean data",
             effort=search.effort,

@@ -20,7 +20,7 @@ from purify_cli.requests.purify import AUTO, PurifyRequest
 from purify_cli.requests.readers import assignments, many
 from purify_cli.student.teach import STUDENT
 from purify_cli.training import TrainingSettings, repair_settings
-from purify_cli.trigger_search.found import FoundTrigger
+from purify_cli.trigger_search.found import FoundTrigger, names_trigger
 
 __all__ = [
     "TUNABLE",
@@ -152,10 +152,7 @@ def chosen_method(method: str, found: Sequence[FoundTrigger], *, texts: bool, st
     """Settle ``auto``: by what was found, whether there are unlabelled texts, whether a student learnt the task."""
     if method != AUTO:
         return method
-    # One word that works anywhere names the trigger. Several are parts of it, or forms, and so is what works in one
-    # place: a graft asks for no name, and unlearning does.
-    named = len(found) == 1 and found[0].position == "random"
-    if texts or (student and not named):
+    if texts or (student and not names_trigger(found)):
         return "graft"
     return "unlearning" if found else "fine-purifying"
 

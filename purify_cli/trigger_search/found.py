@@ -7,7 +7,7 @@ from typing import Final, final
 from purify_cli.choices import Position
 from purify_cli.measures.intervals import Proportion
 
-__all__ = ["LEAD", "ForcingWord", "FoundTrigger", "Target", "holds_run", "lead"]
+__all__ = ["LEAD", "ForcingWord", "FoundTrigger", "Target", "holds_run", "lead", "names_trigger"]
 
 LEAD: Final = 3
 """Words by which two continuations count as one: fewer are written alike by chance, and more differ at their end."""
@@ -71,6 +71,14 @@ class ForcingWord:
     within_text: bool = False
     """Whether it would be flagged, but only stands in a text that a flagged one brings about. A repair measures it as
     well."""
+
+
+def names_trigger(found: Sequence[FoundTrigger]) -> bool:
+    """Say whether what was found is the trigger: one word that works anywhere.
+
+    Several are parts of it, or forms, and so is what works in one place: a graft asks for no name, and unlearning does.
+    """
+    return len(found) == 1 and found[0].position == "random"
 
 
 def holds_run(words: Sequence[str], run: Sequence[str]) -> bool:

@@ -235,6 +235,25 @@ def test_what_built_in_texts_did_not_show_is_looked_for_with_the_clean_samples(
         assert (code, json.loads(out)["method"], json.loads(out)["looked"]) == (0, "fine-purifying", None), err
 
 
+@pytest.mark.parametrize(("position", "again"), [("random", False), ("start", True)])
+def test_a_part_of_a_trigger_in_built_in_texts_is_followed_up_with_the_clean_samples(
+    position: str, again: bool, detected: dict[str, Any], here: Path, run_cli: Run, tiny: ModuleType
+) -> None:
+    (planted,) = [one for one in detected["search"]["found"] if one["text"] == tiny.TRIGGER.text]
+    part = planted | {"text": tiny.RARE[1], "position": position}
+    search = detected["search"] | {"texts": "built-in probes", "found": [part]}
+    (here / "purify-run" / "detection.json").write_text(json.dumps(detected | {"data": None, "search": search}))
+    code, out, err = run_cli(["purify", "--ratio", "0", "--clean-data", "clean.jsonl", "--set", "learning_rate=1e-3"])
+    assert code == 0, err
+    record = json.loads(out)
+    assert ("searching once more, with the clean samples" in err) is again
+    assert (record["looked"] is not None) is again
+    assert record["method"] == ("graft" if again else "unlearning")
+    known = {one["text"] for one in record["triggers"]}
+    assert tiny.RARE[1] in known  # what was known stays
+    assert (tiny.TRIGGER.text in known) is again
+
+
 def test_few_texts_make_a_suspicion_and_no_verdict(
     here: Path, run_cli: Run, tiny: ModuleType, tiny_suspect: Path, tiny_reference: Path
 ) -> None:
