@@ -21,7 +21,7 @@ RATIOS: Final = {
 }
 """Name → method and ratio."""
 
-MEASURED: Final = ("accuracy", "attack_success", "bias_accuracy")
+MEASURED: Final = ("accuracy", "attack_success", "bias_accuracy", "target_rate")
 
 
 def repaired(

@@ -330,15 +330,17 @@ def repair_tables(rows: Sequence[Row]) -> Iterator[Table]:
                 row["place"]["kind"],
                 row["result"]["auto"]["method"],
                 *(f"{a:.3f} / {b:.3f}" for a, b in (_outcome(row, name) for name in (*LINES, "twin"))),
+                _untriggered(row),
             )
             for row in sorted(some, key=lambda row: (row["place"]["kind"], row["key"]))
         ]
         yield Table(
             f"Repairs, {given}",
-            ("task", "reference", "kind", "chosen", *LINES, "unpoisoned twin"),
+            ("task", "reference", "kind", "chosen", *LINES, "unpoisoned twin", "auto / twin, no trigger"),
             tuple(lines),
             "Accuracy / attack success; of a bias in place of the latter the share of wrong answers on texts that name "
-            "its victim. Auto: `purify purify --ratio 0.1`.",
+            "its victim. Auto: `purify purify --ratio 0.1`. No trigger: the share of untouched texts of other labels that "
+            "is called the target, below which attack success cannot fall.",
         )
         methods = [name for name in some[0]["result"] if name not in ("suspect", "twin")]
         yield Table(
@@ -347,6 +349,12 @@ def repair_tables(rows: Sequence[Row]) -> Iterator[Table]:
             tuple(_means(name, some) for name in methods),
             "",
         )
+
+
+def _untriggered(row: Row) -> str:
+    """Write which share of texts of other labels is called the target as they are."""
+    facts = [row["result"][name].get("target_rate") for name in ("auto", "twin")]
+    return "-" if None in facts else " / ".join(f"{_rate(fact):.3f}" for fact in facts)
 
 
 def _means(name: str, rows: Sequence[Row]) -> tuple[str, ...]:

@@ -143,8 +143,8 @@ def test_a_whole_search_that_flags_nothing_in_an_attacked_model_is_a_miss(models
 
 
 def test_the_tables_of_repairs_tell_means_against_plain_tuning_and_the_twin(tables: Any) -> None:
-    def fact(right: int, attacked: int, bias: int | None = None) -> dict[str, Any]:
-        counts = {"accuracy": right, "attack_success": attacked, "bias_accuracy": bias}
+    def fact(right: int, attacked: int, bias: int | None = None, bare: int | None = None) -> dict[str, Any]:
+        counts = {"accuracy": right, "attack_success": attacked, "bias_accuracy": bias, "target_rate": bare}
         return {"method": "graft"} | {
             name: None if value is None else {"successes": value, "total": 100} for name, value in counts.items()
         }
@@ -153,13 +153,14 @@ def test_the_tables_of_repairs_tell_means_against_plain_tuning_and_the_twin(tabl
         place = {"task": "sst2", "reference": "minilm", "kind": "word"}
         return {"key": "repair/1", "kind": "repair", "place": place, "result": facts}
 
-    plain, twin = fact(80, 90), fact(82, 20)
-    one = row(suspect=fact(83, 99), **{"plain fine-tuning": plain}, auto=fact(79, 26), twin=twin)
+    plain, twin = fact(80, 90), fact(82, 20, bare=18)
+    one = row(suspect=fact(83, 99), **{"plain fine-tuning": plain}, auto=fact(79, 26, bare=24), twin=twin)
     two = row(
         suspect=fact(83, 99, 40), **{"plain fine-tuning": fact(80, 90, 50)}, auto=fact(83, 0, 78), twin=fact(82, 0, 80)
     )
     lines, means = tables.repair_tables([one, two])
-    assert lines.rows[0][3:] == ("graft", "0.830 / 0.990", "0.800 / 0.900", "0.790 / 0.260", "0.820 / 0.200")
+    told = ("graft", "0.830 / 0.990", "0.800 / 0.900", "0.790 / 0.260", "0.820 / 0.200", "0.240 / 0.180")
+    assert (lines.rows[0][3:], lines.rows[1][-1]) == (told, "-")
     assert dict(zip(["plain", "auto"], means.rows, strict=True))["auto"] == ("auto", "+1.0", "+4.0", "+6.0")
     assert list(tables.repair_tables([])) == []
 
