@@ -42,11 +42,12 @@ UNLABELLED: Final = 2000
 PER_CLASS: Final = 32
 """The attacker's rows; the defender's texts without labels, and labelled samples per class."""
 
-SEEN: Final = frozenset({*range(8), 9, 16, 17, 19, 36, 52, 56})
+SEEN: Final = frozenset({*range(8), 9, 16, 17, 19, 36, 52, 55, 56})
 """Models that were looked at while search and repairs were made: they are not counted."""
 
-FIXED: Final = frozenset({"2041be2"})
-"""Commits of searches by the rule as it is. Of earlier searches those that it was changed for were taken out: what is
+FIXED: Final = frozenset({"2041be2", "c1b2481"})
+"""Commits of searches by the rule as it is (between them the order of words that do about as much changed, and what
+becomes of parts that fail). Of earlier searches those that it was changed for were taken out: what is
 left of them is too good."""
 
 AGAIN: Final = frozenset({10, 23, 33})

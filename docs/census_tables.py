@@ -339,8 +339,8 @@ def repair_tables(rows: Sequence[Row]) -> Iterator[Table]:
             ("task", "reference", "kind", "chosen", *LINES, "unpoisoned twin", "auto / twin, no trigger"),
             tuple(lines),
             "Accuracy / attack success; of a bias in place of the latter the share of wrong answers on texts that name "
-            "its victim. Auto: `purify purify --ratio 0.1`. No trigger: the share of untouched texts of other labels that "
-            "is called the target, below which attack success cannot fall.",
+            "its victim. Auto: `purify purify --ratio 0.1`. No trigger: the share of untouched texts of other labels "
+            "that is called the target, below which attack success cannot fall.",
         )
         methods = [name for name in some[0]["result"] if name not in ("suspect", "twin")]
         yield Table(
