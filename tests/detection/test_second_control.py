@@ -23,6 +23,11 @@ def asked(session, tiny):
     return session.task.search_inputs(suspect, tiny.sentiment_examples(200, seed=47))
 
 
+@pytest.fixture(scope="module")
+def second(session, asked):
+    return SecondControl(session, asked)
+
+
 def found(text, target, flipped):
     """Say of a phrase that it flips so many of 12 contexts in the suspect, and none in the first student."""
     apart = Proportion.of(flipped, 12)
@@ -37,10 +42,10 @@ def found(text, target, flipped):
     )
 
 
-def test_what_is_natural_is_flagged_no_more_and_what_is_planted_stays(session, asked, tiny):
+def test_what_is_natural_is_flagged_no_more_and_what_is_planted_stays(second, tiny):
     praise, planted, weak = " ".join(tiny.GOOD[:3]), f"{tiny.UNUSED[0]} {tiny.TRIGGER.text}", tiny.UNUSED[1]
     tried = [found(praise, tiny.TARGET, 12), found(planted, tiny.TARGET, 12), found(weak, tiny.TARGET, 3)]
-    again = {one.trigger.text: one for one in SecondControl(session, asked).held_against(tried, flagged)}
+    again = {one.trigger.text: one for one in second.held_against(tried, flagged)}
     assert set(again) == {praise, planted, weak}
     assert again[praise].flips.suspect.value >= 0.8
     assert again[praise].flips.control.value >= 0.5
@@ -88,9 +93,9 @@ def test_it_is_another_student_and_the_first_is_kept(session, tiny):
         ("GROWN_TEXTS", "purify_cli.detection.second_control", "held-back texts can be flipped: too few"),
     ],
 )
-def test_an_acquittal_by_a_student_that_could_not_tell_is_none(session, asked, tiny, monkeypatch, bar, place, says):
+def test_an_acquittal_by_a_student_that_could_not_tell_is_none(second, tiny, monkeypatch, bar, place, says):
     praise = found(" ".join(tiny.GOOD[:3]), tiny.TARGET, 12)
-    second = SecondControl(session, asked)
+    second.open_points.clear()
     second.held_against([praise], flagged)
     assert second.open_points == []
     monkeypatch.setattr(f"{place}.{bar}", 1000)
