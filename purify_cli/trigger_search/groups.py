@@ -84,9 +84,9 @@ def find_groups(
         NonFiniteWeights: If a model's output is not a number.
     """
     suspect, control = MarginProbe.of_both(asked, [texts], target)
-    # Of a label that no row is right about, as sure as of the others.
-    sure = [median_margin(asked, label) for label in {row.label for row in asked.rows} if label is not None]
-    bar = BAR * (median_margin(asked, target) or max(sure, default=0.0))
+    # Of a label that no row is right about: as sure as of the surest other.
+    labels = {row.label for row in asked.rows if row.label is not None}
+    bar = BAR * (median_margin(asked, target) or max((median_margin(asked, one) for one in labels), default=0.0))
     if len(words) < 2 or bar <= 0:
         return []
     # Short texts leave room for more.

@@ -97,7 +97,9 @@ class SearchInputs:
         made = list(rows)
         for place, encoded in enumerate(encode(self.tokenizer, rows, max_length=UNCUT)):
             share, row = most / len(encoded.ids), rows[place]
-            while share < 1:
+            if share >= 1:
+                continue
+            while True:
                 made[place] = _first_words(row, share)
                 ids = encode(self.tokenizer, [made[place]], max_length=UNCUT)[0].ids
                 if len(ids) <= most or max(len(made[place].text.split()), len((made[place].pair or "").split())) <= 1:
