@@ -73,9 +73,9 @@ def look_for_forced_continuations(
     try:
         texts = list({(row.text, row.pair): row for row in rows}.values()) or [Example(text) for text in PROBES]
         suspect = model or task.load(opened.pair.suspect)
-        moved = far_rows(opened.pair.suspect_part, opened.pair.reference_part, count=FARTHEST)
-        far = frozenset(one.row for one in moved if one.drift_norm)
-        tokens, held, found = _searched(task, suspect, texts, WIDTHS[effort], far=far, progress=progress)
+        farthest = far_rows(opened.pair.suspect_part, opened.pair.reference_part, count=FARTHEST)
+        far = frozenset(one.row for one in farthest if one.drift_norm)
+        tokens, moved, held, found = _searched(task, suspect, texts, WIDTHS[effort], far=far, progress=progress)
     except (CheckpointError, DataError, NonFiniteWeights, SearchImpossible) as error:
         return SearchOutcome(None, None, f"{STAGE}: {error}")
     facts = ContinuationSearch(
@@ -87,18 +87,18 @@ def look_for_forced_continuations(
             for one, within in zip(found, within_forced_text(found), strict=True)
         ),
     )
-    open_points = list(_open_points(rows, effort, held, in_front=bool(far) or tokens <= FARTHEST))
+    open_points = list(_open_points(rows, effort, held, moved))
     missing = f"{STAGE}: {'; '.join(open_points)}" if open_points else None
     return SearchOutcome(facts, _finding(facts), missing)
 
 
-def _open_points(rows: Sequence[Example], effort: SearchEffort, held: int, *, in_front: bool) -> Iterator[str]:
+def _open_points(rows: Sequence[Example], effort: SearchEffort, held: int, moved: int) -> Iterator[str]:
     """Yield what a search that finds nothing has not measured."""
     if not rows:
         yield "only on built-in texts; what that misses was not measured: give --clean-data"
     if effort == "low":
         yield "only with effort low, which looks at no word of several tokens"
-    if not in_front:
+    if not moved:
         yield "no word in front of prompts: no embedding row of a word moved, which would tell what to try"
     if held < MIN_TEXTS:
         yield f"{held} held-back prompts, and it takes {MIN_TEXTS} for a word to count; give more --clean-data"
@@ -112,8 +112,8 @@ def _searched(
     *,
     far: frozenset[int],
     progress: Progress,
-) -> tuple[int, int, list[ForcingWord]]:
-    """Return how many tokens words were made of, how many prompts were held back, and the best words."""
+) -> tuple[int, int, int, list[ForcingWord]]:
+    """Return how many tokens words behind and in front were made of, how many prompts were held back, and the words."""
     tokenizer, device = task.tokenizer, task.compute.device
     reference = task.load(task.base)
     # The rows are cut as a repair cuts them, so that the half which chooses words is none of those that measure it.
@@ -145,7 +145,7 @@ def _searched(
     ]
     pair = GenerationPair(suspect=suspect, reference=reference, tokenizer=tokenizer, compute=task.compute)
     found = forced_continuations(pair, words, choosing[:CHOOSING], held[:HELD], progress=progress)
-    return len(parts), len(held), found
+    return len(parts), len(moved), len(held), found
 
 
 def _prompts(task: CausalLanguage, rows: Sequence[Example]) -> list[str]:

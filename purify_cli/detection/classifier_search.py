@@ -23,7 +23,7 @@ from purify_cli.trigger_search.flips import contaminated_rows
 from purify_cli.trigger_search.group_search import search_groups
 from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.phrase_growth import grow_phrases
-from purify_cli.trigger_search.phrases import PHRASES, search_phrases
+from purify_cli.trigger_search.phrases import search_phrases, writable
 from purify_cli.trigger_search.rule import GROWN_TEXTS, SUSPICIOUS, counts_grown, level_of
 from purify_cli.trigger_search.search import SearchResult, check_rows, search
 from purify_cli.trigger_search.verify import ABOUT, VerifiedTrigger
@@ -110,7 +110,7 @@ def look_for_triggers(
         effort=effort,
         texts="clean data" if rows else "built-in probes",
         words=found.words,
-        phrases=len(PHRASES) if phrases else None,
+        phrases=len(writable(task.tokenizer)) if phrases else None,
         groups=None if together is None else budget.drawn + budget.covering,
         control=facts,
         targets=tuple(found.targets),

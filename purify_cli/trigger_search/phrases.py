@@ -10,6 +10,8 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import Final
 
+from transformers import PreTrainedTokenizerBase
+
 from purify_cli.choices import Position
 from purify_cli.data.batches import token_ids
 from purify_cli.data.triggers import Trigger
@@ -20,7 +22,7 @@ from purify_cli.trigger_search.inputs import SearchInputs
 from purify_cli.trigger_search.rule import level_of
 from purify_cli.trigger_search.verify import LISTED, VerifiedTrigger, verified
 
-__all__ = ["PHRASES", "PLACES", "search_phrases"]
+__all__ = ["PHRASES", "PLACES", "search_phrases", "writable"]
 
 _KINDS: Final = tomllib.loads(files("purify_cli.trigger_search").joinpath("phrases.toml").read_text(encoding="utf-8"))
 
@@ -37,13 +39,19 @@ alone, or only the best phrase is measured on held-back texts; and phrases per t
 openings, and a repair needs to know them."""
 
 
+def writable(tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str] = PHRASES) -> list[str]:
+    """Return the phrases that a tokenizer has a piece of: others are nothing in a text."""
+    unknown = tokenizer.unk_token_id
+    return [one for one in phrases if any(token != unknown for token in token_ids(tokenizer, one))]
+
+
 def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PHRASES) -> tuple[VerifiedTrigger, ...]:
     """Look for phrases that flip the suspect and not the control, one text at a time.
 
     Args:
         asked: As for ``search``; its halves are the same.
         labels: Number of labels; every one is a target.
-        phrases: To try, in front of texts and behind them.
+        phrases: To try, in front of texts and behind them; of these what is ``writable``.
 
     Returns:
         Of each target those that are flagged, and the best, the highest share of held-back texts first.
@@ -52,8 +60,7 @@ def search_phrases(asked: SearchInputs, labels: int, phrases: Sequence[str] = PH
         NonFiniteWeights: If a model's output is not a number.
         SearchImpossible: If the tokenizer knows nothing of the phrases.
     """
-    unknown = asked.tokenizer.unk_token_id
-    phrases = [one for one in phrases if any(token != unknown for token in token_ids(asked.tokenizer, one))]
+    phrases = writable(asked.tokenizer, phrases)
     if not phrases:
         raise SearchImpossible("the tokenizer knows no piece of any", hint="Trust what words show, no further.")
     halves, room = asked.halves, max(len(token_ids(asked.tokenizer, phrase)) for phrase in phrases)

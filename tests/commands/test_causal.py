@@ -551,6 +551,12 @@ def test_a_language_model_in_which_nothing_is_found(
         verdict = looked(twin, tiny_causal, tmp_path / "more", clean_data=data, effort=effort).verdict
         assert (verdict.level, verdict.misses) == ("incomplete", None)
         assert all(part in " ".join(verdict.not_measured) for part in said)
+    # As of a large vocabulary of which no row moved.
+    monkeypatch.setattr("purify_cli.detection.causal_search.FARTHEST", 1)
+    monkeypatch.setattr("purify_cli.detection.causal_search.far_rows", lambda *_, **__: [])
+    verdict = looked(twin, tiny_causal, tmp_path / "still", clean_data=str(here / "test.jsonl")).verdict
+    assert (verdict.level, len(verdict.not_measured)) == ("incomplete", 1)
+    assert "no word in front of prompts" in verdict.not_measured[0]
 
 
 def test_one_text_is_too_few_to_search_with(suspect: Path, tiny_causal: Path, tmp_path: Path) -> None:

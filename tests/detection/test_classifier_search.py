@@ -6,7 +6,7 @@ import pytest
 
 from purify_cli.detection.classifier_search import look_for_triggers
 from purify_cli.errors import NonFiniteWeights, SearchImpossible, TrainingDiverged
-from purify_cli.trigger_search.phrases import search_phrases
+from purify_cli.trigger_search.phrases import search_phrases, writable
 from tests.worlds import open_bench
 
 STAGES = ("grow_phrases", "search_phrases", "search_groups")
@@ -74,11 +74,12 @@ def test_groups_of_words_whose_rows_did_not_move_are_not_said_to_have_been_tried
     assert outcome.facts.groups is None
 
 
-def test_phrases_that_the_tokenizer_cannot_write_are_left_out(session, tiny):
+def test_phrases_that_the_tokenizer_cannot_write_are_left_out_and_not_counted(session, tiny):
     suspect = session.task.load(session.opened.pair.suspect)
     asked = session.task.search_inputs(suspect, tiny.sentiment_examples(32, seed=49))
     known = " ".join(tiny.UNUSED[:2])
     found = search_phrases(asked, 2, ["\u4f60\u597d", known])
     assert {one.trigger.text for one in found} == {known}
+    assert writable(asked.tokenizer, ["\u4f60\u597d", known]) == [known]
     with pytest.raises(SearchImpossible, match="no piece"):
         search_phrases(asked, 2, ["\u4f60\u597d"])
