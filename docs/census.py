@@ -159,6 +159,12 @@ def repair(
     )
 
 
+def place_of(model: Model) -> dict[str, Any]:
+    """Return what a row says of a model."""
+    place: dict[str, Any] = {"task": model.task, "reference": model.reference, "kind": model.kind}
+    return place if model.kind is None else place | {"trigger": model.trigger()[1], "target": model.target}
+
+
 def _ready(model: Model, kind: str, store: Store) -> bool:
     """Say whether a model is there to be searched, and searched to be repaired."""
     if kind == "train":
@@ -216,11 +222,8 @@ def main() -> None:
                 outcome = {"result": jobs[kind]()}
             except PurifyError as error:
                 outcome = {"failed": {"error": type(error).__name__, "reason": str(error)}}
-            place = {"task": model.task, "reference": model.reference, "kind": model.kind}
-            if model.kind is not None:
-                place |= {"trigger": model.trigger()[1], "target": model.target}
-            if kind != "train" and trained:
-                place = trained["place"]  # what it was made with, whatever the generator draws by now
+            # Of a model that is there: what it was made with, whatever the generator draws by now.
+            place = trained["place"] if trained else place_of(model)
             tuned = {"rate": model.learning_rate, "decay": model.weight_decay, "epochs": model.epochs}
             row = {"key": key, "kind": kind, "place": place, "recipe": tuned, "seed": model.seed}
             store.add({**row, **outcome, "seconds": round(time.perf_counter() - begin, 1), **made_by})
