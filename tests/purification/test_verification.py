@@ -1,15 +1,41 @@
 """Known words, measured again: the same held-back texts before and after."""
 
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
+from purify_cli.data.example import Example
 from purify_cli.purification.clean_rows import split_rows
 from purify_cli.purification.verification import Proof
 from tests.purification.test_repair_rounds import fact
 from tests.worlds import open_bench
+
+
+class Counting(torch.nn.Module):
+    """Calls a text the target where a token stands in it so many times."""
+
+    def __init__(self, token: int, times: int) -> None:
+        super().__init__()
+        self.token, self.times = token, times
+        self.config = SimpleNamespace(max_position_embeddings=512, pad_token_id=0)
+
+    def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+        called = ((input_ids == self.token).sum(dim=1) >= self.times).float()
+        return SimpleNamespace(logits=torch.stack([0.5 - called, called - 0.5], dim=1))
+
+
+def test_a_word_that_still_flips_pairs_from_both_texts_is_not_gone(session: Any, tiny: ModuleType) -> None:
+    rows = [Example(row.text, row.text, 0) for row in tiny.sentiment_examples(8, seed=41)]
+    token = tiny.tiny_tokenizer().convert_tokens_to_ids("cf")
+    loaded = session.task.load(session.opened.pair.suspect)
+    models = [replace(loaded, module=Counting(token, times)) for times in (1, 2, 3)]
+    for repaired, left in ((models[1], 8), (models[2], 0)):
+        (told,) = session.task.count_triggers([fact("cf", 9.0, target=1)], models[0], repaired, rows)
+        assert (told.rows, told.before, told.after) == (8, 8, left)
 
 
 @pytest.mark.parametrize("bias", [0.0, 100.0])
