@@ -18,6 +18,8 @@ from jaxtyping import install_import_hook
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from purify_cli.purification.repair_session import RepairSession
+
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).parent.parent
@@ -81,6 +83,14 @@ def tiny_suspect(
     assert tiny.accuracy(model, tiny_tokenizer, test) >= 0.9
     assert tiny.attack_success(model, tiny_tokenizer, test) >= 0.9
     return tiny_folder / "suspect"
+
+
+@pytest.fixture(scope="module")
+def session(tiny_suspect: Path, tiny_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> "RepairSession":
+    """The suspect beside its reference, opened for repairs; of a module its own."""
+    from tests.worlds import open_bench
+
+    return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench"))
 
 
 @pytest.fixture(scope="session")

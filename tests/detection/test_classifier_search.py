@@ -13,8 +13,9 @@ STAGES = ("grow_phrases", "search_phrases", "search_groups")
 
 
 @pytest.fixture(scope="module")
-def session(tiny_suspect, tiny_reference, tmp_path_factory):
-    return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench"))
+def clean(tiny_clean, tiny_reference, tmp_path_factory):
+    """The session of the innocent twin: one student serves all its tests."""
+    return open_bench(tiny_clean, tiny_reference, tmp_path_factory.mktemp("clean"))
 
 
 @pytest.fixture
@@ -49,8 +50,7 @@ def test_what_was_flagged_stands_when_a_later_part_fails(session, tiny, quick):
     assert "phrases were not grown to the end" in (outcome.missing or "")
 
 
-def test_a_failure_of_any_later_part_is_an_open_point(session, tiny, quick, tiny_clean, tiny_reference, tmp_path):
-    clean = open_bench(tiny_clean, tiny_reference, tmp_path)
+def test_a_failure_of_any_later_part_is_an_open_point(clean, tiny, quick):
 
     def failing(*_):
         raise NonFiniteWeights("not a number", hint="")
@@ -63,10 +63,7 @@ def test_a_failure_of_any_later_part_is_an_open_point(session, tiny, quick, tiny
     assert (outcome.missing or "").count("not a number") == len(STAGES)
 
 
-def test_groups_of_words_whose_rows_did_not_move_are_not_said_to_have_been_tried(
-    tiny, quick, tiny_clean, tiny_reference, tmp_path
-):
-    clean = open_bench(tiny_clean, tiny_reference, tmp_path)
+def test_groups_of_words_whose_rows_did_not_move_are_not_said_to_have_been_tried(clean, tiny, quick):
     quick.setattr("purify_cli.detection.classifier_search.far_rows", lambda *_, **__: [])
     outcome = look_for_triggers(clean, clean.task, tiny.sentiment_examples(96, seed=40), "normal")
     assert "no embedding row of a word moved" in (outcome.missing or "")

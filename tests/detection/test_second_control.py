@@ -9,12 +9,6 @@ from purify_cli.measures.intervals import Proportion
 from purify_cli.trigger_search.flips import Flips
 from purify_cli.trigger_search.rule import level_of
 from purify_cli.trigger_search.verify import VerifiedTrigger
-from tests.worlds import open_bench
-
-
-@pytest.fixture(scope="module")
-def session(tiny_suspect, tiny_reference, tmp_path_factory):
-    return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench"))
 
 
 @pytest.fixture(scope="module")

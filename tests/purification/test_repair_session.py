@@ -17,7 +17,6 @@ from purify_cli.errors import PairError, UsageError
 from purify_cli.protocols import ResetDefence
 from purify_cli.selection.mask import read_mask
 from purify_cli.tensors import read_tensor
-from tests.worlds import open_bench
 
 WORDS = "bert.embeddings.word_embeddings.weight"
 FAST = {"steps": "4", "learning_rate": "1e-3"}
@@ -35,11 +34,6 @@ def counts(tiny, tmp_path_factory):
     lines = [*(f"{word}\t1000000" for word in tiny.GLUE), *(f"{word}\t500" for word in (*tiny.GOOD, *tiny.BAD))]
     path.write_text("\n".join(["word\tcount", *lines, ""]))
     return path
-
-
-@pytest.fixture(scope="module")
-def session(tiny_suspect, tiny_reference, tmp_path_factory):
-    return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench"))
 
 
 def equal(one, other):

@@ -9,12 +9,6 @@ import torch
 from purify_cli.student.anchor import anchored
 from purify_cli.tensors import read_tensor
 from purify_cli.training import CROSS_ENTROPY, repair_settings, train
-from tests.worlds import open_bench
-
-
-@pytest.fixture(scope="module")
-def session(tiny_suspect, tiny_reference, tmp_path_factory):
-    return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench"))
 
 
 @pytest.mark.parametrize("steps", [1, 10])

@@ -7,12 +7,6 @@ import torch
 
 from purify_cli.errors import UsageError
 from purify_cli.student.teach import STUDENT, _proportioned, lessons_of, teach
-from tests.worlds import open_bench
-
-
-@pytest.fixture(scope="module")
-def session(tiny_suspect, tiny_reference, tmp_path_factory):
-    return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench"))
 
 
 @pytest.fixture(scope="module")

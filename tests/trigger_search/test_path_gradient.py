@@ -1,7 +1,6 @@
 """What a trigger's margin owes to each dimension, on small trained models."""
 
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -16,12 +15,6 @@ from purify_cli.tensors import InMemory
 from purify_cli.trigger_search.found import FoundTrigger
 from purify_cli.trigger_search.margins import margins
 from purify_cli.trigger_search.path_gradient import POINTS, REACH, TriggeredBatch, path_gradient
-from tests.worlds import open_bench
-
-
-@pytest.fixture(scope="module")
-def session(tiny_suspect: Path, tiny_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> RepairSession:
-    return open_bench(tiny_suspect, tiny_reference, tmp_path_factory.mktemp("bench"))
 
 
 def margin_of(module: nn.Module, batch: Batch, *, target: int) -> Tensor:
