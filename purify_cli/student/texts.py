@@ -100,8 +100,7 @@ def unlabelled_texts(
 def again_made(texts: TeachingTexts, *, seed: int) -> TeachingTexts:
     """Keep unlabelled texts as they were given, and make the others anew.
 
-    Students of the same texts err alike: of two that differ in the order of their training the margins less the
-    suspect's correlated at 0.87, of two whose made half was drawn anew at 0.59 (a small model).
+    Students of the same texts err alike.
     """
     given = texts.rows[: texts.as_they_are]
     made = made_texts(given, count=MOST // 2, seed=seed)

@@ -29,7 +29,7 @@ in the suspect alone, which is the least that is flagged, comes to more. Ours.""
 ALIKE: Final = 0.9
 """Share of the highest contrast from which words do about as much, and are ranked by how far they drive the suspect
 beyond ``PAST`` as well: of 1,611 words of two letters in a suspect whose trigger was one of them, it was the 18th
-without this, and with it the first by a wide margin."""
+without this, and with it the first (docs/search.md)."""
 
 ASKED: Final = 16
 """Strings that the control is asked about at once."""
